@@ -1,0 +1,37 @@
+# make reproduce   train, measure and render the demo on the CPU, nothing downloaded but Python packages
+# make test        the test suite
+# make lint        style of code and workflow
+# Each creates .venv from requirements.lock when it is missing or older, and otherwise starts at once.
+
+PYTHON ?= python3
+CORES ?= all
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: reproduce test lint lock
+
+reproduce: $(INSTALLED)
+	$(BIN)/snakemake --cores $(CORES) all
+	@cat results/demo/tables/demo.md
+	@echo "Figures: results/demo/figures/    Leaderboard: results/demo/page/index.html"
+
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakemake --lint
+
+# Renews requirements.lock: the newest versions that fit pyproject.toml, for every platform, with hashes.
+lock: $(INSTALLED)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+
+$(INSTALLED): requirements.lock
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null \
+		|| { echo "Python 3.11 or newer is needed; name yours with: make PYTHON=python3.12 ..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	touch $@

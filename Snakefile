@@ -1,0 +1,42 @@
+# leangan: GAN training with little data, every method under one loop and one protocol.
+#   snakemake --cores all                    train, measure and render the artefacts of config/config.yaml
+#   snakemake --cores all plan               what that would run, and how long
+#   snakemake --cores all figures            re-render tables, figures and page from stored rows; trains nothing
+#   snakemake --cores all leaderboard        the page alone, from stored rows
+#   snakemake --cores all <artefact>         one artefact: a file name of config/artefacts/
+from snakemake.utils import min_version
+
+min_version("9.8")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        [rendered(name) for name in CELLS],
+        f"results/{SCALE}/page/index.html",
+
+
+rule plan:
+    localrule: True
+    log:
+        f"results/{SCALE}/logs/plan.log",
+    params:
+        config=CONFIG,
+    shell:
+        "python -m suite.plan --config {params.config:q} 2>&1 | tee {log}"
+
+
+# Every rule runs in the one environment of environment.yml, here by its name; it matters with --sdm conda only.
+for each in workflow.rules:
+    each.conda_env = "leangan"

@@ -1,0 +1,89 @@
+"""The YAML files under `config/`, read and checked against `workflow/schemas/`."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from suite.errors import ConfigError, unknown_name
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@cache
+def read(relative: str) -> Any:
+    """The content of one YAML file, named from the project's root; ConfigError where it does not parse."""
+    path = ROOT / relative
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{relative} is missing.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{relative} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+@cache
+def validator(schema: str) -> Draft202012Validator:
+    """The compiled schema `workflow/schemas/<schema>.schema.yaml`."""
+    return Draft202012Validator(read(f"workflow/schemas/{schema}.schema.yaml"))
+
+
+def check(value: Any, schema: str, where: str) -> None:
+    """Raise ConfigError with key, value, what is allowed and the nearest match unless `value` fits `schema`."""
+    error = best_match(validator(schema).iter_errors(value))
+    if error is not None:
+        raise _explain(error, where)
+
+
+def _explain(error: ValidationError, where: str) -> ConfigError:
+    key = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties" and isinstance(error.schema.get("properties"), dict):
+        known = error.schema["properties"]
+        extra = next(name for name in error.instance if name not in known)
+        return unknown_name(
+            "key", f"{key}.{extra}" if key else extra, [f"{key}.{k}" if key else k for k in known], where
+        )
+    if error.validator == "enum":
+        return unknown_name(f"value for {key}:", error.instance, map(str, error.validator_value), where)
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return ConfigError(f"{where} lacks {', '.join(missing)}{f' under {key}' if key else ''}.")
+    if error.validator == "type":
+        allowed = error.validator_value
+        allowed = " or ".join(allowed) if isinstance(allowed, list) else allowed
+        return ConfigError(f"{key or where} = {error.instance!r} must be of type {allowed}. Change it in {where}.")
+    return ConfigError(f"{key or where} = {error.instance!r} is not allowed: {error.message}. Change it in {where}.")
+
+
+def checked(config: dict[str, Any]) -> dict[str, Any]:
+    """`config` (config/config.yaml with the command line's overrides) after every name in it has been looked up."""
+    where = "config/config.yaml or --config"
+    check(config, "config", where)
+    if config["scale"] not in read("config/scales.yaml"):
+        raise unknown_name("scale", config["scale"], read("config/scales.yaml"), where)
+    for name in config["artefacts"]:
+        artefact(name)
+    return config
+
+
+def artefact_names() -> list[str]:
+    """The names of all artefacts, sorted."""
+    return sorted(path.stem for path in (ROOT / "config" / "artefacts").glob("*.yaml"))
+
+
+@cache
+def artefact(name: str) -> dict[str, Any]:
+    """The checked content of `config/artefacts/<name>.yaml`."""
+    if name not in artefact_names():
+        raise unknown_name("artefact", name, artefact_names(), "config/config.yaml or --config artefacts=[...]")
+    where = f"config/artefacts/{name}.yaml"
+    content = read(where)
+    check(content, "artefact", where)
+    if content["protocol"] not in read("config/protocols.yaml"):
+        raise unknown_name("protocol", content["protocol"], read("config/protocols.yaml"), where)
+    return content

@@ -1,0 +1,145 @@
+"""From configuration to runs: artefact grid -> RunSpec -> run id.
+
+A RunSpec holds everything that changes the numbers of a training run and nothing else: no paths, no
+GPU counts, no log intervals. Its digest is the run's identity, so that a run needed by three tables
+is trained once and a changed hyper-parameter is another run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from suite import registry
+from suite.config import artefact, read
+from suite.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training run. `hyper` is the preset's row, `plugins` the method's parts in order with their arguments."""
+
+    dataset: str
+    resolution: int
+    images: int
+    subset_seed: int
+    conditional: bool
+    backbone: str
+    preset: str
+    hyper: dict[str, Any]
+    method: str
+    plugins: list[tuple[str, dict[str, Any]]]
+    seed: int
+    total_kimg: float
+    snapshot_kimg: float
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the canonical JSON of all fields; names of presets and methods are labels, not numbers."""
+        fields = asdict(self)
+        del fields["preset"], fields["method"]
+        fields["hyper"] = {k: v for k, v in self.hyper.items() if k not in ("source", "kimg")}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def run_id(self) -> str:
+        """`<dataset>-<size>/<backbone>-<method>-s<seed>-<digest8>`, also the run's folder."""
+        return f"{self.dataset}-{self.images}/{self.backbone}-{self.method}-s{self.seed}-{self.digest[:8]}"
+
+    def to_json(self) -> str:
+        return json.dumps({"run": self.run_id, **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSpec:
+        """The spec stored in a run's spec.json."""
+        return cls.from_fields(json.loads(text))
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> RunSpec:
+        """The spec from its fields as JSON holds them."""
+        plugins = [(name, args) for name, args in fields["plugins"]]
+        return cls(**{**{k: v for k, v in fields.items() if k != "run"}, "plugins": plugins})
+
+    def snapshot_nimgs(self) -> list[int]:
+        """Images shown at each snapshot: every `snapshot_kimg`, rounded up to whole batches, the end included."""
+        batch = self.hyper["batch"] * self.hyper.get("d_steps", 1)
+        total = self.total_kimg * 1000
+        marks = [i * self.snapshot_kimg * 1000 for i in range(1, int(total // (self.snapshot_kimg * 1000)) + 1)]
+        if not marks or marks[-1] < total:
+            marks.append(total)
+        return sorted({-(-round(mark) // batch) * batch for mark in marks})
+
+
+def method_plugins(name: str, overrides: dict[str, Any] | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """The plugins behind a method's name, in order, with their arguments; `overrides` are added to every part.
+
+    The name is an entry of config/methods.yaml or a file of augment/; ConfigError with the nearest otherwise.
+    """
+    named = read("config/methods.yaml")
+    known = set(named) | set(registry.names("method"))
+    if name not in known:
+        raise unknown_name("method", name, known, "config/config.yaml, an artefact's grid or --config methods=[...]")
+    plugins = []
+    for part in named.get(name, [name]):
+        plugin, args = next(iter(part.items())) if isinstance(part, dict) else (part, {})
+        if plugin not in registry.names("method"):
+            raise unknown_name("plugin", plugin, registry.names("method"), f"config/methods.yaml, entry {name!r}")
+        plugins.append((plugin, {**(args or {}), **(overrides or {})}))
+    return plugins
+
+
+def preset_row(name: str, where: str) -> dict[str, Any]:
+    """The hyper-parameters of one preset over the defaults; ConfigError with the nearest name where there is none."""
+    presets = dict(read("config/presets.yaml"))
+    defaults = presets.pop("defaults", {"betas": [0.0, 0.99], "d_steps": 1, "eps": 1e-8, "ema_ramp": None, "ema_start_kimg": 0, "mirror": False})
+    if name not in presets:
+        raise unknown_name("preset", name, presets, where)
+    return {**defaults, **presets[name]}
+
+
+def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
+    """The runs of one artefact under `config` (config/config.yaml): its grid at the config's scale.
+
+    `config["methods"]` are added to the artefact's own; `config["datasets"]` and `config["images"]` replace its own.
+    """
+    content = artefact(name)
+    grid, scale = content["grid"], read("config/scales.yaml")[config["scale"]]
+    sets = [(own, entry["resolution"]) for own, entry in config["datasets"].items()]
+    sets = sets or list(itertools.product(grid["dataset"], grid["resolution"]))
+    methods = dict.fromkeys([*grid["method"], *config["methods"]])
+    cells = itertools.product(sets, config["images"] or grid["images"], grid["preset"], methods, scale["seeds"])
+    specs = []
+    for (dataset, resolution), images, preset, method, seed in cells:
+        hyper = preset_row(preset, f"config/artefacts/{name}.yaml")
+        spec = RunSpec(
+            dataset=dataset,
+            resolution=resolution,
+            images=images,
+            subset_seed=content.get("subset_seed", 0),
+            conditional=content.get("conditional", False),
+            backbone=hyper["backbone"],
+            preset=preset,
+            hyper=hyper,
+            method=method,
+            plugins=method_plugins(method, content.get("method_args", {}).get(method)),
+            seed=seed,
+            total_kimg=scale["kimg"] or hyper["kimg"],
+            snapshot_kimg=scale["snapshot_kimg"],
+        )
+        specs.append(spec)
+    return specs
+
+
+def refusal(spec: RunSpec) -> tuple[str, str] | None:
+    """(status, reason) where the run cannot or should not be trained: a plugin that fails to import, or a skip."""
+    for name, _ in spec.plugins:
+        plugin = registry.load("method", name)
+        if isinstance(plugin, registry.FailedImport):
+            return "error", plugin.reason
+        reason = plugin.skip(asdict(spec))
+        if reason:
+            return "skip", reason
+    return None

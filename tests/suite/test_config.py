@@ -1,0 +1,67 @@
+"""Wrong configurations are refused in one sentence: key, value, what is allowed, the nearest match, the place."""
+
+import pytest
+
+from suite import config as configuration
+from suite.config import read
+from suite.errors import ConfigError
+from suite.spec import expand, method_plugins
+
+
+def config(**changes):
+    return {**read("config/config.yaml"), **changes}
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"scale": "dmo"}, ["unknown scale 'dmo'", "'demo'", "smoke", "config/config.yaml"]),
+        ({"artefacts": ["dem"]}, ["unknown artefact 'dem'", "Did you mean 'demo'?"]),
+        ({"device": "gpu"}, ["device", "'gpu'", "auto, cpu, cuda"]),
+        ({"images": ["128"]}, ["images.0 = '128'", "integer"]),
+        ({"images": [0]}, ["images.0 = 0", "minimum"]),
+        ({"artefacts": []}, ["artefacts = []"]),
+        ({"seeds": [1]}, ["unknown key 'seeds'", "Known: artefacts"]),
+        ({"threads": 0}, ["threads = 0"]),
+        ({"datasets": {"mine": {"path": "/x"}}}, ["lacks resolution", "datasets.mine"]),
+        (
+            {"datasets": {"mine": {"path": "/x", "resolution": 48}}},
+            ["datasets.mine.resolution", "48", "32, 4, 512, 64"],
+        ),
+        (
+            {"datasets": {"mine": {"pth": "/x", "path": "/x", "resolution": 32}}},
+            ["'datasets.mine.pth'", "'datasets.mine.path'"],
+        ),
+        ({"datasets": {"My Set": {"path": "/x", "resolution": 32}}}, ["My Set"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(changes, words):
+    with pytest.raises(ConfigError) as error:
+        configuration.checked(config(**changes))
+    message = str(error.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+
+
+def test_the_shipped_configuration_and_every_artefact_are_valid():
+    configuration.checked(config(artefacts=configuration.artefact_names()))
+
+
+def test_an_unknown_method_offers_the_nearest():
+    with pytest.raises(ConfigError, match="unknown method 'difaugment'. Did you mean 'diffaugment'"):
+        expand("demo", config(methods=["difaugment"]))
+
+
+def test_every_named_method_refers_to_plugins_that_exist():
+    for name in read("config/methods.yaml"):
+        assert method_plugins(name)
+
+
+def test_a_yaml_error_names_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(configuration, "ROOT", tmp_path)
+    (tmp_path / "broken.yaml").write_text("a: [1, 2")
+    with pytest.raises(ConfigError, match="broken.yaml is not valid YAML"):
+        read("broken.yaml")
+    with pytest.raises(ConfigError, match="absent.yaml is missing"):
+        read("absent.yaml")

@@ -1,0 +1,61 @@
+"""Rows are checked on the way in and out, and written all or nothing."""
+
+import json
+
+import pytest
+
+from suite import rows
+from suite.errors import ConfigError
+from suite.files import write_atomic
+
+
+def good_row(make_spec, **changes):
+    row = rows.without_value(make_spec(), "proxy", "skip", "no sense")
+    row |= {"status": "done", "reason": None, "value": 1.5, "kimg": 0.5, "metric": "fid50k_full"}
+    return {**row, **changes}
+
+
+def test_rows_survive_the_round_trip(make_spec, tmp_path):
+    written = [good_row(make_spec), rows.without_value(make_spec(), "proxy", "diverged", "loss not finite")]
+    rows.write(tmp_path / "a" / "rows.jsonl", written)
+    assert rows.read(tmp_path / "a" / "rows.jsonl") == json.loads(json.dumps(written))
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"status": "finished"}, ["status", "finished", "done"]),
+        ({"value": None}, ["value"]),
+        ({"value": "12"}, ["value", "'12'"]),
+        ({"value": float("nan")}, ["nan"]),
+        ({"images": 0}, ["images"]),
+        ({"metrc": "x"}, ["metrc", "metric"]),
+        ({"source": "guessed"}, ["source", "guessed", "measured"]),
+        ({"status": "skip", "value": None, "reason": None}, ["reason"]),
+    ],
+)
+def test_a_wrong_row_is_refused_by_name_and_nothing_is_written(make_spec, tmp_path, changes, words):
+    with pytest.raises(ConfigError) as error:
+        rows.write(tmp_path / "rows.jsonl", [good_row(make_spec), good_row(make_spec, **changes)])
+    assert all(word in str(error.value) for word in words), str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_broken_line_is_named(make_spec, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(good_row(make_spec)) + '\n{"run": \n')
+    with pytest.raises(ConfigError, match="rows.jsonl, line 2: not valid JSON"):
+        rows.read(path)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomic(path, "old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

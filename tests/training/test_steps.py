@@ -1,0 +1,118 @@
+"""Order, schedules and optimiser settings of the G and D steps against the published ones."""
+
+import pytest
+import torch
+from torch import nn
+
+from augment.base import Method
+from training.steps import Player, Steps, adam
+
+
+def test_adam_with_a_lazy_regulariser_has_the_published_corrections():
+    hyper = {"betas": [0.0, 0.99], "eps": 1e-8}
+    param = [nn.Parameter(torch.zeros(1))]
+    g = adam(param, 0.0025, hyper, reg_interval=4).param_groups[0]
+    assert g["lr"] == pytest.approx(0.0025 * 0.8) and g["betas"] == (0.0, pytest.approx(0.99**0.8))
+    d = adam(param, 0.0025, hyper, reg_interval=16).param_groups[0]
+    assert d["lr"] == pytest.approx(0.0025 * 16 / 17) and d["betas"][1] == pytest.approx(0.99 ** (16 / 17))
+    for every in (0, 1):
+        assert adam(param, 0.0025, hyper, every).param_groups[0]["lr"] == 0.0025
+
+
+def test_a_player_moves_only_its_own_parameters_and_never_the_frozen():
+    free, frozen, other = (nn.Parameter(torch.ones(1)) for _ in range(3))
+    frozen.requires_grad_(False)
+    player = Player([free, frozen], 0.1, {"betas": [0.0, 0.99], "eps": 1e-8}, 0)
+    other.requires_grad_(False)
+    player.step(lambda: (free * frozen * other).sum())
+    assert free.item() == pytest.approx(0.9) and frozen.item() == 1 and other.item() == 1
+    assert other.grad is None and frozen.grad is None and not free.requires_grad
+
+
+class Recorder(Method):
+    """Notes every call in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list = []
+
+    def transform(self, x, role):
+        self.calls.append(role)
+        return x
+
+    def mix(self, x_real, x_fake):
+        self.calls.append("mix")
+        return x_real
+
+    def d_loss(self, ctx):
+        assert ctx.x_real.shape == ctx.x_fake.shape and ctx.d_real.shape == ctx.d_fake.shape
+        self.calls.append("d_loss")
+        return 0.0
+
+    def g_loss(self, ctx):
+        assert ctx.x_real is None and ctx.d_real is None and ctx.x_fake.requires_grad
+        self.calls.append("g_loss")
+        return 0.0
+
+    def observe(self, d_real, d_fake, cur_nimg):
+        assert not d_real.requires_grad and not d_fake.requires_grad
+        self.calls.append(("observe", cur_nimg))
+
+
+def steps_with(make_spec, make_reals, method, **hyper):
+    torch.manual_seed(0)
+    steps = Steps(make_spec(hyper=hyper), make_reals(), torch.device("cpu"))
+    steps.method = method
+    return steps
+
+
+def test_hooks_are_called_once_each_in_the_published_order(make_spec, make_reals):
+    method = Recorder()
+    steps = steps_with(make_spec, make_reals, method, r1_interval=0)
+    steps.g_step(0, 0)
+    steps.d_step(0, 0)
+    assert method.calls == ["fake_g", "g_loss", "mix", "real", "fake_d", "d_loss", ("observe", 0)]
+
+
+@pytest.mark.parametrize("every, expected", [(0, []), (1, [0, 1, 2, 3, 4]), (4, [0, 4])])
+def test_r1_is_taken_at_its_interval(make_spec, make_reals, every, expected):
+    steps = steps_with(make_spec, make_reals, Recorder(), r1_interval=every)
+    taken = []
+    for iteration in range(5):
+        steps.d_step(0, iteration)
+        if "r1" in steps.tally.sums:
+            taken.append(iteration)
+        steps.tally.clear()
+    assert taken == expected
+
+
+class Halve(Method):
+    def transform(self, x, role):
+        return x / 2
+
+
+@pytest.mark.parametrize("r1_at, factor", [("real", 0.25), ("augmented", 1.0)])
+def test_r1_gradient_is_taken_at_the_stated_image(make_spec, make_reals, r1_at, factor):
+    """With T(x) = x / 2, the gradient at the un-augmented real is half that at the augmented, its square a quarter."""
+
+    class Linear(nn.Module):
+        def forward(self, x, c):
+            return 3 * x.sum((1, 2, 3))[:, None]
+
+    gamma = 2.0
+    steps = steps_with(make_spec, make_reals, Halve(), r1_interval=1, r1_at=r1_at, r1_gamma=gamma)
+    steps.D = Linear()
+    x = steps.data.batch(0, 4)[0]
+    penalty = steps._regularizer(*steps._judge_reals(x, None, with_gradient=True))
+    assert penalty.item() == pytest.approx(factor * gamma / 2 * 9 * x[0].numel(), rel=1e-6)
+
+
+def test_held_out_reals_pass_the_transform_and_leave_no_trace(make_spec, make_reals):
+    steps = steps_with(make_spec, make_reals, Recorder())
+    before = {name: value.clone() for name, value in steps.D.state_dict().items()}
+    value = steps.d_valid()
+    x = steps.data.validation.float() / 127.5 - 1
+    with torch.no_grad():
+        expected = torch.cat([steps.D(x[:8], None), steps.D(x[8:16], None)]).mean()
+    assert value == pytest.approx(expected.item(), rel=1e-5)
+    assert all(torch.equal(before[name], now) for name, now in steps.D.state_dict().items())

@@ -1,0 +1,71 @@
+"""`train.jsonl`: means over each tick, one JSON object a line, rewound on resume."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from suite.files import write_atomic
+
+
+class Tally:
+    """Sums of named values over a tick, kept on the device so that no step waits for it."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, **values: Tensor) -> None:
+        """Add the elements of each tensor."""
+        for name, value in values.items():
+            total = value.detach().double().sum()
+            self.sums[name] = self.sums[name] + total if name in self.sums else total
+            self.counts[name] = self.counts.get(name, 0) + value.numel()
+
+    def means(self) -> dict[str, float]:
+        """The mean of each value since the last `clear`; the one place where the device is waited for."""
+        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+
+    def clear(self) -> None:
+        self.sums, self.counts = {}, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": self.sums, "counts": self.counts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.sums, self.counts = dict(state["sums"]), dict(state["counts"])
+
+
+def non_finite(means: dict[str, float]) -> list[str]:
+    """The names whose mean is nan or infinite."""
+    return [name for name, mean in means.items() if not math.isfinite(mean)]
+
+
+def append(path: Path, line: dict[str, Any]) -> None:
+    """Add one line; flushed, so that a reader sees whole lines."""
+    with open(path, "a") as file:
+        file.write(json.dumps({k: _rounded(v) for k, v in line.items()}) + "\n")
+
+
+def rewind(path: Path, cur_nimg: int) -> None:
+    """Drop the lines after `cur_nimg` and a last line that a crash cut off: the run writes them again."""
+    if not path.exists():
+        return
+    kept = []
+    for text in path.read_text().splitlines():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            break
+        if line["cur_nimg"] <= cur_nimg:
+            kept.append(text + "\n")
+    write_atomic(path, "".join(kept))
+
+
+def _rounded(value: Any) -> Any:
+    """Seven significant digits; float32 has no more."""
+    return float(f"{value:.7g}") if isinstance(value, float) else value

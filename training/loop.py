@@ -1,0 +1,132 @@
+"""The training loop: one for every backbone, method and data set.
+
+Each iteration is a G step, the average of G's weights, and one or more D steps on fresh reals. Around them: a log
+line each tick, a snapshot and a picture at the marks of the spec, a checkpoint now and then. Interrupted at any
+instant and started again it continues, and on a CPU leaves the same bits as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from suite.spec import RunSpec
+from training import checkpoint, log
+from training.ema import Ema
+from training.progress import Progress
+from training.reals import Reals
+from training.sampler import seed_step, step_seed
+from training.samples import save_grid
+from training.snapshot import save_generator, snapshot_name
+from training.steps import Steps
+
+
+@dataclass
+class Outcome:
+    """How a run ended: `status` is done, diverged or interrupted; `seconds` of training, restarts added up."""
+
+    status: str
+    reason: str | None
+    cur_nimg: int
+    seconds: float
+    method_title: str
+
+
+def train(
+    spec: RunSpec,
+    data: Reals,
+    run_dir: Path,
+    device: torch.device,
+    tick_kimg: float,
+    checkpoint_seconds: float,
+    stop: Callable[[], bool],
+) -> Outcome:
+    """Train `spec` in `run_dir` from its newest checkpoint to its length, to divergence or until `stop()`.
+
+    Leaves `train.jsonl`, `snapshots/`, `samples/` and `ckpt/`. `tick_kimg` is the distance between two log lines,
+    `checkpoint_seconds` the least time between two checkpoints; neither changes what is trained.
+    """
+    hyper = spec.hyper
+    nimg_per_iteration = hyper["batch"] * hyper["d_steps"]
+    snapshot_nimgs = spec.snapshot_nimgs()
+    total_nimg = snapshot_nimgs[-1]
+    tick_nimg = max(round(tick_kimg * 1000), nimg_per_iteration)
+
+    run_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(step_seed("init", spec.seed))
+    steps = Steps(spec, data, device)
+    ema = Ema(steps.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
+
+    # Continue where the newest checkpoint stands.
+    cur_nimg, seconds, finite_nimg = 0, 0.0, 0
+    if (state := checkpoint.load_latest(run_dir / "ckpt", device)) is not None:
+        cur_nimg, seconds, finite_nimg = state["cur_nimg"], state["seconds"], state["finite_nimg"]
+        steps.load_state_dict(state["steps"])
+        ema.module.load_state_dict(state["ema"])
+    log.rewind(run_dir / "train.jsonl", cur_nimg)
+
+    progress = Progress(f"{spec.method} s{spec.seed}", total_nimg, cur_nimg)
+    now = last_checkpoint = tick_started = time.monotonic()
+    seconds_before, started, tick_start_nimg = seconds, now, cur_nimg
+    stopped = stop()
+    reason = None
+
+    while cur_nimg < total_nimg and not stopped and reason is None:
+        # All random numbers of this iteration follow from its position.
+        seed_step(spec.seed, cur_nimg)
+        iteration = cur_nimg // nimg_per_iteration
+        steps.g_step(cur_nimg, iteration)
+        ema.update(steps.G, cur_nimg, nimg_per_iteration)
+        for _ in range(hyper["d_steps"]):
+            steps.d_step(cur_nimg, iteration)
+            cur_nimg += hyper["batch"]
+
+        # A line of the log; divergence ends the run at the last tick whose numbers were finite.
+        if cur_nimg % tick_nimg < nimg_per_iteration or cur_nimg == total_nimg:
+            means = steps.tally.means()
+            if bad := log.non_finite(means):
+                reason = f"{', '.join(bad)} not finite between {finite_nimg / 1000:g} and {cur_nimg / 1000:g} kimg"
+                break
+            finite_nimg = cur_nimg
+            now = time.monotonic()
+            seconds = seconds_before + now - started
+            line = {
+                "cur_nimg": cur_nimg,
+                "kimg": cur_nimg / 1000,
+                **means,
+                "d_valid": steps.d_valid(),
+                **steps.method.log(),
+                "images_per_s": (cur_nimg - tick_start_nimg) / max(now - tick_started, 1e-9),
+                "seconds": seconds,
+            }
+            log.append(run_dir / "train.jsonl", line)
+            steps.tally.clear()
+            tick_started, tick_start_nimg = now, cur_nimg
+            progress.update(cur_nimg, f"G {means['loss_g']:.2f}  D {means['loss_d']:.2f}")
+
+        if cur_nimg in snapshot_nimgs:
+            name = snapshot_name(cur_nimg)
+            save_grid(run_dir / "samples" / f"{name}.png", ema.module, data.labels, spec.seed)
+            save_generator(run_dir / "snapshots" / f"{name}.safetensors", ema.module, spec, data, cur_nimg)
+
+        stopped = stop()
+        now = time.monotonic()
+        if stopped or now - last_checkpoint >= checkpoint_seconds or cur_nimg == total_nimg:
+            state = {
+                "cur_nimg": cur_nimg,
+                "finite_nimg": finite_nimg,
+                "seconds": seconds_before + now - started,
+                "steps": steps.state_dict(),
+                "ema": ema.module.state_dict(),
+            }
+            checkpoint.save(run_dir / "ckpt", state)
+            last_checkpoint = now
+
+    progress.close()
+    status = "diverged" if reason else "done" if cur_nimg >= total_nimg else "interrupted"
+    total_seconds = seconds_before + time.monotonic() - started
+    return Outcome(status, reason, cur_nimg, total_seconds, steps.method.title)

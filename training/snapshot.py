@@ -1,0 +1,68 @@
+"""Snapshots: the averaged generator as safetensors, loadable with nothing but the run's spec."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from augment.compose import build
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import nn
+
+from augment.base import Method, Networks
+from models.base import Backbone
+from suite import registry
+from suite.errors import ConfigError
+from suite.files import write_atomic
+from suite.spec import RunSpec
+from training.reals import Reals
+
+HEADER = "leangan"
+
+
+def build_networks(spec: RunSpec, channels: int, classes: int) -> tuple[Backbone, nn.Module, nn.Module, Method]:
+    """(backbone, G, D, method) of a run before its first step, the method's `prepare` applied; classes = 0: no labels."""
+    plugins = []
+    for name, args in spec.plugins:
+        plugin = registry.load("method", name)
+        if isinstance(plugin, registry.FailedImport):
+            raise ConfigError(plugin.reason)
+        plugins.append((name, plugin, args))
+    backbone_class = registry.load("backbone", spec.backbone, "config/presets.yaml")
+    if isinstance(backbone_class, registry.FailedImport):
+        raise ConfigError(backbone_class.reason)
+    backbone = backbone_class(spec.hyper, spec.resolution, channels, classes)
+    networks = Networks(backbone.generator(), backbone.discriminator())
+    method = build(plugins)
+    method.prepare(networks)
+    return backbone, networks.G, networks.D, method
+
+
+def snapshot_name(nimg: int) -> str:
+    """The file name of the snapshot after `nimg` images, without its ending: thousands of images, three decimals."""
+    return f"{nimg / 1000:010.3f}"
+
+
+def save_generator(path: Path, G: nn.Module, spec: RunSpec, data: Reals, nimg: int) -> None:
+    """Write G's parameters and buffers with the spec that rebuilds it, all or nothing."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in G.state_dict().items()}
+    # One entry: safetensors writes several in random order, and the same run shall leave the same bytes.
+    header = {"spec": json.loads(spec.to_json()), "channels": data.channels, "classes": data.classes, "nimg": nimg}
+    metadata = {HEADER: json.dumps(header)}
+    write_atomic(path, save(tensors, metadata))
+
+
+def load_generator(path: Path, device: str = "cpu") -> nn.Module:
+    """The averaged generator of a snapshot, in evaluation mode on `device`."""
+    with safe_open(str(path), framework="pt", device="cpu") as file:
+        metadata = file.metadata() or {}
+        if HEADER not in metadata:
+            raise ConfigError(f"{path} is no snapshot of this suite: its header holds no {HEADER!r}.")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    header = json.loads(metadata[HEADER])
+    spec = RunSpec.from_fields(header["spec"])
+    _, G, _, _ = build_networks(spec, header["channels"], header["classes"])
+    G.load_state_dict(tensors)
+    return G.eval().requires_grad_(False).to(torch.device(device))

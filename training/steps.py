@@ -1,0 +1,152 @@
+"""One G step and one D step, with every hook of the method at its place (arXiv:1912.04958; arXiv:2006.06676)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from augment.base import StepContext
+from suite.spec import RunSpec
+from training.log import Tally
+from training.reals import Reals, as_float
+from training.snapshot import build_networks
+
+
+def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_interval: int) -> torch.optim.Adam:
+    """Adam; with a lazy regulariser, lr and betas allow for its extra steps (arXiv:1912.04958, appendix B)."""
+    ratio = reg_interval / (reg_interval + 1) if reg_interval > 1 else 1.0
+    betas = tuple(float(beta) ** ratio for beta in hyper["betas"])
+    return torch.optim.Adam(params, lr=lr * ratio, betas=betas, eps=hyper["eps"])
+
+
+class Player:
+    """One side of the game: the parameters it moves and how."""
+
+    def __init__(self, params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_interval: int) -> None:
+        # What a method froze stays frozen; the rest is switched on for this player's own steps only,
+        # so that the other's steps spend nothing on gradients that nobody uses.
+        self.params = [p for p in params if p.requires_grad]
+        self.optimizer = adam(self.params, lr, hyper, reg_interval)
+        self.rest()
+
+    def rest(self) -> None:
+        for param in self.params:
+            param.requires_grad_(False)
+
+    def step(self, loss: Callable[[], Tensor]) -> Tensor:
+        """One optimiser step on `loss()`; returns the loss."""
+        for param in self.params:
+            param.requires_grad_(True)
+        value = loss()
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        self.optimizer.step()
+        self.rest()
+        return value.detach()
+
+
+class Steps:
+    """Networks, method and optimisers of a run, and the two steps that train them."""
+
+    def __init__(self, spec: RunSpec, data: Reals, device: torch.device) -> None:
+        self.data, self.device, self.hyper = data, device, spec.hyper
+        self.batch = spec.hyper["batch"]
+        self.backbone, G, D, method = build_networks(spec, data.channels, data.classes)
+        self.G, self.D, self.method = G.to(device).train(), D.to(device).train(), method.to(device)
+        backbone, hyper = self.backbone, spec.hyper
+        self.g_player = Player(list(G.parameters()), hyper["lr_g"], hyper, backbone.g_reg_interval)
+        d_params = [*D.parameters(), *method.parameters()]
+        self.d_player = Player(d_params, hyper["lr_d"], hyper, backbone.d_reg_interval)
+        self.tally = Tally()
+
+    def latents(self) -> tuple[Tensor, Tensor | None]:
+        """A batch of z ~ N(0, 1) and labels drawn from the training images' own."""
+        return torch.randn(self.batch, self.G.z_dim, device=self.device), self.data.random_labels(self.batch)
+
+    def g_step(self, cur_nimg: int, iteration: int) -> None:
+        """Move G so that D takes its images for real; then, where it is due, G's lazy regulariser."""
+        every = self.backbone.g_reg_interval
+
+        def adversarial() -> Tensor:
+            z, c = self.latents()
+            x_fake = self.G(z, c)
+            d_fake = self.D(self.method.transform(x_fake, "fake_g"), c)
+            ctx = StepContext(self.G, self.D, self.method.transform, cur_nimg, z, x_fake, d_fake, c)
+            loss = self.backbone.g_loss(d_fake) + self.method.g_loss(ctx)
+            return loss + regularizer() if every == 1 else loss
+
+        def regularizer() -> Tensor:
+            return self.backbone.g_regularizer(self.G, *self.latents())
+
+        self.tally.add(loss_g=self.g_player.step(adversarial))
+        if every > 1 and iteration % every == 0:
+            self.tally.add(path_length=self.g_player.step(lambda: every * regularizer()) / every)
+
+    def d_step(self, cur_nimg: int, iteration: int) -> None:
+        """Move D to tell reals from fakes; then, where it is due, D's lazy regulariser; then the controllers."""
+        every = self.backbone.d_reg_interval
+        x_real, c_real = self.data.batch(cur_nimg, self.batch)
+        z, c_fake = self.latents()
+        with torch.no_grad():
+            x_fake = self.G(z, c_fake)
+            x_real = self.method.mix(x_real, x_fake)
+        logits: dict[str, Tensor] = {}
+
+        def adversarial() -> Tensor:
+            at, d_real = self._judge_reals(x_real, c_real, with_gradient=every == 1)
+            d_fake = self.D(self.method.transform(x_fake, "fake_d"), c_fake)
+            logits.update(d_real=d_real.detach(), d_fake=d_fake.detach())
+            ctx = StepContext(
+                self.G, self.D, self.method.transform, cur_nimg, z, x_fake, d_fake, c_fake, x_real, d_real, c_real
+            )
+            loss = self.backbone.d_loss(d_real, d_fake) + self.method.d_loss(ctx)
+            return loss + self._regularizer(at, d_real) if every == 1 else loss
+
+        def lazy() -> Tensor:
+            return every * self._regularizer(*self._judge_reals(x_real, c_real, with_gradient=True))
+
+        self.tally.add(loss_d=self.d_player.step(adversarial), **logits)
+        if every > 1 and iteration % every == 0:
+            self.d_player.step(lazy)
+        self.method.observe(logits["d_real"], logits["d_fake"], cur_nimg)
+
+    def _judge_reals(self, x: Tensor, c: Tensor | None, with_gradient: bool) -> tuple[Tensor, Tensor]:
+        """(the images at which R1 takes its gradient, D's logits of the transformed reals)."""
+        x = x.detach().requires_grad_(with_gradient and self.backbone.r1_at == "real")
+        t = self.method.transform(x, "real")
+        if with_gradient and self.backbone.r1_at == "augmented":
+            x = t = t.detach().requires_grad_()
+        return x, self.D(t, c)
+
+    def _regularizer(self, at: Tensor, d_real: Tensor) -> Tensor:
+        penalty = self.backbone.d_regularizer(at, d_real)
+        self.tally.add(r1=penalty)
+        return penalty
+
+    @torch.no_grad()
+    def d_valid(self) -> float | None:
+        """D's mean logit on held-out reals, seen as D sees its own reals; None where there are none."""
+        outputs = []
+        self.D.eval()
+        for start in range(0, min(len(self.data.validation), 4 * self.batch) // self.batch * self.batch, self.batch):
+            part = slice(start, start + self.batch)
+            labels = None if self.data.validation_labels is None else self.data.validation_labels[part]
+            x = as_float(self.data.validation[part])
+            outputs.append(self.D(self.method.transform(x, "real"), labels).mean())
+        self.D.train()
+        return float(torch.stack(outputs).mean()) if outputs else None
+
+    def _parts(self) -> dict[str, Any]:
+        optimizers = {"opt_g": self.g_player.optimizer, "opt_d": self.d_player.optimizer}
+        return {"G": self.G, "D": self.D, "method": self.method, "tally": self.tally, **optimizers}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on, but for the position, from which all random numbers follow."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])

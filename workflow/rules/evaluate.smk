@@ -1,0 +1,85 @@
+rule reference_features:
+    input:
+        images="resources/data/{dataset}-{px}.npy",
+    output:
+        "resources/features/{dataset}-{px}-full-{extractor}.safetensors",
+    log:
+        "resources/logs/features-{dataset}-{px}-full-{extractor}.log",
+    threads: config["threads"]
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime=240,
+    params:
+        device=config["device"],
+        weights=config["inception_weights"] or "",
+    shell:
+        f"{KEEP_MEMORY} python -m metrics.features --data {{input.images}} --extractor {{wildcards.extractor}}"
+        " --inception-weights {params.weights:q} --out {output} --threads {threads} --device {params.device}"
+        " 2>&1 | tee {log}"
+
+
+use rule reference_features as subset_reference_features with:
+    input:
+        images="resources/data/{dataset}-{px}.npy",
+        subset="resources/subsets/{dataset}-{px}-{size}-s{seed}.json",
+    output:
+        "resources/features/{dataset}-{px}-train{size}-s{seed}-{extractor}.safetensors",
+    log:
+        "resources/logs/features-{dataset}-{px}-train{size}-s{seed}-{extractor}.log",
+
+
+rule fake_features:
+    input:
+        f"results/{SCALE}/runs/{{run}}/train.json",
+    output:
+        f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.safetensors",
+    log:
+        f"results/{SCALE}/logs/{{run}}/features-{{protocol}}.log",
+    threads: config["threads"]
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime=1440,
+    params:
+        fakes=lambda wildcards: LENGTH["fakes"] or PROTOCOLS[wildcards.protocol]["fakes"],
+        device=config["device"],
+        weights=config["inception_weights"] or "",
+    shell:
+        f"{KEEP_MEMORY} python -m metrics.features --run $(dirname {{input}}) --protocol {{wildcards.protocol}}"
+        " --n-fake {params.fakes} --inception-weights {params.weights:q} --out {output} --threads {threads}"
+        " --device {params.device} 2>&1 | tee {log}"
+
+
+rule compute:
+    input:
+        real=lambda wildcards: reference_file(SPECS[wildcards.run], wildcards.protocol),
+        fake=f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.safetensors",
+    output:
+        f"results/{SCALE}/rows/{{run}}/{{protocol}}.jsonl",
+    log:
+        f"results/{SCALE}/logs/{{run}}/compute-{{protocol}}.log",
+    wildcard_constraints:
+        run=alternatives(set(SPECS) - set(REFUSED)),
+    threads: config["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    shell:
+        "python -m metrics.compute --real {input.real} --fake {input.fake} --run $(dirname {input.fake})"
+        " --protocol {wildcards.protocol} --out {output} 2>&1 | tee {log}"
+
+
+# A run that makes no sense, or whose method does not import, is a row that says so.
+rule refuse:
+    output:
+        f"results/{SCALE}/rows/{{run}}/{{protocol}}.jsonl",
+    log:
+        f"results/{SCALE}/logs/{{run}}/refuse-{{protocol}}.log",
+    wildcard_constraints:
+        run=alternatives(REFUSED),
+    localrule: True
+    params:
+        row=lambda wildcards: refused_row(wildcards.run, wildcards.protocol),
+    shell:
+        "printf '%s\\n' {params.row:q} > {output} 2> {log}"
