@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from suite import registry
@@ -91,13 +92,12 @@ def method_plugins(name: str, overrides: dict[str, Any] | None = None) -> list[t
     return plugins
 
 
-def preset_row(name: str, where: str) -> dict[str, Any]:
-    """The hyper-parameters of one preset over the defaults; ConfigError with the nearest name where there is none."""
-    presets = dict(read("config/presets.yaml"))
-    defaults = presets.pop("defaults", {"betas": [0.0, 0.99], "d_steps": 1, "eps": 1e-8, "ema_ramp": None, "ema_start_kimg": 0, "mirror": False})
-    if name not in presets:
-        raise unknown_name("preset", name, presets, where)
-    return {**defaults, **presets[name]}
+@cache
+def presets() -> dict[str, dict[str, Any]]:
+    """All presets of config/presets.yaml by name, each laid over the file's defaults."""
+    rows = dict(read("config/presets.yaml"))
+    defaults = rows.pop("defaults")
+    return {name: {**defaults, **row} for name, row in rows.items()}
 
 
 def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
@@ -113,7 +113,9 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
     cells = itertools.product(sets, config["images"] or grid["images"], grid["preset"], methods, scale["seeds"])
     specs = []
     for (dataset, resolution), images, preset, method, seed in cells:
-        hyper = preset_row(preset, f"config/artefacts/{name}.yaml")
+        if preset not in presets():
+            raise unknown_name("preset", preset, presets(), f"config/artefacts/{name}.yaml")
+        hyper = presets()[preset]
         spec = RunSpec(
             dataset=dataset,
             resolution=resolution,

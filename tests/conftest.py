@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from suite.spec import RunSpec, method_plugins, preset_row
+from suite.spec import RunSpec, method_plugins, presets
 
 torch.set_num_threads(1)
 
@@ -29,7 +29,7 @@ def make_spec():
             "conditional": False,
             "backbone": "stylegan2",
             "preset": "tiny",
-            "hyper": {**preset_row("tiny", "tests"), **smaller, **(hyper or {})},
+            "hyper": {**presets()["tiny"], **smaller, **(hyper or {})},
             "method": method,
             "plugins": method_plugins(method),
             "seed": 0,

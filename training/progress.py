@@ -31,9 +31,9 @@ class Progress:
             self.last_line = time.monotonic()
             rate = (cur_nimg - self.start_nimg) / max(self.last_line - self.started, 1e-9)
             left = (self.total_nimg - cur_nimg) / max(rate, 1e-9)
+            done = f"{cur_nimg / self.total_nimg:4.0%}  {cur_nimg / 1000:.1f}/{self.total_nimg / 1000:.1f} kimg"
             print(
-                f"{self.name}: {cur_nimg / self.total_nimg:4.0%}  {cur_nimg / 1000:.1f}/{self.total_nimg / 1000:.1f} kimg"
-                f"  {rate:.0f} images/s  ETA {int(left) // 60}:{int(left) % 60:02d}  {note}",
+                f"{self.name}: {done}  {rate:.0f} images/s  ETA {int(left) // 60}:{int(left) % 60:02d}  {note}",
                 flush=True,
             )
 

@@ -22,7 +22,7 @@ def to_uint8(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def save_grid(path: Path, G: nn.Module, labels: Tensor | None, seed: int) -> None:
-    """Write a PNG of ROWS x COLUMNS images of G for the latents that belong to `seed`; `labels` one-hot [N, classes]."""
+    """Write a PNG of ROWS x COLUMNS images of G for the latents of `seed` and, where given, one-hot `labels`."""
     count = ROWS * COLUMNS
     device = next(G.parameters()).device
     torch.manual_seed(step_seed("grid", seed))

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import torch
-from augment.compose import build
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
 from augment.base import Method, Networks
+from augment.compose import build
 from models.base import Backbone
 from suite import registry
 from suite.errors import ConfigError
@@ -23,7 +23,7 @@ HEADER = "leangan"
 
 
 def build_networks(spec: RunSpec, channels: int, classes: int) -> tuple[Backbone, nn.Module, nn.Module, Method]:
-    """(backbone, G, D, method) of a run before its first step, the method's `prepare` applied; classes = 0: no labels."""
+    """(backbone, G, D, method) of a run before its first step, `prepare` applied; classes 0 is unconditional."""
     plugins = []
     for name, args in spec.plugins:
         plugin = registry.load("method", name)

@@ -1,0 +1,1 @@
+"""Data-efficiency methods: one file, one method."""

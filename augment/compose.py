@@ -1,0 +1,91 @@
+"""Several methods as one: `ada-bcr: [ada, bcr]` in config/methods.yaml."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from augment.base import Method, Networks, Role, StepContext
+from suite.errors import unknown_name
+
+
+class Compose(Method):
+    """Calls every hook of its methods in their order: transforms and mixes are chained, losses summed.
+
+    A scalar that two methods log under one name is written as `<method>.<scalar>` for each of them.
+
+    Args:
+        methods: the methods by name; none at all is the baseline.
+    """
+
+    def __init__(self, methods: dict[str, Method]) -> None:
+        super().__init__()
+        self.methods = nn.ModuleDict(methods)
+        self.title = " + ".join(method.title for method in methods.values())
+        self.paper = ", ".join(dict.fromkeys(method.paper for method in methods.values()))
+
+    def prepare(self, networks: Networks) -> None:
+        for method in self.methods.values():
+            method.prepare(networks)
+
+    def transform(self, x: Tensor, role: Role) -> Tensor:
+        for method in self.methods.values():
+            x = method.transform(x, role)
+        return x
+
+    def mix(self, x_real: Tensor, x_fake: Tensor) -> Tensor:
+        for method in self.methods.values():
+            x_real = method.mix(x_real, x_fake)
+        return x_real
+
+    def d_loss(self, ctx: StepContext) -> Tensor | float:
+        return sum((method.d_loss(ctx) for method in self.methods.values()), 0.0)
+
+    def g_loss(self, ctx: StepContext) -> Tensor | float:
+        return sum((method.g_loss(ctx) for method in self.methods.values()), 0.0)
+
+    def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
+        for method in self.methods.values():
+            method.observe(d_real, d_fake, cur_nimg)
+
+    def log(self) -> dict[str, float]:
+        logs = {name: method.log() for name, method in self.methods.items()}
+        keys = [key for log in logs.values() for key in log]
+        return {
+            key if keys.count(key) == 1 else f"{name}.{key}": value
+            for name, log in logs.items()
+            for key, value in log.items()
+        }
+
+    def skip(self, spec: dict[str, Any]) -> str | None:
+        reasons = (method.skip(spec) for method in self.methods.values())
+        return next((reason for reason in reasons if reason), None)
+
+
+def build(entries: Sequence[tuple[str, type[Method], dict[str, Any]]]) -> Compose:
+    """The composition of (name, class, keyword arguments) entries.
+
+    A name that comes twice, an unknown argument and a missing one are ValueErrors that say what is allowed.
+    """
+    methods: dict[str, Method] = {}
+    for name, cls, kwargs in entries:
+        if name in methods:
+            raise ValueError(f"method {name!r} comes twice in {[n for n, _, _ in entries]}: name it once")
+        # A method without an __init__ of its own shows nn.Module's *args and **kwargs, and takes nothing.
+        allowed = {
+            key: parameter
+            for key, parameter in inspect.signature(cls).parameters.items()
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        }
+        for argument in kwargs:
+            if argument not in allowed:
+                raise unknown_name(f"argument of method {name!r}", argument, allowed, "config/methods.yaml")
+        required = [key for key, parameter in allowed.items() if parameter.default is parameter.empty]
+        missing = [key for key in required if key not in kwargs]
+        if missing:
+            raise ValueError(f"method {name!r} needs {', '.join(missing)}: add it in config/methods.yaml")
+        methods[name] = cls(**kwargs)
+    return Compose(methods)

@@ -1,0 +1,93 @@
+"""DiffAugment: differentiable augmentation of everything D sees (arXiv:2006.10738, sec. 3.3).
+
+Every image is changed with probability 1, reals and fakes by the same law, with fresh random numbers at
+each call; the operations run in the order in which the policy names them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from augment import base
+from augment.base import Role
+from suite.errors import unknown_name
+
+
+def color(x: Tensor) -> Tensor:
+    """Brightness + U(-0.5, 0.5), then saturation x U(0, 2), then contrast x U(0.5, 1.5).
+
+    Saturation scales the deviation from the pixel's channel mean, contrast that from the image's mean.
+    """
+    brightness, saturation, contrast = torch.rand(3, len(x), 1, 1, 1, dtype=x.dtype, device=x.device)
+    x = x + (brightness - 0.5)
+    gray = x.mean(1, keepdim=True)
+    x = gray + (x - gray) * (2 * saturation)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return mean + (x - mean) * (contrast + 0.5)
+
+
+def translation(x: Tensor) -> Tensor:
+    """Shift by whole pixels, each axis uniform in [-size/8, size/8]; what comes in from outside is zero."""
+    n, channels, height, width = x.shape
+    row, row_inside = _shifted(n, height, x.device)
+    col, col_inside = _shifted(n, width, x.device)
+    index = row[:, :, None] * width + col[:, None, :]
+    inside = row_inside[:, :, None] & col_inside[:, None, :]
+    shifted = x.flatten(2).gather(2, index.view(n, 1, -1).expand(-1, channels, -1)).view_as(x)
+    return shifted * inside[:, None]
+
+
+def cutout(x: Tensor) -> Tensor:
+    """Zero a square of half the image's side; its centre is uniform, so part of it may lie outside."""
+    n, _, height, width = x.shape
+    hole = _covered(n, height, x.device)[:, :, None] & _covered(n, width, x.device)[:, None, :]
+    return x * ~hole[:, None]
+
+
+OPERATIONS = {"color": color, "translation": translation, "cutout": cutout}
+
+
+class Method(base.Method):
+    """DiffAugment with the given policy: any of color, translation, cutout, comma-separated, in any order.
+
+    An empty policy changes nothing. An unknown operation raises a ValueError that names the nearest one.
+    """
+
+    title = "DiffAugment"
+    paper = "arXiv:2006.10738"
+
+    def __init__(self, policy: str = "color,translation,cutout") -> None:
+        super().__init__()
+        self.policy = [name.strip() for name in policy.split(",") if name.strip()]
+        for name in self.policy:
+            if name not in OPERATIONS:
+                raise unknown_name("operation", name, OPERATIONS, "the method's `policy`")
+
+    def transform(self, x: Tensor, role: Role) -> Tensor:
+        for name in self.policy:
+            x = OPERATIONS[name](x)
+        return x
+
+
+def _rounded(size: float) -> int:
+    """Nearest whole number, halves up: Python's `round` would take 12.5 pixels to 12 and 13.5 to 14."""
+    return int(size + 0.5)
+
+
+def _shifted(n: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Source index of each pixel of a randomly shifted axis and whether it lies inside, both [N, size]."""
+    reach = _rounded(size / 8)
+    source = torch.arange(size, device=device) + torch.randint(-reach, reach + 1, (n, 1), device=device)
+    return source.clamp(0, size - 1), (source >= 0) & (source < size)
+
+
+def _covered(n: int, size: int, device: torch.device) -> Tensor:
+    """Whether the hole covers each pixel of an axis, bool [N, size].
+
+    The centre of an odd hole is one of `size` pixels, that of an even hole one of `size` + 1 pixel borders.
+    """
+    side = _rounded(size / 2)
+    start = torch.randint(0, size + 1 - side % 2, (n, 1), device=device) - side // 2
+    pixel = torch.arange(size, device=device)
+    return (pixel >= start) & (pixel < start + side)

@@ -1,0 +1,12 @@
+"""The baseline: D sees reals and fakes as they are."""
+
+from __future__ import annotations
+
+from augment import base
+
+
+class Method(base.Method):
+    """Nothing is added to the backbone's own training."""
+
+    title = "Baseline"
+    paper = "arXiv:1912.04958 (StyleGAN2), arXiv:1809.11096 (BigGAN)"

@@ -1,0 +1,72 @@
+"""A ZIP of images with an optional dataset.json: the form in which the ecosystem shares data sets."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from data.base import DatasetError, Source
+from data.image import SUFFIXES, decode, is_image
+from data.labels import FILE_NAME, parse_labels
+
+MAX_ENTRY_BYTES = 2**28  # a ZIP of a few kB can unpack to terabytes
+
+
+class Archive(Source):
+    """The images of the ZIP `path`, sorted by name; labels from its dataset.json or none.
+
+    Entries are read in memory, nothing is unpacked; names that would leave the folder are refused all
+    the same. Raises DatasetError.
+    """
+
+    def __init__(self, name: str, path: Path, licence: str):
+        self.name = name
+        self.path = path
+        self.licence = licence
+        self.origin = f"archive {path.name}"
+        try:
+            self.zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DatasetError(f"{path}: not a readable ZIP file ({error})") from error
+        entries = [entry for entry in self.zip.infolist() if not entry.is_dir()]
+        for entry in entries:
+            self._check_entry(entry)
+        names = [entry.filename for entry in entries]
+        self.files = sorted(name for name in names if is_image(name) and not name.startswith("__MACOSX/"))
+        if not self.files:
+            raise DatasetError(f"{path}: no image in this ZIP (looked for {', '.join(sorted(SUFFIXES))})")
+        for first, second in zip(self.files, self.files[1:], strict=False):
+            if first == second:
+                raise DatasetError(f"{path}: holds {first} twice")
+        if FILE_NAME in names:
+            self.labels, self.class_names = parse_labels(self._read(FILE_NAME), self.files, f"{path}, {FILE_NAME}")
+
+    def _check_entry(self, entry: zipfile.ZipInfo) -> None:
+        # A name is judged as both Unix and Windows would read it.
+        parts = PurePosixPath(entry.filename.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts or re.match(r"[A-Za-z]:", entry.filename):
+            raise DatasetError(f"{self.path}: entry {entry.filename!r} leads out of the archive")
+        if entry.file_size > MAX_ENTRY_BYTES:
+            raise DatasetError(
+                f"{self.path}: entry {entry.filename} unpacks to {entry.file_size} bytes, more than {MAX_ENTRY_BYTES}"
+            )
+
+    def _read(self, file: str) -> bytes:
+        try:
+            return self.zip.read(file)
+        # Damaged or encrypted entries: BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError.
+        except Exception as error:
+            raise DatasetError(f"{self.path}: cannot read entry {file} ({error})") from error
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def where(self, index: int) -> str:
+        return f"{self.path}, {self.files[index]}"
+
+    def image(self, index: int) -> Image.Image:
+        return decode(io.BytesIO(self._read(self.files[index])), self.where(index))

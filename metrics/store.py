@@ -1,0 +1,46 @@
+"""Features on disk: a safetensors file with what they were computed from in its header."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from metrics.base import Features
+from suite.errors import ConfigError
+from suite.files import write_atomic
+
+
+def parts_folder(index: Path) -> Path:
+    """Where the feature files that belong to the index of a run's fakes lie: one per snapshot."""
+    return index.with_suffix("")
+
+
+def save_features(path: Path, features: Features | None, meta: dict[str, Any]) -> None:
+    """Write `features` (None: there are none, for a reason that `meta` gives) and `meta`, all or nothing."""
+    tensors = {}
+    if features is not None:
+        tensors["pooled"] = features.pooled.contiguous()
+        if features.logits is not None:
+            tensors["logits"] = features.logits.contiguous()
+    write_atomic(path, save(tensors, {"meta": json.dumps(meta)}))
+
+
+def load_meta(path: Path) -> dict[str, Any]:
+    """What a feature file says of itself. Raises ConfigError."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return json.loads((file.metadata() or {})["meta"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ConfigError(f"{path}: no feature file ({error}); run `python -m metrics.features`") from error
+
+
+def load_features(path: Path) -> Features | None:
+    """The features of a file, on the CPU; None where it holds none."""
+    load_meta(path)
+    with safe_open(str(path), framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    return Features(**tensors) if tensors else None

@@ -1,0 +1,109 @@
+"""The contract of a backbone: a generator, a discriminator, their losses and the preset keys they read.
+
+A backbone is one file `models/<name>.py` that defines a class named `Backbone`, built from one row of
+`config/presets.yaml`. That row holds two kinds of keys: those of the backbone (`Backbone.keys`) and those
+of the training loop (`LOOP_KEYS`), which every backbone accepts and none reads.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+
+class Key(NamedTuple):
+    """One preset key: the value it has when a preset does not name it, and what it means."""
+
+    default: Any
+    meaning: str
+
+
+LOOP_KEYS = {
+    "backbone": "file in models/ that holds the backbone",
+    "source": "where the values of the preset were published",
+    "kimg": "published length of training, thousands of real images shown to D",
+    "batch": "images per step over all devices",
+    "lr_g": "Adam learning rate of G",
+    "lr_d": "Adam learning rate of D",
+    "betas": "Adam betas of both networks",
+    "eps": "Adam epsilon of both networks",
+    "ema_half_life_kimg": "half-life of the moving average of G's weights",
+    "ema_ramp": "limit of the half-life as a fraction of the images shown so far; null: none",
+    "ema_start_kimg": "until then the average is a copy of G",
+    "mirror": "flip every real image left-right with probability 1/2",
+    "d_steps": "D steps per G step",
+}
+
+
+class Backbone(Protocol):
+    """What `models/<name>.py` offers; built as `Backbone(preset, resolution, channels, classes)`.
+
+    `preset` maps keys to values, `resolution` is the side in pixels, `channels` those of the images,
+    `classes` the number of classes (0: unconditional, and `c` is None everywhere). An unknown key or a
+    value the backbone cannot build raises ValueError.
+    """
+
+    keys: ClassVar[dict[str, Key]]
+    """The preset keys this backbone reads."""
+
+    g_reg_interval: int
+    """G steps between regularisations: 0 never, 1 in the backward pass of every loss, k lazily (times k)."""
+
+    d_reg_interval: int
+    """The same for D."""
+
+    r1_at: Literal["real", "augmented"]
+    """The image `d_regularizer` differentiates by: the stored real, or what the method made of it."""
+
+    def generator(self) -> nn.Module:
+        """A new G: `G(z, c)` with z [N, z_dim] ~ N(0, 1) and c one-hot [N, classes] or None gives images
+        [N, channels, resolution, resolution], trained towards [-1, 1], not clamped.
+
+        Attributes: z_dim, c_dim (0 when unconditional), resolution, channels.
+        """
+        ...
+
+    def discriminator(self) -> nn.Module:
+        """A new D: `D(x, c)` gives logits [N, 1], high for real."""
+        ...
+
+    def g_loss(self, d_fake: Tensor) -> Tensor:
+        """Scalar G minimises, from the logits of fakes."""
+        ...
+
+    def d_loss(self, d_real: Tensor, d_fake: Tensor) -> Tensor:
+        """Scalar D minimises."""
+        ...
+
+    def g_regularizer(self, G: nn.Module, z: Tensor, c: Tensor | None) -> Tensor:
+        """Scalar added to G's loss, weight included; runs G itself. Not called when `g_reg_interval` is 0."""
+        ...
+
+    def d_regularizer(self, x_real: Tensor, d_real: Tensor) -> Tensor:
+        """Scalar added to D's loss, weight included. `d_real` was computed from `x_real`, the image `r1_at`
+        names, which requires gradients. Not called when `d_reg_interval` is 0."""
+        ...
+
+
+def read_preset(preset: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:
+    """The values of `keys` in `preset`, defaults filled in; loop keys are accepted and left out.
+
+    Raises ValueError on a key that is neither, naming it and the nearest known one.
+    """
+    known = [*keys, *LOOP_KEYS]
+    for name in preset:
+        if name not in known:
+            nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise ValueError(
+                f"unknown preset key {name!r}, did you mean {nearest!r}? "
+                f"Known: {', '.join(sorted(known))}. Presets are in config/presets.yaml"
+            )
+    return {name: preset.get(name, key.default) for name, key in keys.items()}
+
+
+def check_choice(key: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    """Raise ValueError unless the preset value of `key` is one of `allowed`."""
+    if value not in allowed:
+        raise ValueError(f"preset key {key} is {value!r}, must be one of {allowed}; see config/presets.yaml")

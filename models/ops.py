@@ -1,0 +1,102 @@
+"""Operators of StyleGAN2 (arXiv:1912.04958) in plain torch operations, all twice differentiable.
+
+Resampling uses the binomial low-pass [1, 3, 3, 1] per axis with zeros beyond the border. A convolution that
+changes resolution stays two steps, the strided convolution and the depthwise filter: their product, one
+6 x 6 kernel, costs four times the multiplications and was slower at every size measured.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FIR = (0.125, 0.375, 0.375, 0.125)
+LRELU_SLOPE = 0.2
+LRELU_GAIN = math.sqrt(2)  # keeps the second moment of a unit Gaussian nearly 1; layers fold it into weights
+
+
+def rms_normalize(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """Rows of x [N, D] divided by their root mean square."""
+    return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
+
+
+@functools.cache
+def fir_kernel(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The low-pass in two dimensions [4, 4], with sum `gain`; kept: no step copies it to the device."""
+    with torch.inference_mode(False):
+        taps = torch.tensor(FIR, dtype=dtype, device=device)
+        return gain * torch.outer(taps, taps)
+
+
+def depthwise_fir(x: Tensor, gain: float = 1.0) -> Tensor:
+    """The low-pass as the weight [C, 1, 4, 4] of a convolution of x [N, C, H, W] with C groups."""
+    return fir_kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
+
+
+def upsample2d(x: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, C, 2H, 2W]: zeros between the pixels, then the low-pass at gain 4."""
+    return F.conv_transpose2d(x, depthwise_fir(x, gain=4.0), stride=2, padding=1, groups=x.shape[1])
+
+
+def downsample2d(x: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, C, H/2, W/2]: the low-pass, then every second pixel."""
+    return F.conv2d(x, depthwise_fir(x), stride=2, padding=1, groups=x.shape[1])
+
+
+def conv2d_up(x: Tensor, weight: Tensor) -> Tensor:
+    """Zeros between pixels, convolution with weight [O, I, 3, 3], low-pass at gain 4 -> [N, O, 2H, 2W]."""
+    # A transposed convolution scatters the kernel, hence the flip that makes it the usual correlation.
+    y = F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2)
+    return F.conv2d(y, depthwise_fir(y, gain=4.0), padding=1, groups=y.shape[1])
+
+
+def conv2d_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Low-pass, then convolution with weight [O, I, 3, 3] at every second pixel -> [N, O, H/2, W/2]."""
+    x = F.conv2d(x, depthwise_fir(x), padding=2, groups=x.shape[1])
+    return F.conv2d(x, weight, bias, stride=2)
+
+
+def demodulation(weight: Tensor, styles: Tensor, norm: float = 1.0, eps: float = 1e-8) -> Tensor:
+    """Factors [N, O] that give every filter `weight[o, i] * styles[n, i]` the L2 norm `norm` (eq. 3).
+
+    `weight` is [O, I, K, K], `styles` [N, I].
+    """
+    energy = styles.square() @ weight.square().sum(dim=(2, 3)).T
+    return norm * (energy + eps).rsqrt()
+
+
+def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, norm: float | None = 1.0, up: bool = False) -> Tensor:
+    """Convolve sample n of x [N, I, H, W] with `weight[o, i] * styles[n, i]` (sec. 2.2).
+
+    `weight` is [O, I, K, K] with odd K (K = 3 if `up`, which doubles H and W). Filters are demodulated to the
+    L2 norm `norm`, None: not at all. The batch shares the kernel: convolution is linear, so scaling input and
+    output channels gives the same result.
+    """
+    x = x * styles[:, :, None, None]
+    y = conv2d_up(x, weight) if up else F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+    return y if norm is None else y * demodulation(weight, styles, norm)[:, :, None, None]
+
+
+def minibatch_stddev(x: Tensor, group: int, features: int = 1) -> Tensor:
+    """Append `features` maps that hold the mean standard deviation within groups of `group` samples.
+
+    x [N, C, H, W] -> [N, C + features, H, W]; C must be a multiple of `features`. Sample n shares its group
+    with n + N/group, n + 2N/group, ... A batch smaller than `group` is one group. Raises ValueError if N is
+    neither smaller than `group` nor a multiple of it.
+    """
+    n, channels, height, width = x.shape
+    group = min(group, n)
+    if n % group:
+        raise ValueError(
+            f"batch {n} is not a multiple of the minibatch-stddev group {group}; "
+            "change batch or mbstd_group in config/presets.yaml"
+        )
+    grouped = x.reshape(group, n // group, features, channels // features, height, width)
+    variance = (grouped - grouped.mean(dim=0)).square().mean(dim=0)
+    stddev = (variance + 1e-8).sqrt()
+    maps = stddev.mean(dim=(2, 3, 4))[:, :, None, None].repeat(group, 1, height, width)
+    return torch.cat([x, maps], dim=1)

@@ -1,0 +1,129 @@
+"""StyleGAN2 (arXiv:1912.04958) with the options of StyleGAN2-ADA (arXiv:2006.06676).
+
+Skip generator, residual or plain discriminator, projection conditioning, non-saturating logistic loss, R1 and
+path-length regularisation. Feature maps are channels_last, the fastest layout for these layers on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.base import Key, check_choice, read_preset
+from models.layers import Mapping
+from models.stylegan2_discriminator import Discriminator
+from models.stylegan2_generator import Generator
+
+
+class Backbone:
+    """StyleGAN2 at one preset; see `models.base.Backbone`."""
+
+    keys = {
+        "z_dim": Key(512, "length of the latent z"),
+        "w_dim": Key(512, "length of the intermediate latent w and of label embeddings"),
+        "mapping_layers": Key(8, "dense layers from z to w"),
+        "mapping_lr_multiplier": Key(0.01, "learning rate of the mapping network relative to the rest"),
+        "fmap_base": Key(16384, "maps at resolution r are min(fmap_max, 2 fmap_base / r)"),
+        "fmap_max": Key(512, "most feature maps a layer has"),
+        "d_architecture": Key("resnet", "discriminator blocks: resnet or orig (no skips)"),
+        "d_mapping_layers": Key(0, "dense layers after D's label embedding; conditional only"),
+        "mbstd_group": Key(4, "samples per group of the minibatch standard deviation"),
+        "mbstd_features": Key(1, "maps the minibatch standard deviation adds; 0: none"),
+        "r1_gamma": Key(10.0, "weight of R1, gamma/2 E|grad D|^2; 0: no R1"),
+        "r1_interval": Key(16, "D steps between R1 evaluations, each times the interval"),
+        "r1_at": Key("real", "R1 differentiates by the real image or by the augmented one"),
+        "pl_weight": Key(2.0, "weight of the path-length regularisation; 0: none"),
+        "pl_decay": Key(0.01, "step of the moving average of path lengths"),
+        "pl_batch_shrink": Key(2, "the path length is measured on batch / this samples"),
+        "pl_interval": Key(4, "G steps between path-length evaluations, each times the interval"),
+        "style_mixing": Key(0.9, "probability of mixing two w in one batch"),
+        "w_avg_decay": Key(0.995, "decay of the moving average of w that truncation uses"),
+    }
+
+    def __init__(self, preset: dict[str, Any], resolution: int, channels: int, classes: int) -> None:
+        settings = read_preset(preset, self.keys)
+        check_choice("d_architecture", settings["d_architecture"], ("orig", "resnet"))
+        check_choice("r1_at", settings["r1_at"], ("real", "augmented"))
+        if resolution < 8 or resolution & (resolution - 1):
+            raise ValueError(
+                f"resolution is {resolution}, must be a power of two from 8 up; prepare the data set at one"
+            )
+        if 2 * settings["fmap_base"] < resolution:
+            raise ValueError(
+                f"preset key fmap_base is {settings['fmap_base']}, must be at least {resolution // 2} "
+                f"to leave feature maps at {resolution} px; see config/presets.yaml"
+            )
+        self.settings = settings
+        self.resolution = resolution
+        self.channels = channels
+        self.classes = classes
+        self.r1_at = settings["r1_at"]
+        self.g_reg_interval = settings["pl_interval"] if settings["pl_weight"] else 0
+        self.d_reg_interval = settings["r1_interval"] if settings["r1_gamma"] else 0
+
+    def maps(self) -> dict[int, int]:
+        """Feature maps by resolution, 4 to the image's."""
+        s = self.settings
+        sizes = [2**k for k in range(2, self.resolution.bit_length())]
+        return {r: min(s["fmap_max"], 2 * s["fmap_base"] // r) for r in sizes}
+
+    def mapping(self, z_dim: int, layers: int) -> Mapping:
+        s = self.settings
+        return Mapping(z_dim, self.classes, s["w_dim"], layers, s["mapping_lr_multiplier"])
+
+    def generator(self) -> Generator:
+        s = self.settings
+        return Generator(
+            self.mapping(s["z_dim"], s["mapping_layers"]),
+            s["w_dim"],
+            self.resolution,
+            self.channels,
+            self.maps(),
+            style_mixing=s["style_mixing"],
+            w_avg_decay=s["w_avg_decay"],
+        )
+
+    def discriminator(self) -> Discriminator:
+        s = self.settings
+        return Discriminator(
+            self.mapping(0, s["d_mapping_layers"]) if self.classes else None,
+            s["w_dim"],
+            self.resolution,
+            self.channels,
+            self.maps(),
+            architecture=s["d_architecture"],
+            mbstd_group=s["mbstd_group"],
+            mbstd_features=s["mbstd_features"],
+        )
+
+    def g_loss(self, d_fake: Tensor) -> Tensor:
+        """Non-saturating logistic loss, -log sigmoid(D(fake)) on average."""
+        return F.softplus(-d_fake).mean()
+
+    def d_loss(self, d_real: Tensor, d_fake: Tensor) -> Tensor:
+        """Logistic loss, -log sigmoid(D(real)) - log(1 - sigmoid(D(fake))) on average."""
+        return F.softplus(-d_real).mean() + F.softplus(d_fake).mean()
+
+    def g_regularizer(self, G: Generator, z: Tensor, c: Tensor | None) -> Tensor:
+        """Path length, weight * E (|J^T y|_w - a)^2 with y ~ N(0, I / pixels) (arXiv:1912.04958, sec. 3.2).
+
+        The norm averages over layers; a is the moving average of lengths, kept in `G.pl_mean`.
+        """
+        s = self.settings
+        n = max(len(z) // s["pl_batch_shrink"], 1)
+        ws = G.styles(z[:n], None if c is None else c[:n])
+        image = G.synthesis(ws)
+        y = torch.randn_like(image) / math.sqrt(image.shape[2] * image.shape[3])
+        (grad,) = torch.autograd.grad((image * y).sum(), ws, create_graph=True)
+        length = grad.square().sum(dim=2).mean(dim=1).sqrt()
+        G.pl_mean.lerp_(length.detach().mean(), s["pl_decay"])
+        return s["pl_weight"] * (length - G.pl_mean).square().mean()
+
+    def d_regularizer(self, x_real: Tensor, d_real: Tensor) -> Tensor:
+        """R1, gamma/2 E |grad_x D(x)|^2 at reals (arXiv:1801.04406)."""
+        (grad,) = torch.autograd.grad(d_real.sum(), x_real, create_graph=True)
+        return self.settings["r1_gamma"] / 2 * grad.square().sum(dim=(1, 2, 3)).mean()

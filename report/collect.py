@@ -1,0 +1,97 @@
+"""Collect the rows of all runs into one tidy table.
+
+    python -m report.collect --rows results/demo/rows/*/*/*.jsonl --out results/demo/results.csv
+
+One line per run x snapshot x metric; a nested key `{"protocol": {"name": ...}}` becomes the column
+`protocol.name`. The order of lines and columns depends on the rows alone, so the same rows give the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from suite import rows
+from suite.errors import ConfigError
+from suite.files import write_atomic
+
+ORDER = [
+    "dataset",
+    "resolution",
+    "images",
+    "backbone",
+    "preset",
+    "method",
+    "seed",
+    "run",
+    "protocol.name",
+    "metric",
+    "kimg",
+]
+KEY = ["run", "protocol.name", "metric", "kimg", "source"]
+
+
+def flatten(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The row without nesting: keys joined by dots."""
+    flat = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def collect(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """All rows of the files, flat and sorted; ConfigError names a file that is empty, broken or repeated."""
+    found: dict[tuple, tuple[Path, dict]] = {}
+    for path in map(Path, paths):
+        content = rows.read(path)
+        if not content:
+            raise ConfigError(f"{path} holds no rows. Delete it and run the same command again to measure the run.")
+        for number, row in enumerate(map(flatten, content), 1):
+            key = tuple(row[name] for name in KEY)
+            if key in found:
+                raise ConfigError(
+                    f"{path}, line {number}: {row['metric'] or row['status']} of {row['run']} "
+                    f"at kimg {row['kimg']} is already in {found[key][0]}. Remove one of the two."
+                )
+            found[key] = path, row
+    return sorted((row for _, row in found.values()), key=lambda row: [_sortable(row[name]) for name in ORDER])
+
+
+def _sortable(value: Any) -> tuple:
+    """None before numbers before text, so that a column of mixed types has an order."""
+    if value is None:
+        return (0,)
+    return (2, value) if isinstance(value, str) else (1, value)
+
+
+def to_csv(table: list[dict[str, Any]]) -> str:
+    """CSV with full precision: null is empty, a flag is true or false."""
+    known = dict.fromkeys(ORDER)
+    columns = [*known, *sorted({key for row in table for key in row} - set(known))]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in table:
+        writer.writerow({k: json.dumps(v) if isinstance(v, bool) else v for k, v in row.items()})
+    return text.getvalue()
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Collect rows (JSONL) into one table (CSV).")
+    parser.add_argument("--rows", nargs="+", required=True, metavar="JSONL")
+    parser.add_argument("--out", required=True, metavar="CSV")
+    args = parser.parse_args(argv)
+    write_atomic(args.out, to_csv(collect(args.rows)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What a metric's name says: family, generated images, reference set, extractor, and how to print its values.
+
+The words FID, KID and IS belong to Inception-v3; with another extractor the same formulas are called
+FD and KD and are proxies. Naming rules: metrics/base.py.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from suite.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the values of a metric family are printed: `scale` and `digits` as in the papers' tables."""
+
+    title: str
+    higher_is_better: bool = False
+    scale: float = 1.0
+    digits: int = 2
+
+
+FAMILIES = {
+    "fid": Family("FID"),
+    "fd": Family("FD"),
+    "kid": Family("KID ×10³", scale=1e3),
+    "kd": Family("KD ×10³", scale=1e3),
+    "is": Family("IS", higher_is_better=True),
+    "precision": Family("Precision", higher_is_better=True, digits=3),
+    "recall": Family("Recall", higher_is_better=True, digits=3),
+}
+EXTRACTORS = {"efficientnet_lite0": "EfficientNet-Lite0", "inception_v3": "Inception-v3"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A parsed metric name: `fd1k_full_efficientnet_lite0` has family fd, count 1k, reference full."""
+
+    name: str
+    family: str
+    count: str
+    reference: str | None
+    extractor: str | None
+
+    @property
+    def higher_is_better(self) -> bool:
+        return FAMILIES[self.family].higher_is_better
+
+    @property
+    def arrow(self) -> str:
+        """The direction of improvement."""
+        return "↑" if self.higher_is_better else "↓"
+
+    @property
+    def label(self) -> str:
+        """The name for headings and axes; it names the extractor unless that is Inception."""
+        title = FAMILIES[self.family].title
+        return f"{title} ({EXTRACTORS.get(self.extractor, self.extractor)})" if self.extractor else title
+
+    def shown(self, value: float) -> float:
+        """The value in the unit of the label: KID is printed times 1000."""
+        return value * FAMILIES[self.family].scale
+
+    def text(self, value: float) -> str:
+        """The value as printed, with the decimals usual for the family."""
+        return f"{self.shown(value):.{FAMILIES[self.family].digits}f}"
+
+
+def parse(name: str) -> Metric:
+    """The parts of a metric's name; ConfigError where the family is unknown."""
+    match = re.fullmatch(r"([a-z]+)(\d+k?)(?:_(full|test|train))?(?:_(\w+))?", name)
+    if match is None or match[1] not in FAMILIES:
+        raise unknown_name(
+            "metric",
+            name,
+            [f"{family}<fakes>_<reference>" for family in FAMILIES],
+            "FAMILIES of report/metric_names.py",
+        )
+    return Metric(name, *match.groups())

@@ -1,0 +1,79 @@
+"""The papers' numbers: results/published/published.csv, in the units of our rows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from report.metric_names import FAMILIES, Metric
+from suite.errors import ConfigError, unknown_name
+
+COLUMNS = ["paper", "artefact", "dataset", "train_images", "model", "method", "conditional", "metric",
+           "protocol", "value", "spread", "source", "verified"]  # fmt: skip
+FAMILY = {"FID": "fid", "IS": "is", "KID x1e3": "kid"}
+
+
+def read_published(path: str | Path) -> pd.DataFrame:
+    """The numbers as text, plus `number`: the value as a float in the unit of our rows (KID as such)."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise ConfigError(f"{path} lacks the columns {', '.join(missing)}.")
+    number = pd.to_numeric(table["value"].str.extract(r"^(-?[\d.]+)")[0])
+    return table.assign(number=number.where(table["metric"] != "KID x1e3", number / FAMILIES["kid"].scale))
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which published numbers stand beside the measured ones (`published:` of an artefact's layout).
+
+    `where` gives values of published.csv's columns; `methods` and `datasets` translate our names.
+    """
+
+    where: dict[str, Any]
+    methods: dict[str, str]
+    datasets: dict[str, str]
+
+    def find(
+        self, table: pd.DataFrame, setting: dict[str, Any], method: str, metric: Metric, proxy: bool
+    ) -> pd.Series | None:
+        """The one published line for a method in a setting, or None where the paper has none.
+
+        Raises ConfigError where several lines fit, where the metric is a proxy, or where the published
+        number was computed from another number of generated images.
+        """
+        if proxy:
+            raise ConfigError(
+                f"{metric.name} is a proxy: no published value may stand beside it. "
+                "Remove published: from the artefact's layout."
+            )
+        if method not in self.methods:
+            return None
+        wanted = {
+            "dataset": self.datasets.get(setting["dataset"], setting["dataset"]),
+            "train_images": str(setting["images"]),
+            "method": self.methods[method],
+            **{key: str(value) for key, value in self.where.items()},
+        }
+        for key in wanted:
+            if key not in table:
+                raise unknown_name("column of published.csv", key, COLUMNS, "published: of the artefact's layout")
+        lines = table[
+            (table[list(wanted)] == pd.Series(wanted)).all(axis=1) & (table["metric"].map(FAMILY) == metric.family)
+        ]
+        if len(lines) > 1:
+            raise ConfigError(
+                f"{len(lines)} published values fit {wanted} ({', '.join(lines['protocol'].unique())}); "
+                "name the protocol or the artefact in published: where: of the artefact's layout."
+            )
+        if lines.empty:
+            return None
+        line = lines.iloc[0]
+        stated = re.match(r"[a-z]+(\d+k?)\b", line["protocol"].replace("_", " "))
+        if stated and stated[1] != metric.count:
+            raise ConfigError(f"{metric.name} and the published {line['protocol']!r} use different numbers of fakes.")
+        return line

@@ -1,0 +1,114 @@
+"""Reading results.csv, and what one run amounts to: its curve, its best and its final snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from report import metric_names
+from suite.errors import ConfigError
+
+NUMBERS = [
+    "images", "resolution", "seed", "kimg", "value", "spread", "n_real", "n_fake", "total_kimg",
+    "published_kimg", "protocol.input_px", "provenance.seconds", "provenance.images_per_s",
+]  # fmt: skip
+FLAGS = ["conditional", "proxy", "provenance.dirty"]
+REQUIRED = [
+    "run", "dataset", "resolution", "images", "conditional", "backbone", "preset", "method", "method_title",
+    "seed", "kimg", "metric", "value", "proxy", "status", "reason", "source",
+]  # fmt: skip
+SEVERITY = ["error", "diverged", "skip"]
+
+PROTOCOL = [
+    "protocol.name", "protocol.extractor", "protocol.extractor_sha256", "protocol.input_px",
+    "protocol.resize", "protocol.library", "n_real", "n_fake", "reference", "proxy",
+]  # fmt: skip
+"""The columns that must agree before two values of a metric may share a column, a mean or a ranking."""
+
+
+def read_results(path: str | Path) -> pd.DataFrame:
+    """The table written by report.collect, with numbers, flags and missing values as such.
+
+    Raises ConfigError where the file is no such table, is empty, or calls a proxy FID, KID or IS.
+    """
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+    missing = [name for name in REQUIRED if name not in table]
+    if missing or table.empty:
+        lack = f"lacks the columns {', '.join(missing)}" if missing else "holds no rows"
+        raise ConfigError(f"{path} {lack}. Write it with python -m report.collect.")
+    for name in NUMBERS:
+        table[name] = pd.to_numeric(table[name]) if name in table else np.nan
+    for name in FLAGS:
+        if name in table:
+            table[name] = table[name].map({"true": True, "false": False})
+    for name in set(PROTOCOL) - set(table):
+        table[name] = np.nan
+    table["metric"] = table["metric"].fillna("")
+    for name in table.loc[table["proxy"].eq(True) & table["status"].eq("done"), "metric"].unique():
+        if metric_names.parse(name).family in ("fid", "kid", "is"):
+            raise ConfigError(f"{path}: {name!r} is a proxy; FID, KID and IS are names of Inception's metrics only.")
+    return table
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run under one metric. `curve` is [(kimg, value), ...]; no values unless done."""
+
+    run: str
+    method: str
+    seed: int
+    status: str
+    reason: str | None
+    curve: list[tuple[float, float]]
+    best: float | None = None
+    best_kimg: float | None = None
+    final: float | None = None
+    final_kimg: float | None = None
+
+
+def failure(rows: pd.DataFrame) -> tuple[str, str] | None:
+    """(status, reason) of the gravest row without a number, None where every row has one."""
+    failed = rows[rows["status"] != "done"]
+    if failed.empty:
+        return None
+    worst = min(failed.itertuples(), key=lambda row: SEVERITY.index(row.status))
+    return worst.status, worst.reason
+
+
+def runs_of(rows: pd.DataFrame, metric: str, best_by: str | None = None) -> list[Run]:
+    """What the rows say about each run under `metric`.
+
+    `best` is the value at the snapshot where `best_by` (default: the metric itself) is best, the
+    earliest of equals; `final` the value at the last snapshot. A run with any failed row gives no
+    number: a value from before a divergence is not the method's.
+    """
+    judge = metric_names.parse(best_by or metric)
+    found = []
+    for run, group in rows.sort_values("kimg", kind="stable").groupby("run", sort=True):
+        identity = run, group["method"].iloc[0], int(group["seed"].iloc[0])
+        failed = failure(group)
+        if failed:
+            found.append(Run(*identity, *failed, []))
+            continue
+        values = group[group["metric"] == metric].set_index("kimg")["value"]
+        judged = group[group["metric"] == judge.name].set_index("kimg")["value"].reindex(values.index).dropna()
+        if judged.empty:
+            continue
+        best_kimg = judged.idxmax() if judge.higher_is_better else judged.idxmin()
+        curve = [(float(kimg), float(value)) for kimg, value in values.items()]
+        found.append(Run(*identity, "done", None, curve, values[best_kimg], best_kimg, curve[-1][1], curve[-1][0]))
+    return found
+
+
+def mean_and_deviation(values: list[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation (n - 1), which one value does not have."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def mean_curve(runs: list[Run]) -> pd.DataFrame:
+    """Mean, min and max over the runs at each kimg that all of them reached; the index is kimg."""
+    curves = pd.concat([pd.Series(dict(run.curve), name=run.run) for run in runs], axis=1, join="inner")
+    return pd.DataFrame({"mean": curves.mean(axis=1), "min": curves.min(axis=1), "max": curves.max(axis=1)})

@@ -1,0 +1,37 @@
+"""train.jsonl of the runs: one line per tick, averaged over seeds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from report.results import Run
+from suite.errors import ConfigError
+
+
+def read_log(runs: str | Path, run: str) -> pd.DataFrame:
+    """The log of one run, indexed by kimg; ConfigError names the file and line that are broken."""
+    path = Path(runs) / run / "train.jsonl"
+    if not path.exists():
+        raise ConfigError(f"{path} is missing. Run snakemake for this run, or leave its figure out.")
+    lines = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{path}, line {number}: not valid JSON ({error.msg}).") from None
+    if not lines or any("kimg" not in line for line in lines):
+        raise ConfigError(f"{path} has no lines with a kimg.")
+    return pd.DataFrame(lines).set_index("kimg")
+
+
+def seed_range(runs_folder: str | Path, runs: list[Run], key: str) -> pd.DataFrame | None:
+    """Mean, min and max over the runs of one logged value at the ticks they share, None if none logs it."""
+    logs = [read_log(runs_folder, run.run) for run in runs if run.status == "done"]
+    values = [log[key].dropna() for log in logs if key in log and log[key].notna().any()]
+    if not values:
+        return None
+    table = pd.concat(values, axis=1, join="inner").astype(float)
+    return pd.DataFrame({"mean": table.mean(axis=1), "min": table.min(axis=1), "max": table.max(axis=1)})

@@ -1,0 +1,84 @@
+"""Decoding and fitting single images."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data import image
+from data.base import DatasetError
+
+RED = np.zeros((4, 4, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+
+
+def encoded(picture: Image.Image, kind: str = "PNG", **options) -> io.BytesIO:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "CMYK", "RGBA"])
+def test_colour_modes_become_rgb(mode):
+    picture = Image.fromarray(RED).convert(mode)
+    decoded = image.decode(encoded(picture, "TIFF" if mode == "CMYK" else "PNG"), "a")
+    assert decoded.mode == "RGB"
+    assert np.array_equal(np.asarray(decoded), RED)
+
+
+def test_sixteen_bits_scale_to_eight():
+    values = np.array([[0, 257, 32896, 65535]], np.uint16)
+    decoded = np.asarray(image.decode(encoded(Image.fromarray(values)), "a"))
+    assert decoded[0, :, 0].tolist() == [0, 1, 128, 255]
+    assert (decoded == decoded[:, :, :1]).all()
+
+
+def test_real_transparency_is_an_error_that_names_the_file():
+    picture = Image.fromarray(RED).convert("RGBA")
+    picture.putpixel((1, 1), (255, 0, 0, 10))
+    with pytest.raises(DatasetError, match="cat.png.*transparent"):
+        image.decode(encoded(picture), "cat.png")
+
+
+def test_exif_orientation_is_applied():
+    pixels = np.zeros((8, 16, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees
+    assert image.decode(encoded(Image.fromarray(pixels), "PNG", exif=exif), "a").size == (8, 16)
+
+
+@pytest.mark.parametrize("cut", [0, 10, 60])
+def test_broken_files_are_errors_that_name_the_file(cut):
+    noise = np.random.RandomState(0).randint(0, 255, (32, 32, 3), dtype=np.uint8)
+    whole = encoded(Image.fromarray(noise)).getvalue()
+    with pytest.raises(DatasetError, match="cat.png: not a readable image"):
+        image.decode(io.BytesIO(whole[:cut]), "cat.png")
+
+
+def test_images_that_claim_too_many_pixels_are_refused_before_decoding(monkeypatch):
+    monkeypatch.setattr(image, "MAX_PIXELS", 15)
+    with pytest.raises(DatasetError, match="4 x 4 pixels, more than 15"):
+        image.decode(encoded(Image.fromarray(RED)), "a")
+
+
+def test_box_filter_is_the_mean_over_the_area():
+    pixels = np.random.RandomState(0).randint(0, 255, (8, 8, 3)).astype(np.uint8)
+    fitted = image.fit(Image.fromarray(pixels), 2, "a", crop=False, resize="box")
+    means = pixels.reshape(2, 4, 2, 4, 3).mean((1, 3)).transpose(2, 0, 1)
+    assert fitted.shape == (3, 2, 2)
+    assert np.abs(fitted - means).max() <= 1  # Pillow rounds after each axis
+
+
+def test_crop_takes_the_central_square_without_resampling():
+    pixels = np.random.RandomState(0).randint(0, 255, (4, 7, 3)).astype(np.uint8)
+    fitted = image.fit(Image.fromarray(pixels), 4, "a", crop=True, resize="box")
+    assert np.array_equal(fitted.transpose(1, 2, 0), pixels[:, 1:5])
+
+
+@pytest.mark.parametrize(("size", "message"), [((6, 4), "not square"), ((3, 3), "smaller than")])
+def test_images_that_do_not_fit(size, message):
+    with pytest.raises(DatasetError, match=f"cat.png.*{message}"):
+        image.fit(Image.new("RGB", size), 4, "cat.png", crop=False, resize="box")

@@ -1,0 +1,131 @@
+"""Prepared arrays, their metadata, and subsets of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.base import DatasetError, open_dataset
+from data.folder import Folder
+from data.prepare import main, prepare
+from data.procedural import Procedural
+from data.subset import choose, read_subset
+from data.subset import main as subset_main
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "images"
+    root.mkdir()
+    for i in range(5):
+        pixels = np.random.RandomState(i).randint(0, 255, (8, 8, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(root / f"{i}.png")
+    return root
+
+
+def files(path):
+    return sorted(file.name for file in path.iterdir() if file.is_file())
+
+
+def test_pixels_arrive_unchanged_with_their_metadata(folder, tmp_path):
+    meta = prepare(Folder("mine", folder, "free"), tmp_path / "mine-8.npy")
+    dataset = open_dataset(tmp_path / "mine-8.npy")
+    assert dataset.images.shape == (5, 3, 8, 8)
+    for i in range(5):
+        original = np.random.RandomState(i).randint(0, 255, (8, 8, 3)).astype(np.uint8)
+        assert np.array_equal(dataset.images[i].transpose(1, 2, 0), original)
+    assert dataset.labels is None
+    assert meta["sha256"] == hashlib.sha256(np.asarray(dataset.images).tobytes()).hexdigest()
+    assert (meta["name"], meta["resolution"], meta["count"], meta["classes"]) == ("mine", 8, 5, 0)
+    assert str(tmp_path) not in json.dumps(meta)
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        prepare(Procedural("free", "drawn", count=300), tmp_path / f"{name}.npy", 16)
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert open_dataset(tmp_path / "a.npy").labels.shape == (300,)
+
+
+def test_mixed_sizes_need_a_resolution(folder, tmp_path):
+    Image.new("RGB", (16, 16)).save(folder / "9.png")
+    source = Folder("mine", folder, "free")
+    with pytest.raises(DatasetError, match="9.png: 16 x 16, while .*0.png has 8 pixels; .*--resolution"):
+        prepare(source, tmp_path / "out" / "mine.npy")
+    assert files(tmp_path / "out") == []
+    assert prepare(source, tmp_path / "out" / "mine.npy", resolution=8)["count"] == 6
+
+
+def test_a_broken_image_leaves_the_earlier_array_alone(folder, tmp_path):
+    prepare(Folder("mine", folder, "free"), tmp_path / "mine.npy")
+    (folder / "3.png").write_bytes(b"no image")
+    before = (tmp_path / "mine.npy").read_bytes()
+    with pytest.raises(DatasetError, match="3.png: not a readable image"):
+        prepare(Folder("mine", folder, "free"), tmp_path / "mine.npy")
+    assert files(tmp_path) == ["mine.json", "mine.npy"]
+    assert (tmp_path / "mine.npy").read_bytes() == before
+    open_dataset(tmp_path / "mine.npy")
+
+
+def test_command_ends_with_one_line_for_a_user_error(tmp_path):
+    with pytest.raises(SystemExit, match="^error: unknown data set 'elvp'[^\n]*$"):
+        main(["--dataset", "elvp", "--path", "", "--out", str(tmp_path / "x.npy")])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"count": 4}, "says uint8"),
+        ({"labels": [0, 1], "classes": 2}, "as many labels"),
+        ({"labels": [0, 1, 2, 0, 0], "classes": 2}, "labels in .0, 2."),
+    ],
+)
+def test_array_and_metadata_must_agree(folder, tmp_path, change, message):
+    meta = prepare(Folder("mine", folder, "free"), tmp_path / "mine.npy") | change
+    (tmp_path / "mine.json").write_text(json.dumps(meta))
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(tmp_path / "mine.npy")
+
+
+def test_missing_files_say_what_to_run(tmp_path):
+    with pytest.raises(DatasetError, match="x.npy: no such file; .*data.prepare"):
+        open_dataset(tmp_path / "x.npy")
+
+
+def test_subset_is_the_published_permutation_and_nested():
+    order = np.random.RandomState(123).permutation(100).tolist()
+    small, large = choose(100, 10, seed=123), choose(100, 40, seed=123)
+    assert small["indices"] == order[:10]
+    assert small["validation"] == order[10:20]
+    assert large["indices"][:10] == small["indices"]
+    assert choose(100, 95, seed=123)["validation"] == order[95:]
+    assert choose(100, 100, seed=123)["validation"] == []
+    assert len(choose(2000, 1000, seed=0)["validation"]) == 500
+    assert choose(100, 10, seed=123, n_validation=0)["validation"] == []
+    assert choose(100, 10, seed=124)["indices"] != small["indices"]
+
+
+@pytest.mark.parametrize("size", [0, 101])
+def test_impossible_size_names_both_numbers(size):
+    with pytest.raises(DatasetError, match=f"{size} .*100 images"):
+        choose(100, size, seed=0)
+
+
+def test_subset_belongs_to_its_data(folder, tmp_path):
+    prepare(Folder("mine", folder, "free"), tmp_path / "mine.npy")
+    arguments = ["--data", str(tmp_path / "mine.npy"), "--size", "3", "--seed", "7"]
+    subset_main([*arguments, "--out", str(tmp_path / "s.json")])
+    dataset = open_dataset(tmp_path / "mine.npy")
+    subset = read_subset(tmp_path / "s.json", dataset)
+    assert subset["indices"] == np.random.RandomState(7).permutation(5)[:3].tolist()
+    assert (subset["dataset"], subset["resolution"], subset["size"], subset["seed"]) == ("mine", 8, 3, 7)
+
+    Image.new("RGB", (8, 8)).save(folder / "0.png")
+    prepare(Folder("mine", folder, "free"), tmp_path / "mine.npy")
+    with pytest.raises(DatasetError, match="subset of other data than mine"):
+        read_subset(tmp_path / "s.json", open_dataset(tmp_path / "mine.npy"))

@@ -1,0 +1,201 @@
+"""The extractors: what the proxy tells apart, equality with torch-fidelity, and guarded Inception weights."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import urllib.error
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch_fidelity
+from PIL import Image, ImageFilter
+from torch import nn
+from torch_fidelity import feature_extractor_inceptionv3
+
+from data.image import fit
+from data.sources import find
+from metrics.base import Features
+from metrics.extractors import load_extractor
+from metrics.features import extract, real_batches
+from metrics.fid import FrechetDistance
+from metrics.inception_v3 import FILE_NAME, WeightsError, find_weights
+from metrics.kid import KernelDistance
+from metrics.precision_recall import PrecisionRecall
+from suite.errors import ConfigError
+
+COUNT = 240
+
+
+@pytest.fixture(scope="module")
+def photographs() -> np.ndarray:
+    """2 x COUNT photographs of solar cells in random order, uint8 [N, 3, 32, 32]."""
+    source = find("elpv")
+    chosen = np.random.RandomState(0).permutation(len(source))[: 2 * COUNT]
+    return np.stack([fit(source.image(i), 32, "elpv", crop=False, resize="box") for i in chosen])
+
+
+def features(images: np.ndarray) -> Features:
+    batches = real_batches(images, None, 32, torch.device("cpu"))
+    return extract(load_extractor("efficientnet_lite0"), batches, len(images), "test")
+
+
+def blurred(images: np.ndarray, sigma: float) -> np.ndarray:
+    blur = ImageFilter.GaussianBlur(sigma)
+    pictures = (Image.fromarray(image.transpose(1, 2, 0)).filter(blur) for image in images)
+    return np.stack([np.asarray(picture).transpose(2, 0, 1) for picture in pictures])
+
+
+@pytest.fixture(scope="module")
+def real(photographs) -> Features:
+    return features(photographs[:COUNT])
+
+
+@pytest.fixture(scope="module")
+def other_real(photographs) -> Features:
+    return features(photographs[COUNT:])
+
+
+def test_the_proxy_tells_damage_from_other_photographs(photographs, real, other_real):
+    frechet, kernel = FrechetDistance(real), KernelDistance(real)
+    noise = np.random.RandomState(1).normal(0, 20, photographs[COUNT:].shape)
+    noisy = features((photographs[COUNT:] + noise).clip(0, 255).astype(np.uint8))
+    blurry = features(blurred(photographs[COUNT:], 1))
+    half = frechet(other_real)["fd"].value
+    assert frechet(blurry)["fd"].value > 2 * half
+    assert frechet(noisy)["fd"].value > 2 * half
+    assert abs(kernel(other_real)["kd"].value) < 0.05
+    assert kernel(blurry)["kd"].value > 0.5
+    assert kernel(noisy)["kd"].value > 0.5
+    agreement = PrecisionRecall(real)(other_real)
+    damage = PrecisionRecall(real)(noisy)
+    assert min(value.value for value in agreement.values()) > 0.6
+    assert max(value.value for value in damage.values()) < 0.3
+
+
+def test_a_set_has_no_distance_to_itself(real):
+    scale = real.pooled.var(0).sum()
+    assert abs(FrechetDistance(real)(real)["fd"].value) < 1e-3 * scale
+    perfect = PrecisionRecall(real)(real)
+    assert (perfect["precision"].value, perfect["recall"].value) == (1, 1)
+
+
+def test_few_memorised_images_have_precision_and_no_recall(real, other_real):
+    few = Features(other_real.pooled[:48].repeat(5, 1))
+    result = PrecisionRecall(real)(few)
+    assert result["precision"].value > 0.6
+    assert result["recall"].value < 0.05
+
+
+class Images(torch.utils.data.Dataset):
+    def __init__(self, images: np.ndarray):
+        self.images = torch.from_numpy(images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.images[index]
+
+
+def test_numbers_are_those_of_torch_fidelity(photographs, real, other_real):
+    theirs = torch_fidelity.calculate_metrics(
+        input1=Images(photographs[COUNT:]),  # generated
+        input2=Images(photographs[:COUNT]),
+        feature_extractor="efficientnet_lite0",
+        fid=True,
+        kid=True,
+        prc=True,
+        kid_subset_size=COUNT,
+        cuda=False,
+        cache=False,
+        save_cpu_ram=True,
+        verbose=False,
+    )
+    kernel = KernelDistance(real)(other_real)["kd"]
+    agreement = PrecisionRecall(real)(other_real)
+    frechet = FrechetDistance(real)(other_real)["fd"].value
+    assert frechet == pytest.approx(theirs["frechet_inception_distance"], rel=1e-5)
+    # A difference of sums near 100: float32 there leaves 1e-5.
+    assert kernel.value == pytest.approx(theirs["kernel_inception_distance_mean"], abs=1e-5)
+    assert agreement["precision"].value == theirs["precision"]
+    assert agreement["recall"].value == theirs["recall"]
+
+
+def test_features_do_not_depend_on_the_batch(photographs, real):
+    one_by_one = extract(
+        load_extractor("efficientnet_lite0"),
+        real_batches(photographs, [3, 1], 1, torch.device("cpu")),
+        2,
+        "test",
+    )
+    assert torch.allclose(one_by_one.pooled, real.pooled[[3, 1]], atol=1e-4)
+
+
+def test_unknown_extractor_offers_the_nearest():
+    with pytest.raises(ConfigError, match="'inception'.*'inception_v3'"):
+        load_extractor("inception")
+
+
+@pytest.fixture(scope="module")
+def random_weights(tmp_path_factory) -> Path:
+    """A file in the official format, with random weights."""
+    path = tmp_path_factory.mktemp("weights") / FILE_NAME
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feature_extractor_inceptionv3, "load_state_dict_from_url", lambda *_, **__: None)
+        patch.setattr(nn.Module, "load_state_dict", lambda *_: None)
+        network = feature_extractor_inceptionv3.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def test_inception_weights_are_refused_unless_their_digest_is_given(random_weights):
+    with pytest.raises(WeightsError, match="expected 6726825d"):
+        load_extractor("inception_v3", inception_weights=random_weights)
+    digest = hashlib.sha256(random_weights.read_bytes()).hexdigest()
+    extractor = load_extractor("inception_v3", inception_weights=random_weights, inception_sha256=digest)
+    assert extractor.sha256 == digest
+    result = extractor(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+    assert result.pooled.shape == (2, 2048)
+    assert result.logits.shape == (2, 1008)
+
+
+class Bomb:
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+def test_a_foreign_file_is_never_unpickled(tmp_path):
+    (tmp_path / FILE_NAME).write_bytes(pickle.dumps(Bomb(tmp_path / "touched")))
+    with pytest.raises(WeightsError):
+        load_extractor("inception_v3", inception_weights=tmp_path / FILE_NAME)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_missing_weights_are_one_line_that_says_what_to_do(tmp_path, monkeypatch):
+    def no_network(*_, **__):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    with pytest.raises(WeightsError) as caught:
+        find_weights()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert FILE_NAME in message and "inception_weights" in message and str(tmp_path) in message
+    with pytest.raises(WeightsError, match="no file .*elsewhere.*inception_weights"):
+        find_weights(tmp_path / "elsewhere")
+
+
+def test_weights_in_torchs_cache_need_no_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = tmp_path / "hub" / "checkpoints" / FILE_NAME
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert find_weights(sha256=digest) == (path, digest)

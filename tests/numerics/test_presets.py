@@ -1,0 +1,83 @@
+"""Presets against the published set-ups (arXiv:1912.04958, arXiv:2006.06676, arXiv:2006.10738)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from models.base import LOOP_KEYS
+from models.stylegan2 import Backbone
+from suite.spec import presets
+
+PRESETS = presets()
+STYLEGAN2 = sorted(name for name, row in PRESETS.items() if row["backbone"] == "stylegan2")
+
+# kimg, batch, lr, mbstd group, fmap_base, R1 gamma, EMA half-life in kimg, EMA ramp, mapping layers
+PUBLISHED = {
+    "stylegan2": (25000, 32, 0.002, 4, 16384, 10, 10, None, 8),
+    "paper256": (25000, 64, 0.0025, 8, 8192, 1, 20, None, 8),
+    "paper512": (25000, 64, 0.0025, 8, 16384, 0.5, 20, None, 8),
+    "paper1024": (25000, 32, 0.002, 4, 16384, 2, 10, None, 8),
+    "cifar": (100000, 64, 0.0025, 32, 8192, 0.01, 500, 0.05, 2),
+    "cifarbaseline": (100000, 64, 0.0025, 32, 8192, 0.01, 500, 0.05, 8),
+    "diffaugment-cifar": (25000, 32, 0.002, 4, 2048, 0.1, 1000, None, 8),
+    "diffaugment-ffhq": (25000, 32, 0.002, 4, 8192, 1, 10, None, 8),
+    "diffaugment-lowshot": (300, 16, 0.002, 4, 16384, 10, 10, None, 8),
+}
+# R1 interval and place, path-length interval, style mixing, discriminator
+REGULARISED = {
+    "stylegan2": (16, "real", 4, 0.9, "resnet"),
+    "paper256": (16, "real", 4, 0.9, "resnet"),
+    "paper512": (16, "real", 4, 0.9, "resnet"),
+    "paper1024": (16, "real", 4, 0.9, "resnet"),
+    "cifar": (16, "real", 0, 0.0, "orig"),
+    "cifarbaseline": (16, "real", 4, 0.9, "resnet"),
+    "diffaugment-cifar": (1, "augmented", 0, 0.9, "resnet"),
+    "diffaugment-ffhq": (1, "augmented", 0, 0.9, "resnet"),
+    "diffaugment-lowshot": (1, "real", 0, 0.9, "resnet"),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_values(name: str):
+    row = PRESETS[name]
+    columns = "kimg batch lr_g mbstd_group fmap_base r1_gamma ema_half_life_kimg ema_ramp mapping_layers"
+    assert tuple(row[key] for key in columns.split()) == PUBLISHED[name]
+    assert row["lr_d"] == row["lr_g"]
+    assert row["ema_start_kimg"] == (1000 if name == "diffaugment-cifar" else 0)
+
+
+@pytest.mark.parametrize("name", REGULARISED)
+def test_regularisation_as_published(name: str):
+    backbone = Backbone(PRESETS[name], resolution=32, channels=3, classes=0)
+    place = (backbone.d_reg_interval, backbone.r1_at, backbone.g_reg_interval)
+    assert place + (PRESETS[name]["style_mixing"], PRESETS[name]["d_architecture"]) == REGULARISED[name]
+
+
+@pytest.mark.parametrize("name", STYLEGAN2)
+def test_every_preset_builds_and_says_its_source(name: str):
+    assert PRESETS[name]["source"]
+    with torch.device("meta"):
+        backbone = Backbone(PRESETS[name], resolution=32, channels=3, classes=10)
+        assert backbone.generator().c_dim == 10
+        backbone.discriminator()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_numbers_are_numbers(name: str):
+    # YAML 1.1 reads 1e-8 without a dot as text.
+    for key, value in PRESETS[name].items():
+        default = LOOP_KEYS[key].default if key in LOOP_KEYS else None
+        if isinstance(default, int | float):
+            assert isinstance(value, int | float), f"{key}: {value!r}"
+
+
+def test_tiny_has_the_maps_it_names():
+    backbone = Backbone(PRESETS["tiny"], resolution=32, channels=3, classes=0)
+    assert backbone.maps() == {4: 48, 8: 48, 16: 32, 32: 16}
+
+
+def test_defaults_of_the_loop_are_those_of_the_papers():
+    assert LOOP_KEYS["betas"].default == [0.0, 0.99]
+    assert LOOP_KEYS["eps"].default == 1e-8
+    assert LOOP_KEYS["d_steps"].default == 1

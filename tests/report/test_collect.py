@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import csv
+import json
+import random
+
+import pytest
+from synthetic import failed, measured_rows, row, write_rows
+
+from report.collect import collect, main, to_csv
+from report.results import mean_and_deviation, read_results, runs_of
+
+
+def test_nested_keys_become_dotted_columns_and_values_survive(tmp_path):
+    value = 0.1 + 0.2
+    files = write_rows(tmp_path, [row("none", 0, "fd1k_full_efficientnet_lite0", 2.5, value)])
+    main(["--rows", *map(str, files), "--out", str(tmp_path / "r.csv")])
+    (line,) = csv.DictReader((tmp_path / "r.csv").open())
+    assert float(line["value"]) == value
+    assert line["protocol.name"] == "proxy" and line["provenance.torch"] == "2.15.0"
+    assert line["proxy"] == "true" and line["spread"] == "" and line["method"] == "none"
+
+
+def test_output_does_not_depend_on_the_order_of_input(tmp_path):
+    files = write_rows(tmp_path, measured_rows())
+    expected = to_csv(collect(files))
+    for path in files:
+        lines = path.read_text().splitlines()
+        random.Random(0).shuffle(lines)
+        path.write_text("\n".join(lines))
+    assert to_csv(collect(reversed(files))) == expected
+
+
+def test_kimg_is_sorted_as_a_number(tmp_path):
+    rows = [row("none", 0, "fd1k_full_efficientnet_lite0", kimg, 1.0) for kimg in (100.0, 20.0, 3.0)]
+    assert [line["kimg"] for line in collect(write_rows(tmp_path, rows))] == [3.0, 20.0, 100.0]
+
+
+def test_broken_line_is_named(tmp_path):
+    (path,) = write_rows(tmp_path, [row("none", 0, "fd1k_full_efficientnet_lite0", 2.5, 1.0)])
+    path.write_text(path.read_text() + '{"run": \n')
+    with pytest.raises(ValueError, match=r"proxy\.jsonl, line 2: not valid JSON"):
+        collect([path])
+
+
+def test_empty_file_is_named_and_nothing_is_written(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(ValueError, match=r"empty\.jsonl holds no rows"):
+        main(["--rows", str(tmp_path / "empty.jsonl"), "--out", str(tmp_path / "r.csv")])
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.jsonl"]
+
+
+def test_the_same_measurement_twice_is_an_error(tmp_path):
+    line = json.dumps(row("none", 0, "fd1k_full_efficientnet_lite0", 2.5, 1.0))
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(line + "\n")
+    with pytest.raises(ValueError, match=r"b\.jsonl, line 1.*already in .*a\.jsonl"):
+        collect([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
+
+
+def read(tmp_path, rows):
+    files = write_rows(tmp_path, rows)
+    (tmp_path / "r.csv").write_text(to_csv(collect(files)))
+    return read_results(tmp_path / "r.csv")
+
+
+def test_best_and_final_of_a_distance(tmp_path):
+    fd = "fd1k_full_efficientnet_lite0"
+    values = {2.5: 9.0, 5.0: 4.0, 7.5: 4.0, 10.0: 6.0}
+    (run,) = runs_of(read(tmp_path, [row("ada", 3, fd, *item) for item in values.items()]), fd)
+    assert (run.best, run.best_kimg, run.final, run.final_kimg) == (4.0, 5.0, 6.0, 10.0)
+    assert run.curve == list(values.items()) and run.seed == 3
+
+
+def test_recall_is_taken_at_the_snapshot_of_the_best_distance(tmp_path):
+    fd, recall = "fd1k_full_efficientnet_lite0", "recall1k_full_efficientnet_lite0"
+    rows = [row("ada", 0, fd, 1.0, 5.0), row("ada", 0, fd, 2.0, 3.0)]
+    rows += [row("ada", 0, recall, 1.0, 0.9), row("ada", 0, recall, 2.0, 0.4)]
+    results = read(tmp_path, rows)
+    assert runs_of(results, recall)[0].best == 0.9
+    assert runs_of(results, recall, best_by=fd)[0].best == 0.4
+
+
+def test_a_diverged_run_gives_no_number(tmp_path):
+    fd = "fd1k_full_efficientnet_lite0"
+    (run,) = runs_of(read(tmp_path, [row("ada", 0, fd, 1.0, 5.0), failed("ada", 0, "diverged", "loss_d is nan")]), fd)
+    assert (run.status, run.reason, run.best, run.curve) == ("diverged", "loss_d is nan", None, [])
+
+
+def test_sample_standard_deviation():
+    assert mean_and_deviation([1.0, 2.0, 4.0]) == (pytest.approx(7 / 3), pytest.approx((7 / 3) ** 0.5))
+    assert mean_and_deviation([5.0]) == (5.0, None)
+
+
+def test_a_proxy_may_not_be_called_fid(tmp_path):
+    with pytest.raises(ValueError, match="fid1k_full.*proxy"):
+        read(tmp_path, [row("none", 0, "fid1k_full", 1.0, 5.0)])
+
+
+def test_a_table_of_other_origin_is_refused(tmp_path):
+    (tmp_path / "r.csv").write_text("run,value\na,1\n")
+    with pytest.raises(ValueError, match=r"r\.csv lacks the columns .*report\.collect"):
+        read_results(tmp_path / "r.csv")

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import csv
+import re
+import statistics
+
+import pytest
+import yaml
+from synthetic import ARTEFACT, distance, failed, measured_rows, row, write_rows
+
+from report.artefact import load
+from report.collect import collect, to_csv
+from report.published import read_published
+from report.results import read_results
+from report.table_formats import Cell, Table, latex, latex_escape, markdown
+from report.tables import build, main, measured
+
+FD = "fd1k_full_efficientnet_lite0"
+PUBLISHED = """\
+paper,artefact,dataset,train_images,model,method,conditional,metric,protocol,value,spread,source,verified
+P,Table 1,toy,128,StyleGAN2,plain,no,FID,"fid10k: 10k fakes",12.5,± 0.3,here,yes
+P,Table 1,toy,128,StyleGAN2,plain,no,KID x1e3,"kid10k x1e3: 10k fakes",4.5,,here,yes
+P,Table 1,toy,128,StyleGAN2,aug,no,FID,"fid50k_full: 50k fakes",9.25,,here,yes
+P,Table 1,toy,128,StyleGAN2,adaptive,no,FID,"fid10k: 10k fakes",8.0,,memory,no
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Loads an artefact from rows, with changes to its YAML."""
+
+    def make(rows, methods=(), images=(), **changes):
+        (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
+        (tmp_path / "a.yaml").write_text(yaml.safe_dump({**yaml.safe_load(ARTEFACT), **changes}))
+        (tmp_path / "p.csv").write_text(PUBLISHED)
+        return load(tmp_path / "a.yaml", read_results(tmp_path / "r.csv"), methods, images)
+
+    make.folder = tmp_path
+    return make
+
+
+def inception(method, metric="fid10k_full", value=11.0, seed=0, **changes):
+    """A row of an Inception metric on the data set `toy`."""
+    base = row(method, seed, metric, 1.0, value, proxy=False, dataset="toy", n_fake=10000)
+    return {**base, "run": f"toy-128/stylegan2-{method}-s{seed}-00000000", **changes}
+
+
+TOY = {"grid": {"dataset": ["toy"], "resolution": [32], "images": [128], "preset": ["tiny"],
+                "method": ["none", "diffaugment", "ada"]}}  # fmt: skip
+
+
+def test_three_files_with_mean_and_deviation_over_seeds(demo, tmp_path):
+    outputs = [str(tmp_path / f"t.{kind}") for kind in ("md", "csv", "tex")]
+    inputs = ["--results", str(demo / "results.csv"), "--artefact", str(demo / "demo.yaml")]
+    main([*inputs, "--out-md", outputs[0], "--out-csv", outputs[1], "--out-tex", outputs[2]])
+    best = [min(distance("ada", seed, 2.5 * i) for i in range(1, 9)) for seed in (0, 1)]
+    lines = list(csv.DictReader(open(outputs[1])))
+    (line,) = (x for x in lines if x["method"] == "ada" and x["snapshot"] == "best" and x["metric"] == FD)
+    assert float(line["mean"]) == pytest.approx(statistics.mean(best), rel=1e-12)
+    assert float(line["std"]) == pytest.approx(statistics.stdev(best), rel=1e-12)
+    assert line["n"] == "2" and line["published"] == ""
+    text = f"{statistics.mean(best):.2f} ± {statistics.stdev(best):.2f}"
+    assert text in open(outputs[0]).read()
+    assert text.replace("±", r"$\pm$") in open(outputs[2]).read()
+
+
+def test_caption_states_the_protocol_and_that_a_proxy_is_one(project):
+    caption = build(artefact := project(measured_rows()), measured(artefact)).caption
+    assert "FD (EfficientNet-Lite0), Precision" in caption and "a proxy, not FID" in caption
+    assert "1,000 generated images against the full set (2,624 images)" in caption
+    assert "96 px (bicubic), torch-fidelity 0.4.0" in caption and "over 2 seeds" in caption
+    assert "after 20 kimg" in caption
+
+
+def test_methods_without_a_number_show_why(project):
+    rows = [
+        *measured_rows(),
+        failed("bcr", 0, "skip", "needs labels"),
+        failed("da", 2, "diverged", "loss_d is nan"),
+    ]
+    artefact = project(rows, methods=("bcr",))
+    table = build(artefact, measured(artefact))
+    cells = {method: row_cells[0] for method, row_cells in table.rows}
+    assert cells["bcr"].text == "skip" and table.notes[int(cells["bcr"].note) - 1] == "skip: needs labels"
+    assert cells["DA"].text.endswith("(n = 2 of 3)")
+    assert table.notes[int(cells["DA"].note) - 1] == "diverged: loss_d is nan"
+    assert cells["ADA"].note == ""
+
+
+def test_bold_is_the_lowest_distance_and_the_highest_recall(project):
+    artefact = project(measured_rows(), layout={"metrics": ["fd", "recall"]})
+    table = build(artefact, measured(artefact))
+    for column in range(4):
+        assert [method for method, cells in table.rows if cells[column].bold] == ["DiffAugment"]
+
+
+def test_methods_and_sizes_outside_the_grid_stay_out(project):
+    rows = [*measured_rows(), row("bcr", 0, FD, 1.0, 5.0),
+            row("ada", 0, FD, 1.0, 5.0, images=64, run="elpv-64/stylegan2-ada-s0-0")]  # fmt: skip
+    assert list(project(rows).methods) == ["none", "diffaugment", "da", "ada"]
+    assert list(project(rows, methods=("bcr",)).methods)[-1] == "bcr"
+    assert [column.setting["images"] for column in project(rows, images=(64,)).columns] == [64]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_fake": 64},
+        {"reference": "train", "n_real": 128},
+        {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "extractor_sha256": "cd" * 32}},
+        {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "input_px": 64}},
+    ],
+)
+def test_a_column_never_mixes_protocols(project, change):
+    rows = [row("none", 0, FD, 1.0, 5.0), {**row("ada", 0, FD, 1.0, 5.0), **change}]
+    with pytest.raises(ValueError, match="mix protocols"):
+        project(rows, layout={"metrics": ["fd"]})
+
+
+def test_a_column_never_mixes_metrics(project):
+    rows = [row("none", 0, FD, 1.0, 5.0), row("ada", 0, FD.replace("1k", "64"), 1.0, 5.0)]
+    with pytest.raises(ValueError, match="would mix fd1k_full.*fd64_full"):
+        project(rows)
+
+
+def test_two_set_ups_of_one_method_are_not_averaged(project):
+    rows = [row("da", 0, FD, 1.0, 5.0), row("da", 0, FD, 1.0, 7.0, run="elpv-128/stylegan2-da-s0-ffffffff")]
+    with pytest.raises(ValueError, match="two different set-ups of da: .*0123abcd and .*ffffffff"):
+        project(rows)
+
+
+def test_published_value_stands_beside(project):
+    published = {"where": {"artefact": "Table 1"}, "methods": {"none": "plain", "ada": "adaptive"}}
+    rows = [inception("none"), inception("diffaugment"), inception("ada")]
+    artefact = project(rows, layout={"metrics": ["fid"], "published": published}, **TOY)
+    table = build(artefact, measured(artefact, read_published(project.folder / "p.csv")))
+    assert table.groups == [("FID ↓, 128 images", ["best", "final", "published"])]
+    cells = dict(table.rows)
+    assert cells["baseline"][2] == Cell("12.50 ± 0.3")
+    assert cells["DiffAugment"][2] == Cell("–")
+    assert cells["ADA"][2].text == "8.00" and "not verified" in table.notes[int(cells["ADA"][2].note) - 1]
+
+
+def test_kid_is_printed_times_1000_and_stored_plain(project):
+    published = {"where": {}, "methods": {"none": "plain"}}
+    artefact = project([inception("none", "kid10k_full", 0.00512)],
+                       layout={"metrics": ["kid"], "published": published}, **TOY)  # fmt: skip
+    numbers = measured(artefact, read_published(project.folder / "p.csv"))
+    assert numbers["mean"].iloc[0] == 0.00512 and numbers["published"].iloc[0] == pytest.approx(0.0045)
+    assert [cell.text for cell in build(artefact, numbers).rows[0][1]] == ["5.12", "5.12", "4.50"]
+
+
+def test_published_value_of_another_number_of_fakes_is_refused(project):
+    published = {"where": {}, "methods": {"diffaugment": "aug"}}
+    artefact = project([inception("diffaugment")], layout={"metrics": ["fid"], "published": published}, **TOY)
+    with pytest.raises(ValueError, match="different numbers of fakes"):
+        measured(artefact, read_published(project.folder / "p.csv"))
+
+
+def test_no_published_value_beside_a_proxy(project):
+    artefact = project(measured_rows(), layout={"published": {"where": {}, "methods": {"none": "plain"}}})
+    with pytest.raises(ValueError, match="is a proxy"):
+        measured(artefact, read_published(project.folder / "p.csv"))
+
+
+def test_unknown_names_in_the_layout_offer_the_nearest(project):
+    with pytest.raises(ValueError, match="'metric'.*Did you mean 'metrics'"):
+        project(measured_rows(), layout={"metric": ["fd"]})
+    with pytest.raises(ValueError, match="'recal'.*Did you mean 'recall'"):
+        project(measured_rows(), layout={"metrics": ["recal"]})
+
+
+def test_latex_escapes_every_special_character():
+    assert latex_escape(r"50% & $x_1$ #1 {a} ~^\ <b>") == (
+        r"50\% \& \$x\_1\$ \#1 \{a\} \textasciitilde{}\textasciicircum{}\textbackslash{} "
+        r"\textless{}b\textgreater{}"
+    )
+
+
+HOSTILE = r"50% a_b & c|d <img src=x> \end{tabular} $1$ #2 `e`"
+
+
+def test_latex_table_is_balanced_whatever_a_name_contains():
+    text = latex(
+        Table(HOSTILE, [(HOSTILE, ["best", "final"])], [(HOSTILE, [Cell("1", "1", True), Cell("2")])], [HOSTILE])
+    )
+    bare = re.sub(r"\\[{}]", "", text)
+    assert bare.count("{") == bare.count("}")
+    assert re.findall(r"\\(?:begin|end)\{\w+\}", text) == [
+        r"\begin{table}", r"\begin{tabular}", r"\end{tabular}", r"\end{table}"
+    ]  # fmt: skip
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().removesuffix(r"\\")
+    assert len(re.findall(r"(?<!\\)&", body)) == 2
+    assert not re.search(r"(?<!\\)[%#_]", text)
+
+
+def test_markdown_table_keeps_its_shape_whatever_a_name_contains():
+    text = markdown(Table(HOSTILE, [(HOSTILE, ["best"])], [(HOSTILE, [Cell("1")])]))
+    lines = text.splitlines()[:3]
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines] == [3, 3, 3]
+    assert "<img" not in text

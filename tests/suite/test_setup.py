@@ -1,0 +1,68 @@
+"""Installation files agree with each other and with the README."""
+
+import re
+import tomllib
+from importlib.metadata import version
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from suite.config import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def locked() -> dict[str, list[tuple[str, str]]]:
+    """{package: [(version, the lines of its entry)]} of requirements.lock."""
+    entries = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
+    found: dict[str, list[tuple[str, str]]] = {}
+    for entry in entries:
+        name, number = re.match(r"([A-Za-z0-9._-]+)==(\S+)", entry).groups()
+        found.setdefault(name.lower(), []).append((number, entry))
+    return found
+
+
+def test_the_lock_holds_every_requirement_in_range_with_hashes_and_no_address():
+    lock = locked()
+    for text in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]:
+        requirement = Requirement(text)
+        assert requirement.name in lock, f"{requirement.name} is missing: run make lock"
+        for number, _ in lock[requirement.name]:
+            assert requirement.specifier.contains(number), f"{requirement.name} {number}: run make lock"
+    for entries in lock.values():
+        assert all("--hash=sha256:" in entry for _, entry in entries)
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text and "index" not in text
+
+
+def test_the_environment_is_the_locked_one():
+    lock = locked()
+    for package in ("torch", "torchvision", "snakemake", "torch-fidelity", "numpy"):
+        assert version(package).split("+")[0] in [number for number, _ in lock[package]]
+
+
+def test_conda_users_get_the_same_python_and_the_same_packages():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["name"] == PROJECT["name"]
+    *conda, pip = environment["dependencies"]
+    # Everything comes from pyproject.toml through pip; conda adds no version of its own but Python's.
+    assert [entry.split()[0] for entry in conda] == ["python", "pip"]
+    assert SpecifierSet(conda[0].removeprefix("python").strip()) == SpecifierSet(PROJECT["requires-python"])
+    assert pip == {"pip": ["-e ."]}
+
+
+def test_the_commands_of_the_readme_exist():
+    readme = (ROOT / "README.md").read_text()
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M)
+    assert {"reproduce", "test", "lint"} <= set(targets)
+    used = set(re.findall(r"^make ([a-z-]+)", readme, flags=re.M))
+    assert {"reproduce", "test"} <= used <= set(targets)
+    for path in re.findall(r"\]\(([^)#:]+)\)", readme):
+        assert (ROOT / path).exists(), f"README links {path}"
+
+
+def test_continuous_integration_runs_the_two_commands_in_order():
+    lines = (ROOT / ".ci/run").read_text().splitlines()
+    assert "set -euo pipefail" in lines
+    assert lines.index("time make test") < lines.index("time make reproduce")

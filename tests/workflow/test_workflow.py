@@ -1,0 +1,184 @@
+"""The whole workflow at smoke scale, in a copy of the project, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+OWN_SET = "datasets={blobs: {path: blobs, resolution: 16}}"
+SMOKE = ("scale=smoke", OWN_SET, "images=[24]")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A copy of the tracked tree with a folder of 48 images of its own."""
+    folder = tmp_path_factory.mktemp("project") / "leangan"
+    ignored = shutil.ignore_patterns(
+        ".venv", ".git", ".snakemake", "__pycache__", "resources", "demo", "smoke", ".*_cache"
+    )
+    shutil.copytree(ROOT, folder, ignore=ignored)
+    rng = np.random.default_rng(0)
+    (folder / "blobs").mkdir()
+    for i in range(48):
+        coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        coarse.resize((16, 16), Image.Resampling.BICUBIC).save(folder / "blobs" / f"{i:02d}.png")
+    return folder
+
+
+def snakemake(
+    project: Path, *arguments: str, config: tuple[str, ...] = ("scale=smoke", OWN_SET, "images=[24]"), **options
+):
+    command = [SNAKEMAKE, "--cores", "2", *arguments, "--config", *config]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
+    return subprocess.run(
+        list(map(str, command)), cwd=project, env=environment, capture_output=True, text=True, timeout=400
+    )
+
+
+def said(process: subprocess.CompletedProcess) -> str:
+    return process.stdout + process.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(project) -> Path:
+    """The project after `snakemake all`, interrupted once by kill -9 of the engine and every job, and continued."""
+    command = [SNAKEMAKE, "--cores", "2", "all", "--config", "scale=smoke", OWN_SET, "images=[24]"]
+    first = subprocess.Popen(
+        list(map(str, command)),
+        cwd=project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(project.glob("results/smoke/runs/*/*/train.jsonl")) and time.monotonic() < deadline:
+        assert first.poll() is None, "the workflow ended before it was interrupted"
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert not (project / "results/smoke/page/index.html").exists()
+    locked = snakemake(project, "all")
+    if locked.returncode:
+        assert "--unlock" in said(locked)
+        assert snakemake(project, "--unlock").returncode == 0
+        locked = snakemake(project, "all")
+    assert locked.returncode == 0, said(locked)
+    return project
+
+
+def rows(project: Path) -> list[dict]:
+    files = [f for f in project.glob("results/smoke/rows/*/*/*.jsonl") if f.name != "train.jsonl"]
+    return [json.loads(line) for file in sorted(files) for line in file.read_text().splitlines()]
+
+
+def test_every_method_gives_rows_and_the_artefact_and_the_page_are_there(finished):
+    measured = rows(finished)
+    assert {row["method"] for row in measured} >= {"none", "diffaugment", "da", "ada"}
+    assert all(row["status"] == "done" and row["proxy"] and "fid" not in row["metric"] for row in measured)
+    assert {row["kimg"] for row in measured} == {0.256, 0.512}
+    results = finished / "results/smoke"
+    for name in ("tables/demo.md", "tables/demo.csv", "tables/demo.tex", "results.csv", "page/index.html"):
+        assert (results / name).stat().st_size > 0
+    for figure in ("curves", "d_outputs", "controller", "samples"):
+        with Image.open(results / f"figures/demo-{figure}.png") as image:
+            assert min(image.size) > 100
+        assert "<svg" in (results / f"figures/demo-{figure}.svg").read_text()[:2000]
+    table = (results / "tables/demo.md").read_text()
+    assert "DiffAugment" in table and "ADA" in table and "proxy" in table.lower()
+
+
+def test_a_second_call_does_nothing(finished):
+    again = snakemake(finished, "all")
+    assert again.returncode == 0 and "Nothing to be done" in said(again), said(again)
+
+
+def test_figures_come_back_from_stored_rows_without_training(finished):
+    """Even with the runs and the prepared data gone, as in a fresh clone with committed rows."""
+    results = finished / "results/smoke"
+    kept = {name: finished / name for name in ("results/smoke/runs", "resources")}
+    for name, path in kept.items():
+        path.rename(finished / name.replace("/", "_"))
+    before = (results / "tables/demo.csv").read_text()
+    shutil.rmtree(results / "figures")
+    shutil.rmtree(results / "tables")
+    try:
+        process = snakemake(finished, "figures")
+        assert process.returncode == 0, said(process)
+        assert (results / "tables/demo.csv").read_text() == before
+        assert (results / "figures/demo-samples.png").exists()
+        assert not (results / "runs").exists() and not (finished / "resources/data").exists()
+    finally:
+        shutil.rmtree(finished / "resources", ignore_errors=True)
+        for name, path in kept.items():
+            (finished / name.replace("/", "_")).rename(path)
+
+
+def test_a_new_method_is_one_file_and_a_broken_one_harms_nobody(finished):
+    (finished / "augment/mine.py").write_text(
+        '"""Mirrors what D sees."""\n\nfrom augment.base import Method as Base\n\n\nclass Method(Base):\n'
+        '    title = "Mine"\n\n    def transform(self, x, role):\n        return x.flip(3)\n'
+    )
+    (finished / "augment/broken.py").write_text("import no_such_module\n\n\nclass Method:\n    pass\n")
+    config = (*SMOKE, "methods=[mine,broken]")
+    try:
+        process = snakemake(finished, "all", config=config)
+        assert process.returncode == 0, said(process)
+        trained = [p.parent.name for p in finished.glob("results/smoke/runs/*/*/train.json")]
+        assert sum("mine" in name for name in trained) == 1 and not any("broken" in name for name in trained)
+        status = {row["method"]: (row["status"], row["reason"]) for row in rows(finished)}
+        assert status["mine"] == ("done", None)
+        assert status["broken"][0] == "error" and "no_such_module" in status["broken"][1]
+        assert "Mine" in (finished / "results/smoke/page/index.html").read_text()
+        assert "no_such_module" in (finished / "results/smoke/tables/demo.md").read_text()
+    finally:
+        (finished / "augment/mine.py").unlink()
+        (finished / "augment/broken.py").unlink()
+        shutil.rmtree(finished / "results/smoke/rows", ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    "config, words",
+    [
+        (("scale=dmo",), ["unknown scale 'dmo'", "'demo'"]),
+        (("artefacts=[dem]",), ["unknown artefact 'dem'", "'demo'"]),
+        (("methods=[difaugment]",), ["unknown method 'difaugment'", "'diffaugment'"]),
+        (("devices=cpu",), ["unknown key 'devices'", "'device'"]),
+    ],
+)
+def test_a_wrong_config_is_refused_in_words_before_anything_runs(project, config, words):
+    process = snakemake(project, "all", config=config)
+    assert process.returncode != 0
+    text = " ".join(said(process).split())
+    assert all(word in text for word in words), said(process)
+    assert "Traceback" not in said(process)
+
+
+def test_the_plan_names_runs_images_length_and_cost(project):
+    process = snakemake(project, "plan", config=("scale=demo",))
+    assert process.returncode == 0, said(process)
+    text = said(process)
+    assert "elpv-" in text and "kimg" in text and "4 runs" in text
+    assert not (project / "results/demo/runs").exists()
+
+
+def test_too_many_images_are_refused_with_both_numbers(project):
+    process = snakemake(project, "all", config=("scale=smoke", OWN_SET, "images=[49]"))
+    assert process.returncode != 0
+    assert "49" in said(process) and "48" in said(process)
+
+
+def test_the_workflow_is_lint_clean(project):
+    process = snakemake(project, "--lint", config=("scale=smoke",))
+    assert process.returncode == 0, said(process)
