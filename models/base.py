@@ -22,8 +22,8 @@ class Key(NamedTuple):
 
 LOOP_KEYS = {
     "backbone": "file in models/ that holds the backbone",
-    "source": "where the values of the preset were published",
-    "kimg": "published length of training, thousands of real images shown to D",
+    "source": "where the values were published, beginning with arXiv:, or this project",
+    "kimg": "length of training at scale paper, thousands of real images shown to D",
     "batch": "images per step over all devices",
     "lr_g": "Adam learning rate of G",
     "lr_d": "Adam learning rate of D",

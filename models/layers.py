@@ -109,25 +109,28 @@ class Conv(nn.Module):
 class StyledConv(nn.Module):
     """Modulated 3 x 3 convolution, noise of learned strength, bias, leaky ReLU (arXiv:1912.04958, fig. 2d).
 
-    `resolution` is that of the output, twice the input's if `up`.
+    `resolution` is that of the output, twice the input's if `up`. `noise` False leaves the noise input out.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, w_dim: int, resolution: int, up: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, up: bool = False, noise: bool = True
+    ) -> None:
         super().__init__()
         self.up = up
         self.affine = Linear(w_dim, in_channels, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = 1 / math.sqrt(in_channels * 3**2)
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.register_buffer("noise_const", torch.randn(resolution, resolution) if noise else None)
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: str) -> Tensor:
         """x [N, in, H, W], w [N, w_dim]; noise is drawn per sample ("random") or the stored map ("const")."""
         weight = self.weight * self.weight_gain
         x = ops.modulated_conv2d(x, weight, self.affine(w), norm=ops.LRELU_GAIN, up=self.up)
-        noise = torch.randn_like(x[:, :1]) if noise_mode == "random" else self.noise_const
-        x = x.add_(noise * (self.noise_strength * ops.LRELU_GAIN))
+        if self.noise_strength is not None:
+            noise = torch.randn_like(x[:, :1]) if noise_mode == "random" else self.noise_const
+            x = x.add_(noise * (self.noise_strength * ops.LRELU_GAIN))
         return leaky_relu(x.add_((self.bias * ops.LRELU_GAIN)[:, None, None]))
 
 

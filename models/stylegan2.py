@@ -41,6 +41,7 @@ class Backbone:
         "pl_batch_shrink": Key(2, "the path length is measured on batch / this samples"),
         "pl_interval": Key(4, "G steps between path-length evaluations, each times the interval"),
         "style_mixing": Key(0.9, "probability of mixing two w in one batch"),
+        "noise_inputs": Key(True, "whether G's convolutions add noise of learned strength"),
         "w_avg_decay": Key(0.995, "decay of the moving average of w that truncation uses"),
     }
 
@@ -85,6 +86,7 @@ class Backbone:
             self.maps(),
             style_mixing=s["style_mixing"],
             w_avg_decay=s["w_avg_decay"],
+            noise=s["noise_inputs"],
         )
 
     def discriminator(self) -> Discriminator:

@@ -15,12 +15,14 @@ class SynthesisBlock(nn.Module):
     The 4 x 4 block (`in_channels` None) has one convolution; its input is the learned constant.
     """
 
-    def __init__(self, in_channels: int | None, out_channels: int, w_dim: int, resolution: int, channels: int) -> None:
+    def __init__(
+        self, in_channels: int | None, out_channels: int, w_dim: int, resolution: int, channels: int, noise: bool
+    ) -> None:
         super().__init__()
         self.conv0 = None
         if in_channels is not None:
-            self.conv0 = StyledConv(in_channels, out_channels, w_dim, resolution, up=True)
-        self.conv1 = StyledConv(out_channels, out_channels, w_dim, resolution)
+            self.conv0 = StyledConv(in_channels, out_channels, w_dim, resolution, up=True, noise=noise)
+        self.conv1 = StyledConv(out_channels, out_channels, w_dim, resolution, noise=noise)
         self.to_rgb = ToRGB(out_channels, channels, w_dim)
 
     def forward(
@@ -51,6 +53,7 @@ class Generator(nn.Module):
         maps: dict[int, int],
         style_mixing: float,
         w_avg_decay: float,
+        noise: bool = True,
     ) -> None:
         super().__init__()
         self.z_dim = mapping.z_dim
@@ -62,7 +65,7 @@ class Generator(nn.Module):
         self.mapping = mapping
         self.const = nn.Parameter(torch.randn(maps[4], 4, 4))
         self.blocks = nn.ModuleList(
-            [SynthesisBlock(maps.get(r // 2), maps[r], w_dim, r, channels) for r in sorted(maps)]
+            [SynthesisBlock(maps.get(r // 2), maps[r], w_dim, r, channels, noise) for r in sorted(maps)]
         )
         self.num_ws = 2 * len(self.blocks)
         self.register_buffer("w_avg", torch.zeros(w_dim))

@@ -1,4 +1,4 @@
-"""An artefact (config/artefacts/*.yaml) as the report sees it: its rows and its layout.
+"""An artefact (config/artefacts/*.yaml) as the report sees it: its runs, what was measured of them, its layout.
 
 layout:
   caption: text before the generated sentence about the protocol   (default: the title)
@@ -13,17 +13,15 @@ layout:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from report.metric_names import FAMILIES, Metric, parse
 from report.published import Match
-from report.results import PROTOCOL, Run, runs_of
-from suite.config import check
+from report.results import NOT_YET_RUN, PROTOCOL, Run, runs_of
 from suite.errors import ConfigError, unknown_name
+from suite.spec import RunSpec
 
 SETTING = ["dataset", "resolution", "images", "backbone", "preset", "conditional"]
 LAYOUT = ["caption", "metrics", "published"]
@@ -31,7 +29,7 @@ LAYOUT = ["caption", "metrics", "published"]
 
 @dataclass(frozen=True)
 class Column:
-    """One setting under one metric. `protocol` has one value per key; `runs` all runs."""
+    """One setting under one metric. `protocol` has one value per key; `runs` holds every run of the setting."""
 
     setting: dict[str, Any]
     title: str
@@ -47,71 +45,69 @@ class Column:
         """The runs of one method, by seed."""
         return sorted((run for run in self.runs if run.method == method), key=lambda run: run.seed)
 
+    def done(self, method: str) -> list[Run]:
+        """The runs of one method that have numbers, by seed."""
+        return [run for run in self.of(method) if run.status == "done"]
+
 
 @dataclass(frozen=True)
 class Artefact:
-    """`methods` maps names to titles in the order of the rows; `columns` go by metric, then setting."""
+    """`methods` maps names to titles in the order of the rows; `columns` go by metric, then setting.
+
+    `all_methods` names every method of the results, so that figures give each the same look everywhere.
+    """
 
     title: str
     caption: str
+    specs: list[RunSpec]
     methods: dict[str, str]
+    all_methods: list[str]
     columns: list[Column]
     published: Match | None
 
     @property
     def main_columns(self) -> list[Column]:
-        """The columns of the first metric: one per setting."""
-        return [column for column in self.columns if column.metric.family == self.columns[0].metric.family]
+        """What figures draw: the columns of the first metric, one per setting of which a run has numbers."""
+        main = [column for column in self.columns if column.metric.family == self.columns[0].metric.family]
+        return [column for column in main if any(map(column.done, self.methods))]
+
+    @property
+    def main_methods(self) -> dict[str, str]:
+        """What figures draw: the methods of which a run in `main_columns` has numbers."""
+        columns = self.main_columns
+        return {name: title for name, title in self.methods.items() if any(column.done(name) for column in columns)}
 
 
-def load(
-    path: str | Path, results: pd.DataFrame, methods: tuple[str, ...] = (), images: tuple[int, ...] = ()
-) -> Artefact:
-    """The artefact with its measured rows; `methods` are added to its own and `images` replace its sizes.
+def load(name: str, content: dict[str, Any], specs: list[RunSpec], results: pd.DataFrame) -> Artefact:
+    """The artefact with the rows of exactly its runs: `specs` (of suite.spec.expand) under the protocol of `content`.
 
-    Raises ConfigError where the layout has an unknown key, no row belongs to the artefact, or one
-    column would mix protocols.
+    Raises ConfigError where the layout has an unknown key, none of the runs has a value, or one column
+    would mix protocols.
     """
-    content = yaml.safe_load(Path(path).read_text())
-    check(content, "artefact", str(path))
+    where = f"config/artefacts/{name}.yaml"
     layout = content.get("layout", {})
     for key in layout:
         if key not in LAYOUT:
-            raise unknown_name("key of layout", key, LAYOUT, str(path))
+            raise unknown_name("key of layout", key, LAYOUT, where)
     for family in layout.get("metrics", []):
         if family not in FAMILIES:
-            raise unknown_name("metric family", family, FAMILIES, f"layout.metrics of {path}")
-    rows = _belonging(content, results, methods, images)
-    if rows.empty:
-        raise ConfigError(
-            f"no measured row belongs to {path} (protocol {content['protocol']!r}). "
-            "Run snakemake for this artefact first."
-        )
-    columns = _columns(rows, layout.get("metrics") or _families(rows), str(path))
-    present = set(rows["method"])
-    names = [name for name in dict.fromkeys([*content["grid"]["method"], *methods]) if name in present]
+            raise unknown_name("metric family", family, FAMILIES, f"layout.metrics of {where}")
+    rows = results[
+        results["source"].eq("measured")
+        & results["protocol.name"].eq(content["protocol"])
+        & results["run"].isin([spec.run_id for spec in specs])
+    ]
+    methods = list(dict.fromkeys(spec.method for spec in specs))
     published = layout.get("published")
     return Artefact(
         title=content["title"],
         caption=layout.get("caption", content["title"]),
-        methods={name: _title(rows[rows["method"] == name]) for name in names},
-        columns=columns,
+        specs=specs,
+        methods={method: _title(method, rows[rows["method"] == method]) for method in methods},
+        all_methods=sorted({*methods, *results["method"]}),
+        columns=_columns(specs, rows, layout.get("metrics") or _families(rows), where),
         published=published and Match(published.get("where", {}), published["methods"], published.get("datasets", {})),
     )
-
-
-def _belonging(content: dict, results: pd.DataFrame, methods: tuple[str, ...], images: tuple[int, ...]) -> pd.DataFrame:
-    grid = content["grid"]
-    return results[
-        results["source"].eq("measured")
-        & results["protocol.name"].eq(content["protocol"])
-        & results["dataset"].isin(grid["dataset"])
-        & results["resolution"].isin(grid["resolution"])
-        & results["images"].isin(images or grid["images"])
-        & results["preset"].isin(grid["preset"])
-        & results["method"].isin([*grid["method"], *methods])
-        & results["conditional"].eq(content.get("conditional", False))
-    ]
 
 
 def _families(rows: pd.DataFrame) -> list[str]:
@@ -120,39 +116,55 @@ def _families(rows: pd.DataFrame) -> list[str]:
     return [family for family in FAMILIES if family in present]
 
 
-def _columns(rows: pd.DataFrame, families: list[str], where: str) -> list[Column]:
-    varying = [key for key in SETTING if rows[key].nunique() > 1]
-    settings = [(dict(zip(SETTING, values, strict=True)), group) for values, group in rows.groupby(SETTING, sort=True)]
-    columns = []
-    for family in families:
-        for setting, group in settings:
-            names = [name for name in group["metric"].unique() if name and parse(name).family == family]
-            main = [name for name in group["metric"].unique() if name and parse(name).family == families[0]]
-            title = _setting_title(setting, varying)
-            if len(names) > 1 or len(main) > 1:
-                raise ConfigError(f"{title} of {where} would mix {', '.join(sorted({*names, *main}))} in one column.")
-            if not names:
-                continue
-            of_metric = group[group["metric"].isin([names[0], main[0] if main else names[0], ""])]
-            protocol = _one_protocol(group[group["metric"] == names[0]], f"{names[0]}, {title}, of {where}")
-            runs = runs_of(of_metric, names[0], best_by=main[0] if main else None)
-            _one_run_per_seed(runs, f"{title} of {where}")
-            columns.append(Column(setting, title, parse(names[0]), protocol, runs))
+def _columns(specs: list[RunSpec], rows: pd.DataFrame, families: list[str], where: str) -> list[Column]:
+    settings: dict[tuple, list[RunSpec]] = {}
+    for spec in specs:
+        settings.setdefault(tuple(getattr(spec, key) for key in SETTING), []).append(spec)
+    varying = [key for key, values in zip(SETTING, zip(*settings, strict=True), strict=True) if len(set(values)) > 1]
+    rows = rows.assign(family=[parse(name).family if name else "" for name in rows["metric"]])
+    columns = [
+        _column(rows, (family, families[0]), members, varying, where)
+        for family in families
+        if rows["family"].eq(family).any()
+        for members in settings.values()
+    ]
     if not columns:
         reasons = rows["reason"].dropna().unique()
         raise ConfigError(
-            f"no run of {where} has a value of {', '.join(families)} under this protocol. "
-            f"{'Reasons given: ' + '; '.join(reasons) if len(reasons) else 'Check layout.metrics.'}"
+            f"no run of {where} has a value of {', '.join(families) or 'any metric'} under its protocol yet. "
+            f"{'Reasons given: ' + '; '.join(reasons) if len(reasons) else 'Run snakemake for this artefact first.'}"
         )
     return columns
+
+
+def _column(
+    rows: pd.DataFrame, families: tuple[str, str], specs: list[RunSpec], varying: list[str], where: str
+) -> Column:
+    """The setting of `specs` under the first of `families`, the best snapshots chosen by the second."""
+    setting = {key: getattr(specs[0], key) for key in SETTING}
+    title = _setting_title(setting, varying)
+    group = rows[rows["run"].isin([spec.run_id for spec in specs])]
+    values, judges = (group[group["family"] == family] for family in families)
+    for names in (values["metric"].unique(), judges["metric"].unique()):
+        if len(names) > 1:
+            raise ConfigError(f"{title} of {where} would mix {', '.join(sorted(names))} in one column.")
+    # A setting without a value is described by the first that has one: the artefact's protocol is theirs too.
+    described = rows[rows["family"] == families[0]].head(1) if values.empty else values
+    metric = described["metric"].iloc[0]
+    judge = None if judges.empty else judges["metric"].iloc[0]
+    protocol = _one_protocol(described, f"{metric}, {title}, of {where}")
+    runs = runs_of(group[group["metric"].isin([metric, judge, ""])], metric, best_by=judge)
+    waiting = [spec for spec in specs if spec.run_id not in set(group["run"])]
+    runs += [Run(spec.run_id, spec.method, spec.seed, NOT_YET_RUN, None, []) for spec in waiting]
+    return Column(setting, title, parse(metric), protocol, runs)
 
 
 def _setting_title(setting: dict[str, Any], varying: list[str]) -> str:
     """What tells the columns apart; the images always."""
     words = {
         "dataset": setting["dataset"],
-        "resolution": f"{setting['resolution']:.0f} px",
-        "images": f"{setting['images']:,.0f} images",
+        "resolution": f"{setting['resolution']} px",
+        "images": f"{setting['images']:,} images",
         "backbone": setting["backbone"],
         "preset": setting["preset"],
         "conditional": "conditional" if setting["conditional"] else "unconditional",
@@ -170,15 +182,8 @@ def _one_protocol(rows: pd.DataFrame, where: str) -> dict[str, Any]:
     return {key.removeprefix("protocol."): None if pd.isna(first[key]) else first[key] for key in PROTOCOL}
 
 
-def _one_run_per_seed(runs: list[Run], where: str) -> None:
-    seen: dict[tuple[str, int], str] = {}
-    for run in runs:
-        other = seen.setdefault((run.method, run.seed), run.run)
-        if other != run.run:
-            raise ConfigError(f"{where} would average two different set-ups of {run.method}: {other} and {run.run}.")
-
-
-def _title(rows: pd.DataFrame) -> str:
-    """The method's title; a run without a number may know only its name."""
+def _title(method: str, rows: pd.DataFrame) -> str:
+    """The method's title; without a number, or without a row, only its name may be known."""
     done = rows[rows["status"] == "done"]
-    return (done if len(done) else rows)["method_title"].iloc[0]
+    titles = (done if len(done) else rows)["method_title"]
+    return titles.iloc[0] if len(titles) else method

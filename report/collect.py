@@ -1,6 +1,6 @@
 """Collect the rows of all runs into one tidy table.
 
-    python -m report.collect --rows results/demo/rows/*/*/*.jsonl --out results/demo/results.csv
+    python -m report.collect --rows results/demo/rows --out results/demo/results.csv
 
 One line per run x snapshot x metric; a nested key `{"protocol": {"name": ...}}` becomes the column
 `protocol.name`. The order of lines and columns depends on the rows alone, so the same rows give the
@@ -13,7 +13,8 @@ import argparse
 import csv
 import io
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,22 @@ def flatten(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def row_files(path: Path) -> Iterator[Path]:
+    """The files of rows (<dataset>-<size>/<run>/<protocol>.jsonl) in a folder, or `path` itself if it is a file.
+
+    Raises ConfigError where there is none.
+    """
+    files = [path] if path.is_file() else sorted(path.glob("*/*/*.jsonl"))
+    files = [file for file in files if file.name != "train.jsonl"]
+    if not files:
+        raise ConfigError(f"{path} holds no rows (<dataset>-<size>/<run>/<protocol>.jsonl). Run snakemake first.")
+    yield from files
+
+
 def collect(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
-    """All rows of the files, flat and sorted; ConfigError names a file that is empty, broken or repeated."""
+    """All rows of files and folders, flat and sorted; ConfigError names one that is empty, broken or repeated."""
     found: dict[tuple, tuple[Path, dict]] = {}
-    for path in map(Path, paths):
+    for path in (file for given in paths for file in row_files(Path(given))):
         content = rows.read(path)
         if not content:
             raise ConfigError(f"{path} holds no rows. Delete it and run the same command again to measure the run.")
@@ -87,11 +100,14 @@ def to_csv(table: list[dict[str, Any]]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Collect rows (JSONL) into one table (CSV).")
-    parser.add_argument("--rows", nargs="+", required=True, metavar="JSONL")
+    parser.add_argument("--rows", nargs="+", required=True, metavar="PATH", help="folders or JSONL files")
     parser.add_argument("--out", required=True, metavar="CSV")
     args = parser.parse_args(argv)
     write_atomic(args.out, to_csv(collect(args.rows)))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ConfigError as error:
+        sys.exit(f"error: {error}")

@@ -7,25 +7,32 @@ meets FID and one extractor never another.
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from PIL import Image
 
 from report import curve_geometry
 from report.metric_names import FAMILIES, Metric, parse
 from report.results import PROTOCOL, Run, failure, mean_and_deviation, runs_of
-from report.sample_grids import first_cells, grid_path, tile
+from report.sample_grids import SIDE, data_uri, grid_path, read_grid, reals_path, tile
 
 SOURCES = {"measured": "measured", "reported": "published", "submitted": "submitted"}
-SAMPLE_SIDE, SAMPLE_PX = 6, 240
-"""Images per side of a sample grid and its largest width on the page."""
+SAMPLE_PX = 240
+"""The largest width of a grid on the page."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A picture of several images, as data URI."""
+
+    caption: str
+    alternative: str
+    uri: str
 
 
 @dataclass
@@ -60,7 +67,7 @@ class Entry:
     snapshots: dict[str, dict[float, str]] = field(default_factory=dict)
     spark: curve_geometry.Curve | None = None
     chart: curve_geometry.Curve | None = None
-    samples: list[tuple[str, str]] = field(default_factory=list)
+    grids: list[Grid] = field(default_factory=list)
 
     def sort_keys(self) -> dict[str, Any]:
         """What the page's script sorts and filters by."""
@@ -81,7 +88,7 @@ class Entry:
         }
 
 
-def measured_entries(results: pd.DataFrame, runs_folder: Path) -> list[Entry]:
+def measured_entries(results: pd.DataFrame, rows_folder: Path) -> list[Entry]:
     """One entry per run and protocol, judged by the first metric of FAMILIES that was measured."""
     proxies = set(results.loc[results["proxy"].eq(True), "protocol.name"])
     families = list(FAMILIES)
@@ -94,12 +101,12 @@ def measured_entries(results: pd.DataFrame, runs_folder: Path) -> list[Entry]:
         entry = _named(rows, metrics[0] if metrics else None)
         if not metrics:  # a run without a number belongs beside those of its protocol
             entry.proxy = entry.protocol in proxies
-        entry.command = _command(rows.iloc[0], runs_folder)
+        entry.command = _command(rows.iloc[0], scale_of(rows_folder))
         failed = failure(rows)
         if failed:
             entry.status, entry.reason = failed
         else:
-            _add_values(entry, rows, metrics, runs_folder)
+            _add_values(entry, rows, metrics, rows_folder)
         entries.append(entry)
     return entries
 
@@ -125,7 +132,7 @@ def _named(rows: pd.DataFrame, metric: Metric | None) -> Entry:
     )
 
 
-def _add_values(entry: Entry, rows: pd.DataFrame, metrics: list[Metric], runs_folder: Path) -> None:
+def _add_values(entry: Entry, rows: pd.DataFrame, metrics: list[Metric], rows_folder: Path) -> None:
     """Values, curves and samples of a run that is done; the first metric judges its snapshots."""
     metric, row = metrics[0], rows.iloc[0]
     run = runs_of(rows, metric.name)[0]
@@ -143,7 +150,7 @@ def _add_values(entry: Entry, rows: pd.DataFrame, metrics: list[Metric], runs_fo
     shown = [(kimg, metric.shown(value)) for kimg, value in run.curve]
     entry.spark = curve_geometry.curve(shown, run.best_kimg, 96, 24, (3, 3, 3, 3))
     entry.chart = curve_geometry.curve(shown, run.best_kimg, 380, 210, (48, 12, 12, 36))
-    entry.samples = _samples(runs_folder, run, int(row["resolution"]))
+    entry.grids = list(_grids(rows_folder, run, entry, int(row["resolution"])))
 
 
 def _facts(row: pd.Series) -> list[tuple[str, str]]:
@@ -177,36 +184,36 @@ def _facts(row: pd.Series) -> list[tuple[str, str]]:
     return facts
 
 
-def _command(row: pd.Series, runs_folder: Path) -> str:
+def scale_of(rows_folder: Path) -> str:
+    """The scale whose rows lie in results/<scale>/rows."""
+    return rows_folder.resolve().parent.name
+
+
+def _command(row: pd.Series, scale: str) -> str:
     """The line that makes this entry's rows again."""
     stated = row.get("command")
     if isinstance(stated, str) and stated:
         return stated
-    scale = runs_folder.resolve().parent.name
     target = f"results/{scale}/rows/{row['run']}/{row['protocol.name']}.jsonl"
     return f"snakemake --cores all {shlex.quote(target)} --config {shlex.quote(f'scale={scale}')}"
 
 
-def _samples(runs_folder: Path, run: Run, resolution: int) -> list[tuple[str, str]]:
-    """(caption, data URI) of the best and the final grid; none for a run whose folder is elsewhere."""
+def _grids(rows_folder: Path, run: Run, entry: Entry, resolution: int) -> Iterator[Grid]:
+    """The best and the final snapshot's images, then training images; those whose file is not there are left out."""
     kimgs = dict.fromkeys((run.best_kimg, run.final_kimg))
-    captions = ["best and final"] if len(kimgs) == 1 else ["best", "final"]
-    found = []
-    for caption, kimg in zip(captions, kimgs, strict=True):
-        path = grid_path(runs_folder, run.run, kimg)
+    kinds = ["best and final"] if len(kimgs) == 1 else ["best", "final"]
+    found = [
+        (
+            grid_path(rows_folder, run.run, kimg),
+            f"Samples, {kind}, {kimg:g} kimg",
+            f"Generated images of {entry.method}",
+        )
+        for kind, kimg in zip(kinds, kimgs, strict=True)
+    ]
+    found.append((reals_path(rows_folder, run.run), "Training images", f"Training images of {entry.dataset}"))
+    for path, *names in found:
         if path.exists():
-            picture = tile(first_cells(path, resolution, SAMPLE_SIDE), SAMPLE_SIDE)
-            found.append((f"{caption}, {kimg:g} kimg", _data_uri(picture)))
-    return found
-
-
-def _data_uri(picture: Image.Image) -> str:
-    if picture.width > SAMPLE_PX:
-        height = round(picture.height * SAMPLE_PX / picture.width)
-        picture = picture.resize((SAMPLE_PX, height), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=80, method=6)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+            yield Grid(*names, data_uri(tile(read_grid(path, resolution)[:SIDE, :SIDE]), SAMPLE_PX))
 
 
 def published_entries(published: pd.DataFrame) -> list[Entry]:

@@ -1,7 +1,7 @@
 """The leaderboard: one self-contained HTML page of measured, published and submitted numbers.
 
     python -m report.page --results results/demo/results.csv --published results/published/published.csv \\
-        --runs results/demo/runs --out results/demo/page/index.html
+        --rows results/demo/rows --out results/demo/page/index.html
 
 The page asks the network for nothing: style, script, curves and sample images are inside. Its content
 security policy admits that one style and that one script, whatever a name in the results contains.
@@ -12,14 +12,16 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import sys
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from report.entries import Entry, board_order, measured_entries, published_entries, rank, summaries
+from report.entries import Entry, board_order, measured_entries, published_entries, rank, scale_of, summaries
 from report.published import read_published
 from report.results import read_results
+from suite.errors import ConfigError
 from suite.files import write_atomic
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -72,13 +74,16 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Write the leaderboard page.")
     parser.add_argument("--results", required=True, metavar="CSV")
     parser.add_argument("--published", required=True, metavar="CSV")
-    parser.add_argument("--runs", required=True, metavar="FOLDER", type=Path, help="results/<scale>/runs")
+    parser.add_argument("--rows", required=True, metavar="FOLDER", type=Path, help="results/<scale>/rows")
     parser.add_argument("--out", required=True, metavar="HTML")
     args = parser.parse_args(argv)
-    measured = measured_entries(read_results(args.results), args.runs)
+    measured = measured_entries(read_results(args.results), args.rows)
     published = published_entries(read_published(args.published))
-    write_atomic(args.out, render(measured, published, args.runs.resolve().parent.name))
+    write_atomic(args.out, render(measured, published, scale_of(args.rows)))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ConfigError as error:
+        sys.exit(f"error: {error}")

@@ -19,6 +19,8 @@ FAMILY = {"FID": "fid", "IS": "is", "KID x1e3": "kid"}
 
 def read_published(path: str | Path) -> pd.DataFrame:
     """The numbers as text, plus `number`: the value as a float in the unit of our rows (KID as such)."""
+    if not Path(path).is_file():
+        raise ConfigError(f"{path} is missing.")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     missing = [name for name in COLUMNS if name not in table]
     if missing:

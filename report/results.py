@@ -21,6 +21,8 @@ REQUIRED = [
     "seed", "kimg", "metric", "value", "proxy", "status", "reason", "source",
 ]  # fmt: skip
 SEVERITY = ["error", "diverged", "skip"]
+NOT_YET_RUN = "not yet run"
+"""The status of a planned run without rows."""
 
 PROTOCOL = [
     "protocol.name", "protocol.extractor", "protocol.extractor_sha256", "protocol.input_px",
@@ -32,8 +34,10 @@ PROTOCOL = [
 def read_results(path: str | Path) -> pd.DataFrame:
     """The table written by report.collect, with numbers, flags and missing values as such.
 
-    Raises ConfigError where the file is no such table, is empty, or calls a proxy FID, KID or IS.
+    Raises ConfigError where the file is missing, is no such table, is empty, or calls a proxy FID, KID or IS.
     """
+    if not Path(path).is_file():
+        raise ConfigError(f"{path} is missing. Write it with python -m report.collect.")
     table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     missing = [name for name in REQUIRED if name not in table]
     if missing or table.empty:
@@ -55,7 +59,7 @@ def read_results(path: str | Path) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run under one metric. `curve` is [(kimg, value), ...]; no values unless done."""
+    """One training run under one metric. `curve` is [(kimg, value), ...]; no values unless `status` is done."""
 
     run: str
     method: str

@@ -1,25 +1,19 @@
 """The table of an artefact: methods x settings, mean and deviation over seeds, the published value beside.
 
-    python -m report.tables --results results/demo/results.csv --artefact config/artefacts/demo.yaml \\
-        --out-md T.md --out-csv T.csv --out-tex T.tex
-
 Each column keeps to one protocol, which the caption states. A method without a number shows why.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from typing import Any
 
 import pandas as pd
 
-from report.artefact import Artefact, Column, load
+from report.artefact import Artefact, Column
 from report.metric_names import EXTRACTORS, Metric
-from report.published import read_published
-from report.results import mean_and_deviation, read_results
-from report.table_formats import Cell, Table, latex, markdown
-from suite.files import write_atomic
+from report.results import Run, mean_and_deviation
+from report.table_formats import Cell, Table
 
 
 def measured(artefact: Artefact, published: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -31,8 +25,7 @@ def measured(artefact: Artefact, published: pd.DataFrame | None = None) -> pd.Da
     for position, column in enumerate(artefact.columns):
         for snapshot, method in itertools.product(("best", "final"), artefact.methods):
             runs = column.of(method)
-            failed = [run for run in runs if run.status != "done"]
-            values = [getattr(run, snapshot) for run in runs if run.status == "done"]
+            values = [getattr(run, snapshot) for run in column.done(method)]
             mean, deviation = mean_and_deviation(values) if values else (None, None)
             beside = artefact.published and artefact.published.find(
                 published, column.setting, method, column.metric, column.proxy
@@ -50,9 +43,9 @@ def measured(artefact: Artefact, published: pd.DataFrame | None = None) -> pd.Da
                     "mean": mean,
                     "std": deviation,
                     "n": len(values),
-                    "failed": len(failed),
+                    "planned": len(runs),
                     "status": ", ".join(dict.fromkeys(run.status for run in runs)),
-                    "reason": "; ".join(dict.fromkeys(f"{run.status}: {run.reason}" for run in failed)),
+                    "reason": "; ".join(dict.fromkeys(_reason(run) for run in runs if run.status != "done")),
                     "published": None if beside is None else beside["number"],
                     "published_spread": "" if beside is None else beside["spread"],
                     "published_verified": "" if beside is None else beside["verified"],
@@ -72,7 +65,9 @@ def build(artefact: Artefact, numbers: pd.DataFrame) -> Table:
         table.groups[-1][1].append(snapshot)
         winner = lines["mean"].max() if metric.higher_is_better else lines["mean"].min()
         for (_, cells), line in zip(table.rows, lines.itertuples(), strict=True):
-            cells.append(Cell(_text(metric, line), table.note(line.reason), bool(line.mean == winner)))
+            text = _text(metric, line)
+            reason = "" if line.reason == text else line.reason
+            cells.append(Cell(text, table.note(reason), bool(line.mean == winner)))
         if artefact.published and snapshot == "final":
             table.groups[-1][1].append("published")
             for (_, cells), line in zip(table.rows, lines.itertuples(), strict=True):
@@ -83,24 +78,32 @@ def build(artefact: Artefact, numbers: pd.DataFrame) -> Table:
     return table
 
 
+def _reason(run: Run) -> str:
+    """Why the run has no number."""
+    return f"{run.status}: {run.reason}" if run.reason else run.status
+
+
 def _text(metric: Metric, line: Any) -> str:
-    """Mean ± deviation, how many runs are behind it where some failed, or why there is none."""
+    """Mean ± deviation, how many runs are behind it where some are missing, or why there is none."""
     if not line.n:
         return line.status or "–"
     text = metric.text(line.mean) + ("" if pd.isna(line.std) else f" ± {metric.text(line.std)}")
-    return f"{text} (n = {line.n} of {line.n + line.failed})" if line.failed else text
+    return f"{text} (n = {line.n} of {line.planned})" if line.n < line.planned else text
 
 
 def caption(artefact: Artefact) -> str:
     """The layout's caption, then what the numbers are: protocol, averaging, training length."""
-    runs = [column.of(method) for column in artefact.columns for method in artefact.methods]
+    columns = [column for column in artefact.columns if any(map(column.done, artefact.methods))]
+    if not columns:
+        return f"{artefact.caption.rstrip('. ')}. No run has finished."
+    runs = [column.done(method) for column in columns for method in artefact.methods]
     seeds = sorted({len(of_method) for of_method in runs if of_method})
-    kimg = sorted({run.final_kimg for of_method in runs for run in of_method if run.status == "done"})
+    kimg = sorted({run.final_kimg for of_method in runs for run in of_method})
     judge = artefact.columns[0].metric
     extreme = "highest" if judge.higher_is_better else "lowest"
     sentences = [
         artefact.caption.rstrip(". ") + ".",
-        *protocol_sentences(artefact.columns),
+        *protocol_sentences(columns),
         "One seed." if seeds == [1] else f"Mean ± sample standard deviation over {_range(seeds)} seeds.",
         f"Best: the snapshot of each run with the {extreme} {judge.label}; "
         f"final: the last one, after {_range(kimg)} kimg (thousands of images shown to D).",
@@ -136,26 +139,3 @@ def _protocol_words(column: Column) -> str:
         + (f" against {reference} ({protocol['n_real']:,.0f} images)" if reference else "")
         + f", {extractor} features{size}, {protocol['library']}, protocol {protocol['name']!r}"
     )
-
-
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Write an artefact's table as Markdown, CSV and LaTeX.")
-    parser.add_argument("--results", required=True, metavar="CSV")
-    parser.add_argument("--artefact", required=True, metavar="YAML")
-    parser.add_argument("--methods", nargs="*", default=[], help="methods beside those of the artefact's grid")
-    parser.add_argument("--images", nargs="*", default=[], type=int, help="training-set sizes instead of the grid's")
-    parser.add_argument("--published", default="results/published/published.csv", metavar="CSV")
-    parser.add_argument("--out-md", required=True)
-    parser.add_argument("--out-csv", required=True)
-    parser.add_argument("--out-tex", required=True)
-    args = parser.parse_args(argv)
-    artefact = load(args.artefact, read_results(args.results), tuple(args.methods), tuple(args.images))
-    numbers = measured(artefact, read_published(args.published) if artefact.published else None)
-    table = build(artefact, numbers)
-    write_atomic(args.out_md, markdown(table))
-    write_atomic(args.out_tex, latex(table))
-    write_atomic(args.out_csv, numbers.drop(columns="column").to_csv(index=False, lineterminator="\n"))
-
-
-if __name__ == "__main__":
-    main()

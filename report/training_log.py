@@ -11,9 +11,9 @@ from report.results import Run
 from suite.errors import ConfigError
 
 
-def read_log(runs: str | Path, run: str) -> pd.DataFrame:
+def read_log(rows: Path, run: str) -> pd.DataFrame:
     """The log of one run, indexed by kimg; ConfigError names the file and line that are broken."""
-    path = Path(runs) / run / "train.jsonl"
+    path = rows / run / "train.jsonl"
     if not path.exists():
         raise ConfigError(f"{path} is missing. Run snakemake for this run, or leave its figure out.")
     lines = []
@@ -27,9 +27,9 @@ def read_log(runs: str | Path, run: str) -> pd.DataFrame:
     return pd.DataFrame(lines).set_index("kimg")
 
 
-def seed_range(runs_folder: str | Path, runs: list[Run], key: str) -> pd.DataFrame | None:
+def seed_range(rows: Path, runs: list[Run], key: str) -> pd.DataFrame | None:
     """Mean, min and max over the runs of one logged value at the ticks they share, None if none logs it."""
-    logs = [read_log(runs_folder, run.run) for run in runs if run.status == "done"]
+    logs = [read_log(rows, run.run) for run in runs]
     values = [log[key].dropna() for log in logs if key in log and log[key].notna().any()]
     if not values:
         return None

@@ -20,7 +20,7 @@ from training.ema import Ema
 from training.progress import Progress
 from training.reals import Reals
 from training.sampler import seed_step, step_seed
-from training.samples import save_grid
+from training.samples import save_grid, save_images
 from training.snapshot import save_generator, snapshot_name
 from training.steps import Steps
 
@@ -68,6 +68,7 @@ def train(
         steps.load_state_dict(state["steps"])
         ema.module.load_state_dict(state["ema"])
     log.rewind(run_dir / "train.jsonl", cur_nimg)
+    save_images(run_dir / "samples" / "reals.png", data.images)
 
     progress = Progress(f"{spec.method} s{spec.seed}", total_nimg, cur_nimg)
     now = last_checkpoint = tick_started = time.monotonic()

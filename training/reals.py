@@ -60,3 +60,10 @@ class Reals:
         if self.labels is None:
             return None
         return self.labels[torch.randint(len(self.labels), (size,), device=self.labels.device)]
+
+    def held_out(self, count: int, size: int) -> tuple[list[Tensor], list[Tensor | None]]:
+        """The first `count` held-out reals in [-1, 1] and their labels, in batches of `size`."""
+        x = as_float(self.validation[:count]).split(size)
+        if self.validation_labels is None:
+            return list(x), [None] * len(x)
+        return list(x), list(self.validation_labels[:count].split(size))

@@ -20,6 +20,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from data.base import open_dataset
+from data.subset import read_subset
 from suite import provenance
 from suite.errors import ConfigError
 from suite.files import write_atomic
@@ -37,7 +38,7 @@ TERMINATED = 128 + signal.SIGTERM
 def load_reals(spec: RunSpec, data_path: Path, subset_path: Path, device: torch.device) -> tuple[Reals, dict]:
     """The run's training and validation images on `device`, and the digests that identify them."""
     dataset = open_dataset(data_path)
-    subset = json.loads(subset_path.read_text())
+    subset = read_subset(subset_path, dataset)
     resolution, classes = dataset.meta["resolution"], dataset.meta["classes"]
     if resolution != spec.resolution:
         raise ConfigError(f"{data_path} holds {resolution}-pixel images; the spec asks for {spec.resolution}.")

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from augment.base import StepContext
 from suite.spec import RunSpec
 from training.log import Tally
-from training.reals import Reals, as_float
+from training.reals import Reals
 from training.snapshot import build_networks
+
+VALIDATION = 256
 
 
 def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_interval: int) -> torch.optim.Adam:
@@ -128,16 +130,16 @@ class Steps:
 
     @torch.no_grad()
     def d_valid(self) -> float | None:
-        """D's mean logit on held-out reals, seen as D sees its own reals; None where there are none."""
-        outputs = []
+        """D's mean logit on up to VALIDATION held-out reals, seen as D sees its own; None where there are none."""
+        count = min(len(self.data.validation), VALIDATION) // self.batch * self.batch
+        if count == 0:
+            return None
         self.D.eval()
-        for start in range(0, min(len(self.data.validation), 4 * self.batch) // self.batch * self.batch, self.batch):
-            part = slice(start, start + self.batch)
-            labels = None if self.data.validation_labels is None else self.data.validation_labels[part]
-            x = as_float(self.data.validation[part])
-            outputs.append(self.D(self.method.transform(x, "real"), labels).mean())
+        logits = []
+        for x, c in zip(*self.data.held_out(count, self.batch), strict=True):
+            logits.append(self.D(self.method.transform(x, "real"), c))
         self.D.train()
-        return float(torch.stack(outputs).mean()) if outputs else None
+        return float(torch.cat(logits).mean())
 
     def _parts(self) -> dict[str, Any]:
         optimizers = {"opt_g": self.g_player.optimizer, "opt_d": self.d_player.optimizer}

@@ -1,1 +1,8 @@
-"""One figure per file, each a command that writes a PNG and an SVG."""
+"""Figures as plugins: each file defines `draw`, and its name goes into the `figures:` of an artefact.
+
+    def draw(artefact: Artefact, rows: Path) -> Figure
+
+`rows` is results/<scale>/rows, where `<run>/train.jsonl` and `<run>/samples/` lie. `artefact.main_columns` and
+`artefact.main_methods` are what there is to draw: at least one of each, though not every method has a run in
+every column (`column.done(method)` may be empty).
+"""

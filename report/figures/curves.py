@@ -1,42 +1,35 @@
-"""Distance over images shown to D, one line per method (the layout of arXiv:2006.06676, fig. 1a).
-
-    python -m report.figures.curves --results results/demo/results.csv \\
-        --artefact config/artefacts/demo.yaml --out-png curves.png --out-svg curves.svg [--floor elpv=35.2]
-"""
+"""Distance over images shown to D, one line per method (the layout of arXiv:2006.06676, fig. 1a)."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from report import style
 from report.artefact import Artefact, Column
-from report.figures import command, style
 from report.results import mean_curve
 
 
-def draw(artefact: Artefact, all_methods: list[str], floors: dict[str, float]) -> Figure:
-    """One panel per setting. `floors` maps a data set to the distance between two halves of it, same unit."""
+def draw(artefact: Artefact, rows: Path) -> Figure:
+    """One panel per setting, from the values of the artefact alone."""
     columns = artefact.main_columns
-    styles = style.method_styles(all_methods)
+    styles = style.method_styles(artefact.all_methods)
     width = style.TEXT_IN if len(columns) > 1 else style.COLUMN_IN
     figure, axes = style.panels(1, len(columns), 2.5, width, sharey=True)
     for ax, column in zip(axes[0], columns, strict=True):
-        for method in artefact.methods:
+        for method in artefact.main_methods:
             _line(ax, column, method, styles[method])
-        if column.setting["dataset"] in floors:
-            floor = column.metric.shown(floors[column.setting["dataset"]])
-            ax.axhline(floor, color=style.GREY, linewidth=0.8, linestyle=(0, (5, 3)))
-            ax.annotate("full set, half against half", (1, floor), (0, 2), xycoords=("axes fraction", "data"),
-                        textcoords="offset points", ha="right", color=style.GREY, fontsize=6)  # fmt: skip
         ax.set_title(column.title)
         ax.set_xlabel("images shown to D (kimg)")
         ax.set_xlim(0, max(kimg for run in column.runs for kimg, _ in run.curve))
     _y_axis(axes[0][0], columns[0])
     handles = [
         Line2D([], [], color=styles[name].color, linestyle=styles[name].linestyle, label=title)
-        for name, title in artefact.methods.items()
+        for name, title in artefact.main_methods.items()
     ]
     lowest = "highest" if columns[0].metric.higher_is_better else "lowest"
     handles.append(Line2D([], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle="none",
@@ -47,7 +40,7 @@ def draw(artefact: Artefact, all_methods: list[str], floors: dict[str, float]) -
 
 def _line(ax: Axes, column: Column, method: str, look: style.MethodStyle) -> None:
     """Mean over seeds, their range shaded, the best snapshot of the mean marked."""
-    runs = [run for run in column.of(method) if run.status == "done"]
+    runs = column.done(method)
     if not runs:
         return
     curve = mean_curve(runs) * column.metric.shown(1.0)
@@ -67,16 +60,3 @@ def _y_axis(ax: Axes, column: Column) -> None:
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         ax.yaxis.set_minor_locator(NullLocator())
-
-
-def main(argv: list[str] | None = None) -> None:
-    options = command.parser("Distance over training.")
-    options.add_argument("--floor", nargs="*", default=[], metavar="DATASET=VALUE",
-                         help="the distance between two halves of a full set")  # fmt: skip
-    args = options.parse_args(argv)
-    floors = {name: float(value) for name, value in (item.split("=", 1) for item in args.floor)}
-    style.save(draw(*command.load_artefact(args), floors), args.out_png, args.out_svg)
-
-
-if __name__ == "__main__":
-    main()

@@ -131,3 +131,19 @@ def test_latents_and_labels_enter_by_direction_only():
     torch.testing.assert_close(G.mapping(5 * z, c), G.mapping(z, c))
     torch.testing.assert_close(G.mapping(z, 5 * c), G.mapping(z, c))
     assert not torch.allclose(G.mapping(z, c), G.mapping(z, c.flip(0)), atol=1e-4)
+
+
+def test_without_noise_inputs_an_image_depends_on_its_latent_alone():
+    torch.manual_seed(0)
+    preset = {"z_dim": 8, "w_dim": 8, "fmap_base": 32, "fmap_max": 8, "mapping_layers": 2}
+    noisy, plain = (Backbone({**preset, "noise_inputs": on}, 16, 3, 0).generator().eval() for on in (True, False))
+    for G in (noisy, plain):
+        for name, param in G.named_parameters():
+            if "noise_strength" in name:
+                torch.nn.init.ones_(param)
+    z = torch.randn(2, 8)
+    assert torch.equal(plain(z, None), plain(z, None))
+    assert not torch.equal(noisy(z, None), noisy(z, None))
+    # One strength per styled convolution: 1 at 4 x 4 and 2 at each resolution above.
+    count = [sum(p.numel() for p in G.parameters()) for G in (noisy, plain)]
+    assert count[0] - count[1] == 5

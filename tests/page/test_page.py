@@ -15,11 +15,14 @@ pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=alert(1)>"
 PUBLISHED = """\
 paper,artefact,dataset,train_images,model,method,conditional,metric,protocol,value,spread,source,verified
-Paper A,Table 1,cifar10,5000,BigGAN,baseline,yes,FID,fid10k: vs test,39.78,,README,yes
-Paper A,Table 1,cifar10,5000,BigGAN,DiffAugment,yes,FID,fid10k: vs test,22.4,± 0.2,README,yes
-Paper A,Table 1,cifar10,5000,BigGAN,DiffAugment,yes,IS,is10k,25.0,,README,yes
-Paper B,Table 2,cifar100,9,BigGAN,</script><script>alert(2)</script>,yes,FID,fid10k: vs test,30.0,,memory,no
+Zhao et al.,Table 1,cifar10,5000,BigGAN,baseline,yes,FID,fid10k: vs test,39.78,,README,yes
+Zhao et al.,Table 1,cifar10,5000,BigGAN,DiffAugment,yes,FID,fid10k: vs test,22.4,± 0.2,README,yes
+Zhao et al.,Table 1,cifar10,5000,BigGAN,DiffAugment,yes,IS,is10k,25.0,,README,yes
+Karras et al.,Table 2,cifar100,9,BigGAN,</script><script>alert(2)</script>,yes,FID,fid10k: vs test,30.0,,memory,no
 """
+RUNS = len(synthetic.SPECS)
+ROWS = RUNS + 2 + 4
+"""All lines of the boards: the runs, one skipped, one submitted, and what is published."""
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OFFLINE = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
            "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -28,7 +31,7 @@ OFFLINE = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--n
 @pytest.fixture(scope="module")
 def html(tmp_path_factory) -> Path:
     folder = synthetic.write_demo(
-        tmp_path_factory.mktemp("project") / "results" / "demo",
+        tmp_path_factory.mktemp("project") / "results" / synthetic.SCALE,
         [
             synthetic.failed("bcr", 0, "skip", HOSTILE, method_title=HOSTILE),
             synthetic.row("da", 5, "fid1k_full", 20.0, 33.0, proxy=False, source="submitted", published_kimg=25000),
@@ -36,7 +39,7 @@ def html(tmp_path_factory) -> Path:
     )
     (folder / "published.csv").write_text(PUBLISHED)
     command.main(["--results", str(folder / "results.csv"), "--published", str(folder / "published.csv"),
-                  "--runs", str(folder / "runs"), "--out", str(folder / "page" / "index.html")])  # fmt: skip
+                  "--rows", str(folder / "rows"), "--out", str(folder / "page" / "index.html")])  # fmt: skip
     return folder / "page" / "index.html"
 
 
@@ -86,8 +89,8 @@ def test_tables_and_their_order(page):
         "Proxy metrics",
         "FID, IS and KID",
     ]
-    assert visible(page, 0, 1) == [*map(str, range(1, 9)), "–"]
-    assert page.locator("output").inner_text() == "14 of 14 rows"
+    assert visible(page, 0, 1) == [*map(str, range(1, RUNS + 1)), "–"]
+    assert page.locator("output").inner_text() == f"{ROWS} of {ROWS} rows"
     assert "a proxy, not FID" in page.locator("section:has(#board-1) .hint").inner_text()
     summary = page.locator("table.summary tbody tr").all_inner_texts()
     assert [line.split("\t")[0] for line in summary] == ["DiffAugment", "ADA", "DA", "baseline"]
@@ -107,7 +110,7 @@ def test_sort_by_keyboard_both_ways_and_announced(page):
     page.keyboard.press("Enter")
     assert heading.get_attribute("aria-sort") == "ascending"
     values = [float(text) for text in visible(page, 0, 8) if text != "–"]
-    assert len(values) == 8 and values == sorted(values) and visible(page, 0, 8)[-1] == "–"
+    assert len(values) == RUNS and values == sorted(values) and visible(page, 0, 8)[-1] == "–"
     page.keyboard.press("Enter")
     assert heading.get_attribute("aria-sort") == "descending"
     assert [float(text) for text in visible(page, 0, 8) if text != "–"] == sorted(values, reverse=True)
@@ -126,14 +129,14 @@ def test_sorting_by_value_never_mixes_metrics(page):
 
 def test_filters_and_search(page):
     page.select_option("select[name=source]", "submitted")
-    assert page.locator("output").inner_text() == "1 of 14 rows"
+    assert page.locator("output").inner_text() == f"1 of {ROWS} rows"
     assert not page.locator("#board-1").is_visible()
     page.get_by_role("button", name="Clear").click()
-    page.wait_for_function("document.querySelector('output').textContent === '14 of 14 rows'")
-    page.get_by_label("Search").fill("paper a diffaugment")
-    assert page.locator("output").inner_text() == "2 of 14 rows"
+    page.wait_for_function(f"document.querySelector('output').textContent === '{ROWS} of {ROWS} rows'")
+    page.get_by_label("Search").fill("zhao diffaugment")
+    assert page.locator("output").inner_text() == f"2 of {ROWS} rows"
     page.get_by_label("Search").fill("no such thing")
-    assert page.locator("output").inner_text() == "0 of 14 rows"
+    assert page.locator("output").inner_text() == f"0 of {ROWS} rows"
 
 
 def test_opening_a_row_shows_curve_samples_provenance_and_command(page):
@@ -145,10 +148,15 @@ def test_opening_a_row_shows_curve_samples_provenance_and_command(page):
     assert detail.is_visible() and opener.get_attribute("aria-expanded") == "true"
     chart = detail.get_by_role("img", name="FD (EfficientNet-Lite0) of ADA over training")
     assert len(chart.locator("polyline").get_attribute("points").split()) == 8
-    widths = detail.locator("img").evaluate_all("pictures => pictures.map(p => p.complete && p.naturalWidth)")
-    assert len(widths) == 2 and min(widths) > 100
+    widths = detail.locator("img").evaluate_all("pictures => pictures.map(p => p.naturalWidth && p.clientWidth)")
+    assert len(widths) == 3 and min(widths) > 100
+    assert [name.split(",")[0] for name in detail.locator("figcaption").all_inner_texts()[1:]] == [
+        "Samples", "Samples", "Training images"
+    ]  # fmt: skip
+    assert detail.get_by_role("img", name="Training images of elpv 32 px").count() == 1
     text = detail.inner_text()
-    assert "snakemake --cores all results/demo/rows/elpv-128/stylegan2-ada-s0-0123abcd/proxy.jsonl" in text
+    runs = [spec.run_id for spec in synthetic.SPECS if spec.method == "ada"]
+    assert any(f"snakemake --cores all results/{synthetic.SCALE}/rows/{run}/proxy.jsonl" in text for run in runs)
     assert "2.15.0" in text and "0" * 40 in text
     detail.locator("summary").click()
     assert detail.locator("table.values tbody tr").count() == 8

@@ -8,5 +8,5 @@ import synthetic
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory) -> Path:
-    """A complete results/demo folder, see synthetic.py."""
-    return synthetic.write_demo(tmp_path_factory.mktemp("project") / "results" / "demo")
+    """A complete results/<scale> folder, see synthetic.py."""
+    return synthetic.write_demo(tmp_path_factory.mktemp("project") / "results" / synthetic.SCALE)

@@ -1,7 +1,8 @@
-"""A made-up results folder: 4 methods x 2 seeds x 8 snapshots with curves, logs and samples, no training."""
+"""A made-up results folder: the runs of the artefact demo x 8 snapshots with curves, logs and samples, no training."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,40 +11,36 @@ import numpy as np
 from PIL import Image
 
 from report.collect import main as collect
+from suite.config import read
+from suite.rows import identity
+from suite.spec import RunSpec, expand
 
+SCALE = "paper"  # the scale with several seeds
+CONFIG = {**read("config/config.yaml"), "scale": SCALE, "methods": [], "datasets": {}, "images": []}
+SPECS = expand("demo", CONFIG)
+SEEDS = sorted({spec.seed for spec in SPECS})
 METHODS = {"none": "baseline", "diffaugment": "DiffAugment", "da": "DA", "ada": "ADA"}
 KIMG = [2.5 * i for i in range(1, 9)]
 PX = 32
-ARTEFACT = """\
-title: Few images, with and without augmentation
-grid:
-  dataset: [elpv]
-  resolution: [32]
-  images: [128]
-  preset: [tiny]
-  method: [none, diffaugment, da, ada]
-protocol: proxy
-layout:
-  metrics: [fd, precision, recall]
-"""
+ARTEFACT = {
+    "title": "Few images, with and without augmentation",
+    "protocol": "proxy",
+    "layout": {"metrics": ["fd", "precision", "recall"]},
+}
+
+
+def spec(method: str, seed: int = 0, **changes: Any) -> RunSpec:
+    """A run of the artefact demo, or one like it of another method, seed or field."""
+    planned = {(each.method, each.seed): each for each in SPECS}
+    other = dataclasses.replace(SPECS[0], method=method, seed=seed, plugins=[(method, {})])
+    return dataclasses.replace(planned.get((method, seed), other), **changes)
 
 
 def row(method: str, seed: int, metric: str, kimg: float | None, value: float | None, **changes: Any) -> dict[str, Any]:
     """One row that the schema accepts; `changes` replace top-level keys."""
     content = {
-        "run": f"elpv-128/stylegan2-{method}-s{seed}-0123abcd",
-        "dataset": "elpv",
-        "images": 128,
-        "resolution": PX,
-        "conditional": False,
-        "backbone": "stylegan2",
-        "preset": "tiny",
-        "method": method,
-        "method_title": METHODS.get(method, method),
-        "seed": seed,
+        **identity(spec(method, seed), METHODS.get(method, method)),
         "kimg": kimg,
-        "total_kimg": 20,
-        "published_kimg": None,
         "metric": metric,
         "value": value,
         "spread": None,
@@ -91,7 +88,7 @@ def measured_rows() -> list[dict[str, Any]]:
     """All rows of the made-up experiment."""
     rows = []
     for method in METHODS:
-        for seed in (0, 1):
+        for seed in SEEDS:
             for kimg in KIMG:
                 fd = distance(method, seed, kimg)
                 rows.append(row(method, seed, "fd1k_full_efficientnet_lite0", kimg, fd))
@@ -140,7 +137,8 @@ def write_run(folder: Path, method: str, seed: int) -> None:
         lines.append(json.dumps(line))
     (folder / "train.jsonl").write_text("\n".join(lines) + "\n")
     for kimg in KIMG:
-        write_grid(folder / "samples" / f"{kimg:08.3f}.png", images(rng, 64, blur=max(1, int(6 - kimg / 3))))
+        write_grid(folder / "samples" / f"{kimg:08.3f}.png", images(rng, 72, blur=max(1, int(6 - kimg / 3))))
+    write_grid(folder / "samples" / "reals.png", images(np.random.default_rng(0), 72))
 
 
 def images(rng: np.random.Generator, count: int, blur: int = 1) -> np.ndarray:
@@ -152,27 +150,16 @@ def images(rng: np.random.Generator, count: int, blur: int = 1) -> np.ndarray:
     return np.clip(x, 0, 255).astype(np.uint8)[:, None]
 
 
-def write_grid(path: Path, cells: np.ndarray, columns: int = 8) -> None:
+def write_grid(path: Path, cells: np.ndarray, columns: int = 12) -> None:
     """Images [N, 1, PX, PX] side by side as one PNG."""
     grid = cells[:, 0].reshape(-1, columns, PX, PX).transpose(0, 2, 1, 3).reshape(-1, columns * PX)
     Image.fromarray(grid).save(path)
 
 
-def write_data(folder: Path) -> tuple[Path, Path]:
-    """A prepared data set and a subset of it."""
-    data, subset = folder / "elpv-32.npy", folder / "elpv-128-s0.json"
-    np.save(data, images(np.random.default_rng(0), 300))
-    subset.write_text(json.dumps({"dataset": "elpv", "resolution": PX, "indices": list(range(128))}))
-    return data, subset
-
-
 def write_demo(folder: Path, extra: list[dict[str, Any]] = ()) -> Path:
-    """results/demo with rows, results.csv and runs; artefact and data lie beside. Returns `folder`."""
-    files = write_rows(folder, [*measured_rows(), *extra])
-    collect(["--rows", *map(str, files), "--out", str(folder / "results.csv")])
-    for method in METHODS:
-        for seed in (0, 1):
-            write_run(folder / "runs" / f"elpv-128/stylegan2-{method}-s{seed}-0123abcd", method, seed)
-    (folder / "demo.yaml").write_text(ARTEFACT)
-    write_data(folder)
+    """results/<scale> with rows and results.csv. Returns `folder`."""
+    write_rows(folder, [*measured_rows(), *extra])
+    for each in SPECS:
+        write_run(folder / "rows" / each.run_id, each.method, each.seed)
+    collect(["--rows", str(folder / "rows"), "--out", str(folder / "results.csv")])
     return folder

@@ -5,7 +5,7 @@ import json
 import random
 
 import pytest
-from synthetic import failed, measured_rows, row, write_rows
+from synthetic import failed, measured_rows, row, spec, write_rows
 
 from report.collect import collect, main, to_csv
 from report.results import mean_and_deviation, read_results, runs_of
@@ -34,6 +34,17 @@ def test_output_does_not_depend_on_the_order_of_input(tmp_path):
 def test_kimg_is_sorted_as_a_number(tmp_path):
     rows = [row("none", 0, "fd1k_full_efficientnet_lite0", kimg, 1.0) for kimg in (100.0, 20.0, 3.0)]
     assert [line["kimg"] for line in collect(write_rows(tmp_path, rows))] == [3.0, 20.0, 100.0]
+
+
+def test_a_folder_gives_its_rows_and_not_its_training_logs(tmp_path):
+    (path,) = write_rows(tmp_path, [row("none", 0, "fd1k_full_efficientnet_lite0", 2.5, 1.0)])
+    (path.parent / "train.jsonl").write_text('{"kimg": 2.5}\n')
+    assert [line["run"] for line in collect([tmp_path / "rows"])] == [spec("none").run_id]
+    path.unlink()
+    with pytest.raises(ValueError, match="rows holds no rows .*Run snakemake first"):
+        collect([tmp_path / "rows"])
+    with pytest.raises(ValueError, match="absent holds no rows"):
+        collect([tmp_path / "absent"])
 
 
 def test_broken_line_is_named(tmp_path):
@@ -95,6 +106,11 @@ def test_sample_standard_deviation():
 def test_a_proxy_may_not_be_called_fid(tmp_path):
     with pytest.raises(ValueError, match="fid1k_full.*proxy"):
         read(tmp_path, [row("none", 0, "fid1k_full", 1.0, 5.0)])
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"r\.csv is missing.*report\.collect"):
+        read_results(tmp_path / "r.csv")
 
 
 def test_a_table_of_other_origin_is_refused(tmp_path):

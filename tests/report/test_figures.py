@@ -1,70 +1,53 @@
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from importlib import import_module
+import dataclasses
 
 import numpy as np
 import pytest
 from PIL import Image
-from synthetic import distance, images, write_grid
+from synthetic import ARTEFACT, KIMG, SEEDS, SPECS, distance, images, write_grid
 
+from report import style
 from report.artefact import load
-from report.figures import controller, curves, d_outputs, samples, style
+from report.figures import controller, curves, d_outputs, samples
 from report.results import mean_curve, read_results
-from report.sample_grids import first_cells, tile
+from report.sample_grids import grid_path, read_grid, reals_path, tile
 from report.training_log import read_log
 
 
 @pytest.fixture(scope="module")
 def artefact(demo):
-    return load(demo / "demo.yaml", read_results(demo / "results.csv"))
+    return load("demo", ARTEFACT, SPECS, read_results(demo / "results.csv"))
 
 
-def run(demo, out, name):
-    """The figure's command on the made-up results; returns the bytes of its PNG and SVG."""
-    args = ["--results", str(demo / "results.csv"), "--artefact", str(demo / "demo.yaml")]
-    args += ["--out-png", str(out / "f.png"), "--out-svg", str(out / "f.svg")]
-    args += {
-        "curves": ["--floor", "elpv=35.2"],
-        "samples": ["--runs", str(demo / "runs"), "--data", str(demo / "elpv-32.npy"),
-                    "--subset", str(demo / "elpv-128-s0.json")],
-    }.get(name, ["--runs", str(demo / "runs")])  # fmt: skip
-    import_module(f"report.figures.{name}").main(args)
-    return (out / "f.png").read_bytes(), (out / "f.svg").read_bytes()
-
-
-@pytest.mark.parametrize("name", ["curves", "d_outputs", "controller", "samples"])
-def test_command_writes_the_same_files_each_time(demo, tmp_path, name):
-    png, svg = run(demo, tmp_path, name)
-    assert (png, svg) == run(demo, tmp_path, name)
-    assert b"<dc:date>" not in svg
-    with Image.open(tmp_path / "f.png") as picture:
-        assert 900 < picture.width < 2200 and len(picture.convert("L").getcolors()) > 10
+@pytest.fixture(scope="module")
+def unfinished(demo):
+    """The artefact with a second size of which no run has begun, and none of DA's has."""
+    results = read_results(demo / "results.csv")
+    larger = [dataclasses.replace(spec, images=512) for spec in SPECS]
+    return load("demo", ARTEFACT, [*SPECS, *larger], results[results["method"] != "da"])
 
 
 def test_curve_is_the_mean_over_seeds_with_their_range(artefact):
     curve = mean_curve(artefact.columns[0].of("none"))
-    values = [[distance("none", seed, 2.5 * i) for i in range(1, 9)] for seed in (0, 1)]
+    values = [[distance("none", seed, kimg) for kimg in KIMG] for seed in SEEDS]
     np.testing.assert_allclose(curve["mean"], np.mean(values, axis=0), rtol=1e-12)
     np.testing.assert_allclose(curve["max"], np.max(values, axis=0), rtol=1e-12)
-    assert list(curve.index) == [2.5 * i for i in range(1, 9)]
+    assert list(curve.index) == KIMG
 
 
-def test_best_of_each_method_is_marked(artefact):
-    (ax,) = curves.draw(artefact, list(artefact.methods), {"elpv": 35.2}).axes
+def test_best_of_each_method_is_marked(demo, artefact):
+    (ax,) = curves.draw(artefact, demo / "rows").axes
     marks = [line for line in ax.lines if line.get_marker() == "o"]
-    values = [np.mean([distance("none", s, 2.5 * i) for s in (0, 1)]) for i in range(1, 9)]
+    values = [np.mean([distance("none", seed, kimg) for seed in SEEDS]) for kimg in KIMG]
     x, y = marks[0].get_data()
-    assert (x[0], y[0]) == (2.5 * (int(np.argmin(values)) + 1), pytest.approx(min(values)))
+    assert (x[0], y[0]) == (KIMG[int(np.argmin(values))], pytest.approx(min(values)))
     assert len(marks) == 4
     assert "proxy" in ax.get_ylabel() and "FID" not in ax.get_ylabel()
-    assert any(np.allclose(line.get_ydata(), 35.2) for line in ax.lines)
 
 
 def test_d_outputs_share_one_axis_and_show_what_was_logged(demo, artefact):
-    axes = d_outputs.draw(artefact, str(demo / "runs")).axes
+    axes = d_outputs.draw(artefact, demo / "rows").axes
     assert [ax.get_title() for ax in axes] == ["baseline", "DiffAugment", "DA", "ADA"]
     assert len({ax.get_ylim() for ax in axes}) == 1
     labels = [ax.get_legend_handles_labels()[1] for ax in axes]
@@ -73,10 +56,49 @@ def test_d_outputs_share_one_axis_and_show_what_was_logged(demo, artefact):
 
 
 def test_controller_shows_p_and_target_of_the_methods_that_have_them(demo, artefact):
-    p_axis, r_axis = controller.draw(artefact, list(artefact.methods), str(demo / "runs"), 0.6).axes
+    p_axis, r_axis = controller.draw(artefact, demo / "rows").axes
     assert p_axis.get_legend_handles_labels()[1] == ["DA", "ADA"]
     assert np.allclose(p_axis.lines[0].get_ydata(), 0.3)
+    assert [text.get_text() for text in r_axis.texts] == ["target 0.6"]
     assert any(np.allclose(line.get_ydata(), 0.6) for line in r_axis.lines)
+
+
+def test_the_target_is_the_one_of_the_runs():
+    aims = [[("ada", {"target": 0.5})], [("bcr", {"target": 9}), ("ada", {"p": 0.1})], [("da", {"p": 0.3})]]
+    specs = [dataclasses.replace(SPECS[0], plugins=plugins) for plugins in aims]
+    assert controller.targets(specs) == [0.5, 0.6]
+    assert controller.targets(specs[2:]) == []
+
+
+def test_samples_show_training_images_beside_the_best_and_the_final_snapshot(demo, artefact):
+    axes = np.reshape(samples.draw(artefact, demo / "rows").axes, (2, 5))
+    assert [ax.get_title().split("\n")[0] for ax in axes[0]] == [
+        "training images", "baseline", "DiffAugment", "DA", "ADA"
+    ]  # fmt: skip
+    run = artefact.columns[0].of("ada")[0]
+    reals, final = (
+        read_grid(path, 32)
+        for path in (reals_path(demo / "rows", run.run), grid_path(demo / "rows", run.run, KIMG[-1]))
+    )
+    for ax, cells in ((axes[0, 0], reals[:, :6]), (axes[1, 0], reals[:, 6:]), (axes[1, 4], final[:, :6])):
+        np.testing.assert_array_equal(ax.images[0].get_array(), np.asarray(tile(cells)))
+    values = [distance("ada", 0, kimg) for kimg in KIMG]
+    assert axes[0, 4].get_xlabel() == f"best: {min(values):.2f} at {KIMG[int(np.argmin(values))]:g} kimg"
+    assert axes[1, 4].get_xlabel() == f"final: {values[-1]:.2f} at 20 kimg"
+
+
+def test_missing_training_images_are_named(demo, artefact, tmp_path):
+    with pytest.raises(ValueError, match=r"reals\.png is missing"):
+        samples.draw(artefact, tmp_path)
+
+
+@pytest.mark.parametrize(("figure", "panels"), [(curves, 1), (d_outputs, 3), (controller, 2), (samples, 8)])
+def test_figures_leave_out_what_has_not_been_run(demo, unfinished, tmp_path, figure, panels):
+    drawn = figure.draw(unfinished, demo / "rows")
+    assert len(drawn.axes) == panels
+    style.save(drawn, tmp_path / "f")
+    text = (tmp_path / "f.svg").read_text()
+    assert ">ADA<" in text and ">DA<" not in text and ">da<" not in text
 
 
 def test_methods_keep_their_colour_whatever_is_beside_them():
@@ -89,25 +111,21 @@ def test_methods_keep_their_colour_whatever_is_beside_them():
 
 
 def test_cells_of_a_grid_come_back_in_reading_order(tmp_path):
-    cells = images(np.random.default_rng(1), 64)
+    cells = images(np.random.default_rng(1), 72)
     write_grid(tmp_path / "g.png", cells)
-    kept = first_cells(tmp_path / "g.png", 32, 3)
-    np.testing.assert_array_equal(kept, cells.reshape(8, 8, 1, 32, 32)[:3, :3].reshape(9, 1, 32, 32))
-    np.testing.assert_array_equal(np.asarray(tile(kept, 3))[33:65, 66:98], kept[5, 0])
-    with pytest.raises(ValueError, match="256 x 256 pixels, no whole number of 48"):
-        first_cells(tmp_path / "g.png", 48, 3)
+    grid = read_grid(tmp_path / "g.png", 32)
+    np.testing.assert_array_equal(grid, cells.reshape(6, 12, 1, 32, 32))
+    np.testing.assert_array_equal(np.asarray(tile(grid[:3, :3]))[33:65, 66:98], grid[1, 2, 0])
+    assert tile(grid[:3, :3]).size == (98, 98)
+    with pytest.raises(ValueError, match="384 x 192 pixels, no whole number of 50"):
+        read_grid(tmp_path / "g.png", 50)
 
 
-def test_training_images_are_those_of_the_subset(tmp_path):
-    np.save(tmp_path / "x.npy", np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1))
-    (tmp_path / "s.json").write_text(json.dumps({"indices": [7, 3, 39]}))
-    assert samples.read_training_images(tmp_path / "x.npy", tmp_path / "s.json").ravel()[:5].tolist() == [
-        7,
-        3,
-        39,
-        7,
-        3,
-    ]
+def test_large_images_are_scaled_to_print_size(tmp_path):
+    Image.new("RGB", (12 * 256, 6 * 256)).save(tmp_path / "g.png")
+    _, [[ax]] = style.panels(1, 1, 2)
+    samples._show(ax, read_grid(tmp_path / "g.png", 256)[:, :6])
+    assert max(ax.images[0].get_array().shape) == samples.PANEL_PX
 
 
 def test_broken_log_line_is_named(tmp_path):
@@ -115,14 +133,3 @@ def test_broken_log_line_is_named(tmp_path):
     (tmp_path / "r" / "train.jsonl").write_text('{"kimg": 1}\n{"kimg": \n')
     with pytest.raises(ValueError, match=r"train\.jsonl, line 2"):
         read_log(tmp_path, "r")
-
-
-def test_no_command_imports_torch():
-    names = [
-        "collect",
-        "tables",
-        "page",
-        *(f"figures.{n}" for n in ("curves", "d_outputs", "controller", "samples")),
-    ]
-    code = f"import sys, {', '.join(f'report.{name}' for name in names)}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

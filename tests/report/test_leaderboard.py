@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from synthetic import failed, measured_rows, row, write_rows
+from synthetic import SPECS, failed, measured_rows, row, spec, write_rows
 
 from report.collect import collect, to_csv
 from report.curve_geometry import curve, nice_ticks
@@ -15,7 +15,7 @@ FD = "fd1k_full_efficientnet_lite0"
 
 def entries(tmp_path, rows):
     (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
-    found = measured_entries(read_results(tmp_path / "r.csv"), tmp_path / "demo" / "runs")
+    found = measured_entries(read_results(tmp_path / "r.csv"), tmp_path / "demo" / "rows")
     rank(found)
     return found
 
@@ -27,9 +27,9 @@ def published(*lines):
 
 def test_one_entry_per_run_with_best_and_final(tmp_path):
     found = entries(tmp_path, measured_rows())
-    assert len(found) == 8 and {entry.metric for entry in found} == {"FD (EfficientNet-Lite0)"}
+    assert len(found) == len(SPECS) > 4 and {entry.metric for entry in found} == {"FD (EfficientNet-Lite0)"}
     assert all(entry.best <= entry.final and entry.proxy for entry in found)
-    assert sorted(entry.rank for entry in found) == list(range(1, 9))
+    assert sorted(entry.rank for entry in found) == list(range(1, len(SPECS) + 1))
     assert min(found, key=lambda entry: entry.best).rank == 1
 
 
@@ -76,7 +76,7 @@ def test_length_is_compared_with_the_published_one(tmp_path):
 def test_command_names_the_file_of_rows(tmp_path):
     (entry,) = entries(tmp_path, [row("none", 0, FD, 20.0, 9.0)])
     assert entry.command == (
-        "snakemake --cores all results/demo/rows/elpv-128/stylegan2-none-s0-0123abcd/proxy.jsonl --config scale=demo"
+        f"snakemake --cores all results/demo/rows/{spec('none').run_id}/proxy.jsonl --config scale=demo"
     )
 
 

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-import csv
 import re
-import statistics
 
 import pytest
-import yaml
-from synthetic import ARTEFACT, distance, failed, measured_rows, row, write_rows
+from synthetic import ARTEFACT, SEEDS, SPECS, failed, measured_rows, row, spec, write_rows
 
 from report.artefact import load
 from report.collect import collect, to_csv
 from report.published import read_published
 from report.results import read_results
 from report.table_formats import Cell, Table, latex, latex_escape, markdown
-from report.tables import build, main, measured
+from report.tables import build, measured
 
 FD = "fd1k_full_efficientnet_lite0"
 PUBLISHED = """\
@@ -27,48 +24,31 @@ P,Table 1,toy,128,StyleGAN2,adaptive,no,FID,"fid10k: 10k fakes",8.0,,memory,no
 
 @pytest.fixture
 def project(tmp_path):
-    """Loads an artefact from rows, with changes to its YAML."""
+    """Loads an artefact of the planned runs `specs` from rows, with changes to its YAML."""
 
-    def make(rows, methods=(), images=(), **changes):
+    def make(rows, specs=SPECS, **changes):
         (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
-        (tmp_path / "a.yaml").write_text(yaml.safe_dump({**yaml.safe_load(ARTEFACT), **changes}))
         (tmp_path / "p.csv").write_text(PUBLISHED)
-        return load(tmp_path / "a.yaml", read_results(tmp_path / "r.csv"), methods, images)
+        return load("demo", {**ARTEFACT, **changes}, specs, read_results(tmp_path / "r.csv"))
 
     make.folder = tmp_path
     return make
 
 
-def inception(method, metric="fid10k_full", value=11.0, seed=0, **changes):
+TOY = [spec(method, dataset="toy", images=128) for method in ("none", "diffaugment", "ada")]
+
+
+def inception(method, metric="fid10k_full", value=11.0):
     """A row of an Inception metric on the data set `toy`."""
-    base = row(method, seed, metric, 1.0, value, proxy=False, dataset="toy", n_fake=10000)
-    return {**base, "run": f"toy-128/stylegan2-{method}-s{seed}-00000000", **changes}
-
-
-TOY = {"grid": {"dataset": ["toy"], "resolution": [32], "images": [128], "preset": ["tiny"],
-                "method": ["none", "diffaugment", "ada"]}}  # fmt: skip
-
-
-def test_three_files_with_mean_and_deviation_over_seeds(demo, tmp_path):
-    outputs = [str(tmp_path / f"t.{kind}") for kind in ("md", "csv", "tex")]
-    inputs = ["--results", str(demo / "results.csv"), "--artefact", str(demo / "demo.yaml")]
-    main([*inputs, "--out-md", outputs[0], "--out-csv", outputs[1], "--out-tex", outputs[2]])
-    best = [min(distance("ada", seed, 2.5 * i) for i in range(1, 9)) for seed in (0, 1)]
-    lines = list(csv.DictReader(open(outputs[1])))
-    (line,) = (x for x in lines if x["method"] == "ada" and x["snapshot"] == "best" and x["metric"] == FD)
-    assert float(line["mean"]) == pytest.approx(statistics.mean(best), rel=1e-12)
-    assert float(line["std"]) == pytest.approx(statistics.stdev(best), rel=1e-12)
-    assert line["n"] == "2" and line["published"] == ""
-    text = f"{statistics.mean(best):.2f} ± {statistics.stdev(best):.2f}"
-    assert text in open(outputs[0]).read()
-    assert text.replace("±", r"$\pm$") in open(outputs[2]).read()
+    (run,) = (each.run_id for each in TOY if each.method == method)
+    return row(method, 0, metric, 1.0, value, proxy=False, dataset="toy", images=128, n_fake=10000, run=run)
 
 
 def test_caption_states_the_protocol_and_that_a_proxy_is_one(project):
     caption = build(artefact := project(measured_rows()), measured(artefact)).caption
     assert "FD (EfficientNet-Lite0), Precision" in caption and "a proxy, not FID" in caption
     assert "1,000 generated images against the full set (2,624 images)" in caption
-    assert "96 px (bicubic), torch-fidelity 0.4.0" in caption and "over 2 seeds" in caption
+    assert "96 px (bicubic), torch-fidelity 0.4.0" in caption and f"over {len(SEEDS)} seeds" in caption
     assert "after 20 kimg" in caption
 
 
@@ -76,13 +56,13 @@ def test_methods_without_a_number_show_why(project):
     rows = [
         *measured_rows(),
         failed("bcr", 0, "skip", "needs labels"),
-        failed("da", 2, "diverged", "loss_d is nan"),
+        failed("da", 9, "diverged", "loss_d is nan"),
     ]
-    artefact = project(rows, methods=("bcr",))
+    artefact = project(rows, [*SPECS, spec("bcr"), spec("da", 9)])
     table = build(artefact, measured(artefact))
     cells = {method: row_cells[0] for method, row_cells in table.rows}
     assert cells["bcr"].text == "skip" and table.notes[int(cells["bcr"].note) - 1] == "skip: needs labels"
-    assert cells["DA"].text.endswith("(n = 2 of 3)")
+    assert cells["DA"].text.endswith(f"(n = {len(SEEDS)} of {len(SEEDS) + 1})")
     assert table.notes[int(cells["DA"].note) - 1] == "diverged: loss_d is nan"
     assert cells["ADA"].note == ""
 
@@ -94,12 +74,39 @@ def test_bold_is_the_lowest_distance_and_the_highest_recall(project):
         assert [method for method, cells in table.rows if cells[column].bold] == ["DiffAugment"]
 
 
-def test_methods_and_sizes_outside_the_grid_stay_out(project):
-    rows = [*measured_rows(), row("bcr", 0, FD, 1.0, 5.0),
-            row("ada", 0, FD, 1.0, 5.0, images=64, run="elpv-64/stylegan2-ada-s0-0")]  # fmt: skip
-    assert list(project(rows).methods) == ["none", "diffaugment", "da", "ada"]
-    assert list(project(rows, methods=("bcr",)).methods)[-1] == "bcr"
-    assert [column.setting["images"] for column in project(rows, images=(64,)).columns] == [64]
+def test_only_the_planned_runs_are_in_the_table(project):
+    """Neither those of another method or size, nor those of the same name under an older preset."""
+    old = spec("ada", hyper={**SPECS[0].hyper, "r1_gamma": 77.0})
+    smaller = spec("ada", images=64)
+    rows = [*measured_rows(), row("bcr", 0, FD, 1.0, 5.0), row("ada", 0, FD, 1.0, 1.0, run=old.run_id),
+            row("ada", 0, FD, 1.0, 5.0, images=64, run=smaller.run_id)]  # fmt: skip
+    artefact = project(rows)
+    assert list(artefact.methods) == ["none", "diffaugment", "da", "ada"]
+    assert {run.run for column in artefact.columns for run in column.runs} == {each.run_id for each in SPECS}
+    assert list(project(rows, [*SPECS, spec("bcr")]).methods)[-1] == "bcr"
+    assert [column.setting["images"] for column in project(rows, [smaller]).columns] == [64]
+    assert project(rows, [old]).columns[0].runs[0].best == 1.0
+
+
+def test_a_planned_run_without_rows_is_not_yet_run(project):
+    rows = [line for line in measured_rows() if line["method"] == "none" or (line["method"], line["seed"]) == ("da", 0)]
+    artefact = project(rows, [*SPECS, *(spec("none", seed, images=512) for seed in SEEDS)])
+    table = build(artefact, measured(artefact))
+    cells = dict(table.rows)
+    assert cells["ada"][0] == Cell("not yet run")
+    assert cells["DA"][0].text.endswith(f"(n = 1 of {len(SEEDS)})")
+    assert table.notes == ["not yet run"] and cells["DA"][0].note == "1"
+    assert [heading for heading, _ in table.groups][:2] == [
+        f"FD (EfficientNet-Lite0) ↓, {SPECS[0].images} images", "FD (EfficientNet-Lite0) ↓, 512 images"
+    ]  # fmt: skip
+    assert cells["baseline"][2] == Cell("not yet run") and cells["ada"][2] == Cell("–")
+
+
+def test_without_any_value_there_is_no_table(project):
+    with pytest.raises(ValueError, match=r"demo\.yaml has a value .* yet\. Run snakemake"):
+        project([row("bcr", 0, FD, 1.0, 5.0)])
+    with pytest.raises(ValueError, match="Reasons given: needs labels"):
+        project([failed("ada", 0, "skip", "needs labels")])
 
 
 @pytest.mark.parametrize(
@@ -123,16 +130,10 @@ def test_a_column_never_mixes_metrics(project):
         project(rows)
 
 
-def test_two_set_ups_of_one_method_are_not_averaged(project):
-    rows = [row("da", 0, FD, 1.0, 5.0), row("da", 0, FD, 1.0, 7.0, run="elpv-128/stylegan2-da-s0-ffffffff")]
-    with pytest.raises(ValueError, match="two different set-ups of da: .*0123abcd and .*ffffffff"):
-        project(rows)
-
-
 def test_published_value_stands_beside(project):
     published = {"where": {"artefact": "Table 1"}, "methods": {"none": "plain", "ada": "adaptive"}}
     rows = [inception("none"), inception("diffaugment"), inception("ada")]
-    artefact = project(rows, layout={"metrics": ["fid"], "published": published}, **TOY)
+    artefact = project(rows, TOY, layout={"metrics": ["fid"], "published": published})
     table = build(artefact, measured(artefact, read_published(project.folder / "p.csv")))
     assert table.groups == [("FID ↓, 128 images", ["best", "final", "published"])]
     cells = dict(table.rows)
@@ -143,8 +144,8 @@ def test_published_value_stands_beside(project):
 
 def test_kid_is_printed_times_1000_and_stored_plain(project):
     published = {"where": {}, "methods": {"none": "plain"}}
-    artefact = project([inception("none", "kid10k_full", 0.00512)],
-                       layout={"metrics": ["kid"], "published": published}, **TOY)  # fmt: skip
+    rows = [inception("none", "kid10k_full", 0.00512)]
+    artefact = project(rows, TOY, layout={"metrics": ["kid"], "published": published})
     numbers = measured(artefact, read_published(project.folder / "p.csv"))
     assert numbers["mean"].iloc[0] == 0.00512 and numbers["published"].iloc[0] == pytest.approx(0.0045)
     assert [cell.text for cell in build(artefact, numbers).rows[0][1]] == ["5.12", "5.12", "4.50"]
@@ -152,7 +153,7 @@ def test_kid_is_printed_times_1000_and_stored_plain(project):
 
 def test_published_value_of_another_number_of_fakes_is_refused(project):
     published = {"where": {}, "methods": {"diffaugment": "aug"}}
-    artefact = project([inception("diffaugment")], layout={"metrics": ["fid"], "published": published}, **TOY)
+    artefact = project([inception("diffaugment")], TOY, layout={"metrics": ["fid"], "published": published})
     with pytest.raises(ValueError, match="different numbers of fakes"):
         measured(artefact, read_published(project.folder / "p.csv"))
 

@@ -26,7 +26,7 @@ def config(**changes):
         ({"datasets": {"mine": {"path": "/x"}}}, ["lacks resolution", "datasets.mine"]),
         (
             {"datasets": {"mine": {"path": "/x", "resolution": 48}}},
-            ["datasets.mine.resolution", "48", "32, 4, 512, 64"],
+            ["datasets.mine.resolution", "48", "32, 512, 64, 8"],
         ),
         (
             {"datasets": {"mine": {"pth": "/x", "path": "/x", "resolution": 32}}},

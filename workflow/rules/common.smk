@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -32,6 +33,8 @@ PROTOCOLS = read("config/protocols.yaml")
 # Large activation buffers must not go back to the kernel after each batch: without this, 30 to 60 % of the CPU
 # time of feature extraction is page faults (glibc).
 KEEP_MEMORY = "MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184"
+
+FEATURE_OPTIONS = f"--device {config['device']} --inception-weights {shlex.quote(config['inception_weights'] or '')}"
 
 
 def alternatives(names):

@@ -11,15 +11,13 @@ rule reference_features:
         mem_mb=4000,
         runtime=240,
     params:
-        device=config["device"],
-        weights=config["inception_weights"] or "",
+        options=FEATURE_OPTIONS,
     shell:
         f"{KEEP_MEMORY} python -m metrics.features --data {{input.images}} --extractor {{wildcards.extractor}}"
-        " --inception-weights {params.weights:q} --out {output} --threads {threads} --device {params.device}"
-        " 2>&1 | tee {log}"
+        " --out {output} --threads {threads} {params.options} 2>&1 | tee {log}"
 
 
-use rule reference_features as subset_reference_features with:
+rule subset_reference_features:
     input:
         images="resources/data/{dataset}-{px}.npy",
         subset="resources/subsets/{dataset}-{px}-{size}-s{seed}.json",
@@ -27,13 +25,27 @@ use rule reference_features as subset_reference_features with:
         "resources/features/{dataset}-{px}-train{size}-s{seed}-{extractor}.safetensors",
     log:
         "resources/logs/features-{dataset}-{px}-train{size}-s{seed}-{extractor}.log",
+    threads: config["threads"]
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime=240,
+    params:
+        options=FEATURE_OPTIONS,
+    shell:
+        f"{KEEP_MEMORY} python -m metrics.features --data {{input.images}} --subset {{input.subset}}"
+        " --extractor {wildcards.extractor} --out {output} --threads {threads} {params.options} 2>&1 | tee {log}"
 
 
+# The index is the last file written; the features of each snapshot lie beside it, undeclared, so that a job that was
+# interrupted continues with the snapshot it was at.
 rule fake_features:
     input:
-        f"results/{SCALE}/runs/{{run}}/train.json",
+        run=f"results/{SCALE}/runs/{{run}}/train.json",
+        images=lambda wildcards: data_file(SPECS[wildcards.run]),
+        subset=lambda wildcards: subset_file(SPECS[wildcards.run]),
     output:
-        f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.safetensors",
+        f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.json",
     log:
         f"results/{SCALE}/logs/{{run}}/features-{{protocol}}.log",
     threads: config["threads"]
@@ -43,18 +55,17 @@ rule fake_features:
         runtime=1440,
     params:
         fakes=lambda wildcards: LENGTH["fakes"] or PROTOCOLS[wildcards.protocol]["fakes"],
-        device=config["device"],
-        weights=config["inception_weights"] or "",
+        options=FEATURE_OPTIONS,
     shell:
-        f"{KEEP_MEMORY} python -m metrics.features --run $(dirname {{input}}) --protocol {{wildcards.protocol}}"
-        " --n-fake {params.fakes} --inception-weights {params.weights:q} --out {output} --threads {threads}"
-        " --device {params.device} 2>&1 | tee {log}"
+        f"{KEEP_MEMORY} python -m metrics.features --run $(dirname {{input.run}}) --protocol {{wildcards.protocol}}"
+        " --data {input.images} --subset {input.subset} --n-fake {params.fakes} --out {output} --threads {threads}"
+        " {params.options} 2>&1 | tee {log}"
 
 
 rule compute:
     input:
         real=lambda wildcards: reference_file(SPECS[wildcards.run], wildcards.protocol),
-        fake=f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.safetensors",
+        fake=f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.json",
     output:
         f"results/{SCALE}/rows/{{run}}/{{protocol}}.jsonl",
     log:
@@ -67,7 +78,7 @@ rule compute:
         runtime=240,
     shell:
         "python -m metrics.compute --real {input.real} --fake {input.fake} --run $(dirname {input.fake})"
-        " --protocol {wildcards.protocol} --out {output} 2>&1 | tee {log}"
+        " --protocol {wildcards.protocol} --out {output} --threads {threads} 2>&1 | tee {log}"
 
 
 # A run that makes no sense, or whose method does not import, is a row that says so.

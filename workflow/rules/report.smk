@@ -48,7 +48,7 @@ rule page:
     localrule: True
     shell:
         "python -m report.page --results {input.results} --published {input.published}"
-        " --runs $(dirname {input.results})/rows --out {output} 2>&1 | tee {log}"
+        " --rows $(dirname {input.results})/rows --out {output} 2>&1 | tee {log}"
 
 
 # The two targets below take the rows as they lie there, ask for no run and so never train one.
@@ -65,7 +65,7 @@ rule leaderboard:
     shell:
         "(python -m report.collect --rows {params.results}/rows --out {params.results}/results.csv"
         " && python -m report.page --results {params.results}/results.csv --published {input.published}"
-        " --runs {params.results}/rows --out {params.results}/page/index.html) 2>&1 | tee {log}"
+        " --rows {params.results}/rows --out {params.results}/page/index.html) 2>&1 | tee {log}"
 
 
 rule figures:
@@ -83,4 +83,4 @@ rule figures:
         " && python -m report.render --artefacts {params.artefacts} --config {params.config:q}"
         " --results {params.results}"
         " && python -m report.page --results {params.results}/results.csv --published {input.published}"
-        " --runs {params.results}/rows --out {params.results}/page/index.html) 2>&1 | tee {log}"
+        " --rows {params.results}/rows --out {params.results}/page/index.html) 2>&1 | tee {log}"

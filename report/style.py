@@ -16,6 +16,7 @@ COLUMN_IN, TEXT_IN = 3.3, 6.9
 """Width in inches of one column and of the whole text block in a two-column paper."""
 
 GREY = "#666666"
+DPI = 300
 
 # Okabe and Ito, "Color Universal Design" (2008), without its yellow, which is invisible on white.
 FIXED = {"none": "#000000", "diffaugment": "#0072B2", "da": "#E69F00", "ada": "#D55E00"}
@@ -87,12 +88,9 @@ def message(text: str) -> Figure:
     return figure
 
 
-def save(figure: Figure, png: str | Path, svg: str | Path) -> None:
-    """Write the figure as PNG (300 dpi) and SVG, both free of dates and of random identifiers."""
-    for path, kind, metadata in (
-        (png, "png", {"Software": None}),
-        (svg, "svg", {"Date": None, "Creator": None}),
-    ):
+def save(figure: Figure, stem: Path) -> None:
+    """Write <stem>.png (300 dpi) and <stem>.svg, both free of dates and of random identifiers."""
+    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=300, metadata=metadata)
-        write_atomic(path, buffer.getvalue())
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+        write_atomic(f"{stem}.{kind}", buffer.getvalue())

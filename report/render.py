@@ -1,0 +1,84 @@
+"""Tables and figures of artefacts, from stored rows alone.
+
+    python -m report.render --artefacts demo --config '{"scale": "demo"}' --results results/demo
+
+Reads results.csv (of report.collect) and rows/ in the folder of results, and writes there
+tables/<artefact>.md|csv|tex and figures/<artefact>-<figure>.png|svg for each of the artefact's `figures:`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import yaml
+from matplotlib.figure import Figure
+
+from report import figures, style, tables
+from report.artefact import Artefact, load
+from report.published import read_published
+from report.results import read_results
+from report.table_formats import latex, markdown
+from suite.config import ROOT, artefact, checked, read
+from suite.errors import ConfigError, unknown_name
+from suite.files import write_atomic
+from suite.spec import expand
+
+PUBLISHED = ROOT / "results" / "published" / "published.csv"
+
+
+def figure_names() -> list[str]:
+    """The names of all figures: the files of report/figures/."""
+    return sorted(path.stem for path in Path(figures.__file__).parent.glob("*.py") if path.stem != "__init__")
+
+
+def figure(name: str, where: str) -> Callable[[Artefact, Path], Figure]:
+    """The figure's `draw`; ConfigError with the nearest names where there is no such file."""
+    if name not in figure_names():
+        raise unknown_name("figure", name, figure_names(), where)
+    return import_module(f"report.figures.{name}").draw
+
+
+def write_table(content: Artefact, stem: Path) -> None:
+    """<stem>.md, .tex and, in full precision, .csv."""
+    numbers = tables.measured(content, read_published(PUBLISHED) if content.published else None)
+    table = tables.build(content, numbers)
+    write_atomic(f"{stem}.md", markdown(table))
+    write_atomic(f"{stem}.tex", latex(table))
+    write_atomic(f"{stem}.csv", numbers.drop(columns="column").to_csv(index=False, lineterminator="\n"))
+
+
+def write_figure(draw: Callable[[Artefact, Path], Figure], content: Artefact, rows: Path, stem: Path) -> None:
+    """<stem>.png and .svg; where no run has numbers, a figure that says so."""
+    drawn = draw(content, rows) if content.main_columns else style.message("No run of this artefact has finished.")
+    style.save(drawn, stem)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Write the tables and figures of artefacts.")
+    parser.add_argument("--artefacts", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
+    parser.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<scale>")
+    args = parser.parse_args(argv)
+    config = checked({**read("config/config.yaml"), **yaml.safe_load(args.config)})
+    drawings = {
+        (name, kind): figure(kind, f"figures: of config/artefacts/{name}.yaml")
+        for name in args.artefacts
+        for kind in artefact(name).get("figures", [])
+    }
+    results = read_results(args.results / "results.csv")
+    contents = {name: load(name, artefact(name), expand(name, config), results) for name in args.artefacts}
+    for name, content in contents.items():
+        write_table(content, args.results / "tables" / name)
+    for (name, kind), draw in drawings.items():
+        write_figure(draw, contents[name], args.results / "rows", args.results / "figures" / f"{name}-{kind}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ConfigError as error:
+        sys.exit(f"error: {error}")

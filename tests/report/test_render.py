@@ -1,0 +1,107 @@
+"""The commands as the workflow calls them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from synthetic import CONFIG, KIMG, SCALE, SEEDS, distance
+
+from report import render
+from suite.config import ROOT, artefact
+
+FD = "fd1k_full_efficientnet_lite0"
+
+
+def arguments(results: Path, name: str = "demo") -> list[str]:
+    return ["--artefacts", name, "--config", json.dumps(CONFIG), "--results", str(results)]
+
+
+def written(results: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for folder in ("tables", "figures") for path in (results / folder).iterdir()}
+
+
+@pytest.fixture(scope="module")
+def rendered(demo, tmp_path_factory) -> Path:
+    """The results after one run of the command, which must work without torch."""
+    folder = shutil.copytree(demo, tmp_path_factory.mktemp("again") / SCALE)
+    code = (
+        "import sys, report.page; from report.render import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, *arguments(folder)], cwd=ROOT).returncode == 0
+    return folder
+
+
+def test_every_table_and_figure_is_written_the_same_each_time(demo, rendered):
+    render.main(arguments(demo))
+    files = written(rendered)
+    assert {name for name in files if "-" not in name} == {"demo.md", "demo.csv", "demo.tex"}
+    figures = artefact("demo")["figures"]
+    assert {name for name in files if "-" in name} == {f"demo-{f}.{kind}" for f in figures for kind in ("png", "svg")}
+    assert files == written(demo)
+    for name, content in files.items():
+        if name.endswith(".svg"):
+            assert b"<dc:date>" not in content
+        if name.endswith(".png"):
+            with Image.open(rendered / "figures" / name) as picture:
+                assert 900 < picture.width < 2200 and len(picture.convert("L").getcolors()) > 10
+
+
+def test_tables_hold_mean_and_deviation_over_seeds(rendered):
+    best = [min(distance("ada", seed, kimg) for kimg in KIMG) for seed in SEEDS]
+    lines = list(csv.DictReader((rendered / "tables/demo.csv").open()))
+    (line,) = (x for x in lines if x["method"] == "ada" and x["snapshot"] == "best" and x["metric"] == FD)
+    assert float(line["mean"]) == pytest.approx(statistics.mean(best), rel=1e-12)
+    assert float(line["std"]) == pytest.approx(statistics.stdev(best), rel=1e-12)
+    assert line["n"] == line["planned"] == str(len(SEEDS)) and line["published"] == ""
+    text = f"{statistics.mean(best):.2f} ± {statistics.stdev(best):.2f}"
+    assert text in (rendered / "tables/demo.md").read_text()
+    assert text.replace("±", r"$\pm$") in (rendered / "tables/demo.tex").read_text()
+
+
+def test_an_unknown_figure_is_refused_before_anything_is_written(demo, tmp_path, monkeypatch):
+    (tmp_path / "results.csv").write_bytes((demo / "results.csv").read_bytes())
+    monkeypatch.setattr(render, "artefact", lambda name: {**artefact(name), "figures": ["curves", "sampels"]})
+    with pytest.raises(ValueError, match=r"figure 'sampels'.*mean 'samples'.*config/artefacts/demo\.yaml"):
+        render.main(arguments(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
+
+
+def test_where_no_run_has_finished_the_figures_say_so(demo, tmp_path):
+    """All runs diverged after their first values: the table gives the reasons, the figures one sentence."""
+    with (demo / "results.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    failed = {"status": "diverged", "reason": "loss_d is nan", "metric": "", "value": "", "kimg": ""}
+    lines += [{**line, **failed} for line in {line["run"]: line for line in lines}.values()]
+    with (tmp_path / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
+    render.main(arguments(tmp_path))
+    assert "diverged: loss\\_d is nan" in (tmp_path / "tables/demo.md").read_text()
+    assert "No run of this artefact has finished." in (tmp_path / "figures/demo-curves.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["report.collect", "--rows", "{0}/rows", "--out", "{0}/r.csv"], "rows holds no rows"),
+        (["report.render", "--artefacts", "dmo", "--results", "{0}"], "unknown artefact 'dmo'. Did you mean 'demo'?"),
+        (
+            ["report.page", "--results", "{0}/r.csv", "--published", "p", "--rows", "{0}", "--out", "x"],
+            "r.csv is missing",
+        ),
+    ],
+)
+def test_a_mistake_of_the_user_is_one_line(tmp_path, command, message):
+    command = [part.format(tmp_path) for part in command]
+    process = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: ") and message in process.stderr and process.stderr.count("\n") == 1
