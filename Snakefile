@@ -37,6 +37,6 @@ rule plan:
         "python -m suite.plan --config {params.config:q} 2>&1 | tee {log}"
 
 
-# Every rule runs in the one environment of environment.yml, here by its name; it matters with --sdm conda only.
+# Every rule runs in the one environment that Snakemake itself runs in, described by environment.yml.
 for each in workflow.rules:
-    each.conda_env = "leangan"
+    each.conda_env = workflow.source_path("environment.yml")

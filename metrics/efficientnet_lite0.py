@@ -18,7 +18,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
-INPUT_PX = 96
+INPUT_PX = 48
 """Side the images are resized to: small enough for a CPU, large enough for the network's five halvings."""
 
 

@@ -1,6 +1,7 @@
 import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from suite.plan import cells
 from suite.rows import without_value
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
-shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
+shell.prefix(f"set -euo pipefail; export TQDM_MININTERVAL=10 PATH={Path(sys.executable).parent}:$PATH; ")
 
 try:
     configuration.checked(config)
@@ -29,6 +30,9 @@ LENGTH = read("config/scales.yaml")[SCALE]
 SPECS = {cell.spec.run_id: cell.spec for members in CELLS.values() for cell in members}
 REFUSED = {cell.spec.run_id: cell.refused for members in CELLS.values() for cell in members if cell.refused}
 PROTOCOLS = read("config/protocols.yaml")
+
+# GPUs that a job occupies. On a cluster, where this machine may have none, the config says device: cuda.
+GPU = int(config["device"] == "cuda" or (config["device"] == "auto" and shutil.which("nvidia-smi") is not None))
 
 # Large activation buffers must not go back to the kernel after each batch: without this, 30 to 60 % of the CPU
 # time of feature extraction is page faults (glibc).
@@ -55,6 +59,12 @@ wildcard_constraints:
 def refused_row(run, protocol):
     """The row of a run that is not trained."""
     return json.dumps(without_value(SPECS[run], protocol, *REFUSED[run]))
+
+
+def source_option(dataset):
+    """Where a set of the user's own lies; nothing for one that the suite knows."""
+    own = config["datasets"].get(dataset)
+    return f"--path {shlex.quote(own['path'])}" if own else ""
 
 
 def data_file(spec):

@@ -8,10 +8,10 @@ rule prepare:
         mem_mb=2000,
         runtime=240,
     params:
-        path=lambda wildcards: config["datasets"].get(wildcards.dataset, {}).get("path", ""),
+        source=lambda wildcards: source_option(wildcards.dataset),
     shell:
         "python -m data.prepare --dataset {wildcards.dataset} --resolution {wildcards.px}"
-        " --path {params.path:q} --out {output.images} 2>&1 | tee {log}"
+        " {params.source} --out {output.images} 2>&1 | tee {log}"
 
 
 rule subset:
@@ -22,5 +22,5 @@ rule subset:
     log:
         "resources/logs/subset-{dataset}-{px}-{size}-s{seed}.log",
     shell:
-        "python -m data.subset --data {input} --size {wildcards.size} --seed {wildcards.seed}"
+        "python -m data.subset --data {input} --size {wildcards.size} --seed {wildcards.seed} --validation 500"
         " --out {output} 2>&1 | tee {log}"

@@ -7,7 +7,7 @@ rule reference_features:
         "resources/logs/features-{dataset}-{px}-full-{extractor}.log",
     threads: config["threads"]
     resources:
-        gpu=1,
+        gpu=GPU,
         mem_mb=4000,
         runtime=240,
     params:
@@ -27,7 +27,7 @@ rule subset_reference_features:
         "resources/logs/features-{dataset}-{px}-train{size}-s{seed}-{extractor}.log",
     threads: config["threads"]
     resources:
-        gpu=1,
+        gpu=GPU,
         mem_mb=4000,
         runtime=240,
     params:
@@ -50,7 +50,7 @@ rule fake_features:
         f"results/{SCALE}/logs/{{run}}/features-{{protocol}}.log",
     threads: config["threads"]
     resources:
-        gpu=1,
+        gpu=GPU,
         mem_mb=4000,
         runtime=1440,
     params:

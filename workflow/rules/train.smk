@@ -26,7 +26,7 @@ rule train:
         f"results/{SCALE}/logs/{{run}}/train.tsv"
     threads: config["threads"]
     resources:
-        gpu=1,
+        gpu=GPU,
         mem_mb=4000,
         runtime=14400,
     params:
