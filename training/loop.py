@@ -85,6 +85,7 @@ def train(
         for _ in range(hyper["d_steps"]):
             steps.d_step(cur_nimg, iteration)
             cur_nimg += hyper["batch"]
+        steps.validate(iteration)
 
         # A line of the log; divergence ends the run at the last tick whose numbers were finite.
         if cur_nimg % tick_nimg < nimg_per_iteration or cur_nimg == total_nimg:
@@ -99,7 +100,6 @@ def train(
                 "cur_nimg": cur_nimg,
                 "kimg": cur_nimg / 1000,
                 **means,
-                "d_valid": steps.d_valid(),
                 **steps.method.log(),
                 "images_per_s": (cur_nimg - tick_start_nimg) / max(now - tick_started, 1e-9),
                 "seconds": seconds,

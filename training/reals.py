@@ -61,9 +61,8 @@ class Reals:
             return None
         return self.labels[torch.randint(len(self.labels), (size,), device=self.labels.device)]
 
-    def held_out(self, count: int, size: int) -> tuple[list[Tensor], list[Tensor | None]]:
-        """The first `count` held-out reals in [-1, 1] and their labels, in batches of `size`."""
-        x = as_float(self.validation[:count]).split(size)
-        if self.validation_labels is None:
-            return list(x), [None] * len(x)
-        return list(x), list(self.validation_labels[:count].split(size))
+    def held_out(self, start: int, size: int) -> tuple[Tensor, Tensor | None]:
+        """Held-out reals number `start` to `start + size`, again from the first after the last, and their labels."""
+        index = torch.arange(start, start + size, device=self.validation.device) % len(self.validation)
+        labels = self.validation_labels
+        return as_float(self.validation[index]), None if labels is None else labels[index]

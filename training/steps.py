@@ -14,7 +14,7 @@ from training.log import Tally
 from training.reals import Reals
 from training.snapshot import build_networks
 
-VALIDATION = 256
+VALIDATION_INTERVAL = 4
 
 
 def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_interval: int) -> torch.optim.Adam:
@@ -129,17 +129,17 @@ class Steps:
         return penalty
 
     @torch.no_grad()
-    def d_valid(self) -> float | None:
-        """D's mean logit on up to VALIDATION held-out reals, seen as D sees its own; None where there are none."""
-        count = min(len(self.data.validation), VALIDATION) // self.batch * self.batch
-        if count == 0:
-            return None
+    def validate(self, iteration: int) -> None:
+        """Every VALIDATION_INTERVAL iterations, D's logits of a batch of held-out reals, seen as it sees its own.
+
+        Draws random numbers, so it comes last in an iteration: the next one seeds them anew.
+        """
+        if iteration % VALIDATION_INTERVAL or len(self.data.validation) < self.batch:
+            return
+        x, c = self.data.held_out(iteration // VALIDATION_INTERVAL * self.batch, self.batch)
         self.D.eval()
-        logits = []
-        for x, c in zip(*self.data.held_out(count, self.batch), strict=True):
-            logits.append(self.D(self.method.transform(x, "real"), c))
+        self.tally.add(d_valid=self.D(self.method.transform(x, "real"), c))
         self.D.train()
-        return float(torch.cat(logits).mean())
 
     def _parts(self) -> dict[str, Any]:
         optimizers = {"opt_g": self.g_player.optimizer, "opt_d": self.d_player.optimizer}

@@ -107,12 +107,16 @@ def test_r1_gradient_is_taken_at_the_stated_image(make_spec, make_reals, r1_at, 
     assert penalty.item() == pytest.approx(factor * gamma / 2 * 9 * x[0].numel(), rel=1e-6)
 
 
-def test_held_out_reals_pass_the_transform_and_leave_no_trace(make_spec, make_reals):
-    steps = steps_with(make_spec, make_reals, Recorder())
+def test_held_out_reals_pass_the_transform_at_their_interval_and_leave_no_trace(make_spec, make_reals):
+    method = Recorder()
+    steps = steps_with(make_spec, make_reals, method)
     before = {name: value.clone() for name, value in steps.D.state_dict().items()}
-    value = steps.d_valid()
+    for iteration in range(8):
+        steps.validate(iteration)
     x = steps.data.validation.float() / 127.5 - 1
     with torch.no_grad():
         expected = torch.cat([steps.D(x[:8], None), steps.D(x[8:16], None)]).mean()
-    assert value == pytest.approx(expected.item(), rel=1e-5)
+    assert method.calls == ["real", "real"]
+    assert steps.tally.means()["d_valid"] == pytest.approx(expected.item(), rel=1e-5)
     assert all(torch.equal(before[name], now) for name, now in steps.D.state_dict().items())
+    assert steps.D.training
