@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from suite.errors import ConfigError
+from suite.spec import snapshot_name
 
 SIDE = 6
 """Cells per side of what is shown: half of a grid, which has 6 rows and 12 columns."""
@@ -17,7 +18,7 @@ SIDE = 6
 
 def grid_path(rows: Path, run: str, kimg: float) -> Path:
     """The grid of one snapshot; `rows` is results/<scale>/rows."""
-    return rows / run / "samples" / f"{kimg:08.3f}.png"
+    return rows / run / "samples" / f"{snapshot_name(round(kimg * 1000))}.png"
 
 
 def reals_path(rows: Path, run: str) -> Path:

@@ -60,6 +60,21 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
     return ConfigError(f"{key or where} = {error.instance!r} is not allowed: {error.message}. Change it in {where}.")
 
 
+def typed(value: Any) -> Any:
+    """`value` with its leaves as YAML reads them: Snakemake's --config leaves those of lists and mappings as text."""
+    if isinstance(value, dict):
+        return {key: typed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [typed(entry) for entry in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        leaf = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return leaf if leaf is None or isinstance(leaf, int | float) else value
+
+
 def checked(config: dict[str, Any]) -> dict[str, Any]:
     """`config` (config/config.yaml with the command line's overrides) after every name in it has been looked up."""
     where = "config/config.yaml or --config"

@@ -74,6 +74,11 @@ class RunSpec:
         return sorted({-(-round(mark) // batch) * batch for mark in marks})
 
 
+def snapshot_name(nimg: int) -> str:
+    """Name without ending of what a run leaves after `nimg` images: thousands of images, sortable as text."""
+    return f"{nimg / 1000:010.3f}"
+
+
 def method_plugins(name: str, overrides: dict[str, Any] | None = None) -> list[tuple[str, dict[str, Any]]]:
     """The plugins behind a method's name, in order, with their arguments; `overrides` are added to every part.
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import torch
 
-from suite.spec import RunSpec
+from suite.spec import RunSpec, snapshot_name
 from training import checkpoint, log
 from training.ema import Ema
 from training.progress import Progress
 from training.reals import Reals
 from training.sampler import seed_step, step_seed
 from training.samples import save_grid, save_images
-from training.snapshot import save_generator, snapshot_name
+from training.snapshot import save_generator
 from training.steps import Steps
 
 

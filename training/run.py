@@ -24,11 +24,10 @@ from data.subset import read_subset
 from suite import provenance
 from suite.errors import ConfigError
 from suite.files import write_atomic
-from suite.spec import RunSpec
+from suite.spec import RunSpec, snapshot_name
 from training.loop import Outcome, train
 from training.reals import Reals
 from training.sampler import step_seed
-from training.snapshot import snapshot_name
 
 logger = logging.getLogger("training")
 

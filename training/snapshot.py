@@ -40,11 +40,6 @@ def build_networks(spec: RunSpec, channels: int, classes: int) -> tuple[Backbone
     return backbone, networks.G, networks.D, method
 
 
-def snapshot_name(nimg: int) -> str:
-    """The file name of the snapshot after `nimg` images, without its ending: thousands of images, three decimals."""
-    return f"{nimg / 1000:010.3f}"
-
-
 def save_generator(path: Path, G: nn.Module, spec: RunSpec, data: Reals, nimg: int) -> None:
     """Write G's parameters and buffers with the spec that rebuilds it, all or nothing."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in G.state_dict().items()}

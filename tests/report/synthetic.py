@@ -13,7 +13,7 @@ from PIL import Image
 from report.collect import main as collect
 from suite.config import read
 from suite.rows import identity
-from suite.spec import RunSpec, expand
+from suite.spec import RunSpec, expand, snapshot_name
 
 SCALE = "paper"  # the scale with several seeds
 CONFIG = {**read("config/config.yaml"), "scale": SCALE, "methods": [], "datasets": {}, "images": []}
@@ -137,7 +137,10 @@ def write_run(folder: Path, method: str, seed: int) -> None:
         lines.append(json.dumps(line))
     (folder / "train.jsonl").write_text("\n".join(lines) + "\n")
     for kimg in KIMG:
-        write_grid(folder / "samples" / f"{kimg:08.3f}.png", images(rng, 72, blur=max(1, int(6 - kimg / 3))))
+        write_grid(
+            folder / "samples" / f"{snapshot_name(round(kimg * 1000))}.png",
+            images(rng, 72, blur=max(1, int(6 - kimg / 3))),
+        )
     write_grid(folder / "samples" / "reals.png", images(np.random.default_rng(0), 72))
 
 

@@ -65,3 +65,9 @@ def test_a_yaml_error_names_the_file(tmp_path, monkeypatch):
         read("broken.yaml")
     with pytest.raises(ConfigError, match="absent.yaml is missing"):
         read("absent.yaml")
+
+
+def test_text_from_the_command_line_becomes_what_yaml_reads():
+    given = {"images": ["24", 7], "datasets": {"mine": {"path": "/x/2020.zip", "resolution": "16"}}, "scale": "demo"}
+    wanted = {"images": [24, 7], "datasets": {"mine": {"path": "/x/2020.zip", "resolution": 16}}, "scale": "demo"}
+    assert configuration.typed({**given, "inception_weights": "null"}) == {**wanted, "inception_weights": None}

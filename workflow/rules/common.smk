@@ -19,7 +19,7 @@ from suite.rows import without_value
 shell.prefix(f"set -euo pipefail; export TQDM_MININTERVAL=10 PATH={Path(sys.executable).parent}:$PATH; ")
 
 try:
-    configuration.checked(config)
+    config.update(configuration.checked(configuration.typed(dict(config))))
     CELLS = cells(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
