@@ -16,7 +16,8 @@ reproduce: $(INSTALLED)
 	@echo "Figures: results/demo/figures/    Leaderboard: results/demo/page/index.html"
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" \
+		tests/workflow tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

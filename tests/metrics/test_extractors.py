@@ -66,9 +66,10 @@ def test_the_proxy_tells_damage_from_other_photographs(photographs, real, other_
     half = frechet(other_real)["fd"].value
     assert frechet(blurry)["fd"].value > 2 * half
     assert frechet(noisy)["fd"].value > 2 * half
-    assert abs(kernel(other_real)["kd"].value) < 0.05
-    assert kernel(blurry)["kd"].value > 0.5
-    assert kernel(noisy)["kd"].value > 0.5
+    # The estimator is unbiased, so two halves differ by its noise alone; its scale is that of the features.
+    noise_level = abs(kernel(other_real)["kd"].value)
+    assert kernel(blurry)["kd"].value > max(0.5, 20 * noise_level)
+    assert kernel(noisy)["kd"].value > max(0.5, 20 * noise_level)
     agreement = PrecisionRecall(real)(other_real)
     damage = PrecisionRecall(real)(noisy)
     assert min(value.value for value in agreement.values()) > 0.6

@@ -9,6 +9,7 @@ import pytest
 import synthetic
 
 from report import page as command
+from suite.config import read
 
 pytestmark = pytest.mark.browser
 
@@ -173,7 +174,8 @@ def test_phone_width_needs_no_sideways_scrolling(page):
     page.set_viewport_size({"width": 390, "height": 800})
     page.get_by_role("button", name="ADA", exact=True).first.click()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    assert "elpv 32 px, 128 images" in page.locator(".narrow").first.inner_text()
+    images = read("config/artefacts/demo.yaml")["grid"]["images"][0]
+    assert f"elpv 32 px, {images} images" in page.locator(".narrow").first.inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

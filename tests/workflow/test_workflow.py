@@ -102,9 +102,9 @@ def test_a_second_call_does_nothing(finished):
 def test_figures_come_back_from_stored_rows_without_training(finished):
     """Even with the runs and the prepared data gone, as in a fresh clone with committed rows."""
     results = finished / "results/smoke"
-    kept = {name: finished / name for name in ("results/smoke/runs", "resources")}
-    for name, path in kept.items():
-        path.rename(finished / name.replace("/", "_"))
+    gone = [results / "runs", finished / "resources"]
+    for path in gone:
+        path.rename(path.with_suffix(".kept"))
     before = (results / "tables/demo.csv").read_text()
     shutil.rmtree(results / "figures")
     shutil.rmtree(results / "tables")
@@ -113,11 +113,11 @@ def test_figures_come_back_from_stored_rows_without_training(finished):
         assert process.returncode == 0, said(process)
         assert (results / "tables/demo.csv").read_text() == before
         assert (results / "figures/demo-samples.png").exists()
-        assert not (results / "runs").exists() and not (finished / "resources/data").exists()
+        assert not any(path.exists() for path in gone)
     finally:
-        shutil.rmtree(finished / "resources", ignore_errors=True)
-        for name, path in kept.items():
-            (finished / name.replace("/", "_")).rename(path)
+        for path in gone:
+            shutil.rmtree(path, ignore_errors=True)
+            path.with_suffix(".kept").rename(path)
 
 
 def test_a_new_method_is_one_file_and_a_broken_one_harms_nobody(finished):

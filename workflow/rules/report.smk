@@ -21,6 +21,7 @@ for name in CELLS:
         input:
             results=f"results/{SCALE}/results.csv",
             curves=curve_files(name),
+            artefact=f"config/artefacts/{name}.yaml",
         output:
             rendered(name),
         log:
