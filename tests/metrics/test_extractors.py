@@ -72,8 +72,9 @@ def test_the_proxy_tells_damage_from_other_photographs(photographs, real, other_
     assert kernel(noisy)["kd"].value > max(0.5, 20 * noise_level)
     agreement = PrecisionRecall(real)(other_real)
     damage = PrecisionRecall(real)(noisy)
-    assert min(value.value for value in agreement.values()) > 0.6
-    assert max(value.value for value in damage.values()) < 0.3
+    lowest = min(value.value for value in agreement.values())
+    assert lowest > 0.6
+    assert max(value.value for value in damage.values()) < lowest / 2
 
 
 def test_a_set_has_no_distance_to_itself(real):
