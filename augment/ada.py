@@ -6,16 +6,20 @@ from torch import Tensor
 
 from augment import base
 from augment.base import Role
-from augment.controller import Controller
+from augment.controller import Controller, HeldOutController
 from augment.pipeline import Pipeline
+from suite.errors import unknown_name
+
+HEURISTICS = {"rt": Controller, "rv": HeldOutController}
 
 
 class Method(base.Method):
-    """The augmentation pipeline at a strength p that the controller steers by the r_t heuristic.
+    """The augmentation pipeline at a strength p that a controller steers by D's overfitting.
 
     Args:
         categories: which transforms, see `augment.pipeline.Pipeline`.
-        target, interval, tune_kimg: see `augment.controller.Controller`.
+        heuristic: rt, from the signs of the training images' logits, or rv, which needs held-out images.
+        target, interval, tune_kimg: see `augment.controller`; the target's default is the heuristic's own.
         p: initial strength.
     """
 
@@ -25,20 +29,29 @@ class Method(base.Method):
     def __init__(
         self,
         categories: str = "bgc",
-        target: float = 0.6,
+        heuristic: str = "rt",
+        target: float | None = None,
         interval: int = 4,
         tune_kimg: float = 500,
         p: float = 0.0,
     ) -> None:
         super().__init__()
+        if heuristic not in HEURISTICS:
+            raise unknown_name("heuristic", heuristic, HEURISTICS, "the method's `heuristic`")
+        if heuristic == "rv":
+            self.title, self.needs_held_out = "ADA (r_v)", True
         self.pipeline = Pipeline(categories)
-        self.controller = Controller(target, interval, tune_kimg, p)
+        own_target = {} if target is None else {"target": target}
+        self.controller = HEURISTICS[heuristic](**own_target, interval=interval, tune_kimg=tune_kimg, p=p)
 
     def transform(self, x: Tensor, role: Role) -> Tensor:
         return self.pipeline(x, self.controller.p)
 
     def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
-        self.controller.observe(d_real)
+        self.controller.observe(d_real, d_fake)
+
+    def observe_held_out(self, d_valid: Tensor, cur_nimg: int) -> None:
+        self.controller.observe_held_out(d_valid)
 
     def log(self) -> dict[str, float]:
         return self.controller.log()

@@ -26,6 +26,7 @@ class Compose(Method):
         self.methods = nn.ModuleDict(methods)
         self.title = " + ".join(method.title for method in methods.values())
         self.paper = ", ".join(dict.fromkeys(method.paper for method in methods.values()))
+        self.needs_held_out = any(method.needs_held_out for method in methods.values())
 
     def prepare(self, networks: Networks) -> None:
         for method in self.methods.values():
@@ -50,6 +51,10 @@ class Compose(Method):
     def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
         for method in self.methods.values():
             method.observe(d_real, d_fake, cur_nimg)
+
+    def observe_held_out(self, d_valid: Tensor, cur_nimg: int) -> None:
+        for method in self.methods.values():
+            method.observe_held_out(d_valid, cur_nimg)
 
     def log(self) -> dict[str, float]:
         logs = {name: method.log() for name, method in self.methods.items()}

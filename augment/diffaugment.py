@@ -19,7 +19,7 @@ def color(x: Tensor) -> Tensor:
 
     Saturation scales the deviation from the pixel's channel mean, contrast that from the image's mean.
     """
-    brightness, saturation, contrast = torch.rand(3, len(x), 1, 1, 1, dtype=x.dtype, device=x.device)
+    brightness, saturation, contrast = torch.rand(len(x), 3, 1, 1, 1, dtype=x.dtype, device=x.device).unbind(1)
     x = x + (brightness - 0.5)
     gray = x.mean(1, keepdim=True)
     x = gray + (x - gray) * (2 * saturation)

@@ -1,10 +1,11 @@
 """The augmentation pipeline of ADA: 18 transforms in 6 categories (arXiv:2006.06676, sec. 2.2, appendix B).
 
-Each transform is also a function of its own. It draws its parameters for a batch, with probability `p` per
-image and a `strength` whose default is the published one, and a second function applies them:
+    x = Pipeline("bgc")(x, p=0.6)
+    x = hue(x, p=0.5, strength=0.1)
 
-    x = warp(x, rotate(x, p=0.5))
-    x = recolor(x, hue(x, strength=0.1))
+Each transform is also a function of its own, see `augment.pipeline.transforms`. A `draw_` function draws its
+parameters, `warp`, `recolor`, `amplify`, `add_noise` and `cut_out` apply them; so the pipeline draws many
+matrices and applies their product once.
 """
 
 from __future__ import annotations
@@ -12,32 +13,55 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from augment.pipeline.blit import flip_x, rotate90, translate_whole
-from augment.pipeline.color import brightness, contrast, hue, luma_flip, recolor, saturation
-from augment.pipeline.cutout import cut_out, hole
-from augment.pipeline.filter import BANDS, amplify, band_gain
-from augment.pipeline.geometry import affine, compose, rotate, scale, scale_anisotropic, translate
-from augment.pipeline.noise import add_noise, noise_sigma
-from augment.pipeline.resample import warp
+from augment.pipeline.blit import draw_flip_x, draw_rotate90, draw_translate_whole
+from augment.pipeline.color import (
+    draw_brightness,
+    draw_contrast,
+    draw_hue,
+    draw_luma_flip,
+    draw_saturation,
+    recolor,
+)
+from augment.pipeline.corruption import add_noise, cut_out, draw_hole, draw_noise_sigma
+from augment.pipeline.filter import BANDS, amplify, draw_band_gains
+from augment.pipeline.geometry import compose, draw_rotate, draw_scale, draw_scale_anisotropic, draw_translate
+from augment.pipeline.resample import copy_pixels, warp
+from augment.pipeline.transforms import (
+    band_1,
+    band_2,
+    band_3,
+    band_4,
+    brightness,
+    contrast,
+    cutout,
+    flip_x,
+    hue,
+    luma_flip,
+    noise,
+    rotate,
+    rotate90,
+    saturation,
+    scale,
+    scale_anisotropic,
+    translate,
+    translate_whole,
+)
 from suite.errors import unknown_name
 
 __all__ = [
     "CATEGORIES",
     "Pipeline",
-    "add_noise",
-    "affine",
-    "amplify",
-    "band_gain",
+    "band_1",
+    "band_2",
+    "band_3",
+    "band_4",
     "brightness",
-    "compose",
     "contrast",
-    "cut_out",
+    "cutout",
     "flip_x",
-    "hole",
     "hue",
     "luma_flip",
-    "noise_sigma",
-    "recolor",
+    "noise",
     "rotate",
     "rotate90",
     "saturation",
@@ -45,7 +69,6 @@ __all__ = [
     "scale_anisotropic",
     "translate",
     "translate_whole",
-    "warp",
 ]
 
 CATEGORIES = {
@@ -85,31 +108,35 @@ class Pipeline(nn.Module):
         """
         # Under autocast the matrix products below would run with 8 to 11 significant bits.
         with torch.autocast(x.device.type, enabled=False):
-            if "blit" in self.categories or "geom" in self.categories:
+            if "geom" in self.categories:
                 x = warp(x, self.draw_geometry(x, p))
+            elif "blit" in self.categories:
+                x = copy_pixels(x, self.draw_geometry(x, p))
             if "color" in self.categories:
                 x = recolor(x, self.draw_color(x, p))
             if "filter" in self.categories:
-                gains = torch.stack([band_gain(x, band, p) for band in range(BANDS)])
+                gains = torch.stack([draw_band_gains(x, band, p) for band in range(BANDS)])
                 x = amplify(x, gains.prod(0))
             if "noise" in self.categories:
-                x = add_noise(x, noise_sigma(x, p))
+                x = add_noise(x, draw_noise_sigma(x, p))
             if "cutout" in self.categories:
-                x = cut_out(x, hole(x, p))
+                x = cut_out(x, draw_hole(x, p))
         return x
 
     def draw_geometry(self, x: Tensor, p: Tensor | float) -> Tensor:
         """The matrices [N, 3, 3] of blitting and geometry together, see `augment.pipeline.geometry`."""
         matrices = []
         if "blit" in self.categories:
-            matrices += [flip_x(x, p), rotate90(x, p), translate_whole(x, p)]
+            matrices += [draw_flip_x(x, p), draw_rotate90(x, p), draw_translate_whole(x, p)]
         if "geom" in self.categories:
             # Rotations before and after the anisotropic scaling; with probability p at least one acts.
             p_rotate = 1 - (1 - torch.as_tensor(p).clamp(0, 1)).sqrt()
-            matrices += [scale(x, p), rotate(x, p_rotate), scale_anisotropic(x, p), rotate(x, p_rotate)]
-            matrices += [translate(x, p)]
+            matrices += [draw_scale(x, p), draw_rotate(x, p_rotate)]
+            matrices += [draw_scale_anisotropic(x, p), draw_rotate(x, p_rotate), draw_translate(x, p)]
         return compose(*matrices)
 
     def draw_color(self, x: Tensor, p: Tensor | float) -> Tensor:
         """The matrices [N, 4, 4] of all colour transforms together, see `augment.pipeline.color`."""
-        return compose(brightness(x, p), contrast(x, p), luma_flip(x, p), hue(x, p), saturation(x, p))
+        return compose(
+            draw_brightness(x, p), draw_contrast(x, p), draw_luma_flip(x, p), draw_hue(x, p), draw_saturation(x, p)
+        )

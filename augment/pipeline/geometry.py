@@ -1,8 +1,9 @@
-"""Random geometric transforms (arXiv:2006.06676, appendix B).
+"""Laws of the geometric transforms (arXiv:2006.06676, appendix B).
 
-Each function draws one [N, 3, 3] matrix per image of x [N, C, H, W]; with probability 1 - p it is the
-identity. Matrices act on column vectors (x, y, 1) of pixel coordinates whose origin is the image's centre,
-x to the right and y down, and take a point of the input to its place in the output. `warp` applies them.
+Each `draw_` function draws one matrix per image of x [N, C, H, W], together [N, 3, 3]; with probability
+1 - p it is the identity. `strength` multiplies the published width of the law. Matrices act on column vectors
+(x, y, 1) of pixel coordinates whose origin is the image's centre, x to the right and y down, and take a point
+of the input to its place in the output. `warp` applies them.
 """
 
 from __future__ import annotations
@@ -12,29 +13,31 @@ from torch import Tensor
 
 from augment.pipeline.gate import gated_normal, gated_uniform
 
+SCALE_STD, ROTATE_REACH, TRANSLATE_STD = 0.2, torch.pi, 0.125
 
-def scale(x: Tensor, p: Tensor | float = 1.0, strength: float = 0.2) -> Tensor:
-    """Isotropic scaling by 2^N(0, strength^2)."""
-    factor = torch.exp2(gated_normal(x, p) * strength)
+
+def draw_scale(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
+    """Isotropic scaling by 2^N(0, 0.2^2)."""
+    factor = torch.exp2(gated_normal(x, p) * (SCALE_STD * strength))
     return affine(x, factor, 0, 0, factor)
 
 
-def scale_anisotropic(x: Tensor, p: Tensor | float = 1.0, strength: float = 0.2) -> Tensor:
-    """Scaling by s along x and 1/s along y, s = 2^N(0, strength^2)."""
-    exponent = gated_normal(x, p) * strength
+def draw_scale_anisotropic(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
+    """Scaling by s along x and 1/s along y, s = 2^N(0, 0.2^2)."""
+    exponent = gated_normal(x, p) * (SCALE_STD * strength)
     return affine(x, torch.exp2(exponent), 0, 0, torch.exp2(-exponent))
 
 
-def rotate(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Rotation by an angle uniform in [-pi, pi] times strength."""
-    angle = gated_uniform(x, p) * torch.pi * strength
+def draw_rotate(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
+    """Rotation by an angle uniform in [-pi, pi]."""
+    angle = gated_uniform(x, p) * (ROTATE_REACH * strength)
     return affine(x, angle.cos(), -angle.sin(), angle.sin(), angle.cos())
 
 
-def translate(x: Tensor, p: Tensor | float = 1.0, strength: float = 0.125) -> Tensor:
-    """Translation by a fraction N(0, strength^2) of the size, each axis on its own, both behind one gate."""
-    height, width = x.shape[2:]
-    dx, dy = gated_normal(x, p, 2) * strength
+def draw_translate(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
+    """Translation by a fraction N(0, 0.125^2) of the size, each axis on its own, both behind one gate."""
+    height, width = x.shape[-2:]
+    dx, dy = (gated_normal(x, p, 2) * (TRANSLATE_STD * strength)).unbind(1)
     return affine(x, 1, 0, 0, 1, dx * width, dy * height)
 
 

@@ -40,19 +40,23 @@ def first_doubled(size: int) -> int:
     return -2 * (size - 1)
 
 
+def end_doubled(size: int) -> int:
+    """The end, excluded, of that axis: 3 * size - 2 pixels, two samples each."""
+    return first_doubled(size) + 2 * (3 * size - 2)
+
+
 @lru_cache(maxsize=32)
 def doubling(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Matrix [6 * size - 4, size] of x2 up-sampling with sym6: the doubled samples from `first_doubled` on.
 
     They cover size - 1 pixels of reflect padding on each side. A window of samples is a window of rows.
     """
-    count = 2 * (3 * size - 2)
-    u = torch.arange(count)[:, None] + first_doubled(size)
+    u = torch.arange(first_doubled(size), end_doubled(size))[:, None]
     k = torch.arange(len(SYM6))[None, :]
     i, joined = (u + HALO - k).div(2, rounding_mode="floor"), (u + HALO - k) % 2 == 0
     # Zero insertion halves the mean, which the factor 2 restores: 2 * (h / sqrt 2), whose sum is 2.
     taps = 2**0.5 * torch.tensor(SYM6, dtype=torch.float64) * joined
-    matrix = torch.zeros(count, size, dtype=torch.float64)
+    matrix = torch.zeros(len(u), size, dtype=torch.float64)
     matrix.scatter_add_(1, reflect(i, size), taps)
     return matrix.to(device, dtype)
 

@@ -37,6 +37,9 @@ class Affine(base.Method):
     def observe(self, d_real, d_fake, cur_nimg):
         self.seen.append(cur_nimg)
 
+    def observe_held_out(self, d_valid, cur_nimg):
+        self.seen.append((d_valid, cur_nimg))
+
     def log(self):
         return {"p": self.factor, f"only_{self.factor:g}": self.shift}
 
@@ -61,7 +64,14 @@ def test_prepare_and_observe_reach_all(pair):
     networks = base.Networks(torch.nn.Identity(), torch.nn.Identity())
     pair.prepare(networks)
     pair.observe(torch.zeros(1, 1), torch.zeros(1, 1), 64)
-    assert [m.seen for m in pair.methods.values()] == [[networks, 64]] * 2
+    pair.observe_held_out("logits", 128)
+    assert [m.seen for m in pair.methods.values()] == [[networks, 64, ("logits", 128)]] * 2
+
+
+def test_held_out_images_are_needed_if_one_method_needs_them():
+    for heuristic, needed in (("rt", False), ("rv", True)):
+        method = build([("none", none.Method, {}), ("ada", ada.Method, {"heuristic": heuristic})])
+        assert method.needs_held_out is needed
 
 
 def test_only_keys_that_collide_are_prefixed(pair):
@@ -94,7 +104,7 @@ def test_nothing_composed_is_the_baseline():
 @pytest.mark.parametrize(
     "cls, kwargs, message",
     [
-        (ada.Method, {"targt": 0.5}, "'targt'.*'target'.*Known: categories, interval, p, target, tune_kimg"),
+        (ada.Method, {"targt": 0.5}, "'targt'.*'target'.*Known: categories, heuristic, interval, p, target, tune_kimg"),
         (none.Method, {"p": 0.5}, "'p'.*Known: none"),
         (diffaugment.Method, {"policy": "colr"}, "'colr'.*'color'"),
         (Affine, {}, "needs factor"),

@@ -6,31 +6,20 @@ import pytest
 import torch
 from scipy import stats
 
-from augment.pipeline import (
-    CATEGORIES,
-    Pipeline,
-    add_noise,
-    affine,
-    amplify,
-    band_gain,
-    brightness,
-    contrast,
-    cut_out,
-    flip_x,
-    hole,
-    hue,
-    luma_flip,
-    noise_sigma,
+from augment.pipeline import CATEGORIES, Pipeline
+from augment.pipeline.blit import draw_flip_x, draw_rotate90, draw_translate_whole
+from augment.pipeline.color import (
+    draw_brightness,
+    draw_contrast,
+    draw_hue,
+    draw_luma_flip,
+    draw_saturation,
     recolor,
-    rotate,
-    rotate90,
-    saturation,
-    scale,
-    scale_anisotropic,
-    translate,
-    translate_whole,
-    warp,
 )
+from augment.pipeline.corruption import add_noise, cut_out, draw_hole, draw_noise_sigma
+from augment.pipeline.filter import amplify, draw_band_gains
+from augment.pipeline.geometry import affine, draw_rotate, draw_scale, draw_scale_anisotropic, draw_translate
+from augment.pipeline.resample import warp
 
 
 @pytest.fixture
@@ -74,7 +63,8 @@ def test_geometry_is_the_published_sequence():
     torch.manual_seed(3)
     point = torch.tensor([[3.0], [-5.0], [1.0]], dtype=torch.float64)
     for transform in (
-        flip_x, rotate90, translate_whole, scale, rotate, scale_anisotropic, rotate, translate
+        draw_flip_x, draw_rotate90, draw_translate_whole,
+        draw_scale, draw_rotate, draw_scale_anisotropic, draw_rotate, draw_translate,
     ):  # fmt: skip
         point = transform(x, 1.0) @ point
     assert torch.allclose(matrix @ torch.tensor([[3.0], [-5.0], [1.0]], dtype=torch.float64), point)
@@ -85,7 +75,7 @@ def test_color_is_the_published_sequence(images):
     out = Pipeline("color")(images, 0.7)
     torch.manual_seed(4)
     expected = images
-    for transform in (brightness, contrast, luma_flip, hue, saturation):
+    for transform in (draw_brightness, draw_contrast, draw_luma_flip, draw_hue, draw_saturation):
         expected = recolor(expected, transform(images, 0.7))
     assert torch.allclose(out, expected, atol=1e-5)
 
@@ -96,10 +86,10 @@ def test_the_whole_pipeline_is_the_published_sequence(images):
     torch.manual_seed(4)
     expected = warp(images, Pipeline("bg").draw_geometry(images, 0.7))
     expected = Pipeline("color")(expected, 0.7)
-    gains = [band_gain(images, band, 0.7) for band in range(4)]
+    gains = [draw_band_gains(images, band, 0.7) for band in range(4)]
     expected = amplify(expected, gains[0] * gains[1] * gains[2] * gains[3])
-    expected = add_noise(expected, noise_sigma(images, 0.7))
-    expected = cut_out(expected, hole(images, 0.7))
+    expected = add_noise(expected, draw_noise_sigma(images, 0.7))
+    expected = cut_out(expected, draw_hole(images, 0.7))
     assert torch.allclose(out, expected, atol=1e-5)
 
 
@@ -124,11 +114,10 @@ def test_same_seed_same_images(images):
     assert not torch.equal(outs[0], outs[2])
 
 
-@pytest.mark.parametrize("p", [0.4, 1.0])
-@pytest.mark.parametrize("categories, channels", [("bgcfnc", 3), ("bgc", 1)])
+@pytest.mark.parametrize("categories, channels, p", [("bgcfnc", 3, 0.6), ("bgc", 1, 1.0)])
 def test_derivatives_of_first_and_second_order(categories, channels, p):
     torch.manual_seed(0)
-    x = torch.rand(3, channels, 8, 8, dtype=torch.float64, requires_grad=True)
+    x = torch.rand(3, channels, 6, 6, dtype=torch.float64, requires_grad=True)
     pipeline = Pipeline(categories)
 
     def transform(x):

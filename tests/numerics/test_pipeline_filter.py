@@ -7,8 +7,10 @@ import pytest
 import torch
 from scipy import stats
 
-from augment.pipeline import add_noise, amplify, band_gain, cut_out, hole, noise_sigma
-from augment.pipeline.wavelet import octave_matrices
+from augment.pipeline import band_1, band_2, band_3, band_4, cutout, noise
+from augment.pipeline.corruption import add_noise, cut_out, draw_hole
+from augment.pipeline.filter import amplify, draw_band_gains
+from augment.pipeline.wavelet import octave_filters, octave_matrices
 
 MANY = torch.zeros(4000, 3, 16, 16)
 POWER = np.array([10, 1, 1, 1]) / 13
@@ -56,27 +58,51 @@ def test_gains_of_one_are_the_identity():
 @pytest.mark.parametrize("band", range(4))
 def test_band_gain_law_and_preserved_power(band):
     torch.manual_seed(band)
-    gains = band_gain(MANY, band).double().numpy()
+    gains = draw_band_gains(MANY, band).double().numpy()
     others = np.delete(gains, band, 1)
     assert stats.kstest(np.log2(gains[:, band] / others[:, 0]), "norm").pvalue > 1e-3
     np.testing.assert_allclose(others, others[:, :1].repeat(3, 1))
     np.testing.assert_allclose(gains**2 @ POWER, 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("p", [0.0, 0.3, torch.tensor(0.8), 1.7])
-def test_share_of_changed_images_follows_p(p):
-    torch.manual_seed(1)
-    for changed in (
-        (band_gain(MANY, 2, p) != 1).any(1),
-        noise_sigma(MANY, p) != 0,
-        hole(MANY, p).any((1, 2, 3)),
-    ):
-        assert stats.binomtest(int(changed.sum()), len(MANY), min(float(p), 1)).pvalue > 1e-3
+def test_band_gain_law_measured_from_images():
+    # Band 1 alone passes a constant (omega = 0), band 4 alone a checkerboard (omega = pi); both axes are filtered.
+    torch.manual_seed(2)
+    constant = torch.ones(4000, 1, 8, 8, dtype=torch.float64)
+    checkered = constant * (1 - 2 * ((torch.arange(8)[:, None] + torch.arange(8)) % 2))
+    for transform, image, power in ((band_1, constant, 10 / 13), (band_4, checkered, 1 / 13)):
+        gain = (transform(image) / image).mean((1, 2, 3)).sqrt().numpy()
+        # gain = g / sqrt(1 + power (g^2 - 1)), so that g^2 = gain^2 (1 - power) / (1 - power gain^2).
+        drawn = gain**2 * (1 - power) / (1 - power * gain**2)
+        assert stats.kstest(np.log2(drawn) / 2, "norm").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("transform, band", [(band_1, 0), (band_2, 1), (band_3, 2), (band_4, 3)])
+def test_each_band_is_amplified_by_its_own_transform(transform, band):
+    # At the frequency a band passes best, its transform has the largest effect.
+    omega = np.linspace(0, np.pi, 64)
+    k = np.array([response(w) for w in omega]).argmax(0)[band]
+    torch.manual_seed(3)
+    wave = torch.cos(torch.tensor(omega[k]) * torch.arange(64)).expand(300, 1, 64, 64)
+    change = {f: (f(wave) - wave).square().mean() for f in (band_1, band_2, band_3, band_4)}
+    assert max(change, key=change.get) is transform
+
+
+def test_filters_add_up_to_the_identity_and_have_the_energy_of_their_response():
+    filters = octave_filters().numpy()
+    delta = np.zeros(filters.shape[1])
+    delta[len(delta) // 2] = 1
+    np.testing.assert_allclose(filters.sum(0), delta, atol=1e-12)
+    # Parseval; the mean over a full period of a polynomial in cos(omega) is exact on a uniform grid.
+    responses = np.array([response(w) for w in 2 * np.pi * np.arange(128) / 128])
+    np.testing.assert_allclose((filters**2).sum(1), (responses**2).mean(0), atol=1e-9)
 
 
 def test_noise_sigma_law():
+    # Each image's sigma from its 3 * 128 * 128 pixels, to 0.3 %.
     torch.manual_seed(2)
-    assert stats.kstest(noise_sigma(MANY) / 0.1, "halfnorm").pvalue > 1e-3
+    sigma = noise(torch.zeros(600, 3, 128, 128)).std((1, 2, 3))
+    assert stats.kstest(sigma / 0.1, "halfnorm").pvalue > 1e-3
 
 
 def test_noise_is_white_and_gaussian():
@@ -91,7 +117,7 @@ def test_noise_is_white_and_gaussian():
 
 def test_hole_covers_each_pixel_as_often_as_a_uniform_centre_says():
     torch.manual_seed(4)
-    holes = hole(MANY)[:, 0]
+    holes = cutout(MANY + 1)[:, 0] == 0
     centre = (np.arange(16) + 0.5) / 16
     covered = np.minimum(centre + 0.25, 1) - np.maximum(centre - 0.25, 0)
     expected = np.outer(covered, covered)
@@ -101,7 +127,7 @@ def test_hole_covers_each_pixel_as_often_as_a_uniform_centre_says():
 
 def test_hole_is_a_square_of_half_the_side():
     torch.manual_seed(5)
-    holes = hole(MANY)[:, 0]
+    holes = cutout(MANY + 1)[:, 0] == 0
     rows, columns = holes.any(2).sum(1), holes.any(1).sum(1)
     assert torch.equal(holes.sum((1, 2)), rows * columns)
     assert rows.max() == columns.max() == 8
@@ -112,7 +138,7 @@ def test_hole_is_a_square_of_half_the_side():
 def test_cut_out_zeroes_the_hole_and_nothing_else():
     torch.manual_seed(6)
     x = torch.rand(8, 3, 16, 16) + 1
-    holes = hole(x)
+    holes = draw_hole(x)
     out = cut_out(x, holes)
     assert torch.equal(out == 0, holes.expand_as(x))
     assert torch.equal(out[~holes.expand_as(x)], x[~holes.expand_as(x)])

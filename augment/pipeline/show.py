@@ -1,0 +1,64 @@
+"""A picture of all transforms, each alone at p = 1 on one image.
+
+    python -m augment.pipeline.show [IMAGE] --out sheet.png
+
+Without IMAGE it is a photograph that comes with matplotlib.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.cbook import get_sample_data
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
+
+from augment.pipeline.transforms import TRANSFORMS
+from suite.files import write_atomic
+
+DRAWS, COLUMNS = 5, 2
+
+
+def load(path: Path, size: int) -> Tensor:
+    """The middle square of an image file, [1, C, size, size] in [-1, 1]; gray or RGB."""
+    with Image.open(path) as image:
+        pixels = pil_to_tensor(image if image.mode == "L" else image.convert("RGB"))
+    square = center_crop(pixels, min(pixels.shape[1:]))
+    return resize(square, [size, size], antialias=True)[None].float() / 127.5 - 1
+
+
+def sheet(image: Tensor, seed: int, strength: float) -> plt.Figure:
+    """A row per transform: its name and DRAWS versions of the image [1, C, H, W]."""
+    rows = len(TRANSFORMS) // COLUMNS
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=(3.7 * COLUMNS, 0.62 * rows), layout="constrained", dpi=120)
+    for axis, transform in zip(axes.T.flat, TRANSFORMS, strict=True):
+        torch.manual_seed(seed)
+        out = transform(image.expand(DRAWS, -1, -1, -1), 1.0, strength).clamp(-1, 1)
+        strip = (torch.cat(list(out), 2) + 1) / 2
+        axis.imshow(strip.permute(1, 2, 0).expand(-1, -1, 3).numpy())
+        axis.set_ylabel(transform.__name__, rotation=0, ha="right", va="center", fontsize=8)
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    return figure
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("image", nargs="?", type=Path, default=get_sample_data("grace_hopper.jpg", asfileobj=False))
+    parser.add_argument("--out", type=Path, required=True, help="picture to write, .png")
+    parser.add_argument("--size", type=int, default=96, help="pixels")
+    parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args(argv)
+    picture = io.BytesIO()
+    sheet(load(args.image, args.size), args.seed, args.strength).savefig(picture, format="png")
+    write_atomic(args.out, picture.getvalue())
+
+
+if __name__ == "__main__":
+    main()
