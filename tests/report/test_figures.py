@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from synthetic import ARTEFACT, KIMG, SEEDS, SPECS, distance, images, write_grid
 
 from report import style
 from report.artefact import load
-from report.figures import controller, curves, d_outputs, samples
-from report.results import mean_curve, read_results
+from report.figures import controller, curves, d_outputs, overfitting, samples
+from report.results import Run, mean_curve, read_results
 from report.sample_grids import grid_path, read_grid, reals_path, tile
 from report.training_log import read_log
 
@@ -55,6 +56,26 @@ def test_d_outputs_share_one_axis_and_show_what_was_logged(demo, artefact):
     assert labels[2] == ["training images", "generated images"]
 
 
+def test_overfitting_is_r_v_of_the_means_in_each_ninth_of_a_run(tmp_path):
+    run = Run("r", "none", 0, "done", None, [], final_kimg=18.0)
+    (tmp_path / "r").mkdir()
+    # Half-kimg ticks, four to a window; held-out images fall from D's score of the training images to the fakes'.
+    lines = [
+        {"kimg": k / 2, "d_real": 1.0 + k % 2, "d_valid": 1.5 - 3 * (k - 1) / 35, "d_fake": -1.5} for k in range(1, 37)
+    ]
+    (tmp_path / "r" / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    r_v = overfitting.overfitting(tmp_path, run)
+    np.testing.assert_allclose(r_v.index, np.arange(2, 19, 2))
+    # Window w holds k = 4w + 1 ... 4w + 4, whose mean position is (4w + 1.5) / 35 of the way.
+    np.testing.assert_allclose(r_v, [(4 * w + 1.5) / 35 for w in range(9)], rtol=1e-12)
+
+
+def test_overfitting_leaves_out_methods_without_held_out_images(demo, artefact):
+    (ax,) = overfitting.draw(artefact, demo / "rows").axes
+    labels = ax.get_legend_handles_labels()[1]
+    assert labels == ["baseline", "DiffAugment", "ADA"]
+
+
 def test_controller_shows_p_and_target_of_the_methods_that_have_them(demo, artefact):
     p_axis, r_axis = controller.draw(artefact, demo / "rows").axes
     assert p_axis.get_legend_handles_labels()[1] == ["DA", "ADA"]
@@ -65,9 +86,11 @@ def test_controller_shows_p_and_target_of_the_methods_that_have_them(demo, artef
 
 def test_the_target_is_the_one_of_the_runs():
     aims = [[("ada", {"target": 0.5})], [("bcr", {"target": 9}), ("ada", {"p": 0.1})], [("da", {"p": 0.3})]]
+    aims.append([("ada", {"heuristic": "rv"})])
     specs = [dataclasses.replace(SPECS[0], plugins=plugins) for plugins in aims]
-    assert controller.targets(specs) == [0.5, 0.6]
-    assert controller.targets(specs[2:]) == []
+    assert controller.targets(specs, "r_t") == [0.5, 0.6]
+    assert controller.targets(specs[2:], "r_t") == []
+    assert controller.targets(specs, "r_v") == [0.5]
 
 
 def test_samples_show_training_images_beside_the_best_and_the_final_snapshot(demo, artefact):
@@ -92,7 +115,9 @@ def test_missing_training_images_are_named(demo, artefact, tmp_path):
         samples.draw(artefact, tmp_path)
 
 
-@pytest.mark.parametrize(("figure", "panels"), [(curves, 1), (d_outputs, 3), (controller, 2), (samples, 8)])
+@pytest.mark.parametrize(
+    ("figure", "panels"), [(curves, 1), (d_outputs, 3), (controller, 2), (overfitting, 1), (samples, 8)]
+)
 def test_figures_leave_out_what_has_not_been_run(demo, unfinished, tmp_path, figure, panels):
     drawn = figure.draw(unfinished, demo / "rows")
     assert len(drawn.axes) == panels
