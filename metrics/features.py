@@ -160,7 +160,8 @@ def run_features(
         title = f"{result['run']} at {snapshot['kimg']:g} kimg"
         start = time.perf_counter()
         try:
-            batches = fake_batches(G, n_fake, labels if G.c_dim else None, batch, device, seed)
+            size = getattr(G, "sampling_batch", None) or batch
+            batches = fake_batches(G, n_fake, labels if G.c_dim else None, size, device, seed)
             features, reason = extract(extractor, batches, n_fake, title), None
         except NotFinite as error:
             features, reason = None, f"{error} at {snapshot['kimg']:g} kimg"
