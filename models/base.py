@@ -61,7 +61,9 @@ class Backbone(Protocol):
         """A new G: `G(z, c)` with z [N, z_dim] ~ N(0, 1) and c one-hot [N, classes] or None gives images
         [N, channels, resolution, resolution], trained towards [-1, 1], not clamped.
 
-        Attributes: z_dim, c_dim (0 when unconditional), resolution, channels.
+        Attributes: z_dim, c_dim (0 when unconditional), resolution, channels. Where in evaluation an image depends
+        on its batch, `sampling_batch` is the batch size; where evaluation needs statistics of generated images,
+        `accumulate_standing(random_labels)` gathers them.
         """
         ...
 

@@ -3,6 +3,9 @@
 A weight is stored with unit variance and multiplied by 1/sqrt(fan_in) where it is used, so Adam moves every
 layer at the same relative speed. An activated layer is followed by leaky ReLU times sqrt(2); since leaky ReLU
 commutes with a positive factor, that factor is folded into weights, biases and demodulation.
+
+Convolutions compute in the type of their input (see `models.precision`) and limit their output to +-`clamp` times
+their gain.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import ops
+from models.precision import cast
 
 
 def leaky_relu(x: Tensor) -> Tensor:
@@ -86,6 +90,7 @@ class Conv(nn.Module):
         activate: bool = True,
         down: bool = False,
         gain: float = 1.0,
+        clamp: float | None = None,
     ) -> None:
         super().__init__()
         self.down = down
@@ -93,17 +98,18 @@ class Conv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels)) if activate else None
         self.bias_gain = gain * (ops.LRELU_GAIN if activate else 1.0)
         self.weight_gain = self.bias_gain / math.sqrt(in_channels * kernel**2)
+        self.limit = None if clamp is None else clamp * gain
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight * self.weight_gain
-        bias = None if self.bias is None else self.bias * self.bias_gain
+        weight = cast(self.weight * self.weight_gain, x.dtype)
+        bias = None if self.bias is None else cast(self.bias * self.bias_gain, x.dtype)
         if not self.down:
             x = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
         elif weight.shape[-1] == 1:
             x = F.conv2d(ops.downsample2d(x), weight, bias)
         else:
             x = ops.conv2d_down(x, weight, bias)
-        return x if bias is None else leaky_relu(x)
+        return ops.clamp(x if bias is None else leaky_relu(x), self.limit)
 
 
 class StyledConv(nn.Module):
@@ -113,10 +119,18 @@ class StyledConv(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, up: bool = False, noise: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        w_dim: int,
+        resolution: int,
+        up: bool = False,
+        noise: bool = True,
+        clamp: float | None = None,
     ) -> None:
         super().__init__()
         self.up = up
+        self.limit = clamp
         self.affine = Linear(w_dim, in_channels, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
@@ -129,16 +143,18 @@ class StyledConv(nn.Module):
         weight = self.weight * self.weight_gain
         x = ops.modulated_conv2d(x, weight, self.affine(w), norm=ops.LRELU_GAIN, up=self.up)
         if self.noise_strength is not None:
-            noise = torch.randn_like(x[:, :1]) if noise_mode == "random" else self.noise_const
-            x = x.add_(noise * (self.noise_strength * ops.LRELU_GAIN))
-        return leaky_relu(x.add_((self.bias * ops.LRELU_GAIN)[:, None, None]))
+            noise = torch.randn_like(x[:, :1]) if noise_mode == "random" else self.noise_const.to(x.dtype)
+            x = x.add_(noise * cast(self.noise_strength * ops.LRELU_GAIN, x.dtype))
+        bias = cast(self.bias * ops.LRELU_GAIN, x.dtype)
+        return ops.clamp(leaky_relu(x.add_(bias[:, None, None])), self.limit)
 
 
 class ToRGB(nn.Module):
     """Modulated 1 x 1 convolution without demodulation, and a bias: features to image channels."""
 
-    def __init__(self, in_channels: int, out_channels: int, w_dim: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, w_dim: int, clamp: float | None = None) -> None:
         super().__init__()
+        self.limit = clamp
         self.affine = Linear(w_dim, in_channels, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(out_channels))
@@ -146,4 +162,4 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         x = ops.modulated_conv2d(x, self.weight * self.weight_gain, self.affine(w), norm=None)
-        return x.add_(self.bias[:, None, None])
+        return ops.clamp(x.add_(cast(self.bias, x.dtype)[:, None, None]), self.limit)

@@ -14,6 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.precision import cast
+from models.ranks import world_size
+from suite.errors import ConfigError
+
 FIR = (0.125, 0.375, 0.375, 0.125)
 LRELU_SLOPE = 0.2
 LRELU_GAIN = math.sqrt(2)  # keeps the second moment of a unit Gaussian nearly 1; layers fold it into weights
@@ -74,26 +78,38 @@ def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, norm: float | No
 
     `weight` is [O, I, K, K] with odd K (K = 3 if `up`, which doubles H and W). Filters are demodulated to the
     L2 norm `norm`, None: not at all. The batch shares the kernel: convolution is linear, so scaling input and
-    output channels gives the same result.
+    output channels gives the same result. x may have 16 bits; the result has its type.
     """
-    x = x * styles[:, :, None, None]
-    y = conv2d_up(x, weight) if up else F.conv2d(x, weight, padding=weight.shape[-1] // 2)
-    return y if norm is None else y * demodulation(weight, styles, norm)[:, :, None, None]
+    if x.dtype != styles.dtype and norm is not None:
+        # Demodulation undoes any scale of styles and filters, so both take one that 16 bits hold. For the same
+        # reason no gradient passes through the scales.
+        styles = styles / (styles.detach().abs().amax(dim=1, keepdim=True) + 1e-8)
+        weight = weight / (weight.detach().square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).sqrt()
+    x = x * cast(styles, x.dtype)[:, :, None, None]
+    filters = cast(weight, x.dtype)
+    y = conv2d_up(x, filters) if up else F.conv2d(x, filters, padding=weight.shape[-1] // 2)
+    return y if norm is None else y * cast(demodulation(weight, styles, norm), x.dtype)[:, :, None, None]
+
+
+def clamp(x: Tensor, limit: float | None) -> Tensor:
+    """x limited to [-limit, limit]; None: not at all."""
+    return x if limit is None else x.clamp(-limit, limit)
 
 
 def minibatch_stddev(x: Tensor, group: int, features: int = 1) -> Tensor:
     """Append `features` maps that hold the mean standard deviation within groups of `group` samples.
 
     x [N, C, H, W] -> [N, C + features, H, W]; C must be a multiple of `features`. Sample n shares its group
-    with n + N/group, n + 2N/group, ... A batch smaller than `group` is one group. Raises ValueError if N is
-    neither smaller than `group` nor a multiple of it.
+    with n + N/group, n + 2N/group, ... A batch smaller than `group` is one group. With several ranks, x holds
+    every W-th sample, and groups must lie within a rank. Raises ConfigError unless groups fill the batch.
     """
     n, channels, height, width = x.shape
-    group = min(group, n)
+    group = min(group, n * world_size())
     if n % group:
-        raise ValueError(
-            f"batch {n} is not a multiple of the minibatch-stddev group {group}; "
-            "change batch or mbstd_group in config/presets.yaml"
+        ranks = f", {n} on each of {world_size()} ranks," if world_size() > 1 else ""
+        raise ConfigError(
+            f"batch {n * world_size()}{ranks} is not a multiple of the minibatch-stddev group {group}; "
+            "change batch or mbstd_group in config/presets.yaml" + (" or --nproc-per-node" if ranks else "")
         )
     grouped = x.reshape(group, n // group, features, channels // features, height, width)
     variance = (grouped - grouped.mean(dim=0)).square().mean(dim=0)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from models.base import Key, check_choice, read_preset
 from models.layers import Mapping
+from models.ranks import mean_over_ranks, share, world_size
 from models.stylegan2_discriminator import Discriminator
 from models.stylegan2_generator import Generator
 
@@ -43,6 +44,8 @@ class Backbone:
         "style_mixing": Key(0.9, "probability of mixing two w in one batch"),
         "noise_inputs": Key(True, "whether G's convolutions add noise of learned strength"),
         "w_avg_decay": Key(0.995, "decay of the moving average of w that truncation uses"),
+        "half_resolutions": Key(0, "how many of the highest resolutions compute in 16 bits on a GPU; never 4 x 4"),
+        "conv_clamp": Key(None, "feature maps of all convolutions are limited to +- this; null: not at all"),
     }
 
     def __init__(self, preset: dict[str, Any], resolution: int, channels: int, classes: int) -> None:
@@ -58,6 +61,15 @@ class Backbone:
                 f"preset key fmap_base is {settings['fmap_base']}, must be at least {resolution // 2} "
                 f"to leave feature maps at {resolution} px; see config/presets.yaml"
             )
+        if settings["half_resolutions"] < 0:
+            raise ValueError(
+                f"preset key half_resolutions is {settings['half_resolutions']}, must be 0 or more; "
+                "see config/presets.yaml"
+            )
+        if settings["conv_clamp"] is not None and settings["conv_clamp"] <= 0:
+            raise ValueError(
+                f"preset key conv_clamp is {settings['conv_clamp']}, must be positive or null; see config/presets.yaml"
+            )
         self.settings = settings
         self.resolution = resolution
         self.channels = channels
@@ -71,6 +83,11 @@ class Backbone:
         s = self.settings
         sizes = [2**k for k in range(2, self.resolution.bit_length())]
         return {r: min(s["fmap_max"], 2 * s["fmap_base"] // r) for r in sizes}
+
+    def half(self) -> frozenset[int]:
+        """The resolutions that compute in 16 bits where the device does."""
+        highest = sorted(self.maps(), reverse=True)[: self.settings["half_resolutions"]]
+        return frozenset(highest) - {4}
 
     def mapping(self, z_dim: int, layers: int) -> Mapping:
         s = self.settings
@@ -87,6 +104,8 @@ class Backbone:
             style_mixing=s["style_mixing"],
             w_avg_decay=s["w_avg_decay"],
             noise=s["noise_inputs"],
+            half=self.half(),
+            clamp=s["conv_clamp"],
         )
 
     def discriminator(self) -> Discriminator:
@@ -100,6 +119,8 @@ class Backbone:
             architecture=s["d_architecture"],
             mbstd_group=s["mbstd_group"],
             mbstd_features=s["mbstd_features"],
+            half=self.half(),
+            clamp=s["conv_clamp"],
         )
 
     def g_loss(self, d_fake: Tensor) -> Tensor:
@@ -116,13 +137,13 @@ class Backbone:
         The norm averages over layers; a is the moving average of lengths, kept in `G.pl_mean`.
         """
         s = self.settings
-        n = max(len(z) // s["pl_batch_shrink"], 1)
+        n = share(max(len(z) * world_size() // s["pl_batch_shrink"], 1), "path-length batch")
         ws = G.styles(z[:n], None if c is None else c[:n])
         image = G.synthesis(ws)
         y = torch.randn_like(image) / math.sqrt(image.shape[2] * image.shape[3])
         (grad,) = torch.autograd.grad((image * y).sum(), ws, create_graph=True)
         length = grad.square().sum(dim=2).mean(dim=1).sqrt()
-        G.pl_mean.lerp_(length.detach().mean(), s["pl_decay"])
+        G.pl_mean.lerp_(mean_over_ranks(length.detach().mean()), s["pl_decay"])
         return s["pl_weight"] * (length - G.pl_mean).square().mean()
 
     def d_regularizer(self, x_real: Tensor, d_real: Tensor) -> Tensor:

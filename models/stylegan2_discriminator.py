@@ -9,22 +9,32 @@ from torch import Tensor, nn
 
 from models.layers import Conv, Linear, Mapping
 from models.ops import minibatch_stddev
+from models.precision import cast, compute_dtype
 
 
 class DiscriminatorBlock(nn.Module):
     """Two convolutions, the second of which halves the resolution; "resnet" adds a filtered 1 x 1 skip."""
 
-    def __init__(self, in_channels: int, out_channels: int, architecture: str) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, architecture: str, half: bool = False, clamp: float | None = None
+    ) -> None:
         super().__init__()
+        self.in_half = half
         # The sum of both branches is divided by sqrt(2) to keep its variance; each carries its share.
         gain = math.sqrt(0.5) if architecture == "resnet" else 1.0
-        self.conv0 = Conv(in_channels, in_channels, 3)
-        self.conv1 = Conv(in_channels, out_channels, 3, down=True, gain=gain)
+        self.conv0 = Conv(in_channels, in_channels, 3, clamp=clamp)
+        self.conv1 = Conv(in_channels, out_channels, 3, down=True, gain=gain, clamp=clamp)
         self.skip = None
         if architecture == "resnet":
-            self.skip = Conv(in_channels, out_channels, 1, activate=False, down=True, gain=gain)
+            self.skip = Conv(in_channels, out_channels, 1, activate=False, down=True, gain=gain, clamp=clamp)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type in which the block computes."""
+        return compute_dtype(self.conv0.weight, self.in_half)
 
     def forward(self, x: Tensor) -> Tensor:
+        x = cast(x, self.dtype)
         y = self.conv1(self.conv0(x))
         return y if self.skip is None else y + self.skip(x)
 
@@ -34,6 +44,8 @@ class Discriminator(nn.Module):
 
     Conditional (arXiv:1802.05637 without the unconditional term): the output is a vector, its dot product
     with the normalised label embedding, over sqrt of the length, is the logit.
+
+    Blocks of the resolutions in `half` compute in 16 bits; `clamp` limits the feature maps of all convolutions.
     """
 
     def __init__(
@@ -46,16 +58,20 @@ class Discriminator(nn.Module):
         architecture: str,
         mbstd_group: int,
         mbstd_features: int,
+        half: frozenset[int] = frozenset(),
+        clamp: float | None = None,
     ) -> None:
         super().__init__()
         self.resolution = resolution
         self.channels = channels
         self.mbstd_group = mbstd_group
         self.mbstd_features = mbstd_features
-        self.from_rgb = Conv(channels, maps[resolution], 1)
+        self.from_rgb = Conv(channels, maps[resolution], 1, clamp=clamp)
         sizes = sorted(maps, reverse=True)
-        self.blocks = nn.Sequential(*[DiscriminatorBlock(maps[r], maps[r // 2], architecture) for r in sizes[:-1]])
-        self.conv = Conv(maps[4] + mbstd_features, maps[4], 3)
+        self.blocks = nn.Sequential(
+            *[DiscriminatorBlock(maps[r], maps[r // 2], architecture, r in half, clamp) for r in sizes[:-1]]
+        )
+        self.conv = Conv(maps[4] + mbstd_features, maps[4], 3, clamp=clamp)
         self.dense = Linear(maps[4] * 4**2, maps[4], activate=True)
         self.output = Linear(maps[4], w_dim if mapping else 1)
         self.mapping = mapping
@@ -65,7 +81,8 @@ class Discriminator(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, maps at 4 x 4]."""
-        x = self.blocks(self.from_rgb(x.contiguous(memory_format=torch.channels_last)))
+        x = cast(x.contiguous(memory_format=torch.channels_last), self.blocks[0].dtype)
+        x = cast(self.blocks(self.from_rgb(x)), self.conv.weight.dtype)
         if self.mbstd_features:
             x = minibatch_stddev(x, self.mbstd_group, self.mbstd_features)
         return self.dense(self.conv(x).flatten(1))

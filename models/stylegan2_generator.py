@@ -7,32 +7,45 @@ from torch import Tensor, nn
 
 from models.layers import Mapping, StyledConv, ToRGB
 from models.ops import upsample2d
+from models.precision import cast, compute_dtype
+from models.ranks import mean_over_ranks
 
 
 class SynthesisBlock(nn.Module):
     """Two styled convolutions, the first of which doubles the resolution, and the block's image.
 
-    The 4 x 4 block (`in_channels` None) has one convolution; its input is the learned constant.
+    The 4 x 4 block (`in_channels` None) has one convolution; its input is the learned constant. The images are
+    summed in the type of the weights, also when the block computes in 16 bits (`half`).
     """
 
     def __init__(
-        self, in_channels: int | None, out_channels: int, w_dim: int, resolution: int, channels: int, noise: bool
+        self,
+        in_channels: int | None,
+        out_channels: int,
+        w_dim: int,
+        resolution: int,
+        channels: int,
+        noise: bool,
+        half: bool = False,
+        clamp: float | None = None,
     ) -> None:
         super().__init__()
+        self.in_half = half
         self.conv0 = None
         if in_channels is not None:
-            self.conv0 = StyledConv(in_channels, out_channels, w_dim, resolution, up=True, noise=noise)
-        self.conv1 = StyledConv(out_channels, out_channels, w_dim, resolution, noise=noise)
-        self.to_rgb = ToRGB(out_channels, channels, w_dim)
+            self.conv0 = StyledConv(in_channels, out_channels, w_dim, resolution, up=True, noise=noise, clamp=clamp)
+        self.conv1 = StyledConv(out_channels, out_channels, w_dim, resolution, noise=noise, clamp=clamp)
+        self.to_rgb = ToRGB(out_channels, channels, w_dim, clamp)
 
     def forward(
         self, x: Tensor, image: Tensor | None, ws: tuple[Tensor, ...], noise_mode: str
     ) -> tuple[Tensor, Tensor]:
         """`ws`: one per convolution, then the one `to_rgb` shares with the next block's first convolution."""
         convs = [self.conv1] if self.conv0 is None else [self.conv0, self.conv1]
+        x = cast(x, compute_dtype(self.conv1.weight, self.in_half))
         for conv, w in zip(convs, ws, strict=False):
             x = conv(x, w, noise_mode)
-        rgb = self.to_rgb(x, ws[len(convs)])
+        rgb = cast(self.to_rgb(x, ws[len(convs)]), self.conv1.weight.dtype)
         return x, rgb if image is None else upsample2d(image) + rgb
 
 
@@ -41,7 +54,8 @@ class Generator(nn.Module):
 
     In training mode a call also updates `w_avg`, the moving average of w, and mixes styles: with probability
     `style_mixing`, layers from a random cut on (one for the batch) take the w of a second z
-    (arXiv:1812.04948, sec. 3.1). Buffer `pl_mean` belongs to the path-length regularisation.
+    (arXiv:1812.04948, sec. 3.1). Buffer `pl_mean` belongs to the path-length regularisation. Blocks of the
+    resolutions in `half` compute in 16 bits; `clamp` limits the feature maps of all convolutions.
     """
 
     def __init__(
@@ -54,6 +68,8 @@ class Generator(nn.Module):
         style_mixing: float,
         w_avg_decay: float,
         noise: bool = True,
+        half: frozenset[int] = frozenset(),
+        clamp: float | None = None,
     ) -> None:
         super().__init__()
         self.z_dim = mapping.z_dim
@@ -65,7 +81,10 @@ class Generator(nn.Module):
         self.mapping = mapping
         self.const = nn.Parameter(torch.randn(maps[4], 4, 4))
         self.blocks = nn.ModuleList(
-            [SynthesisBlock(maps.get(r // 2), maps[r], w_dim, r, channels, noise) for r in sorted(maps)]
+            [
+                SynthesisBlock(maps.get(r // 2), maps[r], w_dim, r, channels, noise, r in half, clamp)
+                for r in sorted(maps)
+            ]
         )
         self.num_ws = 2 * len(self.blocks)
         self.register_buffer("w_avg", torch.zeros(w_dim))
@@ -84,7 +103,7 @@ class Generator(nn.Module):
         ws = w[:, None].expand(-1, self.num_ws, -1)
         if not self.training:
             return ws
-        self.w_avg.lerp_(w.detach().mean(dim=0), 1 - self.w_avg_decay)
+        self.w_avg.lerp_(mean_over_ranks(w.detach().mean(dim=0)), 1 - self.w_avg_decay)
         if self.style_mixing > 0:
             # Drawn and applied on the device: no step waits for the host to read the cut.
             other = self.mapping(torch.randn_like(z), c)

@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-from suite import registry
+from suite import auto, registry
 from suite.config import artefact, read
 from suite.errors import unknown_name
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One training run. `hyper` is the preset's row, `plugins` the method's parts in order with their arguments."""
+    """One training run. `hyper` is the preset's row in numbers, `plugins` are the method's parts with arguments."""
 
     dataset: str
     resolution: int
@@ -99,10 +99,17 @@ def method_plugins(name: str, overrides: dict[str, Any] | None = None) -> list[t
 
 @cache
 def presets() -> dict[str, dict[str, Any]]:
-    """All presets of config/presets.yaml by name, each laid over the file's defaults."""
+    """All presets of config/presets.yaml by name as they stand there, each laid over the file's defaults."""
     rows = dict(read("config/presets.yaml"))
     defaults = rows.pop("defaults")
     return {name: {**defaults, **row} for name, row in rows.items()}
+
+
+def preset_at(name: str, resolution: int, where: str) -> dict[str, Any]:
+    """The preset `name` in numbers for images of `resolution` pixels; an unknown name was given in `where`."""
+    if name not in presets():
+        raise unknown_name("preset", name, presets(), where)
+    return auto.resolved(presets()[name], resolution)
 
 
 def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
@@ -118,9 +125,7 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
     cells = itertools.product(sets, config["images"] or grid["images"], grid["preset"], methods, scale["seeds"])
     specs = []
     for (dataset, resolution), images, preset, method, seed in cells:
-        if preset not in presets():
-            raise unknown_name("preset", preset, presets(), f"config/artefacts/{name}.yaml")
-        hyper = presets()[preset]
+        hyper = preset_at(preset, resolution, f"config/artefacts/{name}.yaml")
         spec = RunSpec(
             dataset=dataset,
             resolution=resolution,

@@ -7,9 +7,9 @@ import torch
 
 from models.base import LOOP_KEYS
 from models.stylegan2 import Backbone
-from suite.spec import presets
+from suite.spec import preset_at, presets
 
-PRESETS = presets()
+PRESETS = {name: preset_at(name, 32, "this test") for name in presets()}
 STYLEGAN2 = sorted(name for name, row in PRESETS.items() if row["backbone"] == "stylegan2")
 
 # kimg, batch, lr, mbstd group, fmap_base, R1 gamma, EMA half-life in kimg, EMA ramp, mapping layers
@@ -55,6 +55,14 @@ def test_regularisation_as_published(name: str):
 
 
 @pytest.mark.parametrize("name", STYLEGAN2)
+def test_precision_as_published(name: str):
+    """Four resolutions in 16 bits and clamped maps in all runs of arXiv:2006.06676, neither in those of 2006.10738."""
+    row = PRESETS[name]
+    expected = (4, 256) if not name.startswith(("diffaugment", "tiny")) else (None, None)
+    assert (row.get("half_resolutions"), row.get("conv_clamp")) == expected
+
+
+@pytest.mark.parametrize("name", STYLEGAN2)
 def test_every_preset_builds_and_says_its_source(name: str):
     assert PRESETS[name]["source"]
     with torch.device("meta"):
@@ -67,7 +75,7 @@ def test_every_preset_builds_and_says_its_source(name: str):
 def test_numbers_are_numbers(name: str):
     # YAML 1.1 reads 1e-8 without a dot as text.
     text = {key for key, value in PRESETS[name].items() if isinstance(value, str)}
-    assert text <= {"backbone", "source", "d_architecture", "r1_at"}
+    assert text <= {"backbone", "source", "d_architecture", "r1_at", "init", "eval_statistics"}
 
 
 def test_tiny_has_the_maps_it_names():

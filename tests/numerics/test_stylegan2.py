@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from scipy.special import log_expit
 
 from models.layers import Conv, Linear
+from models.precision import half_precision
 from models.stylegan2 import Backbone
 from suite.spec import presets
 
@@ -235,6 +236,21 @@ class Synthesis(torch.nn.Module):
 
     def forward(self, ws: torch.Tensor) -> torch.Tensor:
         return self.G.synthesis(ws, "const")
+
+
+def test_no_part_of_a_step_reads_a_value_back():
+    """Tensors on the meta device have no values, so that a host that asks for one raises."""
+    with torch.device("meta"):
+        backbone = small(classes=3, half_resolutions=4, conv_clamp=256)
+        G, D = backbone.generator(), backbone.discriminator()
+        z, c, x_real = torch.randn(8, 8), torch.randn(8, 3), torch.randn(8, 3, 16, 16, requires_grad=True)
+        with half_precision(torch.bfloat16):
+            d_real, d_fake = D(x_real, c), D(G(z, c), c)
+            loss = backbone.g_loss(d_fake) + backbone.d_loss(d_real, d_fake)
+            (loss + backbone.d_regularizer(x_real, d_real) + backbone.g_regularizer(G, z, c)).backward()
+    assert all(p.grad is not None for network in (G, D) for p in network.parameters())
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        float(loss.detach())
 
 
 # ---- Errors ----

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from models.stylegan2 import Backbone
+from training.ema import Ema
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +84,32 @@ def test_truncation():
     torch.testing.assert_close(G(z, None, truncation_psi=0.0, noise_mode="const"), mean.expand(3, -1, -1, -1))
     halfway = G.synthesis((G.styles(z, None) + G.w_avg) / 2, "const")
     torch.testing.assert_close(G(z, None, truncation_psi=0.5, noise_mode="const"), halfway)
+
+
+def test_truncation_of_a_conditional_generator_goes_to_the_mean_over_all_labels():
+    G = small(classes=3, style_mixing=0.0, w_avg_decay=0.5).generator()
+    labels = torch.eye(3)[[0, 0, 0, 1, 2, 2]]
+    z = torch.randn(6, G.z_dim)
+    G.train()(z, labels)
+    torch.testing.assert_close(G.w_avg, G.mapping(z, labels).detach().mean(dim=0) / 2)
+    G.eval()
+    z = torch.randn(3, G.z_dim)
+    mean = G(z, torch.eye(3), truncation_psi=0.0, noise_mode="const")
+    torch.testing.assert_close(mean, G.synthesis(G.w_avg.expand(3, G.num_ws, -1), "const"))
+    # w moves on the line from the mean through the w of its own label.
+    half = G.synthesis(0.7 * G.styles(z, torch.eye(3)) + 0.3 * G.w_avg, "const")
+    torch.testing.assert_close(G(z, torch.eye(3), truncation_psi=0.7, noise_mode="const"), half)
+
+
+def test_truncation_of_the_averaged_generator_takes_the_latest_mean():
+    G = small(style_mixing=0.0).generator()
+    ema = Ema(G, half_life_kimg=1.0, ramp=None, start_kimg=0)
+    for nimg in (0, 8, 16):
+        G(torch.randn(8, G.z_dim), None)
+        ema.update(G, nimg, 8)
+    assert torch.equal(ema.module.w_avg, G.w_avg) and G.w_avg.abs().max() > 0
+    image = ema.module(torch.randn(1, G.z_dim), None, truncation_psi=0.0, noise_mode="const")
+    torch.testing.assert_close(image, ema.module.synthesis(G.w_avg.expand(1, G.num_ws, -1), "const"))
 
 
 def test_noise_is_random_unless_const():

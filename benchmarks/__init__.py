@@ -1,0 +1,1 @@
+"""Speed of training (`python -m benchmarks`) and of the augmentation pipeline (`python -m benchmarks.pipeline`)."""

@@ -1,0 +1,60 @@
+"""Speed of training: `python -m benchmarks --preset tiny cifar --method none diffaugment ada --threads 2`.
+
+Prints a Markdown table, one line for every preset and method: real images per second of the whole training
+iteration, what its time goes to, the peak memory, the operations per image, and which share of the device's peak,
+measured in the same run, they reach. Every line is measured in a process of its own. See docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+import torch
+
+from benchmarks.iteration import SECTIONS, Measurement, measure_alone
+from suite.errors import ConfigError
+
+
+def line(preset: str, method: str, m: Measurement) -> str:
+    """A row of the table."""
+    shares = [f"{m.shares[section]:.0%}" for section in SECTIONS]
+    cost = [f"{m.memory_bytes / 2**20:.0f}", f"{m.operations / 1e9:.3g}", f"{m.peak / 1e9:.0f}"]
+    share = f"{m.operations * m.images_per_s / m.peak:.0%}"
+    return "| " + " | ".join([preset, method, m.dtype, f"{m.images_per_s:.4g}", *shares, *cost, share]) + " |"
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", nargs="+", default=["tiny"], help="rows of config/presets.yaml")
+    parser.add_argument("--method", nargs="+", default=["none"], help="rows of config/methods.yaml, files of augment/")
+    parser.add_argument("--resolution", type=int, default=32)
+    parser.add_argument("--channels", type=int, default=3)
+    parser.add_argument("--classes", type=int, default=0, help="0: unconditional")
+    parser.add_argument("--batch", type=int, help="default: the preset's")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--half", choices=["bfloat16", "float16", "float32"], help="instead of the device's own choice")
+    parser.add_argument("--seconds", type=float, default=10.0, help="timed per line, in whole cycles of iterations")
+    args = parser.parse_args(argv)
+
+    where = torch.cuda.get_device_name() if args.device == "cuda" else f"{args.threads} threads"
+    batch = f"batch {args.batch}" if args.batch else "the preset's batch"
+    print(f"torch {torch.__version__}, {args.device}, {where}, {args.resolution} px, {batch}\n")
+    columns = ["preset", "method", "type", "images/s", *SECTIONS, "MiB", "GFLOP/image", "peak GFLOP/s", "of peak"]
+    print("| " + " | ".join(columns) + " |")
+    print("| --- | --- | --- |" + " ---: |" * (len(columns) - 3), flush=True)
+    for preset, method in itertools.product(args.preset, args.method):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            print(line(preset, method, pool.submit(measure_alone, preset, method, args).result()), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ConfigError, ValueError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,159 @@
+"""One training set-up, measured with the suite's own training steps on synthetic images."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import resource
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from benchmarks.peak import Operations, measured_peak
+from benchmarks.stopwatch import Stopwatch, synchronize
+from models.precision import half_precision
+from suite.spec import RunSpec, method_plugins, preset_at
+from training.ema import Ema
+from training.reals import Reals
+from training.sampler import seed_step
+from training.steps import VALIDATION_INTERVAL, Steps
+
+SECTIONS = ("data", "augment", "G step", "D step", "R1", "path length", "optimiser")
+
+
+@dataclass
+class Measurement:
+    """What one preset and method cost. `shares` are parts of an iteration's time by section, `peak` is in operations
+    per second, `operations` are those of convolutions and matrix products per real image."""
+
+    dtype: str
+    images_per_s: float
+    shares: dict[str, float]
+    memory_bytes: int
+    operations: float
+    peak: float
+
+
+class Iterations:
+    """Networks, data and optimisers of a run, and the iterations that train it."""
+
+    def __init__(
+        self,
+        preset: str,
+        method: str,
+        resolution: int,
+        channels: int,
+        classes: int,
+        batch: int | None,
+        device: torch.device,
+    ) -> None:
+        hyper = preset_at(preset, resolution, "--preset")
+        self.hyper = hyper = {**hyper, "batch": batch or hyper["batch"]}
+        count = 2 * hyper["batch"]
+        spec = RunSpec(
+            dataset="synthetic",
+            resolution=resolution,
+            images=count,
+            subset_seed=0,
+            conditional=classes > 0,
+            backbone=hyper["backbone"],
+            preset=preset,
+            hyper=hyper,
+            method=method,
+            plugins=method_plugins(method),
+            seed=0,
+            total_kimg=hyper["kimg"],
+            snapshot_kimg=hyper["kimg"],
+        )
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (2 * count, channels, resolution, resolution), dtype=np.uint8)
+        labels = rng.integers(0, classes, len(images)) if classes else None
+        train, held_out = list(range(count)), list(range(count, 2 * count))
+        torch.manual_seed(0)
+        self.data = Reals(images, labels, classes, train, held_out, hyper["mirror"], 0, device)
+        self.steps = Steps(spec, self.data, device)
+        self.ema = Ema(self.steps.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
+        self.device = device
+        # After this many iterations everything that is due now and then has had its share.
+        backbone = self.steps.backbone
+        intervals = (backbone.g_reg_interval, backbone.d_reg_interval, VALIDATION_INTERVAL)
+        self.cycle = math.lcm(*(max(interval, 1) for interval in intervals))
+
+    def run(self) -> int:
+        """One cycle of iterations, as in `training.loop`; returns the number of real images it took."""
+        cur_nimg = 0
+        for iteration in range(self.cycle):
+            seed_step(0, cur_nimg)
+            self.steps.g_step(cur_nimg, iteration)
+            self.ema.update(self.steps.G, cur_nimg, self.hyper["batch"] * self.hyper["d_steps"])
+            for _ in range(self.hyper["d_steps"]):
+                self.steps.d_step(cur_nimg, iteration)
+                cur_nimg += self.hyper["batch"]
+            self.steps.validate(cur_nimg, iteration)
+        return cur_nimg
+
+    def attach(self, watch: Stopwatch) -> None:
+        """Let `watch` time the parts of all iterations to come."""
+        steps = self.steps
+        for name in ("batch", "held_out", "random_labels"):
+            watch.attach(self.data, name, "data")
+        watch.attach(steps.method, "transform", "augment")
+        watch.attach(steps.g_player, "step", "G step")
+        watch.attach(steps.d_player, "step", "D step")
+        for name, section in (("g_step", "G step"), ("d_step", "D step"), ("validate", "D step")):
+            watch.attach(steps, name, section)
+        # A lazy regulariser has an optimiser step of its own; one in every step is part of the step.
+        backbone = steps.backbone
+        if backbone.g_reg_interval > 1:
+            watch.rename_at(backbone, "g_regularizer", "path length")
+        if backbone.d_reg_interval > 1:
+            watch.rename_at(backbone, "d_regularizer", "R1")
+        for player in (steps.g_player, steps.d_player):
+            watch.attach(player.optimizer, "step", "optimiser")
+        watch.attach(self.ema, "update", "optimiser")
+
+
+def measure(iterations: Iterations, seconds: float) -> Measurement:
+    """Run whole cycles of `iterations`: one to count, those that fit in `seconds` to time, one to split the time."""
+    device = iterations.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with Operations() as operations:
+        images = iterations.run()
+
+    timed_images, start = 0, time.perf_counter()
+    while not timed_images or time.perf_counter() < start + seconds:
+        timed_images += iterations.run()
+        synchronize(device)
+    rate = timed_images / (time.perf_counter() - start)
+
+    # What the process holds at most, on a CPU with the interpreter and its libraries.
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if device.type == "cuda":
+        memory = torch.cuda.max_memory_allocated(device)
+
+    watch = Stopwatch(device)
+    iterations.attach(watch)
+    iterations.run()
+    total = sum(watch.seconds.values())
+    weightiest = operations.convolutions.most_common(1)[0][0]
+    return Measurement(
+        dtype=str(weightiest.dtype).removeprefix("torch."),
+        images_per_s=rate,
+        shares={section: watch.seconds[section] / total for section in SECTIONS},
+        memory_bytes=memory,
+        operations=operations.total / images,
+        peak=measured_peak(operations.convolutions, device, seconds / 20),
+    )
+
+
+def measure_alone(preset: str, method: str, args: argparse.Namespace) -> Measurement:
+    """One line of `python -m benchmarks`, in a fresh process; `args` are its options."""
+    torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    with half_precision(getattr(torch, args.half)) if args.half else nullcontext():
+        iterations = Iterations(preset, method, args.resolution, args.channels, args.classes, args.batch, device)
+        return measure(iterations, args.seconds)

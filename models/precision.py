@@ -1,0 +1,66 @@
+"""Which type a layer computes in: 16 bits at the highest resolutions (arXiv:2006.06676, appendix D.1).
+
+Parameters, latents, styles, demodulation, the image, the last layers of D and the losses keep the type of the
+weights, float32. A block of a resolution that was asked for casts what enters it to the 16-bit type of the device:
+bfloat16 where a GPU computes in it, float16 on older GPUs, none on a CPU unless `half_precision` asks for one.
+
+float16 ends at 65504. Three things keep features below: limited feature maps (`conv_clamp`), styles and filters
+brought to unit size before they are multiplied (`ops.modulated_conv2d`), and float32 everywhere else. The loss is not
+scaled, as in the paper: with |grad D|^2 of order 1, a batch of 64 and 64 maps at 256 x 256, the gradient by a feature
+is about 1e-5, a hundred times float16's least number. Gradients that overflow are cut by `cast`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor
+
+_asked: ContextVar[torch.dtype | None] = ContextVar("asked", default=None)
+
+
+@contextmanager
+def half_precision(dtype: torch.dtype) -> Iterator[None]:
+    """Within it, 16-bit blocks compute in `dtype` (bfloat16, float16 or float32) on every device."""
+    token = _asked.set(dtype)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+@functools.cache
+def _of_device(device: torch.device) -> torch.dtype | None:
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+
+
+def compute_dtype(weight: Tensor, half: bool) -> torch.dtype:
+    """The type in which a block with the parameter `weight` computes; `half`: its resolution is a 16-bit one."""
+    if not half:
+        return weight.dtype
+    return _asked.get() or _of_device(weight.device) or weight.dtype
+
+
+def cast(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """x in `dtype`, x itself where it is. On entry to float16, gradients that left its range are cut to it.
+
+    Everything float32 that a 16-bit layer uses, parameters too, enters through here, so that no infinite gradient
+    reaches an optimiser.
+    """
+    if x.dtype == dtype:
+        return x
+    y = x.to(dtype)
+    if dtype == torch.float16 and y.requires_grad:
+        y.register_hook(_finite)
+    return y
+
+
+def _finite(grad: Tensor | None) -> Tensor | None:
+    # A second differentiation may reach y with no gradient at all.
+    return None if grad is None else torch.nan_to_num(grad)

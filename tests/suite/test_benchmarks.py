@@ -1,0 +1,101 @@
+"""The benchmark counts, times and names what it says, checked against sums done by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from benchmarks.iteration import SECTIONS, Iterations, measure
+from benchmarks.peak import Operations, Shape, measured_peak
+from benchmarks.stopwatch import Stopwatch
+
+CPU = torch.device("cpu")
+
+
+class Parts:
+    """A section that works 3 s, in the middle of which another works 2 s and perhaps says what it is."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def outer(self) -> None:
+        self.now += 1
+        self.inner()
+        self.now += 2
+
+    def inner(self) -> None:
+        self.now += 2
+        self.special()
+
+    def special(self) -> None:
+        self.now += 0.5
+
+
+def test_time_is_charged_to_the_innermost_section():
+    parts = Parts()
+    watch = Stopwatch(CPU, clock=lambda: parts.now)
+    watch.attach(parts, "outer", "outer")
+    watch.attach(parts, "inner", "inner")
+    parts.now += 7  # outside of any
+    parts.outer()
+    parts.inner()
+    assert watch.seconds == {"outer": 3.0, "inner": 5.0}
+
+
+def test_a_section_is_renamed_from_its_beginning():
+    parts = Parts()
+    watch = Stopwatch(CPU, clock=lambda: parts.now)
+    watch.attach(parts, "outer", "outer")
+    watch.attach(parts, "inner", "inner")
+    watch.rename_at(parts, "special", "special")
+    parts.outer()
+    assert watch.seconds == {"outer": 3.0, "special": 2.5}
+
+
+def test_operations_of_a_convolution_and_its_backward_pass():
+    x = torch.randn(2, 4, 8, 8, requires_grad=True)
+    weight = torch.randn(6, 4, 3, 3, requires_grad=True)
+    once = 2 * 2 * 8 * 8 * 4 * 6 * 9  # multiply and add, samples, pixels, channels in and out, taps
+    with Operations() as operations:
+        y = F.conv2d(x, weight, padding=1)
+        F.conv2d(y, torch.randn(1, 6, 3, 3), stride=2)
+        with_stride = operations.total - once
+        y.sum().backward()
+    assert with_stride == 2 * 2 * 3 * 3 * 6 * 9
+    assert operations.total == 3 * once + with_stride
+    assert operations.convolutions == {Shape(x.shape, weight.shape, torch.float32): once}
+
+
+def test_peak_is_a_rate_of_this_machine():
+    shape = Shape(torch.Size((4, 16, 16, 16)), torch.Size((16, 16, 3, 3)), torch.float32)
+    with Operations() as operations:
+        F.conv2d(torch.zeros(shape.x), torch.zeros(shape.weight), padding=1)
+    peak = measured_peak(operations.convolutions, CPU, seconds=0.05)
+    assert 1e8 < peak < 1e15
+
+
+def test_a_line_of_the_table():
+    iterations = Iterations("tiny", "ada", 16, 3, 2, batch=4, device=CPU)
+    assert iterations.cycle == 16
+    m = measure(iterations, seconds=0.1)
+    assert m.dtype == "float32" and m.images_per_s > 0 and m.memory_bytes > 0
+    assert tuple(m.shares) == SECTIONS and sum(m.shares.values()) == pytest.approx(1)
+    assert min(m.shares[name] for name in ("data", "augment", "G step", "D step", "R1", "optimiser")) > 0
+    assert m.shares["path length"] == 0
+    assert 0 < m.operations * m.images_per_s < m.peak
+
+
+def test_operations_per_image_of_the_tiny_preset_are_those_of_its_layers():
+    """G's forward pass at 16 px with 48, 32, 16 maps at 4, 8, 16: each layer's by hand, per image."""
+    iterations = Iterations("tiny", "none", 16, 3, 0, batch=4, device=CPU)
+    G = iterations.steps.G.eval()
+    with torch.no_grad(), Operations() as operations:
+        G(torch.randn(4, 64), None, noise_mode="const")
+    dense = 2 * 64 * 64  # two layers of the mapping network
+    styles = 64 * (48 + 48 + 48 + 32 + 32 + 32 + 16 + 16)  # affine layers: conv1, to_rgb; conv0, conv1, to_rgb twice
+    demodulation = 48 * 48 + 48 * 32 + 32 * 32 + 32 * 16 + 16 * 16
+    convolutions = 9 * (48 * 48 * 16 + 48 * 32 * 16 + 32 * 32 * 64 + 32 * 16 * 64 + 16 * 16 * 256)
+    to_rgb = 3 * (48 * 16 + 32 * 64 + 16 * 256)
+    fir = 16 * (32 * 64 + 16 * 256 + 3 * 16 + 3 * 64)  # after each up-sampling convolution; on the image, by input
+    assert operations.total / 4 == 2 * (dense + styles + demodulation + convolutions + to_rgb + fir)
