@@ -15,7 +15,7 @@ torch.set_num_threads(1)
 RESOLUTION, IMAGES = 16, 24
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_spec():
     """A function (method, **changes) -> RunSpec of the tiny preset, made tinier; changes to `hyper` merge."""
 

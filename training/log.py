@@ -7,34 +7,43 @@ import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from models.ranks import mean_over_ranks
 from suite.files import write_atomic
 
 
 class Tally:
-    """Sums of named values over a tick, kept on the device so that no step waits for it."""
+    """Means of named values over a tick and over the ranks, kept on the device so that no step waits for it.
+
+    Counts are those of `add`, not of elements: batches are equally large, and a count that does not depend on how
+    they are cut lets another number of ranks continue the tick.
+    """
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
 
     def add(self, **values: Tensor) -> None:
-        """Add the elements of each tensor."""
+        """Add the mean of each tensor, this rank's part of a batch."""
         for name, value in values.items():
-            total = value.detach().double().sum()
-            self.sums[name] = self.sums[name] + total if name in self.sums else total
-            self.counts[name] = self.counts.get(name, 0) + value.numel()
+            mean = value.detach().double().mean()
+            self.sums[name] = self.sums[name] + mean if name in self.sums else mean
+            self.counts[name] = self.counts.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:
         """The mean of each value since the last `clear`; the one place where the device is waited for."""
-        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        if not self.sums:
+            return {}
+        totals = mean_over_ranks(torch.stack(list(self.sums.values()))).tolist()
+        return {name: total / self.counts[name] for name, total in zip(self.sums, totals, strict=True)}
 
     def clear(self) -> None:
         self.sums, self.counts = {}, {}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"sums": self.sums, "counts": self.counts}
+        return {"sums": {name: mean_over_ranks(total) for name, total in self.sums.items()}, "counts": self.counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.sums, self.counts = dict(state["sums"]), dict(state["counts"])

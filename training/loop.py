@@ -2,7 +2,8 @@
 
 Each iteration is a G step, the average of G's weights, and one or more D steps on fresh reals. Around them: a log
 line each tick, a snapshot and a picture at the marks of the spec, a checkpoint now and then. Interrupted at any
-instant and started again it continues, and on a CPU leaves the same bits as if it had never stopped.
+instant and started again it continues, and on a CPU leaves the same bits as if it had never stopped. Under torchrun
+every rank runs this loop on its part of each batch, and rank 0 writes the files.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from pathlib import Path
 
 import torch
 
+from models.ranks import rank
 from suite.spec import RunSpec, snapshot_name
 from training import checkpoint, log
+from training.distributed import drawing_own_rows, on_any_rank
 from training.ema import Ema
 from training.progress import Progress
 from training.reals import Reals
 from training.sampler import seed_step, step_seed
-from training.samples import save_grid, save_images
+from training.samples import CELLS, save_grid, save_images
 from training.snapshot import save_generator
 from training.steps import Steps
 
@@ -67,25 +70,29 @@ def train(
         cur_nimg, seconds, finite_nimg = state["cur_nimg"], state["seconds"], state["finite_nimg"]
         steps.load_state_dict(state["steps"])
         ema.module.load_state_dict(state["ema"])
-    log.rewind(run_dir / "train.jsonl", cur_nimg)
-    save_images(run_dir / "samples" / "reals.png", data.images)
+    reals, labels = data.first(CELLS)
+    writes = rank() == 0
+    if writes:
+        log.rewind(run_dir / "train.jsonl", cur_nimg)
+        save_images(run_dir / "samples" / "reals.png", reals)
 
     progress = Progress(f"{spec.method} s{spec.seed}", total_nimg, cur_nimg)
     now = last_checkpoint = tick_started = time.monotonic()
     seconds_before, started, tick_start_nimg = seconds, now, cur_nimg
-    stopped = stop()
+    (stopped,) = on_any_rank(stop())
     reason = None
 
     while cur_nimg < total_nimg and not stopped and reason is None:
         # All random numbers of this iteration follow from its position.
         seed_step(spec.seed, cur_nimg)
         iteration = cur_nimg // nimg_per_iteration
-        steps.g_step(cur_nimg, iteration)
-        ema.update(steps.G, cur_nimg, nimg_per_iteration)
-        for _ in range(hyper["d_steps"]):
-            steps.d_step(cur_nimg, iteration)
-            cur_nimg += hyper["batch"]
-        steps.validate(iteration)
+        with drawing_own_rows():
+            steps.g_step(cur_nimg, iteration)
+            ema.update(steps.G, cur_nimg, nimg_per_iteration)
+            for _ in range(hyper["d_steps"]):
+                steps.d_step(cur_nimg, iteration)
+                cur_nimg += hyper["batch"]
+            steps.validate(cur_nimg, iteration)
 
         # A line of the log; divergence ends the run at the last tick whose numbers were finite.
         if cur_nimg % tick_nimg < nimg_per_iteration or cur_nimg == total_nimg:
@@ -104,19 +111,22 @@ def train(
                 "images_per_s": (cur_nimg - tick_start_nimg) / max(now - tick_started, 1e-9),
                 "seconds": seconds,
             }
-            log.append(run_dir / "train.jsonl", line)
+            if writes:
+                log.append(run_dir / "train.jsonl", line)
             steps.tally.clear()
             tick_started, tick_start_nimg = now, cur_nimg
             progress.update(cur_nimg, f"G {means['loss_g']:.2f}  D {means['loss_d']:.2f}")
 
-        if cur_nimg in snapshot_nimgs:
+        if writes and cur_nimg in snapshot_nimgs:
             name = snapshot_name(cur_nimg)
-            save_grid(run_dir / "samples" / f"{name}.png", ema.module, data.labels, spec.seed)
+            if hasattr(ema.module, "accumulate_standing"):
+                ema.module.accumulate_standing(data.random_labels)
+            save_grid(run_dir / "samples" / f"{name}.png", ema.module, labels, spec.seed)
             save_generator(run_dir / "snapshots" / f"{name}.safetensors", ema.module, spec, data, cur_nimg)
 
-        stopped = stop()
         now = time.monotonic()
-        if stopped or now - last_checkpoint >= checkpoint_seconds or cur_nimg == total_nimg:
+        stopped, due = on_any_rank(stop(), now - last_checkpoint >= checkpoint_seconds)
+        if stopped or due or cur_nimg == total_nimg:
             state = {
                 "cur_nimg": cur_nimg,
                 "finite_nimg": finite_nimg,
@@ -124,7 +134,8 @@ def train(
                 "steps": steps.state_dict(),
                 "ema": ema.module.state_dict(),
             }
-            checkpoint.save(run_dir / "ckpt", state)
+            if writes:
+                checkpoint.save(run_dir / "ckpt", state)
             last_checkpoint = now
 
     progress.close()

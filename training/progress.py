@@ -7,23 +7,28 @@ import time
 
 from tqdm import tqdm
 
+from models.ranks import rank
+
 LINE_SECONDS = 15.0
 
 
 class Progress:
-    """Shows images shown, rate and time left; `name` stands at the front of every line."""
+    """Shows images shown, rate and time left; `name` stands at the front of every line. Rank 0 speaks for all."""
 
     def __init__(self, name: str, total_nimg: int, start_nimg: int) -> None:
         self.name, self.total_nimg, self.start_nimg = name, total_nimg, start_nimg
+        self.silent = rank() > 0
         self.started = self.last_line = time.monotonic()
         self.bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not self.silent:
             self.bar = tqdm(
                 total=total_nimg, initial=start_nimg, desc=name, unit="img", unit_scale=True, dynamic_ncols=True
             )
 
     def update(self, cur_nimg: int, note: str) -> None:
         """Report the position; `note` is a short text such as losses or p."""
+        if self.silent:
+            return
         if self.bar is not None:
             self.bar.set_postfix_str(note, refresh=False)
             self.bar.update(cur_nimg - self.bar.n)

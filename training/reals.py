@@ -1,4 +1,4 @@
-"""The images a run trains on: uint8 on its device, turned into batches there without per-image Python work."""
+"""The images a run trains on, turned into batches on its device without per-image Python work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.ranks import rank, world_size
+from training.placement import Placement, place
 from training.sampler import EpochSampler
 
 
@@ -20,7 +22,10 @@ class Reals:
 
     images, labels: uint8 [M, C, H, W] and int64 [M] (or None) of the whole prepared data set; `train` and
     `validation` index into them. D never trains on the validation images: they serve the diagnostics of
-    arXiv:2006.06676, fig. 1. mirror: each pass shows every image and its mirrored copy once.
+    arXiv:2006.06676, fig. 1. mirror: each pass shows every image and its mirrored copy once. placement: see
+    `training.placement`; the batches are the same either way.
+
+    A batch of `size` images is the whole one; a rank gets its rows of it, see `training.distributed`.
     """
 
     def __init__(
@@ -33,36 +38,50 @@ class Reals:
         mirror: bool,
         seed: int,
         device: torch.device,
+        placement: Placement = "auto",
     ) -> None:
-        def on_device(index: list[int]) -> tuple[Tensor, Tensor | None]:
-            x = torch.from_numpy(np.ascontiguousarray(images[index])).to(device)
-            if labels is None:
-                return x, None
-            return x, F.one_hot(torch.from_numpy(labels[index]).to(device), classes).float()
-
-        self.images, self.labels = on_device(train)
-        self.validation, self.validation_labels = on_device(validation)
-        self.channels, self.mirror = self.images.shape[1], mirror
+        self.train, self.validation = (place(images, index, device, placement) for index in (train, validation))
+        self.labels = self.validation_labels = None
+        if labels is not None:
+            self.labels, self.validation_labels = (
+                torch.from_numpy(labels[index]).to(device) for index in (train, validation)
+            )
+        self.channels, self.mirror, self.device = self.train.channels, mirror, device
         self.classes = 0 if labels is None else classes
         self.sampler = EpochSampler(len(train) * (2 if mirror else 1), seed)
 
     def batch(self, start: int, size: int) -> tuple[Tensor, Tensor | None]:
         """Reals number `start` to `start + size` of the endless sequence, in [-1, 1], and their one-hot labels."""
-        drawn = torch.from_numpy(self.sampler.draw(start, size)).to(self.images.device)
-        index = drawn % len(self.images)
-        x = as_float(self.images[index])
+        count = len(self.train)
+        drawn = self._drawn(start, size)
+        x = as_float(self.train.take(drawn % count))
+        self.train.read_ahead(self._drawn(start + size, size) % count)
         if self.mirror:
-            x = torch.where((drawn >= len(self.images))[:, None, None, None], x.flip(3), x)
-        return x, None if self.labels is None else self.labels[index]
+            mirrored = torch.from_numpy(drawn >= count).to(self.device)
+            x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
+        return x, self._one_hot(self.labels, drawn % count)
 
     def random_labels(self, size: int) -> Tensor | None:
         """One-hot labels [size, classes] drawn from those of the training images, or None."""
         if self.labels is None:
             return None
-        return self.labels[torch.randint(len(self.labels), (size,), device=self.labels.device)]
+        return self._one_hot(self.labels, torch.randint(len(self.labels), (size,), device=self.device))
+
+    def first(self, size: int) -> tuple[Tensor, Tensor | None]:
+        """The first `size` training images, from the first again after the last, as uint8, and their labels."""
+        index = np.arange(size) % len(self.train)
+        return self.train.take(index), self._one_hot(self.labels, index)
 
     def held_out(self, start: int, size: int) -> tuple[Tensor, Tensor | None]:
         """Held-out reals number `start` to `start + size`, again from the first after the last, and their labels."""
-        index = torch.arange(start, start + size, device=self.validation.device) % len(self.validation)
-        labels = self.validation_labels
-        return as_float(self.validation[index]), None if labels is None else labels[index]
+        index = np.arange(start, start + size)[rank() :: world_size()] % len(self.validation)
+        return as_float(self.validation.take(index)), self._one_hot(self.validation_labels, index)
+
+    def _drawn(self, start: int, size: int) -> np.ndarray:
+        return self.sampler.draw(start, size)[rank() :: world_size()]
+
+    def _one_hot(self, labels: Tensor | None, index: np.ndarray | Tensor) -> Tensor | None:
+        if labels is None:
+            return None
+        index = torch.as_tensor(index, device=labels.device)
+        return F.one_hot(labels[index], self.classes).float()

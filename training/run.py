@@ -1,5 +1,6 @@
 """Train one run: `python -m training.run --spec S --data D.npy --subset U.json --run-dir R`.
 
+On several GPUs: `torchrun --nproc-per-node N -m training.run` with the same options; the batch stays the preset's.
 To continue an interrupted run, give the same command again. It ends with `train.json` in the run directory: how it
 ended, its snapshots with their digests, and where the numbers come from.
 """
@@ -14,6 +15,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -21,10 +23,12 @@ from filelock import FileLock, Timeout
 
 from data.base import open_dataset
 from data.subset import read_subset
+from models.ranks import rank, world_size
 from suite import provenance
 from suite.errors import ConfigError
 from suite.files import write_atomic
 from suite.spec import RunSpec, snapshot_name
+from training.distributed import LostRank, joined_ranks, lost_ranks, on_any_rank
 from training.loop import Outcome, train
 from training.reals import Reals
 from training.sampler import step_seed
@@ -73,6 +77,7 @@ def write_result(run_dir: Path, spec: RunSpec, outcome: Outcome, digests: dict, 
         "method_title": outcome.method_title,
         **digests,
         "snapshots": snapshots,
+        "ranks": world_size(),
         "provenance": provenance.record(str(device), outcome.seconds, rate),
     }
     write_atomic(run_dir / "train.json", json.dumps(result, indent=1) + "\n")
@@ -84,12 +89,40 @@ def _sha256(path: Path) -> str:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is a GPU when there is one; ConfigError where `cuda` is asked for and there is none."""
+    """`auto` is a GPU when there is one, the one that torchrun counts out to this process.
+
+    ConfigError where `cuda` is asked for and there is none, or fewer than processes.
+    """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             "device cuda is asked for, but torch sees no GPU. Use device: cpu or auto in config/config.yaml."
         )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if "LOCAL_RANK" not in os.environ:
+        return torch.device("cuda")
+    local_rank, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if local_rank >= count:
+        raise ConfigError(
+            f"process {local_rank} has no GPU of its own: torch sees {count}. Start torchrun with "
+            f"--nproc-per-node {count} at most, or train with --device cpu."
+        )
+    return torch.device("cuda", local_rank)
+
+
+def set_up(device: torch.device, threads: int, tf32: bool) -> None:
+    """Settings of the process: CPU threads and, on a GPU, the arithmetic of float32.
+
+    float32 is float32 unless TF32 is asked for: the published numbers were trained without, and 10 bits of mantissa
+    are more than a change of rounding. cuDNN measures which of its convolutions is fastest at each shape, so that two
+    runs on a GPU are close, not equal.
+    """
+    torch.set_num_threads(threads)
+    if device.type == "cuda":
+        torch.cuda.set_device(device.index or 0)
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
 def lock(run_dir: Path) -> FileLock:
@@ -118,12 +151,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; more than the cores is very slow")
+    parser.add_argument("--tf32", action="store_true", help="let GPUs round float32 factors to 10 bits: faster")
     parser.add_argument("--tick-kimg", type=float, default=1.0, help="thousands of images between two log lines")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="least time between two checkpoints")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    torch.set_num_threads(args.threads)
-
     terminated = False
 
     def on_sigterm(*_: object) -> None:
@@ -133,7 +165,11 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, on_sigterm)
     spec = RunSpec.from_json(args.spec.read_text())
     device = pick_device(args.device)
-    with lock(args.run_dir):
+    set_up(device, args.threads, args.tf32)
+    with joined_ranks(device), lock(args.run_dir) if rank() == 0 else nullcontext():
+        if rank() > 0:
+            logging.disable(logging.ERROR)
+        on_any_rank(False)  # the others wait for rank 0 to have the lock
         data, digests = load_reals(spec, args.data, args.subset, device)
         try:
             outcome = train(
@@ -142,6 +178,8 @@ def main(argv: list[str] | None = None) -> int:
         except (OSError, MemoryError, torch.OutOfMemoryError, ConfigError):
             raise
         except Exception as error:
+            if lost_ranks(error):
+                raise
             # A fault of a method or backbone: the other runs and the tables go on, this one says why it has no number.
             traceback.print_exc()
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -153,12 +191,13 @@ def main(argv: list[str] | None = None) -> int:
         if outcome.status != "done":
             logger.error("%s: %s: %s", spec.run_id, outcome.status, outcome.reason)
             logger.error("once mended: snakemake --cores all --forcerun %s", args.run_dir / "train.json")
-        write_result(args.run_dir, spec, outcome, digests, device)
+        if rank() == 0:
+            write_result(args.run_dir, spec, outcome, digests, device)
     return 0
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (ConfigError, OSError, MemoryError, torch.OutOfMemoryError) as error:
+    except (ConfigError, LostRank, OSError, MemoryError, torch.OutOfMemoryError) as error:
         sys.exit(f"error: {error}")

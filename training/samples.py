@@ -13,6 +13,7 @@ from suite.files import write_atomic
 from training.sampler import step_seed
 
 ROWS, COLUMNS = 6, 12
+CELLS = ROWS * COLUMNS
 
 
 def to_uint8(x: Tensor) -> Tensor:
@@ -21,21 +22,17 @@ def to_uint8(x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def save_grid(path: Path, G: nn.Module, labels: Tensor | None, seed: int) -> None:
-    """Write a grid of images of G for the latents of `seed` and, where given, one-hot `labels`."""
-    count = ROWS * COLUMNS
-    device = next(G.parameters()).device
+def save_grid(path: Path, G: nn.Module, c: Tensor | None, seed: int) -> None:
+    """Write a grid of images of G for the latents of `seed` and one-hot labels [CELLS, classes], or None."""
     torch.manual_seed(step_seed("grid", seed))
-    z = torch.randn(count, G.z_dim, device=device)
-    c = None if labels is None else labels[torch.arange(count, device=device) % len(labels)]
+    z = torch.randn(CELLS, G.z_dim, device=next(G.parameters()).device)
     save_images(path, to_uint8(G(z, c)))
 
 
 def save_images(path: Path, images: Tensor) -> None:
-    """Write a PNG of uint8 images [N, C, H, W] in ROWS x COLUMNS cells, repeated or cut to fill them."""
-    images = images.cpu()[torch.arange(ROWS * COLUMNS) % len(images)]
+    """Write a PNG of uint8 images [CELLS, C, H, W] in ROWS x COLUMNS cells."""
     channels, size = images.shape[1], images.shape[2]
-    grid = images.reshape(ROWS, COLUMNS, channels, size, size).permute(0, 3, 1, 4, 2)
+    grid = images.cpu().reshape(ROWS, COLUMNS, channels, size, size).permute(0, 3, 1, 4, 2)
     grid = grid.reshape(ROWS * size, COLUMNS * size, channels)
     buffer = io.BytesIO()
     Image.fromarray(grid.squeeze(2).numpy() if channels == 1 else grid.numpy()).save(buffer, "PNG")

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from augment.base import StepContext
+from models.ranks import share
+from suite.errors import ConfigError
 from suite.spec import RunSpec
+from training.distributed import average_gradients
 from training.log import Tally
 from training.reals import Reals
 from training.snapshot import build_networks
@@ -21,7 +24,7 @@ def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_inter
     """Adam; with a lazy regulariser, lr and betas allow for its extra steps (arXiv:1912.04958, appendix B)."""
     ratio = reg_interval / (reg_interval + 1) if reg_interval > 1 else 1.0
     betas = tuple(float(beta) ** ratio for beta in hyper["betas"])
-    return torch.optim.Adam(params, lr=lr * ratio, betas=betas, eps=hyper["eps"])
+    return torch.optim.Adam(params, lr=lr * ratio, betas=betas, eps=hyper["eps"], fused=True)
 
 
 class Player:
@@ -39,12 +42,13 @@ class Player:
             param.requires_grad_(False)
 
     def step(self, loss: Callable[[], Tensor]) -> Tensor:
-        """One optimiser step on `loss()`; returns the loss."""
+        """One optimiser step on `loss()`, the mean over this rank's images; returns it."""
         for param in self.params:
             param.requires_grad_(True)
         value = loss()
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()
+        average_gradients(self.params)
         self.optimizer.step()
         self.rest()
         return value.detach()
@@ -56,7 +60,13 @@ class Steps:
     def __init__(self, spec: RunSpec, data: Reals, device: torch.device) -> None:
         self.data, self.device, self.hyper = data, device, spec.hyper
         self.batch = spec.hyper["batch"]
+        self.own_batch = share(self.batch, "batch")
         self.backbone, G, D, method = build_networks(spec, data.channels, data.classes)
+        if method.needs_held_out and len(data.validation) < self.batch:
+            raise ConfigError(
+                f"method {spec.method!r} needs a batch of {self.batch} held-out images; the run holds out "
+                f"{len(data.validation)}. Train on fewer images (images in config/config.yaml) or by another method."
+            )
         self.G, self.D, self.method = G.to(device).train(), D.to(device).train(), method.to(device)
         backbone, hyper = self.backbone, spec.hyper
         self.g_player = Player(list(G.parameters()), hyper["lr_g"], hyper, backbone.g_reg_interval)
@@ -65,8 +75,8 @@ class Steps:
         self.tally = Tally()
 
     def latents(self) -> tuple[Tensor, Tensor | None]:
-        """A batch of z ~ N(0, 1) and labels drawn from the training images' own."""
-        return torch.randn(self.batch, self.G.z_dim, device=self.device), self.data.random_labels(self.batch)
+        """This rank's part of a batch of z ~ N(0, 1) and of labels drawn from the training images' own."""
+        return torch.randn(self.own_batch, self.G.z_dim, device=self.device), self.data.random_labels(self.own_batch)
 
     def g_step(self, cur_nimg: int, iteration: int) -> None:
         """Move G so that D takes its images for real; then, where it is due, G's lazy regulariser."""
@@ -129,7 +139,7 @@ class Steps:
         return penalty
 
     @torch.no_grad()
-    def validate(self, iteration: int) -> None:
+    def validate(self, cur_nimg: int, iteration: int) -> None:
         """Every VALIDATION_INTERVAL iterations, D's logits of a batch of held-out reals, seen as it sees its own.
 
         Draws random numbers, so it comes last in an iteration: the next one seeds them anew.
@@ -138,15 +148,20 @@ class Steps:
             return
         x, c = self.data.held_out(iteration // VALIDATION_INTERVAL * self.batch, self.batch)
         self.D.eval()
-        self.tally.add(d_valid=self.D(self.method.transform(x, "real"), c))
+        d_valid = self.D(self.method.transform(x, "real"), c)
         self.D.train()
+        self.tally.add(d_valid=d_valid)
+        self.method.observe_held_out(d_valid, cur_nimg)
 
     def _parts(self) -> dict[str, Any]:
         optimizers = {"opt_g": self.g_player.optimizer, "opt_d": self.d_player.optimizer}
         return {"G": self.G, "D": self.D, "method": self.method, "tally": self.tally, **optimizers}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on, but for the position, from which all random numbers follow."""
+        """Everything that the next step depends on, but for the position, from which all random numbers follow.
+
+        Every rank must call it; all get the same, whatever their number.
+        """
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from suite.spec import method_plugins
 from training import checkpoint, loop
 from training import run as command
 from training.loop import train
@@ -33,15 +34,33 @@ def run(spec, reals, run_dir: Path, stop=lambda: False, checkpoint_seconds: floa
     return train(spec, reals, run_dir, torch.device("cpu"), 0.032, checkpoint_seconds, stop)
 
 
-@pytest.mark.parametrize("method", ["none", "diffaugment", "ada"])
-def test_2n_steps_equal_n_steps_and_a_restart_and_n_steps(make_spec, make_reals, tmp_path, method):
-    spec = make_spec(method, hyper={"style_mixing": 0.9, "pl_weight": 2.0, "pl_interval": 4, "mirror": True})
-    run(spec, make_reals(mirror=True), tmp_path / "whole")
+@pytest.mark.parametrize(
+    "method, d_steps, conditional", [("none", 4, True), ("diffaugment", 1, False), ("ada", 2, True)]
+)
+def test_2n_steps_equal_n_steps_and_a_restart_and_n_steps(
+    make_spec, make_reals, tmp_path, method, d_steps, conditional
+):
+    """The networks and their averages, the controller's p and what it has seen, the log, the pictures."""
+    hyper = {"style_mixing": 0.9, "pl_weight": 2.0, "pl_interval": 4, "mirror": True, "d_steps": d_steps}
+    # A controller that is cut in the middle of its interval and moves far in a few steps.
+    plugins = method_plugins(method, {"tune_kimg": 0.1, "interval": 3} if method == "ada" else {})
+    spec = make_spec(method, hyper=hyper, plugins=plugins, conditional=conditional, total_kimg=0.256)
+    whole, cut = (make_reals(mirror=True, conditional=conditional) for _ in range(2))
+    run(spec, whole, tmp_path / "whole")
     calls = iter(range(100))
-    first = run(spec, make_reals(mirror=True), tmp_path / "cut", stop=lambda: next(calls) >= 5, checkpoint_seconds=1e9)
-    assert first.status == "interrupted" and first.cur_nimg == 40
-    assert run(spec, make_reals(mirror=True), tmp_path / "cut").status == "done"
+    first = run(spec, cut, tmp_path / "cut", stop=lambda: next(calls) >= 5, checkpoint_seconds=1e9)
+    assert first.status == "interrupted" and first.cur_nimg == 40 * d_steps
+    assert run(spec, cut, tmp_path / "cut").status == "done"
     assert left_behind(tmp_path / "cut") == left_behind(tmp_path / "whole")
+
+
+def test_the_same_spec_gives_the_same_bytes_and_another_seed_does_not(make_spec, make_reals, tmp_path):
+    for folder, seed in (("first", 0), ("second", 0), ("other", 1)):
+        run(make_spec("ada", seed=seed, total_kimg=0.064), make_reals(), tmp_path / folder, checkpoint_seconds=1e9)
+    first, second, other = (left_behind(tmp_path / folder) for folder in ("first", "second", "other"))
+    assert first == second
+    snapshot = "snapshots/000000.064.safetensors"
+    assert first[snapshot] != other[snapshot]
 
 
 def start(spec, prepared, run_dir: Path, **options) -> subprocess.Popen:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from augment.base import Method
+from suite.errors import ConfigError
 from training.steps import Player, Steps, adam
 
 
@@ -57,6 +58,10 @@ class Recorder(Method):
     def observe(self, d_real, d_fake, cur_nimg):
         assert not d_real.requires_grad and not d_fake.requires_grad
         self.calls.append(("observe", cur_nimg))
+
+    def observe_held_out(self, d_valid, cur_nimg):
+        assert d_valid.shape == (8, 1) and not d_valid.requires_grad
+        self.calls.append(("observe_held_out", cur_nimg))
 
 
 def steps_with(make_spec, make_reals, method, **hyper):
@@ -112,11 +117,17 @@ def test_held_out_reals_pass_the_transform_at_their_interval_and_leave_no_trace(
     steps = steps_with(make_spec, make_reals, method)
     before = {name: value.clone() for name, value in steps.D.state_dict().items()}
     for iteration in range(8):
-        steps.validate(iteration)
-    x = steps.data.validation.float() / 127.5 - 1
+        steps.validate(8 * iteration, iteration)
+    x = steps.data.held_out(0, 16)[0]
     with torch.no_grad():
         expected = torch.cat([steps.D(x[:8], None), steps.D(x[8:16], None)]).mean()
-    assert method.calls == ["real", "real"]
+    assert method.calls == ["real", ("observe_held_out", 0), "real", ("observe_held_out", 32)]
     assert steps.tally.means()["d_valid"] == pytest.approx(expected.item(), rel=1e-5)
     assert all(torch.equal(before[name], now) for name, now in steps.D.state_dict().items())
     assert steps.D.training
+
+
+def test_a_method_that_learns_from_held_out_images_is_refused_without_enough(make_spec, make_reals):
+    spec = make_spec(hyper={"batch": 20}, plugins=[("ada", {"heuristic": "rv"})])
+    with pytest.raises(ConfigError, match="'none' needs a batch of 20 held-out images; the run holds out 16"):
+        Steps(spec, make_reals(), torch.device("cpu"))

@@ -1,0 +1,248 @@
+"""Two ranks train what one process trains, up to rounding; they stop, fail and continue together."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import ranks
+from suite.spec import method_plugins
+from training import checkpoint, distributed
+from training import reals as reals_module
+from training import run as command
+from training.loop import train
+from training.reals import Reals
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+
+
+def launch(world: int, *arguments: object) -> list[subprocess.Popen]:
+    """Python with `arguments` as each of `world` ranks, as torchrun would start it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    common = {"WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "PYTHONPATH": ROOT}
+    processes = []
+    for rank in range(world):
+        variables = {k: str(v) for k, v in {**common, "RANK": rank, "LOCAL_RANK": rank}.items()}
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+    return processes
+
+
+def tensors(state: dict, prefix: str = "") -> dict[str, torch.Tensor]:
+    """All tensors and numbers of a nested state by their path."""
+    found = {}
+    for key, value in state.items():
+        if isinstance(value, dict):
+            found |= tensors(value, f"{prefix}{key}.")
+        elif isinstance(value, torch.Tensor | float | int) and key != "seconds":
+            found[f"{prefix}{key}"] = torch.as_tensor(value)
+    return found
+
+
+def final_state(run_dir: Path) -> dict[str, torch.Tensor]:
+    return tensors(checkpoint.load_latest(run_dir / "ckpt", CPU))
+
+
+def assert_close(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    """Equal but for float32 rounding (6e-8 of a tensor's scale) as 20 to 50 iterations amplify it."""
+    assert a.keys() == b.keys()
+    for name in a:
+        error, scale = (b[name].double() - a[name].double()).abs(), a[name].double().abs()
+        assert not error.numel() or error.nan_to_num().max() <= 1e-4 * scale.nan_to_num().max() + 1e-9, name
+        assert torch.equal(a[name].isnan(), b[name].isnan()), name
+
+
+def reals(conditional: bool = False, mirror: bool = False) -> dict:
+    """Arguments of Reals: 24 random images to train on and 16 held out, of two classes where conditional."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (40, 3, 16, 16), dtype=np.uint8), rng.integers(0, 2, 40)
+    train, validation = list(range(24)), list(range(24, 40))
+    return {
+        **{"images": images, "labels": labels if conditional else None, "classes": 2},
+        **{"train": train, "validation": validation, "mirror": mirror, "seed": 0},
+    }
+
+
+@pytest.fixture(scope="module")
+def runs(make_spec) -> dict[str, tuple]:
+    """(spec, arguments of Reals) by name: what must be exact, what must diverge, what must be refused."""
+    full = {"style_mixing": 0.9, "pl_weight": 2.0, "pl_interval": 4, "noise_inputs": True}
+
+    def spec(method: str = "none", hyper: dict | None = None, **changes):
+        return make_spec(method, hyper={**full, **(hyper or {})}, **{"total_kimg": 0.16, **changes})
+
+    fast = method_plugins("ada", {"tune_kimg": 0.2, "interval": 2})
+    return {
+        "conditional": (spec(hyper={"d_steps": 2}, conditional=True), reals(conditional=True, mirror=True)),
+        "diffaugment": (spec("diffaugment"), reals()),
+        "ada": (spec("ada", plugins=fast, conditional=True), reals(conditional=True)),
+        "diverging": (spec(hyper={"lr_d": 1e30, "lr_g": 1e30}), reals()),
+        "odd-batch": (spec(hyper={"batch": 9, "mbstd_group": 3}), reals()),
+        "groups": (spec(hyper={"mbstd_group": 8}), reals()),
+        "path": (spec(hyper={"pl_batch_shrink": 8}), reals()),
+    }
+
+
+@pytest.fixture(scope="module")
+def two_ranks(runs, tmp_path_factory) -> Path:
+    """A folder with what each of two ranks left of each run."""
+    out = tmp_path_factory.mktemp("two-ranks")
+    (out / "runs.pkl").write_bytes(pickle.dumps(runs))
+    for process in launch(2, ROOT / "tests/training/rank_worker.py", out / "runs.pkl", out):
+        assert process.wait(300) == 0, process.stderr.read()
+    return out
+
+
+@pytest.mark.parametrize("name", ["conditional", "diffaugment", "ada"])
+def test_two_ranks_train_what_one_process_trains(runs, two_ranks, tmp_path, name):
+    """R1, path length, style mixing, noise inputs, minibatch stddev, EMA and the log included."""
+    spec, arguments = runs[name]
+    assert train(spec, Reals(**arguments, device=CPU), tmp_path, CPU, 0.032, 1e9, lambda: False).status == "done"
+    one, two = final_state(tmp_path), final_state(two_ranks / "rank0" / name)
+    assert_close(one, two)
+    lines = [(folder / "train.jsonl").read_text().splitlines() for folder in (tmp_path, two_ranks / "rank0" / name)]
+    for a, b in zip(*lines, strict=True):
+        a, b = json.loads(a), json.loads(b)
+        same = a.keys() - {"seconds", "images_per_s"}
+        assert {k: b[k] for k in same} == pytest.approx({k: a[k] for k in same}, rel=1e-4, abs=1e-6)
+    if name == "ada":
+        p = one["steps.method.methods.ada.controller.p"]
+        assert torch.equal(p, two["steps.method.methods.ada.controller.p"]) and p > 0
+
+
+@pytest.mark.parametrize("name", ["conditional", "diffaugment", "ada"])
+def test_ranks_hold_the_same_bits(two_ranks, name):
+    first, second = (final_state(two_ranks / rank / name) for rank in ("rank0", "rank1"))
+    assert all(torch.equal(first[key], second[key]) for key in first if not first[key].isnan().any())
+
+
+def test_ranks_diverge_and_refuse_together(two_ranks):
+    first, second = (json.loads((two_ranks / f"{rank}.json").read_text()) for rank in ("rank0", "rank1"))
+    assert first == second
+    assert first["diverging"].startswith("diverged") and "not finite between" in first["diverging"]
+    assert first["odd-batch"].startswith("ConfigError the batch of 9 images cannot be shared equally by 2 ranks")
+    assert first["groups"].startswith("ConfigError batch 8, 4 on each of 2 ranks, is not a multiple of the")
+    assert first["path"].startswith("ConfigError the path-length batch of 1 images cannot be shared")
+
+
+@pytest.fixture
+def as_rank(monkeypatch):
+    """A function (rank, world) that makes this process believe to be that one."""
+
+    def become(rank: int, world: int) -> None:
+        for module in (ranks, distributed, reals_module):
+            monkeypatch.setattr(module, "rank", lambda: rank)
+            monkeypatch.setattr(module, "world_size", lambda: world)
+
+    return become
+
+
+def draws(n: int) -> list[torch.Tensor]:
+    """Every way to draw for n images, in several layouts, and decisions for the whole batch in between."""
+    torch.manual_seed(0)
+    images = torch.zeros(n, 3, 8, 8)
+    last = images.to(memory_format=torch.channels_last)
+    drawn = [torch.rand(n, 4), torch.randn((n,)), torch.rand(size=(n, 2)), torch.randint(5, (n, 3))]
+    drawn += [torch.randint(2, 9, (n,)), torch.randint(2, 9, size=(n,)), torch.randn(torch.Size([n, 5]))]
+    drawn += [torch.randn_like(images), torch.randn_like(last), torch.rand_like(last[:, :1])]
+    drawn += [torch.randint_like(images, 7), torch.randn_like(torch.zeros(4, n).T)]
+    drawn += [torch.empty(n, 3).uniform_(-1, 1), torch.empty(n, 3).normal_(1, 2)]
+    return [
+        *drawn,
+        torch.rand(()).expand(n),
+        torch.randint(1, 9, ()).expand(n),
+        torch.randn(n, 20, dtype=torch.float64),
+    ]
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_ranks_draw_the_rows_of_one_process(as_rank, world):
+    whole = draws(8)
+    for rank in range(world):
+        as_rank(rank, world)
+        with distributed.drawing_own_rows():
+            for mine, all_rows in zip(draws(8 // world), whole, strict=True):
+                assert torch.equal(mine, all_rows[rank::world])
+
+
+def test_the_batches_of_all_ranks_are_that_of_one_process(as_rank):
+    data = Reals(**reals(conditional=True, mirror=True), device=CPU)
+    whole = [data.batch(16, 8), data.held_out(12, 8)]
+    for rank in range(4):
+        as_rank(rank, 4)
+        for (x, c), (all_x, all_c) in zip([data.batch(16, 8), data.held_out(12, 8)], whole, strict=True):
+            assert torch.equal(x, all_x[rank::4]) and torch.equal(c, all_c[rank::4])
+
+
+@pytest.mark.parametrize("draw", [torch.randperm, torch.nn.Dropout(0.5), torch.bernoulli, torch.Tensor.bernoulli_])
+def test_draws_that_cannot_be_shared_are_refused(as_rank, draw):
+    as_rank(1, 2)
+    with distributed.drawing_own_rows(), pytest.raises(RuntimeError, match="cannot be shared by 2 ranks.*torch.rand"):
+        draw(8 if draw is torch.randperm else torch.ones(8))
+
+
+def arguments(spec, prepared, run_dir: Path) -> list[str]:
+    run_dir.mkdir(exist_ok=True)
+    (run_dir / "spec.json").write_text(spec.to_json())
+    options = ["--spec", run_dir / "spec.json", "--data", prepared[0], "--subset", prepared[1], "--run-dir", run_dir]
+    options += ["--device", "cpu", "--tick-kimg", "0.064", "--checkpoint-seconds", "0.1"]
+    return list(map(str, options))
+
+
+def wait_for_checkpoint(run_dir: Path, *processes: subprocess.Popen) -> None:
+    limit = time.monotonic() + 300
+    while not list(run_dir.glob("ckpt/*.pt")):
+        for process in processes:
+            assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < limit, "nothing happened"
+        time.sleep(0.01)
+
+
+def test_sigterm_on_one_rank_stops_both_and_one_process_continues(make_spec, prepared, tmp_path):
+    spec = make_spec("ada", total_kimg=0.4, snapshot_kimg=0.2)
+    whole, cut = arguments(spec, prepared, tmp_path / "whole"), arguments(spec, prepared, tmp_path / "cut")
+    first, second = launch(2, "-m", "training.run", *cut)
+    wait_for_checkpoint(tmp_path / "cut", first, second)
+    second.send_signal(signal.SIGTERM)
+    assert [first.wait(60), second.wait(60)] == [128 + signal.SIGTERM] * 2
+    assert "the same command continues it" in first.stderr.read() and not second.stderr.read()
+    assert command.main(whole) == command.main(cut) == 0
+    assert_close(final_state(tmp_path / "whole"), final_state(tmp_path / "cut"))
+    names = [sorted(str(p.relative_to(d)) for p in d.rglob("*.*") if p.suffix != ".pt") for d in tmp_path.iterdir()]
+    assert names[0] == names[1]
+
+
+def test_a_rank_that_dies_ends_the_others_with_a_message(make_spec, prepared, tmp_path):
+    run_dir = tmp_path / "run"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    options = ["-m", "training.run", *arguments(make_spec(total_kimg=1000), prepared, run_dir)]
+    torchrun = subprocess.Popen([*launcher, *options], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for_checkpoint(run_dir, torchrun)
+        os.kill(int((run_dir / ".owner").read_text()), signal.SIGKILL)
+        assert torchrun.wait(90) != 0
+        message = torchrun.stderr.read()
+    finally:
+        torchrun.terminate()
+    assert "error: rank 1 lost contact with another" in message and "continues from the last checkpoint" in message
+    assert not (run_dir / "train.json").exists()

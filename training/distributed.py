@@ -1,0 +1,145 @@
+"""Data parallelism: several processes train one run, and their number changes only rounding.
+
+Every rank seeds its generators alike and draws the random numbers of the whole batch, of which it keeps its own
+rows: rank r of W holds the samples r, r + W, r + 2W, ... of each batch. Gradients are averaged over the ranks before
+each optimiser step, so that all ranks hold the same weights at any time, bit for bit.
+
+With these rows, the halves of a concatenation, the first samples of a batch and the groups of the minibatch standard
+deviation (n, n + N/group, n + 2N/group, ...) all consist of the same samples whatever the number of ranks.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from models.ranks import rank, world_size
+
+
+class LostRank(RuntimeError):
+    """Another rank has ended, which this one learned in a collective operation."""
+
+
+@contextmanager
+def joined_ranks(device: torch.device) -> Iterator[None]:
+    """Join the ranks that torchrun started, as its environment variables say; alone without them.
+
+    Tensors on a GPU travel over nccl, those on a CPU over gloo. A rank that fails leaves without the others: they
+    notice, and raise LostRank.
+    """
+    if not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} <= os.environ.keys():
+        yield
+        return
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    except Exception as error:
+        if lost_ranks(error):
+            reason = f"rank {rank()} lost contact with another ({error}); that one says why it ended"
+            raise LostRank(f"{reason}. The same command continues from the last checkpoint.") from error
+        raise
+    dist.destroy_process_group()
+
+
+def lost_ranks(error: Exception) -> bool:
+    """Whether `error` comes from a collective operation, so that not this rank failed but another."""
+    return any("torch/distributed/" in frame.filename for frame in traceback.extract_tb(error.__traceback__))
+
+
+def on_any_rank(*flags: bool) -> list[bool]:
+    """Which of the flags are set on at least one rank; all ranks wait here for each other.
+
+    They travel between the processors: a GPU that is still at work is not waited for.
+    """
+    if world_size() == 1:
+        return list(flags)
+    counts = torch.tensor(flags, dtype=torch.int32)
+    dist.all_reduce(counts)
+    return (counts > 0).tolist()
+
+
+@torch.no_grad()
+def average_gradients(params: list[nn.Parameter]) -> None:
+    """Replace the gradients by their mean over the ranks, in one exchange; a parameter without one stays so.
+
+    Which parameters have one is the same on every rank, since all compute the same graph.
+    """
+    grads = [param.grad for param in params if param.grad is not None]
+    if world_size() == 1 or not grads:
+        return
+    flat = torch.cat([grad.flatten() for grad in grads])
+    dist.all_reduce(flat)
+    flat /= world_size()
+    parts = flat.split([grad.numel() for grad in grads])
+    torch._foreach_copy_(grads, [part.view_as(grad) for part, grad in zip(parts, grads, strict=True)])
+
+
+def own_rows(whole: Tensor) -> Tensor:
+    """The rows of a whole batch that this rank holds, as a tensor of their own."""
+    return whole[rank() :: world_size()].clone()
+
+
+def drawing_own_rows() -> AbstractContextManager[Any]:
+    """Within it, random tensors are this rank's rows of those that one process would draw for the whole batch."""
+    return nullcontext() if world_size() == 1 else _OwnRows()
+
+
+SIZED = torch.rand, torch.randn, torch.randint
+LIKE = torch.rand_like, torch.randn_like, torch.randint_like
+IN_PLACE = Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.exponential_, Tensor.log_normal_, Tensor.cauchy_
+REFUSED = {torch.normal, torch.bernoulli, torch.multinomial, torch.poisson, torch.randperm, torch.dropout}
+REFUSED |= {F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, F.rrelu}
+REFUSED |= {F.gumbel_softmax, Tensor.bernoulli, Tensor.bernoulli_, Tensor.multinomial, Tensor.geometric_}
+
+
+class _OwnRows(TorchFunctionMode):
+    """Draws for all ranks and keeps this rank's rows.
+
+    A tensor with dimensions holds images along the first one. A tensor without is one decision for the whole batch
+    and is drawn alike on all ranks. Functions whose numbers do not come row by row are refused.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in SIZED:
+            bounds, size = _split_size(func, args, kwargs)
+            if not size:
+                return func(*bounds, size, **kwargs)
+            return own_rows(func(*bounds, (size[0] * world_size(), *size[1:]), **kwargs))
+        if func in LIKE and args[0].ndim:
+            return own_rows(func(_for_all_ranks(args[0]), *args[1:], **kwargs))
+        if func in IN_PLACE and args[0].ndim:
+            return args[0].copy_(own_rows(func(_for_all_ranks(args[0]), *args[1:], **kwargs)))
+        if func in REFUSED:
+            allowed = ", ".join(f"torch.{each.__name__}" for each in SIZED + LIKE)
+            raise RuntimeError(f"{func.__name__} cannot be shared by {world_size()} ranks; draw with {allowed}")
+        return func(*args, **kwargs)
+
+
+def _split_size(
+    func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """(arguments before the size, the size) of a call of one of SIZED; takes `size` out of kwargs."""
+    if "size" in kwargs:
+        return args, tuple(kwargs.pop("size"))
+    if func is torch.randint:
+        return args[:-1], tuple(args[-1])
+    return (), tuple(args[0]) if args and isinstance(args[0], tuple | list) else args
+
+
+def _for_all_ranks(x: Tensor) -> Tensor:
+    """An empty tensor for the whole batch, in the memory layout of x: the order in which numbers are drawn."""
+    stride = torch.empty_like(x).stride()
+    whole = [step * world_size() if step > stride[0] else step for step in stride]
+    return x.new_empty_strided((len(x) * world_size(), *x.shape[1:]), whole)
