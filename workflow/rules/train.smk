@@ -33,7 +33,7 @@ rule train:
         tick=LENGTH["tick_kimg"],
         device=config["device"],
     shell:
-        "python -m training.run --spec {input.spec} --data {input.images} --subset {input.subset}"
+        f"{KEEP_MEMORY} python -m training.run --spec {{input.spec}} --data {{input.images}} --subset {{input.subset}}"
         " --run-dir $(dirname {output}) --threads {threads} --tick-kimg {params.tick}"
         " --device {params.device} 2>&1 | tee {log}"
 
