@@ -80,7 +80,7 @@ def test_numbers_are_numbers(name: str):
 
 def test_tiny_has_the_maps_it_names():
     backbone = Backbone(PRESETS["tiny"], resolution=32, channels=3, classes=0)
-    assert backbone.maps() == {4: 48, 8: 32, 16: 16, 32: 8}
+    assert backbone.maps() == {4: 64, 8: 48, 16: 24, 32: 12}
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -87,15 +87,15 @@ def test_a_line_of_the_table():
 
 
 def test_operations_per_image_of_the_tiny_preset_are_those_of_its_layers():
-    """G's forward pass at 16 px with 48, 32, 16 maps at 4, 8, 16: each layer's by hand, per image."""
+    """G's forward pass at 16 px with 64, 48, 24 maps at 4, 8, 16: each layer's by hand, per image."""
     iterations = Iterations("tiny", "none", 16, 3, 0, batch=4, device=CPU)
     G = iterations.steps.G.eval()
     with torch.no_grad(), Operations() as operations:
         G(torch.randn(4, 64), None, noise_mode="const")
     dense = 2 * 64 * 64  # two layers of the mapping network
-    styles = 64 * (48 + 48 + 48 + 32 + 32 + 32 + 16 + 16)  # affine layers: conv1, to_rgb; conv0, conv1, to_rgb twice
-    demodulation = 48 * 48 + 48 * 32 + 32 * 32 + 32 * 16 + 16 * 16
-    convolutions = 9 * (48 * 48 * 16 + 48 * 32 * 16 + 32 * 32 * 64 + 32 * 16 * 64 + 16 * 16 * 256)
-    to_rgb = 3 * (48 * 16 + 32 * 64 + 16 * 256)
-    fir = 16 * (32 * 64 + 16 * 256 + 3 * 16 + 3 * 64)  # after each up-sampling convolution; on the image, by input
+    styles = 64 * (64 + 64 + 64 + 48 + 48 + 48 + 24 + 24)  # affine layers: conv1, to_rgb; conv0, conv1, to_rgb twice
+    demodulation = 64 * 64 + 64 * 48 + 48 * 48 + 48 * 24 + 24 * 24
+    convolutions = 9 * (64 * 64 * 16 + 64 * 48 * 16 + 48 * 48 * 64 + 48 * 24 * 64 + 24 * 24 * 256)
+    to_rgb = 3 * (64 * 16 + 48 * 64 + 24 * 256)
+    fir = 16 * (48 * 64 + 24 * 256 + 3 * 16 + 3 * 64)  # after each up-sampling convolution; on the image, by input
     assert operations.total / 4 == 2 * (dense + styles + demodulation + convolutions + to_rgb + fir)
