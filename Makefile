@@ -1,6 +1,7 @@
 # make reproduce   train, measure and render the demo on the CPU, nothing downloaded but Python packages
 # make test        the test suite
 # make lint        style of code and workflow
+# make new-method NAME=mine   a method of your own to start from: augment/mine.py
 # Each creates .venv from requirements.lock when it is missing or older, and otherwise starts at once.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ CORES ?= all
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: reproduce test lint lock
+.PHONY: reproduce test lint lock new-method
 
 reproduce: $(INSTALLED)
 	$(BIN)/snakemake --cores $(CORES) all
@@ -23,6 +24,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakemake --lint
+
+new-method: $(INSTALLED)
+	@$(BIN)/python -m suite.new_method "$(NAME)"
 
 # Renews requirements.lock: the newest versions that fit pyproject.toml, for every platform, with hashes.
 lock: $(INSTALLED)

@@ -9,29 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
 Role = Literal["real", "fake_d", "fake_g"]
 """Which images D is about to see: reals, fakes in D's step, fakes in G's step."""
 
+ROLES: tuple[Role, ...] = get_args(Role)
+
 
 @dataclass
 class Networks:
-    """The trained pair, handed to `Method.prepare` before the optimisers and the EMA copy exist."""
+    """The trained pair, handed to `Method.prepare` before the optimisers and the EMA copy exist.
+
+    `G_ema` is G's moving average, which `Method.initialize` gets as well.
+    """
 
     G: nn.Module
     D: nn.Module
+    G_ema: nn.Module | None = None
 
 
 @dataclass
 class StepContext:
     """What one D or G step has computed, for methods that add a loss.
 
-    `x_real` and `x_fake` are images [N, C, H, W] in [-1, 1] before `transform`, `d_real` and `d_fake`
-    the logits [N, 1] of their transformed versions. In a G step `x_real` and `d_real` are None.
-    `transform` is the composed transform of the run, for methods that need another view.
+    `x_real` and `x_fake` are images [N, C, H, W] in [-1, 1] before `transform`, `t_real` and `t_fake` what it made
+    of them, `d_real` and `d_fake` the logits [N, 1] of the latter. In a G step `x_real`, `t_real` and `d_real` are
+    None. `transform` is the composed transform of the run, for methods that need another view.
     """
 
     G: nn.Module
@@ -45,6 +51,8 @@ class StepContext:
     x_real: Tensor | None = None
     d_real: Tensor | None = None
     c_real: Tensor | None = None
+    t_fake: Tensor | None = None
+    t_real: Tensor | None = None
 
 
 class Method(nn.Module):
@@ -61,7 +69,10 @@ class Method(nn.Module):
     needs_held_out: bool = False
 
     def prepare(self, networks: Networks) -> None:
-        """Change or extend G and D before training starts."""
+        """Change or extend G and D before training starts, and whenever a snapshot of the run is loaded."""
+
+    def initialize(self, networks: Networks) -> None:
+        """Set the weights of the prepared networks that a new run starts from; not called where one continues."""
 
     def transform(self, x: Tensor, role: Role) -> Tensor:
         """Images [N, C, H, W] in [-1, 1] as D shall see them; same shape, differentiable twice."""

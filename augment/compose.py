@@ -32,6 +32,10 @@ class Compose(Method):
         for method in self.methods.values():
             method.prepare(networks)
 
+    def initialize(self, networks: Networks) -> None:
+        for method in self.methods.values():
+            method.initialize(networks)
+
     def transform(self, x: Tensor, role: Role) -> Tensor:
         for method in self.methods.values():
             x = method.transform(x, role)

@@ -1,4 +1,4 @@
-"""DiffAugment: differentiable augmentation of everything D sees (arXiv:2006.10738, sec. 3.3).
+"""DiffAugment: differentiable augmentation of everything D sees (arXiv:2006.10738, sec. 3).
 
 Every image is changed with probability 1, reals and fakes by the same law, with fresh random numbers at
 each call; the operations run in the order in which the policy names them.
@@ -6,11 +6,13 @@ each call; the operations run in the order in which the policy names them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from augment import base
-from augment.base import Role
+from augment.base import ROLES, Role
 from suite.errors import unknown_name
 
 
@@ -51,21 +53,34 @@ OPERATIONS = {"color": color, "translation": translation, "cutout": cutout}
 class Method(base.Method):
     """DiffAugment with the given policy: any of color, translation, cutout, comma-separated, in any order.
 
-    An empty policy changes nothing. An unknown operation raises a ValueError that names the nearest one.
+    An empty policy changes nothing. An unknown operation or role raises a ValueError that names the nearest one.
+
+    Args:
+        policy: the operations.
+        roles: which images are augmented. Sec. 3.1 of the paper warns of two choices other than all: the reals
+            only, whose augmentations G learns to draw, and D's step only (real, fake_d), where D learns nothing
+            of the images that it judges for G. The log shows the latter: D is right about what it learns from
+            (accuracy_real, accuracy_fake_d) and wrong about the fakes of G's step (accuracy_fake_g).
     """
 
     title = "DiffAugment"
     paper = "arXiv:2006.10738"
 
-    def __init__(self, policy: str = "color,translation,cutout") -> None:
+    def __init__(self, policy: str = "color,translation,cutout", roles: Sequence[Role] = ROLES) -> None:
         super().__init__()
         self.policy = [name.strip() for name in policy.split(",") if name.strip()]
         for name in self.policy:
             if name not in OPERATIONS:
                 raise unknown_name("operation", name, OPERATIONS, "the method's `policy`")
+        self.roles = list(roles)
+        for role in self.roles:
+            if role not in ROLES:
+                raise unknown_name("role", role, ROLES, "the method's `roles`")
+        if set(self.roles) != set(ROLES):
+            self.title = f"DiffAugment ({', '.join(self.roles)} only)"
 
     def transform(self, x: Tensor, role: Role) -> Tensor:
-        for name in self.policy:
+        for name in self.policy if role in self.roles else ():
             x = OPERATIONS[name](x)
         return x
 

@@ -6,11 +6,15 @@ commutes with a positive factor, that factor is folded into weights, biases and 
 
 Convolutions compute in the type of their input (see `models.precision`) and limit their output to +-`clamp` times
 their gain.
+
+A method may set `before_bias` of a `Linear` or `Conv`, a function of what the layer gives, gain included, before
+bias and activation.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -29,6 +33,8 @@ def leaky_relu(x: Tensor) -> Tensor:
 class Linear(nn.Module):
     """Dense layer [N, in] -> [N, out]; parameters learn `lr_multiplier` times as fast as others."""
 
+    before_bias: Callable[[Tensor], Tensor] | None = None
+
     def __init__(
         self,
         in_features: int,
@@ -45,7 +51,8 @@ class Linear(nn.Module):
         self.weight_gain = self.bias_gain / math.sqrt(in_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        weight, bias = self.weight * self.weight_gain, self.bias * self.bias_gain
+        x = F.linear(x, weight, bias) if self.before_bias is None else self.before_bias(F.linear(x, weight)) + bias
         return leaky_relu(x) if self.activate else x
 
 
@@ -82,6 +89,8 @@ class Conv(nn.Module):
     With `activate`: bias and leaky ReLU times sqrt(2). Without: neither (the skip of a residual block).
     """
 
+    before_bias: Callable[[Tensor], Tensor] | None = None
+
     def __init__(
         self,
         in_channels: int,
@@ -103,12 +112,16 @@ class Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight = cast(self.weight * self.weight_gain, x.dtype)
         bias = None if self.bias is None else cast(self.bias * self.bias_gain, x.dtype)
+        fused = bias if self.before_bias is None else None
         if not self.down:
-            x = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+            x = F.conv2d(x, weight, fused, padding=weight.shape[-1] // 2)
         elif weight.shape[-1] == 1:
-            x = F.conv2d(ops.downsample2d(x), weight, bias)
+            x = F.conv2d(ops.downsample2d(x), weight, fused)
         else:
-            x = ops.conv2d_down(x, weight, bias)
+            x = ops.conv2d_down(x, weight, fused)
+        if self.before_bias is not None:
+            x = self.before_bias(x)
+            x = x if bias is None else x + bias[:, None, None]
         return ops.clamp(x if bias is None else leaky_relu(x), self.limit)
 
 

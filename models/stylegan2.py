@@ -30,10 +30,12 @@ class Backbone:
         "mapping_lr_multiplier": Key(0.01, "learning rate of the mapping network relative to the rest"),
         "fmap_base": Key(16384, "maps at resolution r are min(fmap_max, 2 fmap_base / r)"),
         "fmap_max": Key(512, "most feature maps a layer has"),
+        "d_capacity": Key(1.0, "factor of fmap_base and fmap_max in D"),
         "d_architecture": Key("resnet", "discriminator blocks: resnet or orig (no skips)"),
         "d_mapping_layers": Key(0, "dense layers after D's label embedding; conditional only"),
         "mbstd_group": Key(4, "samples per group of the minibatch standard deviation"),
         "mbstd_features": Key(1, "maps the minibatch standard deviation adds; 0: none"),
+        "adversarial_loss": Key("logistic", "logistic (non-saturating) or wasserstein"),
         "r1_gamma": Key(10.0, "weight of R1, gamma/2 E|grad D|^2; 0: no R1"),
         "r1_interval": Key(16, "D steps between R1 evaluations, each times the interval"),
         "r1_at": Key("real", "R1 differentiates by the real image or by the augmented one"),
@@ -51,6 +53,7 @@ class Backbone:
     def __init__(self, preset: dict[str, Any], resolution: int, channels: int, classes: int) -> None:
         settings = read_preset(preset, self.keys)
         check_choice("d_architecture", settings["d_architecture"], ("orig", "resnet"))
+        check_choice("adversarial_loss", settings["adversarial_loss"], ("logistic", "wasserstein"))
         check_choice("r1_at", settings["r1_at"], ("real", "augmented"))
         if resolution < 8 or resolution & (resolution - 1):
             raise ValueError(
@@ -60,6 +63,11 @@ class Backbone:
             raise ValueError(
                 f"preset key fmap_base is {settings['fmap_base']}, must be at least {resolution // 2} "
                 f"to leave feature maps at {resolution} px; see config/presets.yaml"
+            )
+        if settings["d_capacity"] * min(settings["fmap_max"], 2 * settings["fmap_base"] / resolution) < 1:
+            raise ValueError(
+                f"preset key d_capacity is {settings['d_capacity']}, which leaves D a layer without feature maps at "
+                f"{resolution} px; see config/presets.yaml"
             )
         if settings["half_resolutions"] < 0:
             raise ValueError(
@@ -78,11 +86,11 @@ class Backbone:
         self.g_reg_interval = settings["pl_interval"] if settings["pl_weight"] else 0
         self.d_reg_interval = settings["r1_interval"] if settings["r1_gamma"] else 0
 
-    def maps(self) -> dict[int, int]:
-        """Feature maps by resolution, 4 to the image's."""
-        s = self.settings
+    def maps(self, capacity: float = 1.0) -> dict[int, int]:
+        """Feature maps by resolution, 4 to the image's, with fmap_base and fmap_max times `capacity`."""
+        base, most = (int(capacity * self.settings[key]) for key in ("fmap_base", "fmap_max"))
         sizes = [2**k for k in range(2, self.resolution.bit_length())]
-        return {r: min(s["fmap_max"], 2 * s["fmap_base"] // r) for r in sizes}
+        return {r: min(most, 2 * base // r) for r in sizes}
 
     def half(self) -> frozenset[int]:
         """The resolutions that compute in 16 bits where the device does."""
@@ -115,7 +123,7 @@ class Backbone:
             s["w_dim"],
             self.resolution,
             self.channels,
-            self.maps(),
+            self.maps(s["d_capacity"]),
             architecture=s["d_architecture"],
             mbstd_group=s["mbstd_group"],
             mbstd_features=s["mbstd_features"],
@@ -124,11 +132,15 @@ class Backbone:
         )
 
     def g_loss(self, d_fake: Tensor) -> Tensor:
-        """Non-saturating logistic loss, -log sigmoid(D(fake)) on average."""
+        """Non-saturating logistic loss, -log sigmoid(D(fake)), or Wasserstein loss, -D(fake), on average."""
+        if self.settings["adversarial_loss"] == "wasserstein":
+            return -d_fake.mean()
         return F.softplus(-d_fake).mean()
 
     def d_loss(self, d_real: Tensor, d_fake: Tensor) -> Tensor:
-        """Logistic loss, -log sigmoid(D(real)) - log(1 - sigmoid(D(fake))) on average."""
+        """-log sigmoid(D(real)) - log(1 - sigmoid(D(fake))), or D(fake) - D(real), on average."""
+        if self.settings["adversarial_loss"] == "wasserstein":
+            return d_fake.mean() - d_real.mean()
         return F.softplus(-d_real).mean() + F.softplus(d_fake).mean()
 
     def g_regularizer(self, G: Generator, z: Tensor, c: Tensor | None) -> Tensor:

@@ -26,12 +26,13 @@ class DiscriminatorBlock(nn.Module):
         self.conv1 = Conv(in_channels, out_channels, 3, down=True, gain=gain, clamp=clamp)
         self.skip = None
         if architecture == "resnet":
-            self.skip = Conv(in_channels, out_channels, 1, activate=False, down=True, gain=gain, clamp=clamp)
+            self.skip = Conv(in_channels, out_channels, 1, activate=False, down=True, gain=gain)
 
     @property
     def dtype(self) -> torch.dtype:
         """The type in which the block computes."""
-        return compute_dtype(self.conv0.weight, self.in_half)
+        # That of the bias: a weight may be computed anew at each look, as under spectral normalisation.
+        return compute_dtype(self.conv0.bias, self.in_half)
 
     def forward(self, x: Tensor) -> Tensor:
         x = cast(x, self.dtype)
@@ -45,7 +46,8 @@ class Discriminator(nn.Module):
     Conditional (arXiv:1802.05637 without the unconditional term): the output is a vector, its dot product
     with the normalised label embedding, over sqrt of the length, is the logit.
 
-    Blocks of the resolutions in `half` compute in 16 bits; `clamp` limits the feature maps of all convolutions.
+    Blocks of the resolutions in `half` compute in 16 bits; `clamp` limits the feature maps of all
+    convolutions but the skips, as in the networks released with arXiv:2006.06676.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class Discriminator(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, maps at 4 x 4]."""
         x = cast(x.contiguous(memory_format=torch.channels_last), self.blocks[0].dtype)
-        x = cast(self.blocks(self.from_rgb(x)), self.conv.weight.dtype)
+        x = cast(self.blocks(self.from_rgb(x)), self.conv.bias.dtype)
         if self.mbstd_features:
             x = minibatch_stddev(x, self.mbstd_group, self.mbstd_features)
         return self.dense(self.conv(x).flatten(1))

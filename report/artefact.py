@@ -54,7 +54,7 @@ class Column:
 class Artefact:
     """`methods` maps names to titles in the order of the rows; `columns` go by metric, then setting.
 
-    `all_methods` names every method of the results, so that figures give each the same look everywhere.
+    `all_methods` names every measured method of the results, so that figures give each the same look everywhere.
     """
 
     title: str
@@ -104,7 +104,7 @@ def load(name: str, content: dict[str, Any], specs: list[RunSpec], results: pd.D
         caption=layout.get("caption", content["title"]),
         specs=specs,
         methods={method: _title(method, rows[rows["method"] == method]) for method in methods},
-        all_methods=sorted({*methods, *results["method"]}),
+        all_methods=sorted({*methods, *results.loc[results["source"].eq("measured"), "method"]}),
         columns=_columns(specs, rows, layout.get("metrics") or _families(rows), where),
         published=published and Match(published.get("where", {}), published["methods"], published.get("datasets", {})),
     )

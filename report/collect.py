@@ -1,6 +1,6 @@
 """Collect the rows of all runs into one tidy table.
 
-    python -m report.collect --rows results/demo/rows --out results/demo/results.csv
+    python -m report.collect --rows results/demo/rows --submitted results/submitted --out results/demo/results.csv
 
 One line per run x snapshot x metric; a nested key `{"protocol": {"name": ...}}` becomes the column
 `protocol.name`. The order of lines and columns depends on the rows alone, so the same rows give the
@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from report.submitted import read_submissions
 from suite import rows
 from suite.errors import ConfigError
 from suite.files import write_atomic
@@ -61,8 +62,11 @@ def row_files(path: Path) -> Iterator[Path]:
     yield from files
 
 
-def collect(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
-    """All rows of files and folders, flat and sorted; ConfigError names one that is empty, broken or repeated."""
+def collect(paths: Iterable[str | Path], submitted: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """All rows of files and folders and the `submitted` ones (of report.submitted), flat and sorted.
+
+    ConfigError names a file that is empty, broken or repeats a row.
+    """
     found: dict[tuple, tuple[Path, dict]] = {}
     for path in (file for given in paths for file in row_files(Path(given))):
         content = rows.read(path)
@@ -76,7 +80,8 @@ def collect(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
                     f"at kimg {row['kimg']} is already in {found[key][0]}. Remove one of the two."
                 )
             found[key] = path, row
-    return sorted((row for _, row in found.values()), key=lambda row: [_sortable(row[name]) for name in ORDER])
+    table = [*(row for _, row in found.values()), *map(flatten, submitted)]
+    return sorted(table, key=lambda row: [_sortable(row[name]) for name in ORDER])
 
 
 def _sortable(value: Any) -> tuple:
@@ -101,9 +106,13 @@ def to_csv(table: list[dict[str, Any]]) -> str:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Collect rows (JSONL) into one table (CSV).")
     parser.add_argument("--rows", nargs="+", required=True, metavar="PATH", help="folders or JSONL files")
+    parser.add_argument("--submitted", type=Path, metavar="FOLDER", help="submissions, see report/submitted.py")
     parser.add_argument("--out", required=True, metavar="CSV")
     args = parser.parse_args(argv)
-    write_atomic(args.out, to_csv(collect(args.rows)))
+    submitted, rejections = read_submissions(args.submitted) if args.submitted else ([], [])
+    for rejection in rejections:
+        print(f"not accepted: {rejection}", file=sys.stderr)
+    write_atomic(args.out, to_csv(collect(args.rows, submitted)))
 
 
 if __name__ == "__main__":

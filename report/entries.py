@@ -89,11 +89,12 @@ class Entry:
 
 
 def measured_entries(results: pd.DataFrame, rows_folder: Path) -> list[Entry]:
-    """One entry per run and protocol, judged by the first metric of FAMILIES that was measured."""
+    """One entry per run, protocol and who measured it, judged by the first metric of FAMILIES that was measured."""
     proxies = set(results.loc[results["proxy"].eq(True), "protocol.name"])
     families = list(FAMILIES)
     entries = []
-    for _, rows in results.groupby(["run", "protocol.name", "source"], sort=True):
+    # Two people may submit the same run.
+    for _, rows in results.groupby(["run", "protocol.name", "source", "submitted_by"], sort=True, dropna=False):
         metrics = sorted(
             (parse(name) for name in rows["metric"].unique() if name),
             key=lambda metric: families.index(metric.family),
@@ -101,7 +102,8 @@ def measured_entries(results: pd.DataFrame, rows_folder: Path) -> list[Entry]:
         entry = _named(rows, metrics[0] if metrics else None)
         if not metrics:  # a run without a number belongs beside those of its protocol
             entry.proxy = entry.protocol in proxies
-        entry.command = _command(rows.iloc[0], scale_of(rows_folder))
+        if entry.source == "measured":
+            entry.command = _command(rows.iloc[0], scale_of(rows_folder))
         failed = failure(rows)
         if failed:
             entry.status, entry.reason = failed
@@ -150,12 +152,16 @@ def _add_values(entry: Entry, rows: pd.DataFrame, metrics: list[Metric], rows_fo
     shown = [(kimg, metric.shown(value)) for kimg, value in run.curve]
     entry.spark = curve_geometry.curve(shown, run.best_kimg, 96, 24, (3, 3, 3, 3))
     entry.chart = curve_geometry.curve(shown, run.best_kimg, 380, 210, (48, 12, 12, 36))
-    entry.grids = list(_grids(rows_folder, run, entry, int(row["resolution"])))
+    if entry.source == "measured":
+        entry.grids = list(_grids(rows_folder, run, entry, int(row["resolution"])))
 
 
 def _facts(row: pd.Series) -> list[tuple[str, str]]:
     """The labelled facts shown when an entry is opened: protocol and provenance."""
     labels = {
+        "submitted_by": "submitted by",
+        "url": "described at",
+        "snapshot_sha256": "snapshot's sha256",
         "run": "run",
         "n_fake": "generated images",
         "n_real": "reference images",

@@ -48,7 +48,7 @@ def read_results(path: str | Path) -> pd.DataFrame:
     for name in FLAGS:
         if name in table:
             table[name] = table[name].map({"true": True, "false": False})
-    for name in set(PROTOCOL) - set(table):
+    for name in {*PROTOCOL, "submitted_by"} - set(table):
         table[name] = np.nan
     table["metric"] = table["metric"].fillna("")
     for name in table.loc[table["proxy"].eq(True) & table["status"].eq("done"), "metric"].unique():

@@ -18,6 +18,9 @@ from suite import auto, registry
 from suite.config import artefact, read
 from suite.errors import unknown_name
 
+PRESET = "preset"
+"""The part of an entry in config/methods.yaml that is no plugin."""
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -91,10 +94,18 @@ def method_plugins(name: str, overrides: dict[str, Any] | None = None) -> list[t
     plugins = []
     for part in named.get(name, [name]):
         plugin, args = next(iter(part.items())) if isinstance(part, dict) else (part, {})
+        if plugin == PRESET:
+            continue
         if plugin not in registry.names("method"):
             raise unknown_name("plugin", plugin, registry.names("method"), f"config/methods.yaml, entry {name!r}")
         plugins.append((plugin, {**(args or {}), **(overrides or {})}))
     return plugins
+
+
+def method_preset(name: str) -> dict[str, Any]:
+    """The preset keys that the method's entry in config/methods.yaml replaces, in its part `preset`."""
+    parts = read("config/methods.yaml").get(name, [])
+    return next((part[PRESET] for part in parts if isinstance(part, dict) and PRESET in part), {})
 
 
 @cache
@@ -125,7 +136,7 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
     cells = itertools.product(sets, config["images"] or grid["images"], grid["preset"], methods, scale["seeds"])
     specs = []
     for (dataset, resolution), images, preset, method, seed in cells:
-        hyper = preset_at(preset, resolution, f"config/artefacts/{name}.yaml")
+        hyper = {**preset_at(preset, resolution, f"config/artefacts/{name}.yaml"), **method_preset(method)}
         spec = RunSpec(
             dataset=dataset,
             resolution=resolution,
@@ -146,12 +157,22 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
 
 
 def refusal(spec: RunSpec) -> tuple[str, str] | None:
-    """(status, reason) where the run cannot or should not be trained: a plugin that fails to import, or a skip."""
+    """(status, reason) where the run cannot or should not be trained: a plugin that cannot be used, or a skip."""
+    from models.base import LOOP_KEYS  # imports torch, which expanding does without
+
+    backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
+    if not isinstance(backbone, registry.FailedImport):
+        foreign = [key for key in method_preset(spec.method) if key not in {**backbone.keys, **LOOP_KEYS}]
+        if foreign:
+            return "skip", f"it sets the preset key {foreign[0]!r}, which backbone {spec.backbone!r} does not have"
     for name, _ in spec.plugins:
         plugin = registry.load("method", name)
         if isinstance(plugin, registry.FailedImport):
             return "error", plugin.reason
-        reason = plugin.skip(asdict(spec))
+        try:
+            reason = plugin.skip(asdict(spec))
+        except Exception as error:
+            return "error", f"skip of method {name!r} raised {registry.explain(error)}"
         if reason:
             return "skip", reason
     return None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from augment.base import Networks
 from models.ranks import rank
 from suite.spec import RunSpec, snapshot_name
 from training import checkpoint, log
@@ -26,6 +27,7 @@ from training.sampler import seed_step, step_seed
 from training.samples import CELLS, save_grid, save_images
 from training.snapshot import save_generator
 from training.steps import Steps
+from training.trial import try_hooks
 
 
 @dataclass
@@ -60,6 +62,7 @@ def train(
     tick_nimg = max(round(tick_kimg * 1000), nimg_per_iteration)
 
     run_dir.mkdir(parents=True, exist_ok=True)
+    try_hooks(spec, data, device)
     torch.manual_seed(step_seed("init", spec.seed))
     steps = Steps(spec, data, device)
     ema = Ema(steps.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
@@ -70,6 +73,8 @@ def train(
         cur_nimg, seconds, finite_nimg = state["cur_nimg"], state["seconds"], state["finite_nimg"]
         steps.load_state_dict(state["steps"])
         ema.module.load_state_dict(state["ema"])
+    else:
+        steps.method.initialize(Networks(steps.G, steps.D, ema.module))
     reals, labels = data.first(CELLS)
     writes = rank() == 0
     if writes:

@@ -21,10 +21,11 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
+from augment.check import HookError
 from data.base import open_dataset
 from data.subset import read_subset
 from models.ranks import rank, world_size
-from suite import provenance
+from suite import provenance, registry
 from suite.errors import ConfigError
 from suite.files import write_atomic
 from suite.spec import RunSpec, snapshot_name
@@ -182,8 +183,7 @@ def main(argv: list[str] | None = None) -> int:
                 raise
             # A fault of a method or backbone: the other runs and the tables go on, this one says why it has no number.
             traceback.print_exc()
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            reason = f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
+            reason = str(error) if isinstance(error, HookError) else registry.explain(error)
             outcome = Outcome("error", reason, 0, 0.0, spec.method)
         if outcome.status == "interrupted":
             logger.warning("%s stopped at %g kimg; the same command continues it", spec.run_id, outcome.cur_nimg / 1000)

@@ -85,8 +85,10 @@ class Steps:
         def adversarial() -> Tensor:
             z, c = self.latents()
             x_fake = self.G(z, c)
-            d_fake = self.D(self.method.transform(x_fake, "fake_g"), c)
-            ctx = StepContext(self.G, self.D, self.method.transform, cur_nimg, z, x_fake, d_fake, c)
+            t_fake = self.method.transform(x_fake, "fake_g")
+            d_fake = self.D(t_fake, c)
+            self.tally.add(accuracy_fake_g=d_fake < 0)
+            ctx = StepContext(self.G, self.D, self.method.transform, cur_nimg, z, x_fake, d_fake, c, t_fake=t_fake)
             loss = self.backbone.g_loss(d_fake) + self.method.g_loss(ctx)
             return loss + regularizer() if every == 1 else loss
 
@@ -108,30 +110,33 @@ class Steps:
         logits: dict[str, Tensor] = {}
 
         def adversarial() -> Tensor:
-            at, d_real = self._judge_reals(x_real, c_real, with_gradient=every == 1)
-            d_fake = self.D(self.method.transform(x_fake, "fake_d"), c_fake)
+            at, t_real = self._transformed_reals(x_real, with_gradient=every == 1)
+            d_real = self.D(t_real, c_real)
+            t_fake = self.method.transform(x_fake, "fake_d")
+            d_fake = self.D(t_fake, c_fake)
             logits.update(d_real=d_real.detach(), d_fake=d_fake.detach())
-            ctx = StepContext(
-                self.G, self.D, self.method.transform, cur_nimg, z, x_fake, d_fake, c_fake, x_real, d_real, c_real
-            )
+            self.tally.add(accuracy_real=d_real > 0, accuracy_fake_d=d_fake < 0)
+            fakes, reals = (z, x_fake, d_fake, c_fake), (x_real, d_real, c_real)
+            ctx = StepContext(self.G, self.D, self.method.transform, cur_nimg, *fakes, *reals, t_fake, t_real)
             loss = self.backbone.d_loss(d_real, d_fake) + self.method.d_loss(ctx)
             return loss + self._regularizer(at, d_real) if every == 1 else loss
 
         def lazy() -> Tensor:
-            return every * self._regularizer(*self._judge_reals(x_real, c_real, with_gradient=True))
+            at, t_real = self._transformed_reals(x_real, with_gradient=True)
+            return every * self._regularizer(at, self.D(t_real, c_real))
 
         self.tally.add(loss_d=self.d_player.step(adversarial), **logits)
         if every > 1 and iteration % every == 0:
             self.d_player.step(lazy)
         self.method.observe(logits["d_real"], logits["d_fake"], cur_nimg)
 
-    def _judge_reals(self, x: Tensor, c: Tensor | None, with_gradient: bool) -> tuple[Tensor, Tensor]:
-        """(the images at which R1 takes its gradient, D's logits of the transformed reals)."""
+    def _transformed_reals(self, x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor]:
+        """(the images at which R1 takes its gradient, the reals as D sees them)."""
         x = x.detach().requires_grad_(with_gradient and self.backbone.r1_at == "real")
         t = self.method.transform(x, "real")
         if with_gradient and self.backbone.r1_at == "augmented":
             x = t = t.detach().requires_grad_()
-        return x, self.D(t, c)
+        return x, t
 
     def _regularizer(self, at: Tensor, d_real: Tensor) -> Tensor:
         penalty = self.backbone.d_regularizer(at, d_real)

@@ -26,7 +26,7 @@ from models.released.convert import load_released
 from suite import provenance
 from suite.errors import ConfigError
 from suite.files import write_atomic
-from suite.spec import RunSpec, method_plugins, preset_at, snapshot_name
+from suite.spec import RunSpec, method_plugins, method_preset, preset_at, snapshot_name
 from training.snapshot import build_networks, save_generator
 
 DISCRIMINATOR_HEADER = "leangan-discriminator"
@@ -41,7 +41,7 @@ class ImageKind(NamedTuple):
 
 def make_spec(args: argparse.Namespace, dataset: str, images: int, subset_seed: int) -> RunSpec:
     """The run that the network stands for."""
-    hyper = preset_at(args.preset, args.resolution, "--preset")
+    hyper = {**preset_at(args.preset, args.resolution, "--preset"), **method_preset(args.method)}
     kimg = hyper["kimg"] if args.kimg is None else args.kimg
     return RunSpec(
         dataset=dataset,

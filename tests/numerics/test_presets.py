@@ -44,7 +44,8 @@ def test_published_values(name: str):
     columns = "kimg batch lr_g mbstd_group fmap_base r1_gamma ema_half_life_kimg ema_ramp mapping_layers"
     assert tuple(row[key] for key in columns.split()) == PUBLISHED[name]
     assert row["lr_d"] == row["lr_g"]
-    assert row["ema_start_kimg"] == (1000 if name == "diffaugment-cifar" else 0)
+    start_kimg = {"diffaugment-cifar": 1000, "diffaugment-ffhq": 10, "diffaugment-lowshot": 10}
+    assert row["ema_start_kimg"] == start_kimg.get(name, 0)
 
 
 @pytest.mark.parametrize("name", REGULARISED)

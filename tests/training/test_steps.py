@@ -108,7 +108,8 @@ def test_r1_gradient_is_taken_at_the_stated_image(make_spec, make_reals, r1_at, 
     steps = steps_with(make_spec, make_reals, Halve(), r1_interval=1, r1_at=r1_at, r1_gamma=gamma)
     steps.D = Linear()
     x = steps.data.batch(0, 4)[0]
-    penalty = steps._regularizer(*steps._judge_reals(x, None, with_gradient=True))
+    at, t = steps._transformed_reals(x, with_gradient=True)
+    penalty = steps._regularizer(at, steps.D(t, None))
     assert penalty.item() == pytest.approx(factor * gamma / 2 * 9 * x[0].numel(), rel=1e-6)
 
 

@@ -3,14 +3,16 @@
 
 rule collect:
     input:
-        lambda wildcards: [file for name in CELLS for file in rows_files(name)],
+        rows=lambda wildcards: [file for name in CELLS for file in rows_files(name)],
+        submitted=sorted(Path("results/submitted").glob("*.json")),
     output:
         f"results/{SCALE}/results.csv",
     log:
         f"results/{SCALE}/logs/collect.log",
     localrule: True
     shell:
-        "python -m report.collect --rows $(dirname {output})/rows --out {output} 2>&1 | tee {log}"
+        "python -m report.collect --rows $(dirname {output})/rows --submitted results/submitted --out {output}"
+        " 2>&1 | tee {log}"
 
 
 for name in CELLS:
@@ -64,7 +66,8 @@ rule leaderboard:
     params:
         results=f"results/{SCALE}",
     shell:
-        "(python -m report.collect --rows {params.results}/rows --out {params.results}/results.csv"
+        "(python -m report.collect --rows {params.results}/rows --submitted results/submitted"
+        " --out {params.results}/results.csv"
         " && python -m report.page --results {params.results}/results.csv --published {input.published}"
         " --rows {params.results}/rows --out {params.results}/page/index.html) 2>&1 | tee {log}"
 
@@ -80,7 +83,8 @@ rule figures:
         config=CONFIG,
         results=f"results/{SCALE}",
     shell:
-        "(python -m report.collect --rows {params.results}/rows --out {params.results}/results.csv"
+        "(python -m report.collect --rows {params.results}/rows --submitted results/submitted"
+        " --out {params.results}/results.csv"
         " && python -m report.render --artefacts {params.artefacts} --config {params.config:q}"
         " --results {params.results}"
         " && python -m report.page --results {params.results}/results.csv --published {input.published}"

@@ -1,0 +1,58 @@
+"""Adaptive dropout: noise on D's features, as strong as its overfitting asks for (arXiv:2006.06676, fig. 8a)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augment import base
+from augment.base import Networks
+from augment.controller import Controller
+from augment.exclusion import image_augmentation, other_backbone
+from models.layers import Conv
+from models.precision import cast
+
+
+class Method(base.Method):
+    """Multiplies what each layer of D gives, before bias and activation, by log-normal noise per sample and map:
+
+        y_nk <- y_nk * exp(p * e_nk),    e_nk ~ N(0, 1)
+
+    The layers are FromRGB, all convolutions, skips and the hidden dense layer; not the output, nor the label's
+    embedding. r_t steers the strength p as it does in ADA.
+
+    Args:
+        target: 0.6 in the paper.
+        interval, tune_kimg: see `augment.controller`.
+        p: initial strength, the standard deviation of the noise's logarithm.
+    """
+
+    title = "Adaptive dropout"
+    paper = "arXiv:2006.06676"
+
+    def __init__(self, target: float = 0.6, interval: int = 4, tune_kimg: float = 500, p: float = 0.0) -> None:
+        super().__init__()
+        self.controller = Controller(target=target, interval=interval, tune_kimg=tune_kimg, p=p)
+
+    def prepare(self, networks: Networks) -> None:
+        D = networks.D
+        layers = [layer for layer in D.modules() if isinstance(layer, Conv)] + [D.dense]
+        for layer in layers:
+            layer.before_bias = self.noisy
+
+    def noisy(self, y: Tensor) -> Tensor:
+        """y [N, K, ...] times one number per sample and map."""
+        noise = (torch.randn(*y.shape[:2], device=y.device) * self.controller.p).exp()
+        return y * cast(noise, y.dtype).view(*y.shape[:2], *[1] * (y.ndim - 2))
+
+    def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
+        self.controller.observe(d_real, d_fake)
+
+    def log(self) -> dict[str, float]:
+        return self.controller.log()
+
+    @classmethod
+    def skip(cls, spec: dict[str, Any]) -> str | None:
+        return other_backbone(spec, "discriminator") or image_augmentation(spec, "noisy features")

@@ -1,0 +1,83 @@
+"""PA-GAN: progressive augmentation by bits that turn D's answer around (arXiv:1901.10422)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from augment import base
+from augment.base import Networks
+from augment.controller import Controller
+from augment.exclusion import image_augmentation, other_backbone
+from models.layers import Linear
+from models.ops import LRELU_GAIN
+from models.precision import cast
+
+
+class Method(base.Method):
+    """D is shown random bits with each image, and an odd number of ones swaps the classes real and fake:
+
+        D'(x) = (-1)^(b_0 + ... + b_K-1) D(x, b),    b_i ~ Bernoulli(min(max((K p - i) / fade, 0), 1) / 2)
+
+    The bits enter D through a dense layer whose output is added to FromRGB's before bias and activation. With the
+    strength p, which r_t steers as it does in ADA, bits come into use one after the other, each over `fade` of a bit.
+
+    Args:
+        bits: K, those in use at p = 1; 16 in arXiv:2006.06676, fig. 8a.
+        fade: 0.5 there.
+        target: of r_t, measured on D'; 0.95 there.
+        interval, tune_kimg: see `augment.controller`.
+        p: initial strength.
+    """
+
+    title = "PA-GAN"
+    paper = "arXiv:1901.10422, arXiv:2006.06676"
+
+    def __init__(
+        self,
+        bits: int = 16,
+        fade: float = 0.5,
+        target: float = 0.95,
+        interval: int = 4,
+        tune_kimg: float = 500,
+        p: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if bits < 1:
+            raise ValueError(f"bits is {bits}; 1 or more are allowed: change the method's `bits`")
+        if fade <= 0:
+            raise ValueError(f"fade is {fade}; it must be positive: change the method's `fade`")
+        self.fade = fade
+        self.controller = Controller(target=target, interval=interval, tune_kimg=tune_kimg, p=p)
+        self.register_buffer("index", torch.arange(bits), persistent=False)
+
+    def prepare(self, networks: Networks) -> None:
+        D = networks.D
+        self.dense = Linear(len(self.index), len(D.from_rgb.weight))
+        D.from_rgb.before_bias = self.inject
+        D.register_forward_hook(self.turn)
+
+    def inject(self, y: Tensor) -> Tensor:
+        """FromRGB's output y [N, K, H, W] plus one value per sample and map that depends on the sample's bits."""
+        used = ((len(self.index) * self.controller.p - self.index) / self.fade).clamp(0, 1)
+        bits = (torch.rand(len(y), len(self.index), device=y.device) < used / 2).to(used.dtype)
+        self.sign = 1 - 2 * (bits.sum(dim=1, keepdim=True) % 2)
+        return y + cast(self.dense(bits) * LRELU_GAIN, y.dtype)[:, :, None, None]
+
+    def turn(self, D: nn.Module, inputs: tuple[Tensor | None, ...], logits: Tensor) -> Tensor:
+        """The logits [N, 1] of D, with the sign that the bits of this call give."""
+        return logits * self.sign
+
+    def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
+        self.controller.observe(d_real, d_fake)
+
+    def log(self) -> dict[str, float]:
+        return self.controller.log()
+
+    @classmethod
+    def skip(cls, spec: dict[str, Any]) -> str | None:
+        if "adaptive_dropout" in dict(spec.get("plugins", ())):
+            return "PA-GAN and adaptive dropout are alternatives (arXiv:2006.06676, fig. 8a)"
+        return other_backbone(spec, "discriminator") or image_augmentation(spec, "random bits")

@@ -1,0 +1,33 @@
+"""Scale/shift: of a trained generator only the scale and shift of its normalisation learn on (arXiv:1904.01774)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from augment import base
+from augment.base import Networks
+from augment.exclusion import other_backbone, random_start
+from models.layers import StyledConv
+
+
+class Method(base.Method):
+    """Freezes G but for the scales and shifts of the convolutions that StyleGAN2 normalises by demodulation.
+
+    The original learns one scale and one shift per feature map of a generator with batch normalisation. Here the
+    scales are the styles, which a dense layer (`affine`) makes of w, and the shifts are the biases. Which parameters
+    arXiv:2006.10738, table 5, counts as such in StyleGAN2 is not published; this is the closest reading.
+    """
+
+    title = "Scale/shift"
+    paper = "arXiv:1904.01774, arXiv:2006.10738"
+
+    def prepare(self, networks: Networks) -> None:
+        networks.G.requires_grad_(False)
+        for layer in networks.G.modules():
+            if isinstance(layer, StyledConv):
+                layer.affine.requires_grad_(True)
+                layer.bias.requires_grad_(True)
+
+    @classmethod
+    def skip(cls, spec: dict[str, Any]) -> str | None:
+        return other_backbone(spec, "generator") or random_start(spec, "G")

@@ -1,0 +1,82 @@
+"""Transfer: training starts from the networks of an earlier run (arXiv:2006.06676, fig. 9; arXiv:1805.01677)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from augment import base
+from augment.base import Networks
+from augment.minegan import MINER
+from suite.errors import ConfigError
+
+PARTS = ("G", "D", "G_ema")
+
+
+class Method(base.Method):
+    """Starts G, D and G's average from stored weights instead of random ones; all of them are trained on.
+
+    A source is `{file: path, sha256: digest}`: the digest makes the weights part of the run's identity. Either
+    `checkpoint`, a file in the `ckpt` folder of a run, which holds all three networks, or snapshots (*.safetensors),
+    one each, of a run or written by `python -m models.released`. Of G and G_ema one is enough: it starts both.
+    A network without a source keeps its random weights. Preset, resolution and classes must be those of the source.
+
+    Transfer in arXiv:2006.06676 also has ADA at `tune_kimg` 100 and no `ema_ramp`.
+    """
+
+    title = "Transfer"
+    paper = "arXiv:1805.01677, arXiv:2006.06676"
+    quick = {"checkpoint": {"file": "run/ckpt/earlier.pt", "sha256": "0" * 64}}
+
+    def __init__(
+        self,
+        checkpoint: dict[str, str] | None = None,
+        G: dict[str, str] | None = None,
+        D: dict[str, str] | None = None,
+        G_ema: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        snapshots = {"G": G or G_ema, "D": D, "G_ema": G_ema or G}
+        if (checkpoint is None) == (not any(snapshots.values())):
+            raise ValueError("transfer needs either `checkpoint` or one or more of G, D, G_ema: name its source")
+        sources = dict.fromkeys(PARTS, checkpoint) if checkpoint else snapshots
+        self.sources = {part: source for part, source in sources.items() if source}
+        for part, source in self.sources.items():
+            if set(source) != {"file", "sha256"}:
+                raise ValueError(f"the source of {part} is {source}; allowed is {{file: path, sha256: digest}}")
+
+    def initialize(self, networks: Networks) -> None:
+        for part, source in self.sources.items():
+            network, tensors = getattr(networks, part), read(source, part)
+            # A miner that the earlier run was without starts anew.
+            own = {name: value for name, value in network.state_dict().items() if name.startswith(MINER)}
+            try:
+                network.load_state_dict({**own, **tensors})
+            except RuntimeError as error:
+                reason = " ".join(str(error).split()[:40])
+                raise ConfigError(
+                    f"{source['file']} does not fit {part} of this run: {reason} ... Preset, resolution, classes and "
+                    "methods that change the networks must be those of the earlier run"
+                ) from None
+
+
+def read(source: dict[str, str], part: str) -> dict[str, Tensor]:
+    """The tensors of network `part` in a checkpoint or snapshot; ConfigError where its digest is another."""
+    path = Path(source["file"])
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != source["sha256"]:
+        raise ConfigError(
+            f"{path} has sha256 {digest}, the method asks for {source['sha256']}: another file, or change `sha256` "
+            "in config/methods.yaml"
+        )
+    if path.suffix == ".safetensors":
+        return safetensors.torch.load(content)
+    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return state["ema"] if part == "G_ema" else state["steps"][part]

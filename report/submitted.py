@@ -1,0 +1,136 @@
+"""Numbers measured by others: results/submitted/*.json, each row checked before it stands on the page.
+
+    python -m report.submitted check results/submitted
+    python -m report.submitted write --rows results/paper/rows/<run>/ada.jsonl --run results/paper/runs/<run> \\
+        --by "A. Author" --url https://example.org/paper --out results/submitted/mine.json
+
+`check` lists what is not accepted and why. `write` makes a submission from a file of rows; with --run each row
+states the sha256 of the snapshot it was measured on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from report.metric_names import parse
+from suite import rows
+from suite.config import check, read
+from suite.errors import ConfigError, unknown_name
+from suite.files import write_atomic
+
+BOUNDS = {"precision": (0, 1), "recall": (0, 1), "is": (1, math.inf), "fid": (0, math.inf), "fd": (0, math.inf)}
+"""The values that a metric family can take at all; estimates of KID may lie below 0."""
+
+
+def read_submissions(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """(rows, rejections) of all files in `folder`; a rejection says in one line which row and why.
+
+    A rejected row leaves the others of its file in place, and a broken file the other files.
+    """
+    accepted: dict[tuple, tuple[str, dict[str, Any]]] = {}
+    rejections = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            submission = json.loads(path.read_text())
+            check(submission, "submission", str(path))
+        except ConfigError as error:
+            rejections.append(str(error))
+            continue
+        except ValueError as error:
+            rejections.append(f"{path} is not valid JSON: {error}.")
+            continue
+        for number, claim in enumerate(submission["rows"], 1):
+            where = f"{path}, row {number}"
+            row = {**claim, "source": "submitted", "submitted_by": submission["submitted_by"], "url": submission["url"]}
+            try:
+                check_claim(row, where)
+                key = row["submitted_by"], row["run"], row["protocol"]["name"], row["metric"], row["kimg"]
+                if key in accepted:
+                    raise ConfigError(f"{where} repeats {accepted[key][0]}: {row['metric']} of {row['run']}.")
+                accepted[key] = where, row
+            except ConfigError as error:
+                rejections.append(str(error))
+    return [row for _, row in accepted.values()], rejections
+
+
+def check_claim(row: dict[str, Any], where: str) -> None:
+    """Raise ConfigError unless the row is complete and its number is what its protocol measures."""
+    check(row, "row", where)
+    check(row, "claim", where)
+    protocols, stated = read("config/protocols.yaml"), row["protocol"]
+    if stated["name"] not in protocols:
+        raise unknown_name("protocol", stated["name"], protocols, where)
+    protocol, metric = protocols[stated["name"]], parse(row["metric"])
+    if metric.family not in protocol["metrics"]:
+        raise unknown_name(f"metric of protocol {stated['name']}", metric.family, protocol["metrics"], where)
+    inception = protocol["extractor"] == "inception_v3"
+    n_fake = row["n_fake"]
+    expected = {
+        "protocol.extractor": (stated["extractor"], protocol["extractor"]),
+        "proxy": (row["proxy"], not inception),
+        "reference": (row["reference"], None if metric.family == "is" else protocol["reference"]),
+        "the reference in the metric's name": (metric.reference, row["reference"]),
+        "the extractor in the metric's name": (metric.extractor, None if inception else protocol["extractor"]),
+        "n_fake in the metric's name": (metric.count, str(n_fake) if n_fake % 1000 else f"{n_fake // 1000}k"),
+    }
+    for what, (given, wanted) in expected.items():
+        if given != wanted:
+            raise ConfigError(f"{where}: {what} is {given!r}, must be {wanted!r} under protocol {stated['name']}.")
+    low, high = BOUNDS.get(metric.family, (-math.inf, math.inf))
+    if not (math.isfinite(row["value"]) and low <= row["value"] <= high):
+        raise ConfigError(f"{where}: {row['metric']} is {row['value']:g}, which lies outside {low} to {high}.")
+
+
+def write(rows_file: Path, run: Path | None, by: str, url: str, out: Path) -> None:
+    """Write a submission with the rows of `rows_file`; ConfigError where one would not be accepted.
+
+    Rows without a number are left out. `run`, the run's directory, adds the digests of its snapshots.
+    """
+    digests = {}
+    if run is not None:
+        train = json.loads((run / "train.json").read_text())
+        digests = {snapshot["kimg"]: {"snapshot_sha256": snapshot["sha256"]} for snapshot in train["snapshots"]}
+    claims = [
+        {**row, **digests.get(row["kimg"], {}), "source": "submitted"}
+        for row in rows.read(rows_file)
+        if row["status"] == "done"
+    ]
+    submission = {"submitted_by": by, "url": url, "rows": claims}
+    check(submission, "submission", f"{rows_file} or the command line")
+    for number, claim in enumerate(claims, 1):
+        check_claim(claim, f"{rows_file}, number {number}")
+    write_atomic(out, json.dumps(submission, indent=1) + "\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Numbers measured by others, for the leaderboard.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    checking = commands.add_parser("check", help="list what is not accepted; exit status 1 if there is any")
+    checking.add_argument("folder", type=Path)
+    writing = commands.add_parser("write", help="make a submission from a file of rows")
+    writing.add_argument("--rows", type=Path, required=True, metavar="JSONL", help="rows of one run")
+    writing.add_argument("--run", type=Path, metavar="FOLDER", help="the run's directory, for the snapshots' digests")
+    writing.add_argument("--by", required=True, metavar="NAME", help="who measured")
+    writing.add_argument("--url", required=True, help="https address of the paper or code")
+    writing.add_argument("--out", type=Path, required=True, metavar="JSON")
+    args = parser.parse_args(argv)
+    if args.command == "write":
+        write(args.rows, args.run, args.by, args.url, args.out)
+        return 0
+    accepted, rejections = read_submissions(args.folder)
+    for rejection in rejections:
+        print(f"not accepted: {rejection}")
+    print(f"{len(accepted)} rows accepted, {len(rejections)} rejections")
+    return 1 if rejections else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ConfigError, OSError) as error:
+        sys.exit(f"error: {error}")

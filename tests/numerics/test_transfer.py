@@ -1,0 +1,97 @@
+"""A run that starts from the networks of another, through the training loop and back from its files."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from augment.transfer import Method
+from suite.errors import ConfigError
+from training.loop import train
+from training.snapshot import load_generator
+
+STILL = {"lr_g": 0.0, "lr_d": 0.0, "ema_half_life_kimg": 1e12}
+
+
+def run(spec, data, folder):
+    outcome = train(spec, data, folder, torch.device("cpu"), 0.064, 0.0, lambda: False)
+    assert outcome.status == "done"
+    newest = sorted((folder / "ckpt").glob("*.pt"))[-1]
+    return newest, torch.load(newest, weights_only=True)
+
+
+def source(path) -> dict[str, str]:
+    return {"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def networks(state) -> dict[str, torch.Tensor]:
+    """All tensors but moving statistics, which training steps change at any learning rate."""
+    tensors = {"G": state["steps"]["G"], "D": state["steps"]["D"], "G_ema": state["ema"]}
+    return {f"{part}.{k}": v for part, net in tensors.items() for k, v in net.items() if k not in ("w_avg", "pl_mean")}
+
+
+@pytest.fixture
+def earlier(make_spec, make_reals, tmp_path):
+    return run(make_spec(total_kimg=0.064), make_reals(), tmp_path / "earlier")
+
+
+def test_all_three_networks_of_a_checkpoint_are_the_start(make_spec, make_reals, tmp_path, earlier):
+    path, state = earlier
+    plugins = [("transfer", {"checkpoint": source(path)})]
+    spec = make_spec(hyper=STILL, total_kimg=0.016, seed=7, plugins=plugins)
+    _, after = run(spec, make_reals(), tmp_path / "later")
+    for name, value in networks(after).items():
+        torch.testing.assert_close(value, networks(state)[name], rtol=1e-5, atol=1e-6, msg=name)
+    # The average is another network than G, so that a mix-up would show.
+    assert not torch.equal(state["ema"]["const"], state["steps"]["G"]["const"])
+
+
+def test_a_run_that_continues_and_its_snapshots_do_without_the_source(make_spec, make_reals, tmp_path, earlier):
+    path, _ = earlier
+    plugins = [("transfer", {"checkpoint": source(path)})]
+    folder = tmp_path / "later"
+    _, before = run(make_spec(total_kimg=0.016, plugins=plugins, hyper=STILL), make_reals(), folder)
+    path.unlink()
+    _, after = run(make_spec(total_kimg=0.032, plugins=plugins, hyper=STILL), make_reals(), folder)
+    for name, value in networks(after).items():
+        torch.testing.assert_close(value, networks(before)[name], rtol=1e-5, atol=1e-6, msg=name)
+    load_generator(sorted((folder / "snapshots").glob("*"))[-1])
+
+
+def test_a_snapshot_starts_g_and_its_average_and_leaves_d(make_spec, make_reals, tmp_path, earlier):
+    snapshot = tmp_path / "earlier/snapshots/000000.064.safetensors"
+    starts = {}
+    for name, plugins in (("fresh", []), ("later", [("transfer", {"G_ema": source(snapshot)})])):
+        spec = make_spec(hyper=STILL, total_kimg=0.008, seed=7, plugins=plugins)
+        starts[name] = networks(run(spec, make_reals(), tmp_path / name)[1])
+    stored = load_file(snapshot)
+    for name, value in starts["later"].items():
+        part, _, key = name.partition(".")
+        expected = starts["fresh"][name] if part == "D" else stored[key]
+        torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_wrong_files_say_what_is_wrong(make_spec, make_reals, tmp_path, earlier):
+    path, _ = earlier
+    other = {**source(path), "sha256": "0" * 64}
+    with pytest.raises(ConfigError, match="has sha256 [0-9a-f]{64}, the method asks for 0000"):
+        run(make_spec(plugins=[("transfer", {"checkpoint": other})]), make_reals(), tmp_path / "a")
+    wider = make_spec(hyper={"fmap_max": 16}, plugins=[("transfer", {"checkpoint": source(path)})])
+    with pytest.raises(ConfigError, match=r"does not fit G of this run.*size mismatch.*Preset, resolution, classes"):
+        run(wider, make_reals(), tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({}, "either `checkpoint` or one or more of G, D, G_ema"),
+        ({"checkpoint": {"file": "a", "sha256": "b"}, "D": {"file": "a", "sha256": "b"}}, "either"),
+        ({"D": {"file": "a"}}, "source of D is .*allowed is {file: path, sha256: digest}"),
+    ],
+)
+def test_sources_are_checked_before_training(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Method(**arguments)

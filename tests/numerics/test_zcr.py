@@ -1,0 +1,105 @@
+"""Latent consistency regularisation against its definition (arXiv:2002.04724, arXiv:2006.06676)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy.stats import kstest
+
+from augment.base import StepContext
+from augment.zcr import Method
+from suite.config import read
+from suite.spec import expand, method_preset, refusal
+from training.steps import Steps
+
+
+class LinearG(torch.nn.Module):
+    """G(z, c) = A z as an image of one channel, 4 x 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.A = torch.nn.Parameter(torch.randn(8, 16))
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, z: torch.Tensor, c: torch.Tensor | None) -> torch.Tensor:
+        self.seen.append(z)
+        return (z @ self.A).view(-1, 1, 4, 4)
+
+
+class LinearD(torch.nn.Module):
+    """D(x, c) = <a, x>."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = torch.nn.Parameter(torch.randn(16))
+
+    def forward(self, x: torch.Tensor, c: torch.Tensor | None) -> torch.Tensor:
+        return x.flatten(1) @ self.a[:, None]
+
+
+@pytest.fixture
+def ctx() -> StepContext:
+    torch.manual_seed(0)
+    G, D, z = LinearG(), LinearD(), torch.randn(20000, 8)
+    x = G(z, None)
+    G.seen.clear()
+    return StepContext(G, D, lambda x, role: {"fake_d": 2 * x}[role], 0, z, x, D(2 * x, None))
+
+
+def test_the_step_in_z_is_normal_with_deviation_a_tenth(ctx):
+    Method().d_loss(ctx)
+    Method().g_loss(ctx)
+    steps = [(z - ctx.z).detach() / 0.1 for z in ctx.G.seen]
+    assert len(steps) == 2 and not torch.equal(*steps)
+    for step in steps:
+        assert kstest(step.flatten()[::16].numpy(), "norm").pvalue > 1e-3
+
+
+def test_d_pays_a_fifth_of_the_mean_squared_difference_of_logits(ctx):
+    """D(T(G(z'))) - D(T(G(z))) = 2 a^T A (z' - z), whose square is 4 * 0.1^2 |A a|^2 in expectation."""
+    loss = Method().d_loss(ctx)
+    G, D = ctx.G, ctx.D
+    expected = 0.2 * 4 * 0.01 * (G.A @ D.a).square().sum().item()
+    assert loss.item() == pytest.approx(expected, rel=0.05)
+    difference = 2 * (G.seen[0] - ctx.z) @ G.A @ D.a
+    assert loss.item() == pytest.approx(0.2 * difference.square().mean().item(), rel=1e-4)
+
+
+def test_g_gains_a_fiftieth_of_the_mean_squared_difference_of_pixels(ctx):
+    loss = Method().g_loss(ctx)
+    expected = -0.02 * 0.01 * ctx.G.A.square().sum().item() / 16
+    assert loss.item() == pytest.approx(expected, rel=0.05)
+    # Scaling A by s scales the loss by s^2, so that the derivative along A is twice the loss.
+    (grad,) = torch.autograd.grad(loss, ctx.G.A)
+    assert (grad * ctx.G.A).sum().item() == pytest.approx(2 * loss.item(), rel=1e-4)
+
+
+def test_ds_penalty_is_no_business_of_g(ctx):
+    ctx.x_fake, ctx.d_fake = ctx.x_fake.detach(), ctx.D(2 * ctx.x_fake.detach(), None)
+    grads = torch.autograd.grad(Method().d_loss(ctx), [ctx.D.a, ctx.G.A], allow_unused=True)
+    assert grads[0].abs().sum() > 0 and grads[1] is None
+
+
+def demo(**changes):
+    return expand("demo", {**read("config/config.yaml"), **changes})
+
+
+def test_it_trains_in_32_bits_without_limits_on_maps():
+    assert method_preset("zcr") == {"half_resolutions": 0, "conv_clamp": None}
+    specs = {spec.method: spec for spec in demo(methods=["zcr", "none"])}
+    assert specs["zcr"].hyper == {**specs["none"].hyper, "half_resolutions": 0, "conv_clamp": None}
+    assert specs["zcr"].plugins == [("zcr", {})] and refusal(specs["zcr"]) is None
+
+
+def test_a_preset_key_that_the_backbone_lacks_is_a_reason_to_skip(make_spec):
+    status, reason = refusal(make_spec("zcr", backbone="biggan"))
+    assert status == "skip" and "'half_resolutions'" in reason and "'biggan'" in reason
+
+
+def test_one_iteration_on_real_networks(make_spec, make_reals):
+    steps = Steps(make_spec("zcr", hyper=method_preset("zcr")), make_reals(), torch.device("cpu"))
+    before = steps.G.w_avg.clone()
+    steps.g_step(0, 0)
+    steps.d_step(0, 0)
+    means = steps.tally.means()
+    assert all(abs(value) < 100 for value in means.values()) and not torch.equal(before, steps.G.w_avg)

@@ -1,0 +1,99 @@
+"""Each hook of a run's method, called once before training starts, on networks that are then thrown away.
+
+A transform that cuts the gradient or a loss that is a constant trains without complaint and measures something else
+than its name says. The trial finds it in the time of one iteration, and the loop stays free of checks.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from augment.base import Method, Role, StepContext
+from augment.check import HookError, check_gradients, check_images, check_log, check_loss, shown
+from augment.compose import Compose
+from models.ranks import share
+from suite.errors import ConfigError
+from suite.spec import RunSpec
+from training.distributed import drawing_own_rows, lost_ranks
+from training.reals import Reals, as_float
+from training.snapshot import build_networks
+
+
+def try_hooks(spec: RunSpec, data: Reals, device: torch.device) -> None:
+    """Raise HookError, which names file and line, where a hook of the run's method breaks its contract.
+
+    Draws from torch's global generators: seed them afterwards.
+    """
+    _, G, D, method = build_networks(spec, data.channels, data.classes)
+    G, D, method = (part.to(device).train() for part in (G, D, method))
+    images, c_real = data.first(share(spec.hyper["batch"], "batch"))
+    with drawing_own_rows():
+        z, c_fake = torch.randn(len(images), G.z_dim, device=device), data.random_labels(len(images))
+        _try_d_step(G.requires_grad_(False), D, method, as_float(images), c_real, z, c_fake)
+        D.requires_grad_(False)
+        method.requires_grad_(False)
+        _try_g_step(G.requires_grad_(True), D, method, z, c_fake)
+    for part in method.methods.values():
+        check_log(part, _called(part, "log"))
+
+
+def _try_d_step(
+    G: nn.Module, D: nn.Module, method: Compose, x_real: Tensor, c_real: Any, z: Tensor, c_fake: Any
+) -> None:
+    """What a D step asks of the method, in its order."""
+    x_fake = G(z, c_fake)
+    for part in method.methods.values():
+        with torch.no_grad():
+            mixed = _called(part, "mix", x_real, x_fake)
+        check_images(part, "mix", mixed, x_real)
+        x_real = mixed
+    t_real, t_fake = _transformed(method, x_real, "real"), _transformed(method, x_fake, "fake_d")
+    d_real, d_fake = D(t_real, c_real), D(t_fake, c_fake)
+    fakes, reals = (z, x_fake, d_fake, c_fake), (x_real, d_real, c_real)
+    ctx = StepContext(G, D, method.transform, 0, *fakes, *reals, t_fake, t_real)
+    for part in method.methods.values():
+        check_loss(part, "d_loss", _called(part, "d_loss", ctx))
+    for part in method.methods.values():
+        _called(part, "observe", d_real.detach(), d_fake.detach(), 0)
+        _called(part, "observe_held_out", d_real.detach(), 0)
+
+
+def _try_g_step(G: nn.Module, D: nn.Module, method: Compose, z: Tensor, c_fake: Any) -> None:
+    """What a G step asks of the method."""
+    x_fake = G(z, c_fake)
+    _transformed(method, x_fake, "fake_g")
+    t_fake = method.transform(x_fake, "fake_g")
+    ctx = StepContext(G, D, method.transform, 0, z, x_fake, D(t_fake, c_fake), c_fake, t_fake=t_fake)
+    for part in method.methods.values():
+        check_loss(part, "g_loss", _called(part, "g_loss", ctx))
+
+
+def _transformed(method: Compose, x: Tensor, role: Role) -> Tensor:
+    """`x` after every transform, each of them checked."""
+    for part in method.methods.values():
+        x = x.detach().requires_grad_()
+        out = _called(part, "transform", x, role)
+        check_images(part, "transform", out, x)
+        check_gradients(part, role, out, x)
+        x = out
+    return x.detach()
+
+
+def _called(part: Method, hook: str, *arguments: Any) -> Any:
+    """The hook's result; an exception of its own becomes a HookError with the line of the method's file."""
+    try:
+        return getattr(part, hook)(*arguments)
+    except (ConfigError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if lost_ranks(error):
+            raise
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename == inspect.getfile(type(part))] or frames
+        where = f"{shown(own[-1].filename)}, line {own[-1].lineno}"
+        raise HookError(f"{where}: {hook} raised {type(error).__name__}: {error}") from error
