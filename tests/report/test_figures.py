@@ -80,8 +80,9 @@ def test_controller_shows_p_and_target_of_the_methods_that_have_them(demo, artef
     p_axis, r_axis = controller.draw(artefact, demo / "rows").axes
     assert p_axis.get_legend_handles_labels()[1] == ["DA", "ADA"]
     assert np.allclose(p_axis.lines[0].get_ydata(), 0.3)
-    assert [text.get_text() for text in r_axis.texts] == ["target 0.6"]
-    assert any(np.allclose(line.get_ydata(), 0.6) for line in r_axis.lines)
+    (target,) = {dict(spec.plugins)["ada"]["target"] for spec in SPECS if spec.method == "ada"}
+    assert [text.get_text() for text in r_axis.texts] == [f"target {target}"]
+    assert any(np.allclose(line.get_ydata(), target) for line in r_axis.lines)
 
 
 def test_the_target_is_the_one_of_the_runs():
