@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from augment import base
 from augment.base import Role
-from augment.controller import Controller, HeldOutController
+from augment.controller import ControlledMethod, Controller, HeldOutController
 from augment.pipeline import Pipeline
 from suite.errors import unknown_name
 
 HEURISTICS = {"rt": Controller, "rv": HeldOutController}
 
 
-class Method(base.Method):
+class Method(ControlledMethod):
     """The augmentation pipeline at a strength p that a controller steers by D's overfitting.
 
     Args:
@@ -46,12 +45,3 @@ class Method(base.Method):
 
     def transform(self, x: Tensor, role: Role) -> Tensor:
         return self.pipeline(x, self.controller.p)
-
-    def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
-        self.controller.observe(d_real, d_fake)
-
-    def observe_held_out(self, d_valid: Tensor, cur_nimg: int) -> None:
-        self.controller.observe_held_out(d_valid)
-
-    def log(self) -> dict[str, float]:
-        return self.controller.log()

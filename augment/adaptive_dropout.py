@@ -7,15 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augment import base
 from augment.base import Networks
-from augment.controller import Controller
+from augment.controller import ControlledMethod, Controller
 from augment.exclusion import image_augmentation, other_backbone
 from models.layers import Conv
 from models.precision import cast
 
 
-class Method(base.Method):
+class Method(ControlledMethod):
     """Multiplies what each layer of D gives, before bias and activation, by log-normal noise per sample and map:
 
         y_nk <- y_nk * exp(p * e_nk),    e_nk ~ N(0, 1)
@@ -46,12 +45,6 @@ class Method(base.Method):
         """y [N, K, ...] times one number per sample and map."""
         noise = (torch.randn(*y.shape[:2], device=y.device) * self.controller.p).exp()
         return y * cast(noise, y.dtype).view(*y.shape[:2], *[1] * (y.ndim - 2))
-
-    def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
-        self.controller.observe(d_real, d_fake)
-
-    def log(self) -> dict[str, float]:
-        return self.controller.log()
 
     @classmethod
     def skip(cls, spec: dict[str, Any]) -> str | None:

@@ -7,11 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augment import base
-from augment.controller import Controller
+from augment.controller import ControlledMethod, Controller
 
 
-class Method(base.Method):
+class Method(ControlledMethod):
     """Each real that D learns from is replaced by a generated image with probability p.
 
     p follows D's overfitting by the controller of ADA, from lambda_r = E[sign(D(x))] over what D takes for reals,
@@ -35,12 +34,6 @@ class Method(base.Method):
     def mix(self, x_real: Tensor, x_fake: Tensor) -> Tensor:
         deceived = torch.rand(len(x_real), 1, 1, 1, device=x_real.device) < self.controller.p
         return torch.where(deceived, x_fake, x_real)
-
-    def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
-        self.controller.observe(d_real, d_fake)
-
-    def log(self) -> dict[str, float]:
-        return self.controller.log()
 
     @classmethod
     def skip(cls, spec: dict[str, Any]) -> str | None:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from augment.base import Method
+
 
 class Controller(nn.Module):
     """Raises p while r_t lies above the target and lowers it while below.
@@ -117,3 +119,18 @@ class HeldOutController(Controller):
         train, fake, held_out = (self.sums[:, 0] / self.sums[:, 1]).unbind()
         r_v = torch.where(train > fake, (train - held_out) / (train - fake), 0).clamp(0, 1)
         self._move(r_v, self.sums[0, 1])
+
+
+class ControlledMethod(Method):
+    """A method whose strength p the module `controller` steers: it hears what D says, and its values are logged."""
+
+    controller: Controller
+
+    def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
+        self.controller.observe(d_real, d_fake)
+
+    def observe_held_out(self, d_valid: Tensor, cur_nimg: int) -> None:
+        self.controller.observe_held_out(d_valid)
+
+    def log(self) -> dict[str, float]:
+        return self.controller.log()

@@ -7,16 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from augment import base
 from augment.base import Networks
-from augment.controller import Controller
+from augment.controller import ControlledMethod, Controller
 from augment.exclusion import image_augmentation, other_backbone
 from models.layers import Linear
 from models.ops import LRELU_GAIN
 from models.precision import cast
 
 
-class Method(base.Method):
+class Method(ControlledMethod):
     """D is shown random bits with each image, and an odd number of ones swaps the classes real and fake:
 
         D'(x) = (-1)^(b_0 + ... + b_K-1) D(x, b),    b_i ~ Bernoulli(min(max((K p - i) / fade, 0), 1) / 2)
@@ -69,12 +68,6 @@ class Method(base.Method):
     def turn(self, D: nn.Module, inputs: tuple[Tensor | None, ...], logits: Tensor) -> Tensor:
         """The logits [N, 1] of D, with the sign that the bits of this call give."""
         return logits * self.sign
-
-    def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
-        self.controller.observe(d_real, d_fake)
-
-    def log(self) -> dict[str, float]:
-        return self.controller.log()
 
     @classmethod
     def skip(cls, spec: dict[str, Any]) -> str | None:

@@ -15,7 +15,7 @@ import torch
 from benchmarks.peak import Operations, measured_peak
 from benchmarks.stopwatch import Stopwatch, synchronize
 from models.precision import half_precision
-from suite.spec import RunSpec, method_plugins, method_preset, preset_at
+from suite.spec import RunSpec, method_plugins, preset_at
 from training.ema import Ema
 from training.reals import Reals
 from training.sampler import seed_step
@@ -50,7 +50,7 @@ class Iterations:
         batch: int | None,
         device: torch.device,
     ) -> None:
-        hyper = {**preset_at(preset, resolution, "--preset"), **method_preset(method)}
+        hyper = preset_at(preset, resolution, "--preset", method)
         self.hyper = hyper = {**hyper, "batch": batch or hyper["batch"]}
         count = 2 * hyper["batch"]
         spec = RunSpec(

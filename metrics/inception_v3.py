@@ -6,7 +6,6 @@ read with pickle, so its digest is checked first.
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import shutil
@@ -17,6 +16,7 @@ import torch
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
 from suite.errors import ConfigError
+from suite.files import sha256
 
 FILE_NAME = URL_INCEPTION_V3.rsplit("/", 1)[1]
 
@@ -48,8 +48,7 @@ def find_weights(path: str | Path | None = None, sha256: str | None = None) -> t
 
 def check_digest(path: Path, expected: str, key: str) -> str:
     """The SHA-256 of a file; WeightsError unless it begins with `expected`. `key` is where to change it."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256(path)
     if not digest.startswith(expected.lower()):
         raise WeightsError(
             f"{path} has SHA-256 {digest[:8]}..., expected {expected[:8]}...; not loaded: delete it or change {key}"

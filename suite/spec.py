@@ -116,11 +116,14 @@ def presets() -> dict[str, dict[str, Any]]:
     return {name: {**defaults, **row} for name, row in rows.items()}
 
 
-def preset_at(name: str, resolution: int, where: str) -> dict[str, Any]:
-    """The preset `name` in numbers for images of `resolution` pixels; an unknown name was given in `where`."""
+def preset_at(name: str, resolution: int, where: str, method: str = "none") -> dict[str, Any]:
+    """The preset `name` in numbers for images of `resolution` pixels, with the keys that `method` replaces.
+
+    An unknown name was given in `where`.
+    """
     if name not in presets():
         raise unknown_name("preset", name, presets(), where)
-    return auto.resolved(presets()[name], resolution)
+    return {**auto.resolved(presets()[name], resolution), **method_preset(method)}
 
 
 def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
@@ -136,7 +139,7 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
     cells = itertools.product(sets, config["images"] or grid["images"], grid["preset"], methods, scale["seeds"])
     specs = []
     for (dataset, resolution), images, preset, method, seed in cells:
-        hyper = {**preset_at(preset, resolution, f"config/artefacts/{name}.yaml"), **method_preset(method)}
+        hyper = preset_at(preset, resolution, f"config/artefacts/{name}.yaml", method)
         spec = RunSpec(
             dataset=dataset,
             resolution=resolution,

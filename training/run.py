@@ -8,7 +8,6 @@ ended, its snapshots with their digests, and where the numbers come from.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import logging
 import os
@@ -27,7 +26,7 @@ from data.subset import read_subset
 from models.ranks import rank, world_size
 from suite import provenance, registry
 from suite.errors import ConfigError
-from suite.files import write_atomic
+from suite.files import sha256, write_atomic
 from suite.spec import RunSpec, snapshot_name
 from training.distributed import LostRank, joined_ranks, lost_ranks, on_any_rank
 from training.loop import Outcome, train
@@ -68,7 +67,7 @@ def write_result(run_dir: Path, spec: RunSpec, outcome: Outcome, digests: dict, 
     snapshots = []
     for nimg in spec.snapshot_nimgs() if outcome.status == "done" else []:
         path = run_dir / "snapshots" / f"{snapshot_name(nimg)}.safetensors"
-        snapshots.append({"nimg": nimg, "kimg": nimg / 1000, "file": f"snapshots/{path.name}", "sha256": _sha256(path)})
+        snapshots.append({"nimg": nimg, "kimg": nimg / 1000, "file": f"snapshots/{path.name}", "sha256": sha256(path)})
     rate = outcome.cur_nimg / max(outcome.seconds, 1e-9)
     result = {
         "run": spec.run_id,
@@ -82,11 +81,6 @@ def write_result(run_dir: Path, spec: RunSpec, outcome: Outcome, digests: dict, 
         "provenance": provenance.record(str(device), outcome.seconds, rate),
     }
     write_atomic(run_dir / "train.json", json.dumps(result, indent=1) + "\n")
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def pick_device(name: str) -> torch.device:

@@ -11,7 +11,6 @@ metrics.features and metrics.compute read of a run.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -25,8 +24,8 @@ from data.subset import read_subset
 from models.released.convert import load_released
 from suite import provenance
 from suite.errors import ConfigError
-from suite.files import write_atomic
-from suite.spec import RunSpec, method_plugins, method_preset, preset_at, snapshot_name
+from suite.files import sha256, write_atomic
+from suite.spec import RunSpec, method_plugins, preset_at, snapshot_name
 from training.snapshot import build_networks, save_generator
 
 DISCRIMINATOR_HEADER = "leangan-discriminator"
@@ -41,7 +40,7 @@ class ImageKind(NamedTuple):
 
 def make_spec(args: argparse.Namespace, dataset: str, images: int, subset_seed: int) -> RunSpec:
     """The run that the network stands for."""
-    hyper = {**preset_at(args.preset, args.resolution, "--preset"), **method_preset(args.method)}
+    hyper = preset_at(args.preset, args.resolution, "--preset", args.method)
     kimg = hyper["kimg"] if args.kimg is None else args.kimg
     return RunSpec(
         dataset=dataset,
@@ -104,11 +103,6 @@ def write_run(args: argparse.Namespace) -> None:
         "provenance": provenance.record("cpu", 0.0, 0.0),
     }
     write_atomic(args.run_dir / "train.json", json.dumps(train, indent=1) + "\n")
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_snapshot(args: argparse.Namespace) -> None:
