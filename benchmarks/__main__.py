@@ -2,7 +2,8 @@
 
 Prints a Markdown table, one line for every preset and method: real images per second of the whole training
 iteration, what its time goes to, the peak memory, the operations per image, and which share of the device's peak,
-measured in the same run, they reach. Every line is measured in a process of its own. See docs/benchmarks.md.
+measured in the same run, they reach. Every line is measured in a process of its own, which keeps its memory as the
+runs of the suite do. See docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import multiprocessing
+import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import torch
+import yaml
 
 from benchmarks.iteration import SECTIONS, Measurement, measure_alone
 from suite.errors import ConfigError
+from suite.memory import KEEP_MEMORY
 
 
 def line(preset: str, method: str, m: Measurement) -> str:
@@ -27,10 +32,21 @@ def line(preset: str, method: str, m: Measurement) -> str:
     return "| " + " | ".join([preset, method, m.dtype, f"{m.images_per_s:.4g}", *shares, *cost, share]) + " |"
 
 
+def preset_key(text: str) -> tuple[str, Any]:
+    """The key and the value of "KEY=VALUE", which is read as YAML."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, for example fmap_max=64")
+    return key, yaml.safe_load(value)
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", nargs="+", default=["tiny"], help="rows of config/presets.yaml")
     parser.add_argument("--method", nargs="+", default=["none"], help="rows of config/methods.yaml, files of augment/")
+    parser.add_argument(
+        "--set", nargs="+", type=preset_key, default=[], metavar="KEY=VALUE", help="preset keys to replace"
+    )
     parser.add_argument("--resolution", type=int, default=32)
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--classes", type=int, default=0, help="0: unconditional")
@@ -47,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     columns = ["preset", "method", "type", "images/s", *SECTIONS, "MiB", "GFLOP/image", "peak GFLOP/s", "of peak"]
     print("| " + " | ".join(columns) + " |")
     print("| --- | --- | --- |" + " ---: |" * (len(columns) - 3), flush=True)
+    os.environ.update(KEEP_MEMORY)  # for the processes to come
     for preset, method in itertools.product(args.preset, args.method):
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             print(line(preset, method, pool.submit(measure_alone, preset, method, args).result()), flush=True)

@@ -8,6 +8,7 @@ import resource
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ class Measurement:
 
 
 class Iterations:
-    """Networks, data and optimisers of a run, and the iterations that train it."""
+    """Networks, data and optimisers of a run, and the iterations that train it; `replaced` are keys of the preset."""
 
     def __init__(
         self,
@@ -49,8 +50,9 @@ class Iterations:
         classes: int,
         batch: int | None,
         device: torch.device,
+        replaced: dict[str, Any] | None = None,
     ) -> None:
-        hyper = preset_at(preset, resolution, "--preset", method)
+        hyper = {**preset_at(preset, resolution, "--preset", method), **(replaced or {})}
         self.hyper = hyper = {**hyper, "batch": batch or hyper["batch"]}
         count = 2 * hyper["batch"]
         spec = RunSpec(
@@ -154,6 +156,7 @@ def measure_alone(preset: str, method: str, args: argparse.Namespace) -> Measure
     """One line of `python -m benchmarks`, in a fresh process; `args` are its options."""
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
+    options = args.resolution, args.channels, args.classes, args.batch, device, dict(args.set)
     with half_precision(getattr(torch, args.half)) if args.half else nullcontext():
-        iterations = Iterations(preset, method, args.resolution, args.channels, args.classes, args.batch, device)
+        iterations = Iterations(preset, method, *options)
         return measure(iterations, args.seconds)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import os
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks.__main__ import preset_key
 from benchmarks.iteration import SECTIONS, Iterations, measure
 from benchmarks.peak import Operations, Shape, measured_peak
 from benchmarks.stopwatch import Stopwatch
+from suite.memory import KEEP_MEMORY
 
 CPU = torch.device("cpu")
 
@@ -99,3 +107,30 @@ def test_operations_per_image_of_the_tiny_preset_are_those_of_its_layers():
     to_rgb = 3 * (64 * 16 + 48 * 64 + 24 * 256)
     fir = 16 * (48 * 64 + 24 * 256 + 3 * 16 + 3 * 64)  # after each up-sampling convolution; on the image, by input
     assert operations.total / 4 == 2 * (dense + styles + demodulation + convolutions + to_rgb + fir)
+
+
+def test_replaced_keys_of_the_preset_reach_the_networks():
+    replaced = dict(map(preset_key, ["fmap_base=128", "fmap_max=20", "r1_gamma=0", "mbstd_features=0"]))
+    steps = Iterations("tiny", "none", 16, 3, 0, batch=4, device=CPU, replaced=replaced).steps
+    assert [block.conv1.weight.shape[0] for block in steps.G.blocks] == [20, 20, 16]
+    assert steps.backbone.d_reg_interval == 0
+
+
+def test_a_key_without_a_value_is_refused():
+    with pytest.raises(argparse.ArgumentTypeError, match="'fmap_max' is not KEY=VALUE"):
+        preset_key("fmap_max")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the variable is one of glibc")
+def test_kept_memory_is_not_fetched_from_the_kernel_again():
+    """Ten buffers of 64 MiB one after the other: page faults for less than one of them instead of for all."""
+    code = (
+        "import resource as r\n"
+        "for _ in range(10): b'x' * 2**26\n"
+        "print(r.getrusage(r.RUSAGE_SELF).ru_minflt * r.getpagesize())"
+    )
+    fetched = [
+        int(subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True).stdout)
+        for env in ({**os.environ, "GLIBC_TUNABLES": ""}, {**os.environ, **KEEP_MEMORY})
+    ]
+    assert fetched[0] > 10 * 2**26 > 5 * fetched[1]
