@@ -17,7 +17,8 @@ class Method(ControlledMethod):
     logged as r_t: 0 at first, up where lambda_r lies above the target and down where below, every 4 D steps, by as
     much as crosses 0 -> 1 in 500 thousand images.
 
-    The generated images are the fakes of the same D step: in expectation the loss is that of fresh ones.
+    The generated images are the fakes of the same D step: in expectation the loss is that of fresh ones. The authors'
+    release (github.com/EndlessSora/DeceiveD) takes those of the last G step; its constants are the defaults here.
 
     Args:
         target: 0.6 in most of the paper, 0.8 for its anime portraits; fewer images may want less.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
@@ -23,12 +24,14 @@ ROLES: tuple[Role, ...] = get_args(Role)
 class Networks:
     """The trained pair, handed to `Method.prepare` before the optimisers and the EMA copy exist.
 
-    `G_ema` is G's moving average, which `Method.initialize` gets as well.
+    `Method.initialize` gets more: `G_ema`, G's moving average, and `runs`, the folder in which the runs of the suite
+    lie.
     """
 
     G: nn.Module
     D: nn.Module
     G_ema: nn.Module | None = None
+    runs: Path | None = None
 
 
 @dataclass
@@ -37,7 +40,8 @@ class StepContext:
 
     `x_real` and `x_fake` are images [N, C, H, W] in [-1, 1] before `transform`, `t_real` and `t_fake` what it made
     of them, `d_real` and `d_fake` the logits [N, 1] of the latter. In a G step `x_real`, `t_real` and `d_real` are
-    None. `transform` is the composed transform of the run, for methods that need another view.
+    None. `transform` is the composed transform of the run, for methods that need another view. `reals()` gives the
+    reals of the D step to come and their labels, for methods whose G is compared with them.
     """
 
     G: nn.Module
@@ -53,6 +57,7 @@ class StepContext:
     c_real: Tensor | None = None
     t_fake: Tensor | None = None
     t_real: Tensor | None = None
+    reals: Callable[[], tuple[Tensor, Tensor | None]] | None = None
 
 
 class Method(nn.Module):
@@ -81,6 +86,14 @@ class Method(nn.Module):
     def mix(self, x_real: Tensor, x_fake: Tensor) -> Tensor:
         """The images that take the place of the reals in the D step."""
         return x_real
+
+    def d_adversarial(self, ctx: StepContext, loss: Tensor) -> Tensor:
+        """D's adversarial loss, a scalar in place of the backbone's, which is `loss`."""
+        return loss
+
+    def g_adversarial(self, ctx: StepContext, loss: Tensor) -> Tensor:
+        """The same for G."""
+        return loss
 
     def d_loss(self, ctx: StepContext) -> Tensor | float:
         """Scalar added to D's loss."""

@@ -13,7 +13,8 @@ from suite.errors import unknown_name
 
 
 class Compose(Method):
-    """Calls every hook of its methods in their order: transforms and mixes are chained, losses summed.
+    """Calls every hook of its methods in their order: transforms, mixes and adversarial losses are chained, the
+    losses added to those summed.
 
     A scalar that two methods log under one name is written as `<method>.<scalar>` for each of them.
 
@@ -45,6 +46,16 @@ class Compose(Method):
         for method in self.methods.values():
             x_real = method.mix(x_real, x_fake)
         return x_real
+
+    def d_adversarial(self, ctx: StepContext, loss: Tensor) -> Tensor:
+        for method in self.methods.values():
+            loss = method.d_adversarial(ctx, loss)
+        return loss
+
+    def g_adversarial(self, ctx: StepContext, loss: Tensor) -> Tensor:
+        for method in self.methods.values():
+            loss = method.g_adversarial(ctx, loss)
+        return loss
 
     def d_loss(self, ctx: StepContext) -> Tensor | float:
         return sum((method.d_loss(ctx) for method in self.methods.values()), 0.0)

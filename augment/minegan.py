@@ -20,11 +20,13 @@ class Method(base.Method):
     The paper trains in two stages: M and D with G fixed (`freeze_g`), then all three. Each is a run, the second one
     a `transfer` from the first one's checkpoint with `freeze_g: false`. StyleGAN2 divides its latent by the root mean
     square, so that M reaches the latents G knows from any start. Depth of M and length of the stages in
-    arXiv:2006.10738, table 5, are not published.
+    arXiv:2006.10738, table 5, are not published. The authors' release (github.com/yaxingwang/MineGAN) has, for StyleGAN
+    and StyleGAN2, a further miner of the first feature maps, which is left out here, and 100 iterations as the first
+    stage of StyleGAN.
 
     Args:
         freeze_g: whether only M and D learn.
-        layers: dense layers of M, all but the last with leaky ReLU; 2 is this project's choice.
+        layers: dense layers of M, all but the last with leaky ReLU; 2 in the authors' release, with a plain ReLU.
     """
 
     title = "MineGAN"

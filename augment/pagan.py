@@ -25,7 +25,7 @@ class Method(ControlledMethod):
 
     Args:
         bits: K, those in use at p = 1; 16 in arXiv:2006.06676, fig. 8a.
-        fade: 0.5 there.
+        fade: 0.5 in the release of that paper; PA-GAN's own says that a new bit's probability rises to 1/2 gradually.
         target: of r_t, measured on D'; 0.95 there.
         interval, tune_kimg: see `augment.controller`.
         p: initial strength.

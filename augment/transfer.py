@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from augment import base
 from augment.base import Networks
 from augment.minegan import MINER
 from suite.errors import ConfigError
+from suite.files import sha256
+from suite.spec import RunSpec
 
 PARTS = ("G", "D", "G_ema")
 
@@ -22,7 +25,11 @@ PARTS = ("G", "D", "G_ema")
 class Method(base.Method):
     """Starts G, D and G's average from stored weights instead of random ones; all of them are trained on.
 
-    A source is `{file: path, sha256: digest}`: the digest makes the weights part of the run's identity. Either
+    Either `run`, another run of the suite, which is then trained first: `{method: name}` in an artefact or in
+    config/methods.yaml, with `images` or `dataset` where they differ from this run's. Its end is the start of this one,
+    and its specification a part of this one's identity.
+
+    Or files, each `{file: path, sha256: digest}`, where the digest makes the weights part of the run's identity:
     `checkpoint`, a file in the `ckpt` folder of a run, which holds all three networks, or snapshots (*.safetensors),
     one each, of a run or written by `python -m models.released`. Of G and G_ema one is enough: it starts both.
     A network without a source keeps its random weights. Preset, resolution and classes must be those of the source.
@@ -36,6 +43,7 @@ class Method(base.Method):
 
     def __init__(
         self,
+        run: dict[str, Any] | None = None,
         checkpoint: dict[str, str] | None = None,
         G: dict[str, str] | None = None,
         D: dict[str, str] | None = None,
@@ -43,8 +51,9 @@ class Method(base.Method):
     ) -> None:
         super().__init__()
         snapshots = {"G": G or G_ema, "D": D, "G_ema": G_ema or G}
-        if (checkpoint is None) == (not any(snapshots.values())):
-            raise ValueError("transfer needs either `checkpoint` or one or more of G, D, G_ema: name its source")
+        if [bool(run), bool(checkpoint), any(snapshots.values())].count(True) != 1:
+            raise ValueError("transfer needs either `run`, `checkpoint` or one or more of G, D, G_ema: name its source")
+        self.run = run
         sources = dict.fromkeys(PARTS, checkpoint) if checkpoint else snapshots
         self.sources = {part: source for part, source in sources.items() if source}
         for part, source in self.sources.items():
@@ -52,7 +61,8 @@ class Method(base.Method):
                 raise ValueError(f"the source of {part} is {source}; allowed is {{file: path, sha256: digest}}")
 
     def initialize(self, networks: Networks) -> None:
-        for part, source in self.sources.items():
+        sources = dict.fromkeys(PARTS, last_checkpoint(networks.runs, self.run)) if self.run else self.sources
+        for part, source in sources.items():
             network, tensors = getattr(networks, part), read(source, part)
             # A miner that the earlier run was without starts anew.
             own = {name: value for name, value in network.state_dict().items() if name.startswith(MINER)}
@@ -64,6 +74,22 @@ class Method(base.Method):
                     f"{source['file']} does not fit {part} of this run: {reason} ... Preset, resolution, classes and "
                     "methods that change the networks must be those of the earlier run"
                 ) from None
+
+
+def last_checkpoint(runs: Path, fields: dict[str, Any]) -> dict[str, str]:
+    """The end of the run that `fields` specify, a file with its digest; ConfigError where it has not been trained.
+
+    RuntimeError where it has and gave no networks: then this run gives no number either.
+    """
+    run_id = RunSpec.from_fields(fields).run_id
+    result = runs / run_id / "train.json"
+    if not result.exists():
+        raise ConfigError(f"{result} is missing: train the run that this one starts from, or ask snakemake for both")
+    status = json.loads(result.read_text())["status"]
+    if status != "done":
+        raise RuntimeError(f"{run_id}, which it starts from, is {status}")
+    path = max((runs / run_id / "ckpt").glob("*.pt"))
+    return {"file": str(path), "sha256": sha256(path)}
 
 
 def read(source: dict[str, str], part: str) -> dict[str, Tensor]:

@@ -74,7 +74,7 @@ def train(
         steps.load_state_dict(state["steps"])
         ema.module.load_state_dict(state["ema"])
     else:
-        steps.method.initialize(Networks(steps.G, steps.D, ema.module))
+        steps.method.initialize(Networks(steps.G, steps.D, ema.module, run_dir.resolve().parent.parent))
     reals, labels = data.first(CELLS)
     writes = rank() == 0
     if writes:

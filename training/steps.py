@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -88,8 +89,9 @@ class Steps:
             t_fake = self.method.transform(x_fake, "fake_g")
             d_fake = self.D(t_fake, c)
             self.tally.add(accuracy_fake_g=d_fake < 0)
-            ctx = StepContext(self.G, self.D, self.method.transform, cur_nimg, z, x_fake, d_fake, c, t_fake=t_fake)
-            loss = self.backbone.g_loss(d_fake) + self.method.g_loss(ctx)
+            fakes, reals = (z, x_fake, d_fake, c), partial(self.data.batch, cur_nimg, self.batch)
+            ctx = StepContext(self.G, self.D, self.method.transform, cur_nimg, *fakes, t_fake=t_fake, reals=reals)
+            loss = self.method.g_adversarial(ctx, self.backbone.g_loss(d_fake)) + self.method.g_loss(ctx)
             return loss + regularizer() if every == 1 else loss
 
         def regularizer() -> Tensor:
@@ -118,7 +120,7 @@ class Steps:
             self.tally.add(accuracy_real=d_real > 0, accuracy_fake_d=d_fake < 0)
             fakes, reals = (z, x_fake, d_fake, c_fake), (x_real, d_real, c_real)
             ctx = StepContext(self.G, self.D, self.method.transform, cur_nimg, *fakes, *reals, t_fake, t_real)
-            loss = self.backbone.d_loss(d_real, d_fake) + self.method.d_loss(ctx)
+            loss = self.method.d_adversarial(ctx, self.backbone.d_loss(d_real, d_fake)) + self.method.d_loss(ctx)
             return loss + self._regularizer(at, d_real) if every == 1 else loss
 
         def lazy() -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from augment.base import Method, Role, StepContext
 from augment.check import HookError, check_gradients, check_images, check_log, check_loss, shown
 from augment.compose import Compose
+from models.base import Backbone
 from models.ranks import share
 from suite.errors import ConfigError
 from suite.spec import RunSpec
@@ -29,21 +30,22 @@ def try_hooks(spec: RunSpec, data: Reals, device: torch.device) -> None:
 
     Draws from torch's global generators: seed them afterwards.
     """
-    _, G, D, method = build_networks(spec, data.channels, data.classes)
+    backbone, G, D, method = build_networks(spec, data.channels, data.classes)
     G, D, method = (part.to(device).train() for part in (G, D, method))
     images, c_real = data.first(share(spec.hyper["batch"], "batch"))
     with drawing_own_rows():
         z, c_fake = torch.randn(len(images), G.z_dim, device=device), data.random_labels(len(images))
-        _try_d_step(G.requires_grad_(False), D, method, as_float(images), c_real, z, c_fake)
+        x_real = as_float(images)
+        _try_d_step(backbone, G.requires_grad_(False), D, method, x_real, c_real, z, c_fake)
         D.requires_grad_(False)
         method.requires_grad_(False)
-        _try_g_step(G.requires_grad_(True), D, method, z, c_fake)
+        _try_g_step(backbone, G.requires_grad_(True), D, method, x_real, c_real, z, c_fake)
     for part in method.methods.values():
         check_log(part, _called(part, "log"))
 
 
 def _try_d_step(
-    G: nn.Module, D: nn.Module, method: Compose, x_real: Tensor, c_real: Any, z: Tensor, c_fake: Any
+    backbone: Backbone, G: nn.Module, D: nn.Module, method: Compose, x_real: Tensor, c_real: Any, z: Tensor, c_fake: Any
 ) -> None:
     """What a D step asks of the method, in its order."""
     x_fake = G(z, c_fake)
@@ -56,21 +58,32 @@ def _try_d_step(
     d_real, d_fake = D(t_real, c_real), D(t_fake, c_fake)
     fakes, reals = (z, x_fake, d_fake, c_fake), (x_real, d_real, c_real)
     ctx = StepContext(G, D, method.transform, 0, *fakes, *reals, t_fake, t_real)
-    for part in method.methods.values():
-        check_loss(part, "d_loss", _called(part, "d_loss", ctx))
+    _try_losses(method, ("d_adversarial", "d_loss"), ctx, backbone.d_loss(d_real, d_fake))
     for part in method.methods.values():
         _called(part, "observe", d_real.detach(), d_fake.detach(), 0)
         _called(part, "observe_held_out", d_real.detach(), 0)
 
 
-def _try_g_step(G: nn.Module, D: nn.Module, method: Compose, z: Tensor, c_fake: Any) -> None:
+def _try_g_step(
+    backbone: Backbone, G: nn.Module, D: nn.Module, method: Compose, x_real: Tensor, c_real: Any, z: Tensor, c_fake: Any
+) -> None:
     """What a G step asks of the method."""
     x_fake = G(z, c_fake)
     _transformed(method, x_fake, "fake_g")
     t_fake = method.transform(x_fake, "fake_g")
-    ctx = StepContext(G, D, method.transform, 0, z, x_fake, D(t_fake, c_fake), c_fake, t_fake=t_fake)
+    fakes = (z, x_fake, D(t_fake, c_fake), c_fake)
+    ctx = StepContext(G, D, method.transform, 0, *fakes, t_fake=t_fake, reals=lambda: (x_real, c_real))
+    _try_losses(method, ("g_adversarial", "g_loss"), ctx, backbone.g_loss(ctx.d_fake))
+
+
+def _try_losses(method: Compose, hooks: tuple[str, str], ctx: StepContext, loss: Tensor) -> None:
+    """The hooks that replace and add losses, each checked."""
+    replaced, added = hooks
     for part in method.methods.values():
-        check_loss(part, "g_loss", _called(part, "g_loss", ctx))
+        loss = _called(part, replaced, ctx, loss)
+        check_loss(part, replaced, loss)
+    for part in method.methods.values():
+        check_loss(part, added, _called(part, added, ctx))
 
 
 def _transformed(method: Compose, x: Tensor, role: Role) -> Tensor:

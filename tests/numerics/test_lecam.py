@@ -18,14 +18,22 @@ def context(d_real: torch.Tensor, d_fake: torch.Tensor) -> StepContext:
 
 def test_logits_are_held_near_the_anchor_of_the_other_kind():
     method = Method(weight=0.3)
-    method.observe(torch.full((4, 1), 2.0), torch.full((4, 1), -3.0), 4)
     d_real, d_fake = (torch.tensor(x, requires_grad=True) for x in ([[1.0], [5.0]], [[0.0], [-1.0]]))
     loss = method.d_loss(context(d_real, d_fake))
-    # Reals against -3: (4^2 + 8^2) / 2 = 40. Fakes against 2: (2^2 + 3^2) / 2 = 6.5.
-    assert loss.item() == pytest.approx(0.3 * 46.5)
+    # The anchors are the means 3 and -0.5. Reals: (1.5^2 + 5.5^2) / 2 = 16.25. Fakes: (3^2 + 4^2) / 2 = 12.5.
+    assert loss.item() == pytest.approx(0.3 * 28.75)
     loss.backward()
-    torch.testing.assert_close(d_real.grad, 0.3 * torch.tensor([[4.0], [8.0]]))
-    torch.testing.assert_close(d_fake.grad, 0.3 * torch.tensor([[-2.0], [-3.0]]))
+    torch.testing.assert_close(d_real.grad, 0.3 * torch.tensor([[1.5], [5.5]]))
+    torch.testing.assert_close(d_fake.grad, 0.3 * torch.tensor([[-3.0], [-4.0]]))
+
+
+def test_reals_below_the_fakes_anchor_and_fakes_above_that_of_reals_are_left_alone():
+    d_real, d_fake = (torch.tensor(x, requires_grad=True) for x in ([[-2.0], [2.0]], [[0.5], [-0.5]]))
+    loss = Method(weight=1.0).d_loss(context(d_real, d_fake))
+    # Both anchors are 0: of each kind one logit lies on the wrong side.
+    assert loss.item() == (2**2 + 0.5**2) / 2
+    loss.backward()
+    assert d_real.grad.flatten().tolist() == [0, 2] and d_fake.grad.flatten().tolist() == [0, -0.5]
 
 
 def test_anchors_are_moving_averages_that_forget_their_beginning():
@@ -33,20 +41,12 @@ def test_anchors_are_moving_averages_that_forget_their_beginning():
     batches = rng.normal((1.5, -2.0), 1.0, (300, 8, 2))
     means = batches.mean(1)
     method = Method()
-    for step, batch in enumerate(batches):
-        method.observe(*torch.from_numpy(batch).float()[:, :, None].unbind(1), 8 * step)
-        if step == 49:
-            expected = dict(zip(("anchor_real", "anchor_fake"), means[:50].mean(0), strict=True))
-            assert method.log() == pytest.approx(expected, rel=1e-4)
-    # After 100 plain means, each step keeps 0.99 of the past.
-    past = 0.99 ** np.arange(199, -1, -1)
-    expected = 0.99**200 * means[:100].mean(0) + 0.01 * (past[:, None] * means[100:]).sum(0)
-    np.testing.assert_allclose(method.anchors.numpy(), expected, rtol=1e-4)
-
-
-def test_the_first_step_is_held_near_zero():
-    loss = Method(weight=1.0).d_loss(context(torch.tensor([[0.5]]), torch.tensor([[-0.25]])))
-    assert loss.item() == 0.5**2 + 0.25**2
+    for step, batch in enumerate(batches, start=1):
+        method.d_loss(context(*torch.from_numpy(batch).float()[:, :, None].unbind(1)))
+        # Weights 0.99^k, k steps ago, whose sum is (1 - 0.99^step) / 0.01.
+        if step in (1, 2, 50, 300):
+            expected = np.average(means[:step], axis=0, weights=0.99 ** np.arange(step - 1, -1, -1))
+            np.testing.assert_allclose(list(method.log().values()), expected, rtol=1e-4)
 
 
 def test_a_decay_that_never_moves_is_refused():
@@ -57,16 +57,18 @@ def test_a_decay_that_never_moves_is_refused():
 def test_published_weights():
     weights = {name: dict(method_plugins(name))["lecam"]["weight"] for name in ("lecam", "lecam-cifar", "lecam-biggan")}
     assert weights == {"lecam": 3e-7, "lecam-cifar": 1e-6, "lecam-biggan": 0.3}
+    assert Method().decay == 0.99 and dict(method_plugins("lecam-biggan"))["lecam"]["decay"] == 0.9
 
 
 def test_anchors_follow_training_with_ada(make_spec, make_reals):
     plugins = [("ada", {"p": 0.5}), ("lecam", {"weight": 0.3})]
     steps = Steps(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
+    means = []
     for iteration in range(3):
         steps.g_step(8 * iteration, iteration)
         steps.d_step(8 * iteration, iteration)
-    # Plain means so far, as the log's.
-    means = steps.tally.means()
-    expected = torch.tensor([means["d_real"], means["d_fake"]])
-    torch.testing.assert_close(steps.method.methods["lecam"].anchors, expected)
+        means.append([steps.tally.means()[key] for key in ("d_real", "d_fake")])
+        steps.tally.clear()
+    expected = np.average(means, axis=0, weights=[0.99**2, 0.99, 1])
+    np.testing.assert_allclose(steps.method.methods["lecam"].anchors.numpy(), expected, rtol=1e-4)
     assert {"p", "anchor_real", "anchor_fake"} <= steps.method.log().keys()

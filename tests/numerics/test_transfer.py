@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 import torch
@@ -84,10 +85,31 @@ def test_wrong_files_say_what_is_wrong(make_spec, make_reals, tmp_path, earlier)
         run(wider, make_reals(), tmp_path / "b")
 
 
+def test_a_run_of_the_suite_is_the_start_once_it_is_done(make_spec, make_reals, tmp_path):
+    """Known by its specification alone: its networks are those at its end, wherever the folder of runs lies."""
+    source_spec = make_spec(total_kimg=0.064)
+    plugins = [("transfer", {"run": json.loads(source_spec.to_json())})]
+    spec = make_spec(hyper=STILL, total_kimg=0.016, seed=7, plugins=plugins)
+    runs = tmp_path / "runs"
+    with pytest.raises(ConfigError, match=f"{source_spec.run_id}/train.json is missing: train the run"):
+        run(spec, make_reals(), runs / spec.run_id)
+    folder = runs / source_spec.run_id
+    _, state = run(source_spec, make_reals(), folder)
+    (folder / "train.json").write_text('{"status": "done"}')
+    _, after = run(spec, make_reals(), runs / spec.run_id)
+    for name, value in networks(after).items():
+        torch.testing.assert_close(value, networks(state)[name], rtol=1e-5, atol=1e-6, msg=name)
+    load_generator(sorted((runs / spec.run_id / "snapshots").glob("*"))[-1])
+    (folder / "train.json").write_text('{"status": "diverged"}')
+    with pytest.raises(RuntimeError, match=f"{source_spec.run_id}, which it starts from, is diverged"):
+        run(make_spec(seed=8, plugins=plugins), make_reals(), runs / "toy-24/another")
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({}, "either `checkpoint` or one or more of G, D, G_ema"),
+        ({}, "either `run`, `checkpoint` or one or more of G, D, G_ema"),
+        ({"checkpoint": {"file": "a", "sha256": "b"}, "run": {"method": "none"}}, "either"),
         ({"checkpoint": {"file": "a", "sha256": "b"}, "D": {"file": "a", "sha256": "b"}}, "either"),
         ({"D": {"file": "a"}}, "source of D is .*allowed is {file: path, sha256: digest}"),
     ],

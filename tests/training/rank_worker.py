@@ -1,32 +1,41 @@
-"""Trains the runs of a file as one of several ranks; each rank writes what it holds to a folder of its own.
-
-`python tests/training/rank_worker.py RUNS OUT`, with RANK, WORLD_SIZE, ... in the environment as torchrun sets them.
-"""
+"""What the processes of tests/training/test_ranks.py do, each as one of several ranks."""
 
 from __future__ import annotations
 
 import json
-import pickle
+import os
+import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from models.ranks import rank
+from suite.spec import RunSpec
 from training import loop
 from training.distributed import joined_ranks
 from training.reals import Reals
 
-torch.set_num_threads(1)
+
+def as_rank(variables: dict[str, str], errors: Path, work: Callable[..., None], *arguments: Any) -> None:
+    """`work(*arguments)` with the environment variables that torchrun sets, and the file `errors` as stderr."""
+    os.environ.update(variables)
+    with errors.open("w") as file:
+        os.dup2(file.fileno(), 2)
+    torch.set_num_threads(1)
+    work(*arguments)
 
 
-def main(runs: Path, out: Path) -> None:
+def train_all(runs: dict[str, tuple[RunSpec, dict[str, Any]]], out: Path) -> None:
+    """Train the runs, each a spec and arguments of Reals; every rank writes what it holds to a folder of its own."""
     device = torch.device("cpu")
     outcomes = {}
     with joined_ranks(device):
         number = rank()
         loop.rank = lambda: 0  # so that this rank writes, too
-        for name, (spec, reals) in pickle.loads(runs.read_bytes()).items():
+        for name, (spec, reals) in runs.items():
             run_dir = out / f"rank{number}" / name
             try:
                 outcome = loop.train(spec, Reals(**reals, device=device), run_dir, device, 0.032, 1e9, lambda: False)
@@ -36,5 +45,7 @@ def main(runs: Path, out: Path) -> None:
     (out / f"rank{number}.json").write_text(json.dumps(outcomes))
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+def run_command(options: list[str]) -> None:
+    """`python -m training.run` with these options."""
+    sys.argv[1:] = options
+    runpy.run_module("training.run", run_name="__main__", alter_sys=True)
