@@ -23,7 +23,7 @@ rule all:
     default_target: True
     localrule: True
     input:
-        [rendered(name) for name in CELLS],
+        [rendered(name) for name in config["artefacts"]],
         f"results/{SCALE}/page/index.html",
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections import Counter
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -23,27 +25,32 @@ class Archive(Source):
     the same. Raises DatasetError.
     """
 
+    handles = ("_zip",)
+
     def __init__(self, name: str, path: Path, licence: str):
         self.name = name
         self.path = path
         self.licence = licence
         self.origin = f"archive {path.name}"
-        try:
-            self.zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise DatasetError(f"{path}: not a readable ZIP file ({error})") from error
-        entries = [entry for entry in self.zip.infolist() if not entry.is_dir()]
+        entries = [entry for entry in self._zip.infolist() if not entry.is_dir()]
         for entry in entries:
             self._check_entry(entry)
         names = [entry.filename for entry in entries]
         self.files = sorted(name for name in names if is_image(name) and not name.startswith("__MACOSX/"))
         if not self.files:
             raise DatasetError(f"{path}: no image in this ZIP (looked for {', '.join(sorted(SUFFIXES))})")
-        for first, second in zip(self.files, self.files[1:], strict=False):
-            if first == second:
-                raise DatasetError(f"{path}: holds {first} twice")
+        for file, times in Counter(names).items():
+            if times > 1 and (is_image(file) or file == FILE_NAME):
+                raise DatasetError(f"{path}: holds {file} {times} times; which one counts is not defined")
         if FILE_NAME in names:
             self.labels, self.class_names = parse_labels(self._read(FILE_NAME), self.files, f"{path}, {FILE_NAME}")
+
+    @cached_property
+    def _zip(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self.path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DatasetError(f"{self.path}: not a readable ZIP file ({error})") from error
 
     def _check_entry(self, entry: zipfile.ZipInfo) -> None:
         # A name is judged as both Unix and Windows would read it.
@@ -57,13 +64,16 @@ class Archive(Source):
 
     def _read(self, file: str) -> bytes:
         try:
-            return self.zip.read(file)
+            return self._zip.read(file)
         # Damaged or encrypted entries: BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError.
         except Exception as error:
             raise DatasetError(f"{self.path}: cannot read entry {file} ({error})") from error
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def paths(self) -> list[Path]:
+        return [self.path]
 
     def where(self, index: int) -> str:
         return f"{self.path}, {self.files[index]}"

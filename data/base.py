@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -21,12 +21,24 @@ class DatasetError(ConfigError):
     """A data set that cannot be used; the message names the file or value and the remedy."""
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What is known of a published set: the number of images, the SHA-256 of the file it comes in."""
+
+    count: int | None = None
+    sha256: str | None = None
+
+
 class Source(ABC):
     """A data set in its original form: N images, with one class label each or none.
 
     Everything but the pixels is checked when the source is created, so that a mistake in the labels
-    shows before an hour of decoding.
+    shows before an hour of decoding. Sources travel to worker processes by pickle: open files are
+    opened on first use and named in `handles`, which stay behind.
     """
+
+    handles: ClassVar[tuple[str, ...]] = ()
+    """Attributes that hold open files; each process has its own."""
 
     name: str
     licence: str
@@ -37,6 +49,15 @@ class Source(ABC):
     """int64 [N] in [0, len(class_names)), or None."""
 
     class_names: list[str] = []
+
+    resize: str = "box"
+    """The filter that the published protocol makes these images smaller with, see data.image.RESIZE."""
+
+    crop: bool = False
+    """Whether it takes the central square of each image first."""
+
+    expected: Expected = Expected()
+    """What preparation verifies before it decodes anything."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -49,6 +70,17 @@ class Source(ABC):
     def where(self, index: int) -> str:
         """What an error message calls image `index`."""
         return f"{self.name}, image {index}"
+
+    def paths(self) -> list[Path]:
+        """The files that the images are read from; `expected.sha256` is that of the first."""
+        return []
+
+    def at(self, resolution: int | None) -> Source:
+        """The source to prepare for `resolution` pixels: another one where the set is published at several."""
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in self.handles}
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,9 @@ class Folder(Source):
     def __len__(self) -> int:
         return len(self.files)
 
+    def paths(self) -> list[Path]:
+        return [self.path / file for file in self.files]
+
     def where(self, index: int) -> str:
         return str(self.path / self.files[index])
 

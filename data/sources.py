@@ -2,48 +2,75 @@
 
 from __future__ import annotations
 
-import csv
+import zipfile
 from pathlib import Path
 
 from data.archive import Archive
-from data.base import DatasetError, Source
+from data.base import DatasetError, Expected, Source
+from data.brecahad import Crops
+from data.cifar import Cifar
 from data.elpv import Elpv
 from data.folder import Folder
 from data.procedural import Procedural
-from suite.errors import unknown_name
-
-TABLE = Path(__file__).with_name("sources.csv")
-
-WHERE = "--dataset, or give your own set's ZIP file or folder with --path (config: datasets)"
+from data.selection import Selection, in_folder
+from data.table import TABLE, Listed, listed, place
 
 EMBEDDED = {"elpv": Elpv, "procedural": Procedural}
 
-
-def known(table: Path = TABLE) -> dict[str, dict[str, str]]:
-    """Rows of sources.csv by name: kind (embedded, archive or folder), location, licence, note."""
-    with table.open(newline="", encoding="utf-8") as file:
-        return {row["name"]: row for row in csv.DictReader(file)}
+FORMS = "a folder of images or class folders, a ZIP, a folder of TFRecords or an LMDB folder (data.mdb)"
 
 
 def find(name: str, path: str | Path | None = None, table: Path = TABLE) -> Source:
-    """The source called `name`; with `path` (ZIP file or folder) a set of the user's own.
+    """The source called `name`; with `path` a set of the user's own, or where a known one lies.
 
-    A path also says where a known, not embedded set lies if not at its location in the table.
     Raises ConfigError for an unknown name, DatasetError for a missing path or one for an embedded set.
     """
-    rows = known(table)
-    row = rows.get(name)
-    if row is not None and row["kind"] == "embedded":
-        if path is not None:
-            raise DatasetError(f"{name}: comes with the installation and takes no path; rename your own set")
-        return EMBEDDED[name](row["licence"], row["location"])
-    if path is None and row is None:
-        raise unknown_name("data set", name, rows, WHERE)
-    licence = row["licence"] if row else "not stated"
-    path = Path(path if path is not None else row["location"])
+    file = place(name, path, table)
+    row = listed(table).get(name)
+    if row is None:
+        return opened(name, file, "not stated")
+    if row.kind == "embedded":
+        return EMBEDDED[name](row.licence, row.location)
+    if not file.exists():
+        raise DatasetError(f"{file}: not downloaded yet: `python -m data.download --dataset {name} --out {file}`")
+    source = _published(row, file)
+    source.expected = Expected(count=row.count)
+    source.crop = row.crop
+    source.resize = row.resize or source.resize
+    return source
+
+
+def opened(name: str, path: Path, licence: str) -> Source:
+    """The images at `path`, which is a folder, a ZIP, TFRecords or an LMDB. Raises DatasetError for anything else."""
+    if path.suffix == ".tfrecords" or (path.is_dir() and any(path.glob("*.tfrecords"))):
+        from data.tfrecord import TFRecords
+
+        return TFRecords(name, path, licence)
+    if path.name == "data.mdb" or (path / "data.mdb").is_file():
+        from data.lsun_lmdb import LsunLmdb
+
+        return LsunLmdb(name, path if path.is_dir() else path.parent, licence)
     if path.is_dir():
         return Folder(name, path, licence)
-    if path.is_file():
+    if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":  # a damaged one is for its reader to explain
         return Archive(name, path, licence)
-    note = f" ({row['note']})" if row else ""
-    raise DatasetError(f"{name}: no file or folder {path}{note}; put the set there or give its path")
+    raise DatasetError(f"{path}: holds no images in a known form; give {FORMS}")
+
+
+def _published(row: Listed, path: Path) -> Source:
+    """The images of a known set in whichever of its published forms `path` has."""
+    if row.kind == "cifar" and not zipfile.is_zipfile(path) and not (path / "dataset.json").is_file():
+        return Cifar(row.name, path, row.licence)
+    if row.part and (path / row.part).is_dir():
+        path = path / row.part
+    source = opened(row.name, path, row.licence)
+    indices = in_folder(source.files, row.part) if row.part and isinstance(source, Archive) else range(len(source))
+    if row.first and row.count is not None:
+        indices = indices[: row.count]
+    selection = Selection(source, indices, labelled=row.classes != 0)
+    if row.classes and len(selection.class_names) != row.classes:
+        raise DatasetError(
+            f"{path}: {len(selection.class_names)} classes, while {row.name} has {row.classes}; labels come from"
+            " class folders or from the dataset.json of a ZIP"
+        )
+    return Crops(selection) if row.kind == "brecahad" else selection

@@ -4,6 +4,8 @@ layout:
   caption: text before the generated sentence about the protocol   (default: the title)
   metrics: [fd, precision, recall]    families, one group of columns each; the first one chooses the best
                                       snapshot of a run for all of them    (default: all that were measured)
+  training: [images_per_s, accuracy_real]   more columns, from the training log (optional; report/training_log.py);
+                                      only where the grids of the artefact have titles
   published:                          the paper's numbers beside the measured ones (optional)
     where: {paper: DiffAugment (2006.10738), artefact: Table 4, model: BigGAN}   columns of published.csv
     methods: {none: baseline, diffaugment: DiffAugment}                our name: the paper's
@@ -12,7 +14,8 @@ layout:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -20,11 +23,12 @@ import pandas as pd
 from report.metric_names import FAMILIES, Metric, parse
 from report.published import Match
 from report.results import NOT_YET_RUN, PROTOCOL, Run, runs_of
+from report.training_log import TRAINING
 from suite.errors import ConfigError, unknown_name
-from suite.spec import RunSpec
+from suite.spec import RunSpec, grids
 
 SETTING = ["dataset", "resolution", "images", "backbone", "preset", "conditional"]
-LAYOUT = ["caption", "metrics", "published"]
+LAYOUT = ["caption", "metrics", "training", "published"]
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,19 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Group:
+    """The methods of one titled grid in one setting; `columns` are those of the setting, one per metric."""
+
+    title: str
+    methods: list[str]
+    columns: list[Column]
+
+
+@dataclass(frozen=True)
 class Artefact:
     """`methods` maps names to titles in the order of the rows; `columns` go by metric, then setting.
 
+    `groups` is empty unless every grid has a title; `training` names the layout's columns from the training log.
     `all_methods` names every measured method of the results, so that figures give each the same look everywhere.
     """
 
@@ -64,6 +78,9 @@ class Artefact:
     all_methods: list[str]
     columns: list[Column]
     published: Match | None
+    where: str
+    groups: list[Group] = field(default_factory=list)
+    training: list[str] = field(default_factory=list)
 
     @property
     def main_columns(self) -> list[Column]:
@@ -76,6 +93,15 @@ class Artefact:
         """What figures draw: the methods of which a run in `main_columns` has numbers."""
         columns = self.main_columns
         return {name: title for name, title in self.methods.items() if any(column.done(name) for column in columns)}
+
+    def only(self, methods: list[str]) -> Artefact:
+        """The same with these methods alone, in this order; ConfigError for one that it does not have."""
+        for name in methods:
+            if name not in self.methods:
+                raise unknown_name("method", name, self.methods, f"figures: of {self.where}")
+        groups = [replace(group, methods=[m for m in group.methods if m in methods]) for group in self.groups]
+        kept = {name: self.methods[name] for name in methods}
+        return replace(self, methods=kept, groups=[group for group in groups if group.methods])
 
 
 def load(name: str, content: dict[str, Any], specs: list[RunSpec], results: pd.DataFrame) -> Artefact:
@@ -92,22 +118,57 @@ def load(name: str, content: dict[str, Any], specs: list[RunSpec], results: pd.D
     for family in layout.get("metrics", []):
         if family not in FAMILIES:
             raise unknown_name("metric family", family, FAMILIES, f"layout.metrics of {where}")
+    for key in layout.get("training", []):
+        if key not in TRAINING:
+            raise unknown_name("quantity", key, TRAINING, f"layout.training of {where}")
     rows = results[
         results["source"].eq("measured")
         & results["protocol.name"].eq(content["protocol"])
         & results["run"].isin([spec.run_id for spec in specs])
     ]
     methods = list(dict.fromkeys(spec.method for spec in specs))
+    titles = _distinct({method: _title(method, rows[rows["method"] == method]) for method in methods})
+    columns = _columns(specs, rows, layout.get("metrics") or _families(rows), where)
+    groups = _groups(content, columns)
     published = layout.get("published")
+    if published and groups or layout.get("training") and not groups:
+        raise ConfigError(
+            f"{where}: a table of titled grids has columns of `training`, any other those of `published`: "
+            "leave one out of the layout, or the titles out of the grid."
+        )
     return Artefact(
         title=content["title"],
         caption=layout.get("caption", content["title"]),
         specs=specs,
-        methods={method: _title(method, rows[rows["method"] == method]) for method in methods},
+        methods=titles,
         all_methods=sorted({*methods, *results.loc[results["source"].eq("measured"), "method"]}),
-        columns=_columns(specs, rows, layout.get("metrics") or _families(rows), where),
+        columns=columns,
+        where=where,
+        groups=groups,
+        training=layout.get("training", []),
         published=published and Match(published.get("where", {}), published["methods"], published.get("datasets", {})),
     )
+
+
+def _groups(content: dict[str, Any], columns: list[Column]) -> list[Group]:
+    """The titled grids in each of their settings; methods that no grid has (of the command line) come last."""
+    if not all("title" in grid for grid in grids(content)):
+        return []
+    of_setting: dict[tuple, list[Column]] = {}
+    for column in columns:
+        of_setting.setdefault(tuple(column.setting.values()), []).append(column)
+    groups = []
+    for grid in grids(content):
+        settings = [own for own in of_setting.values() if own[0].setting["preset"] in grid["preset"]]
+        for own in settings:
+            title = grid["title"] if len(settings) == 1 else f"{grid['title']}, {own[0].title}"
+            groups.append(Group(title, [method for method in grid["method"] if own[0].of(method)], own))
+    for own in of_setting.values():
+        grouped = {method for group in groups if group.columns is own for method in group.methods}
+        added = [method for method in dict.fromkeys(run.method for run in own[0].runs) if method not in grouped]
+        if added:
+            groups.append(Group(f"Added, {own[0].title}", added, own))
+    return groups
 
 
 def _families(rows: pd.DataFrame) -> list[str]:
@@ -180,6 +241,12 @@ def _one_protocol(rows: pd.DataFrame, where: str) -> dict[str, Any]:
             raise ConfigError(f"{where} would mix protocols in one column: {key} is {' and '.join(map(str, values))}.")
     first = rows.iloc[0]
     return {key.removeprefix("protocol."): None if pd.isna(first[key]) else first[key] for key in PROTOCOL}
+
+
+def _distinct(titles: dict[str, str]) -> dict[str, str]:
+    """The titles, with the method's name where several methods share one."""
+    counts = Counter(titles.values())
+    return {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
 
 
 def _title(method: str, rows: pd.DataFrame) -> str:

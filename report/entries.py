@@ -217,6 +217,13 @@ def _grids(rows_folder: Path, run: Run, entry: Entry, resolution: int) -> Iterat
         for kind, kimg in zip(kinds, kimgs, strict=True)
     ]
     found.append((reals_path(rows_folder, run.run), "Training images", f"Training images of {entry.dataset}"))
+    found.append(
+        (
+            rows_folder / run.run / f"neighbours-{entry.protocol}.png",
+            "Twice a fake and the three training images nearest to it: the first fakes, the likeliest copies",
+            f"Generated images of {entry.method} beside the training images nearest to them",
+        )
+    )
     for path, *names in found:
         if path.exists():
             yield Grid(*names, data_uri(tile(read_grid(path, resolution)[:SIDE, :SIDE]), SAMPLE_PX))

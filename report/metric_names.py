@@ -1,7 +1,7 @@
 """What a metric's name says: family, generated images, reference set, extractor, and how to print its values.
 
-The words FID, KID and IS belong to Inception-v3; with another extractor the same formulas are called
-FD and KD and are proxies. Naming rules: metrics/base.py.
+The words FID, KID and IS belong to Inception-v3, with clean-fid's resizing they are Clean-FID and Clean-KID; with
+another extractor the same formulas are called FD and KD and are proxies. Naming rules: metrics/base.py.
 """
 
 from __future__ import annotations
@@ -24,14 +24,26 @@ class Family:
 
 FAMILIES = {
     "fid": Family("FID"),
+    "clean_fid": Family("Clean-FID"),
     "fd": Family("FD"),
+    "fid_inf": Family("FID∞"),
+    "clean_fid_inf": Family("Clean-FID∞"),
+    "fd_inf": Family("FD∞"),
     "kid": Family("KID ×10³", scale=1e3),
+    "clean_kid": Family("Clean-KID ×10³", scale=1e3),
     "kd": Family("KD ×10³", scale=1e3),
     "is": Family("IS", higher_is_better=True),
+    "is_unsplit": Family("IS (no splits)", higher_is_better=True),
     "precision": Family("Precision", higher_is_better=True, digits=3),
     "recall": Family("Recall", higher_is_better=True, digits=3),
+    "copying": Family("Copying", digits=3),
+    "nn_ratio": Family("Distance ratio", higher_is_better=True, digits=3),
 }
-EXTRACTORS = {"efficientnet_lite0": "EfficientNet-Lite0", "inception_v3": "Inception-v3"}
+EXTRACTORS = {
+    "efficientnet_lite0": "EfficientNet-Lite0",
+    "inception_v3": "Inception-v3",
+    "clean_inception": "Inception-v3, clean",
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ class Metric:
 
 def parse(name: str) -> Metric:
     """The parts of a metric's name; ConfigError where the family is unknown."""
-    match = re.fullmatch(r"([a-z]+)(\d+k?)(?:_(full|test|train))?(?:_(\w+))?", name)
+    match = re.fullmatch(r"([a-z_]+)(\d+k?)(?:_(full|test|train))?(?:_(\w+))?", name)
     if match is None or match[1] not in FAMILIES:
         raise unknown_name(
             "metric",

@@ -14,7 +14,7 @@ from suite.errors import ConfigError, unknown_name
 
 COLUMNS = ["paper", "artefact", "dataset", "train_images", "model", "method", "conditional", "metric",
            "protocol", "value", "spread", "source", "verified"]  # fmt: skip
-FAMILY = {"FID": "fid", "IS": "is", "KID x1e3": "kid"}
+FAMILY = {"FID": "fid", "Clean-FID": "clean_fid", "IS": "is", "KID x1e3": "kid"}
 
 
 def read_published(path: str | Path) -> pd.DataFrame:

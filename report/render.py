@@ -17,12 +17,13 @@ from pathlib import Path
 import yaml
 from matplotlib.figure import Figure
 
-from report import figures, style, tables
+from report import figures, grouped_tables, style, tables
 from report.artefact import Artefact, load
 from report.published import read_published
 from report.results import read_results
 from report.table_formats import latex, markdown
-from suite.config import ROOT, artefact, checked, read
+from suite import registry
+from suite.config import ROOT, artefact, checked, figures_of, read
 from suite.errors import ConfigError, unknown_name
 from suite.files import write_atomic
 from suite.spec import expand
@@ -42,13 +43,18 @@ def figure(name: str, where: str) -> Callable[[Artefact, Path], Figure]:
     return import_module(f"report.figures.{name}").draw
 
 
-def write_table(content: Artefact, stem: Path) -> None:
+def write_table(content: Artefact, rows: Path, stem: Path) -> None:
     """<stem>.md, .tex and, in full precision, .csv."""
-    numbers = tables.measured(content, read_published(PUBLISHED) if content.published else None)
-    table = tables.build(content, numbers)
+    if content.groups:
+        numbers = grouped_tables.measured(content, rows)
+        table = grouped_tables.build(content, numbers)
+    else:
+        numbers = tables.measured(content, read_published(PUBLISHED) if content.published else None)
+        table = tables.build(content, numbers)
+        numbers = numbers.drop(columns="column")
     write_atomic(f"{stem}.md", markdown(table))
     write_atomic(f"{stem}.tex", latex(table))
-    write_atomic(f"{stem}.csv", numbers.drop(columns="column").to_csv(index=False, lineterminator="\n"))
+    write_atomic(f"{stem}.csv", numbers.to_csv(index=False, lineterminator="\n"))
 
 
 def write_figure(draw: Callable[[Artefact, Path], Figure], content: Artefact, rows: Path, stem: Path) -> None:
@@ -64,17 +70,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<scale>")
     args = parser.parse_args(argv)
     config = checked({**read("config/config.yaml"), **yaml.safe_load(args.config)})
+    registry.search(config["method_folders"])
     drawings = {
-        (name, kind): figure(kind, f"figures: of config/artefacts/{name}.yaml")
+        (name, kind): (figure(kind, f"figures: of config/artefacts/{name}.yaml"), methods)
         for name in args.artefacts
-        for kind in artefact(name).get("figures", [])
+        for kind, methods in figures_of(artefact(name)).items()
     }
     results = read_results(args.results / "results.csv")
     contents = {name: load(name, artefact(name), expand(name, config), results) for name in args.artefacts}
     for name, content in contents.items():
-        write_table(content, args.results / "tables" / name)
-    for (name, kind), draw in drawings.items():
-        write_figure(draw, contents[name], args.results / "rows", args.results / "figures" / f"{name}-{kind}")
+        write_table(content, args.results / "rows", args.results / "tables" / name)
+    for (name, kind), (draw, methods) in drawings.items():
+        drawn = contents[name] if methods is None else contents[name].only(methods)
+        write_figure(draw, drawn, args.results / "rows", args.results / "figures" / f"{name}-{kind}")
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from metrics.base import OWN_FAMILIES
 from report import metric_names
 from suite.errors import ConfigError
 
 NUMBERS = [
     "images", "resolution", "seed", "kimg", "value", "spread", "n_real", "n_fake", "total_kimg",
-    "published_kimg", "protocol.input_px", "provenance.seconds", "provenance.images_per_s",
+    "published_kimg", "protocol.input_px", "protocol.eval_seeds", "provenance.seconds", "provenance.images_per_s",
 ]  # fmt: skip
 FLAGS = ["conditional", "proxy", "provenance.dirty"]
 REQUIRED = [
@@ -26,7 +27,8 @@ NOT_YET_RUN = "not yet run"
 
 PROTOCOL = [
     "protocol.name", "protocol.extractor", "protocol.extractor_sha256", "protocol.input_px",
-    "protocol.resize", "protocol.library", "n_real", "n_fake", "reference", "proxy",
+    "protocol.resize", "protocol.library", "protocol.statistics", "protocol.eval_seeds", "n_real", "n_fake",
+    "reference", "proxy",
 ]  # fmt: skip
 """The columns that must agree before two values of a metric may share a column, a mean or a ranking."""
 
@@ -52,7 +54,7 @@ def read_results(path: str | Path) -> pd.DataFrame:
         table[name] = np.nan
     table["metric"] = table["metric"].fillna("")
     for name in table.loc[table["proxy"].eq(True) & table["status"].eq("done"), "metric"].unique():
-        if metric_names.parse(name).family in ("fid", "kid", "is"):
+        if any(metric_names.parse(name).family in families for families in OWN_FAMILIES.values()):
             raise ConfigError(f"{path}: {name!r} is a proxy; FID, KID and IS are names of Inception's metrics only.")
     return table
 

@@ -17,14 +17,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from metrics.base import PUBLISHED, compared_with, metric_name
 from report.metric_names import parse
 from suite import rows
 from suite.config import check, read
 from suite.errors import ConfigError, unknown_name
 from suite.files import write_atomic
 
-BOUNDS = {"precision": (0, 1), "recall": (0, 1), "is": (1, math.inf), "fid": (0, math.inf), "fd": (0, math.inf)}
-"""The values that a metric family can take at all; estimates of KID may lie below 0."""
+BOUNDS = {
+    **dict.fromkeys(["precision", "recall", "copying"], (0, 1)),
+    **dict.fromkeys(["is", "is_unsplit"], (1, math.inf)),
+    **dict.fromkeys(["fid", "clean_fid", "fd", "nn_ratio"], (0, math.inf)),
+}
+"""The values that a metric family can take at all; estimates of KID, and FID without its bias, may lie below 0."""
 
 
 def read_submissions(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -68,15 +73,14 @@ def check_claim(row: dict[str, Any], where: str) -> None:
     protocol, metric = protocols[stated["name"]], parse(row["metric"])
     if metric.family not in protocol["metrics"]:
         raise unknown_name(f"metric of protocol {stated['name']}", metric.family, protocol["metrics"], where)
-    inception = protocol["extractor"] == "inception_v3"
-    n_fake = row["n_fake"]
+    named = parse(metric_name(metric.family, row["n_fake"], protocol["reference"], protocol["extractor"]))
     expected = {
         "protocol.extractor": (stated["extractor"], protocol["extractor"]),
-        "proxy": (row["proxy"], not inception),
-        "reference": (row["reference"], None if metric.family == "is" else protocol["reference"]),
-        "the reference in the metric's name": (metric.reference, row["reference"]),
-        "the extractor in the metric's name": (metric.extractor, None if inception else protocol["extractor"]),
-        "n_fake in the metric's name": (metric.count, str(n_fake) if n_fake % 1000 else f"{n_fake // 1000}k"),
+        "proxy": (row["proxy"], protocol["extractor"] not in PUBLISHED),
+        "reference": (row["reference"], compared_with(metric.family, protocol["reference"])),
+        "the reference in the metric's name": (metric.reference, named.reference),
+        "the extractor in the metric's name": (metric.extractor, named.extractor),
+        "n_fake in the metric's name": (metric.count, named.count),
     }
     for what, (given, wanted) in expected.items():
         if given != wanted:

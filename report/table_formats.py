@@ -24,7 +24,10 @@ class Cell:
 
 @dataclass
 class Table:
-    """A table to print. `groups` are (heading, its columns' headings); `rows` are (method, cells)."""
+    """A table to print. `groups` are (heading, its columns' headings); `rows` are (method, cells).
+
+    A row without cells is the heading of the rows below it.
+    """
 
     caption: str
     groups: list[tuple[str, list[str]]]
@@ -55,7 +58,7 @@ def markdown(table: Table) -> str:
     lines = [
         _line([markdown_escape(heading) for heading in headings]),
         _line(["---", *["---:"] * (len(headings) - 1)]),
-        *(_line([markdown_escape(method), *map(_markdown_cell, cells)]) for method, cells in table.rows),
+        *(_markdown_row(method, cells, len(headings) - 1) for method, cells in table.rows),
         "",
         *(f"Note {table.note(note)}: {markdown_escape(note)}  " for note in table.notes),
         "",
@@ -63,6 +66,12 @@ def markdown(table: Table) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _markdown_row(method: str, cells: list[Cell], count: int) -> str:
+    if not cells:
+        return _line([f"*{markdown_escape(method)}*", *[""] * count])
+    return _line([markdown_escape(method), *map(_markdown_cell, cells)])
 
 
 def _line(cells: list[str]) -> str:
@@ -94,7 +103,7 @@ def latex(table: Table) -> str:
         " ".join(rules),
         " & ".join(headings) + r" \\",
         r"\midrule",
-        *(" & ".join([latex_escape(method), *map(_latex_cell, cells)]) + r" \\" for method, cells in table.rows),
+        *(_latex_row(method, cells, count + 1) for method, cells in table.rows),
         r"\bottomrule",
         r"\end{tabular}",
         *([rf"\par\smallskip\footnotesize {notes}"] if notes else []),
@@ -102,6 +111,12 @@ def latex(table: Table) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _latex_row(method: str, cells: list[Cell], count: int) -> str:
+    if not cells:
+        return rf"\addlinespace\multicolumn{{{count}}}{{l}}{{\textit{{{latex_escape(method)}}}}} \\"
+    return " & ".join([latex_escape(method), *map(_latex_cell, cells)]) + r" \\"
 
 
 def _latex_cell(cell: Cell) -> str:

@@ -45,7 +45,7 @@ def measured(artefact: Artefact, published: pd.DataFrame | None = None) -> pd.Da
                     "n": len(values),
                     "planned": len(runs),
                     "status": ", ".join(dict.fromkeys(run.status for run in runs)),
-                    "reason": "; ".join(dict.fromkeys(_reason(run) for run in runs if run.status != "done")),
+                    "reason": "; ".join(dict.fromkeys(reason(run) for run in runs if run.status != "done")),
                     "published": None if beside is None else beside["number"],
                     "published_spread": "" if beside is None else beside["spread"],
                     "published_verified": "" if beside is None else beside["verified"],
@@ -78,7 +78,7 @@ def build(artefact: Artefact, numbers: pd.DataFrame) -> Table:
     return table
 
 
-def _reason(run: Run) -> str:
+def reason(run: Run) -> str:
     """Why the run has no number."""
     return f"{run.status}: {run.reason}" if run.reason else run.status
 
@@ -133,9 +133,12 @@ def _protocol_words(column: Column) -> str:
     )
     extractor = EXTRACTORS.get(protocol["extractor"], protocol["extractor"])
     size = f" at {protocol['input_px']:.0f} px ({protocol['resize']})" if protocol["input_px"] else ""
+    statistics, seeds = protocol["statistics"], protocol["eval_seeds"]
     return (
         ("a proxy, not FID; " if column.proxy else "")
         + f"{protocol['n_fake']:,.0f} generated images"
         + (f" against {reference} ({protocol['n_real']:,.0f} images)" if reference else "")
         + f", {extractor} features{size}, {protocol['library']}, protocol {protocol['name']!r}"
+        + (f", generators with {statistics} statistics" if statistics else "")
+        + (f", each value the mean of {seeds:.0f} evaluations" if seeds and seeds > 1 else "")
     )

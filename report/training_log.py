@@ -1,4 +1,4 @@
-"""train.jsonl of the runs: one line per tick, averaged over seeds."""
+"""train.jsonl of the runs: one line per tick, averaged over seeds; and what a run amounts to when it ends."""
 
 from __future__ import annotations
 
@@ -25,6 +25,24 @@ def read_log(rows: Path, run: str) -> pd.DataFrame:
     if not lines or any("kimg" not in line for line in lines):
         raise ConfigError(f"{path} has no lines with a kimg.")
     return pd.DataFrame(lines).set_index("kimg")
+
+
+TRAINING = {
+    "images_per_s": ("images/s", 0),
+    "accuracy_real": ("D right, reals", 2),
+    "accuracy_fake_d": ("D right, fakes of D's step", 2),
+    "accuracy_fake_g": ("D right, fakes of G's step", 2),
+}
+"""What a table may show of a run's training: heading and decimals."""
+
+
+def at_end(rows: Path, run: str, key: str) -> float | None:
+    """`key` of TRAINING: images/s of the whole run, else the mean over its last quarter; None where it logs none."""
+    log = read_log(rows, run)
+    if key == "images_per_s":
+        return 1000 * log.index[-1] / log["seconds"].iloc[-1]
+    values = log.loc[log.index > 0.75 * log.index[-1], key].dropna() if key in log else []
+    return float(values.mean()) if len(values) else None
 
 
 def seed_range(rows: Path, runs: list[Run], key: str) -> pd.DataFrame | None:

@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
+from data.table import listed
 from suite.errors import ConfigError, unknown_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,12 +84,24 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
         raise unknown_name("scale", config["scale"], read("config/scales.yaml"), where)
     for name in config["artefacts"]:
         artefact(name)
+    for name, entry in config["datasets"].items():
+        missing = [key for key in ("path", "resolution") if key not in entry]
+        if missing and name not in listed():
+            raise ConfigError(
+                f"{where} lacks {', '.join(missing)} under datasets.{name}, which is no set of data/sources.csv."
+            )
     return config
 
 
 def artefact_names() -> list[str]:
     """The names of all artefacts, sorted."""
     return sorted(path.stem for path in (ROOT / "config" / "artefacts").glob("*.yaml"))
+
+
+def figures_of(content: dict[str, Any]) -> dict[str, list[str] | None]:
+    """The figures of an artefact's `content`, each with the methods it draws (None: all of them)."""
+    entries = [entry if isinstance(entry, dict) else {entry: None} for entry in content.get("figures", [])]
+    return {name: methods for entry in entries for name, methods in entry.items()}
 
 
 @cache
@@ -101,4 +114,7 @@ def artefact(name: str) -> dict[str, Any]:
     check(content, "artefact", where)
     if content["protocol"] not in read("config/protocols.yaml"):
         raise unknown_name("protocol", content["protocol"], read("config/protocols.yaml"), where)
+    for scale in content.get("scales", {}):
+        if scale not in read("config/scales.yaml"):
+            raise unknown_name("scale", scale, read("config/scales.yaml"), f"scales of {where}")
     return content

@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from suite import rows
+from data.table import held_out, place
+from suite import registry, rows
 from suite.config import ROOT, artefact, checked, read
 from suite.errors import ConfigError
 from suite.spec import RunSpec, expand, refusal
@@ -24,23 +25,37 @@ from suite.spec import RunSpec, expand, refusal
 
 @dataclass(frozen=True)
 class Cell:
-    """One run that an artefact needs, measured under `protocol`; `refused` is (status, reason) or None."""
+    """One run that an artefact needs, measured under `protocol`; `refused` is (status, reason) or None.
+
+    A run that others start from and no table shows has no protocol: it is trained and not measured.
+    """
 
     spec: RunSpec
-    protocol: str
+    protocol: str | None
     refused: tuple[str, str] | None
 
 
 def cells(config: dict[str, Any]) -> dict[str, list[Cell]]:
     """The cells of every artefact in `config`, by its name; a run that several need has the same id in each."""
     refusals: dict[str, tuple[str, str] | None] = {}
+
+    def refused(spec: RunSpec) -> tuple[str, str] | None:
+        if spec.run_id not in refusals:
+            refusals[spec.run_id] = refusal(spec)
+            if spec.source and (source := refused(spec.source)) and not refusals[spec.run_id]:
+                refusals[spec.run_id] = source[0], f"{spec.source.run_id}, which it starts from: {source[1]}"
+        return refusals[spec.run_id]
+
     result = {}
     for name in config["artefacts"]:
-        result[name] = []
-        for spec in expand(name, config):
-            if spec.run_id not in refusals:
-                refusals[spec.run_id] = refusal(spec)
-            result[name].append(Cell(spec, artefact(name)["protocol"], refusals[spec.run_id]))
+        specs = {spec.run_id: spec for spec in expand(name, config)}
+        sources: dict[str, RunSpec] = {}
+        for spec in specs.values():
+            while (spec := spec.source) and spec.run_id not in specs:
+                sources[spec.run_id] = spec
+        members = [(spec, None) for spec in sources.values()]
+        members += [(spec, artefact(name)["protocol"]) for spec in specs.values()]
+        result[name] = [Cell(spec, protocol, refused(spec)) for spec, protocol in members]
     return result
 
 
@@ -61,7 +76,7 @@ def hours(spec: RunSpec, rates: dict[tuple[str, int], dict[str, float]]) -> dict
     """Estimated training hours by device."""
     known = rates.get((spec.preset, spec.resolution)) or {
         device: 1000 / seconds_per_kimg[spec.resolution]
-        for device, seconds_per_kimg in read("config/costs.yaml")[spec.backbone].items()
+        for device, seconds_per_kimg in read("config/costs.yaml").get(spec.backbone, {}).items()
         if spec.resolution in seconds_per_kimg
     }
     return {device: spec.total_kimg * 1000 / rate / 3600 for device, rate in known.items()}
@@ -71,13 +86,35 @@ def _duration(value: float) -> str:
     return f"{value:.1f} h" if value >= 1 else f"{value * 60:.0f} min"
 
 
+def missing_data(members: list[Cell], config: dict[str, Any]) -> Iterator[str]:
+    """A line for each data set that the runs of `members` read and that is neither prepared nor in its place."""
+    protocols = read("config/protocols.yaml")
+    needed = {}
+    for cell in members:
+        if not cell.refused:
+            needed[cell.spec.dataset, cell.spec.resolution, "full"] = None
+            if cell.protocol and protocols[cell.protocol]["reference"] == "test":
+                needed[cell.spec.dataset, cell.spec.resolution, "test"] = None
+    for dataset, resolution, split in needed:
+        try:
+            name = held_out(dataset) if split == "test" else dataset
+            if not (ROOT / f"resources/data/{name}-{resolution}.npy").exists():
+                place(name, config["datasets"].get(name, {}).get("path"))
+        except ConfigError as error:
+            yield f"missing: {error}"
+
+
 def describe(config: dict[str, Any]) -> Iterator[str]:
-    """The lines of the plan: each run once, with images, kimg, estimated hours per device and whether it is done."""
+    """The lines of the plan: each run once, with images, kimg, estimated hours per device and whether it is done.
+
+    The last ones say which data sets are to be fetched by hand.
+    """
     results = ROOT / "results"
     rates = measured_rates(results)
     listed: set[str] = set()
     totals: dict[str, float] = {}
-    for name, members in cells(config).items():
+    members_of = cells(config)
+    for name, members in members_of.items():
         yield f"{name}: {artefact(name)['title']} (protocol {artefact(name)['protocol']}, scale {config['scale']})"
         for cell in members:
             spec = cell.spec
@@ -96,13 +133,16 @@ def describe(config: dict[str, Any]) -> Iterator[str]:
             yield f"  {spec.run_id}  {spec.images} images, {spec.total_kimg:g} kimg, {'trained' if done else cost}"
     left = ", ".join(f"{_duration(value)} on one {device}" for device, value in totals.items())
     yield f"{len(listed)} runs; training still to do: {left or 'unknown'}"
+    yield from missing_data([cell for members in members_of.values() for cell in members], config)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     args = parser.parse_args(argv)
-    for line in describe(checked({**read("config/config.yaml"), **yaml.safe_load(args.config)})):
+    config = checked({**read("config/config.yaml"), **yaml.safe_load(args.config)})
+    registry.search(config["method_folders"])
+    for line in describe(config):
         print(line)
     return 0
 

@@ -1,27 +1,34 @@
 """Plugin discovery: a plugin is a file that defines a class of a fixed name.
 
-Methods also come from installed packages, which name them in the entry-point group `leangan.methods`. Listing costs
-nothing; a file is imported only when its class is asked for, so that building the DAG stays quick. A plugin that fails
-to import or breaks the contract does not harm the others.
+Methods also come from folders of the user's own (`method_folders` of config/config.yaml) and from installed packages,
+which name them in the entry-point group `leangan.methods`. Listing costs nothing; a file is imported only when its
+class is asked for, so that building the DAG stays quick. A plugin that fails to import or breaks the contract does not
+harm the others.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import os
 import sys
 import traceback
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from suite.config import ROOT
-from suite.errors import unknown_name
+from suite.config import ROOT, read
+from suite.errors import ConfigError, unknown_name
+from suite.files import sha256
 
 KINDS = {"method": ("augment", "Method"), "backbone": ("models", "Backbone")}
 GROUPS = {"method": "leangan.methods"}
 """The entry-point groups of kinds that packages may add to; an entry point is a module or the class in it."""
+
+FOLDERS = "LEANGAN_METHOD_FOLDERS"
+"""The environment variable that tells the programs of a workflow about folders given on its command line."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +49,73 @@ def _defines(path: Path, class_name: str) -> bool:
     return any(isinstance(node, ast.ClassDef) and node.name == class_name for node in tree.body)
 
 
+def search(folders: list[str]) -> None:
+    """Find methods in these folders, too, here and in the programs that this one starts.
+
+    A relative path starts at the project's root. ConfigError for a folder that does not exist and for a file that has
+    the name of another method.
+    """
+    os.environ[FOLDERS] = os.pathsep.join(str(ROOT / Path(folder).expanduser()) for folder in folders)
+    _found.cache_clear()
+    load.cache_clear()
+    _found("method")
+
+
+def _method_folders() -> list[Path]:
+    """The folders that `search` was given, by this program or the one that started it, else those of the config."""
+    if FOLDERS in os.environ:
+        return [Path(folder) for folder in os.environ[FOLDERS].split(os.pathsep) if folder]
+    return [ROOT / Path(folder).expanduser() for folder in read("config/config.yaml").get("method_folders", [])]
+
+
+def _files(folder: Path, class_name: str) -> list[Path]:
+    """The files of a folder that define the class."""
+    files = sorted(path for path in folder.glob("*.py") if path.stem not in ("__init__", "base"))
+    return [path for path in files if _defines(path, class_name)]
+
+
 @cache
-def _found(kind: str) -> dict[str, list[EntryPoint]]:
-    """Where each plugin of a kind comes from, by name; an entry point without a package is a file of the project."""
+def _found(kind: str) -> dict[str, list[EntryPoint | Path]]:
+    """Where each plugin of a kind comes from, by name: a file of the project or of a package, or one by its path."""
     folder, class_name = KINDS[kind]
-    found: dict[str, list[EntryPoint]] = {}
-    for path in (ROOT / folder).glob("*.py"):
-        if path.stem not in ("__init__", "base") and _defines(path, class_name):
-            found[path.stem] = [EntryPoint(path.stem, f"{folder}.{path.stem}:{class_name}", "")]
+    found: dict[str, list[EntryPoint | Path]] = {}
+    for path in _files(ROOT / folder, class_name):
+        found[path.stem] = [EntryPoint(path.stem, f"{folder}.{path.stem}:{class_name}", "")]
     for entry in entry_points(group=GROUPS[kind]) if kind in GROUPS else ():
         found.setdefault(entry.name, []).append(entry)
+    for own in _method_folders() if kind == "method" else ():
+        where = "Change method_folders in config/config.yaml or --config."
+        if not own.is_dir():
+            raise ConfigError(f"there is no folder {own} to find methods in. {where}")
+        for path in _files(own, class_name):
+            if path.stem in found:
+                taken = _origin(found[path.stem][0])
+                raise ConfigError(f"{path}: the name {path.stem!r} is taken by {taken}. Rename the file. {where}")
+            found[path.stem] = [path]
     return found
 
 
-def _origin(entry: EntryPoint) -> str:
+def _import(path: Path) -> type:
+    """The class in a file of a folder of the user's own, whose other files it may import by their names."""
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    name = f"method_folder_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, KINDS["method"][1])
+
+
+def digests(methods: list[str]) -> dict[str, str]:
+    """The sha256 of those methods' files that lie in folders of the user's own, which no commit of ours describes."""
+    paths = {name: _found("method").get(name, [None])[0] for name in methods}
+    return {name: sha256(path) for name, path in paths.items() if isinstance(path, Path)}
+
+
+def _origin(entry: EntryPoint | Path) -> str:
     """The file or the package of a plugin, for messages."""
+    if isinstance(entry, Path):
+        return str(entry)
     return f"{entry.module} of package {entry.dist.name}" if entry.dist else f"{entry.module.replace('.', '/')}.py"
 
 
@@ -77,7 +136,7 @@ def load(kind: str, name: str, where: str = "config/methods.yaml or --config met
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     try:
-        plugin = entry.load()
+        plugin = _import(entry) if isinstance(entry, Path) else entry.load()
         plugin = getattr(plugin, KINDS[kind][1]) if inspect.ismodule(plugin) else plugin
         if kind == "method":
             from augment.check import objection  # imports torch, which listing does without

@@ -14,12 +14,22 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
+from data.table import amplified
 from suite import auto, registry
 from suite.config import artefact, read
-from suite.errors import unknown_name
+from suite.errors import ConfigError, unknown_name
 
 PRESET = "preset"
 """The part of an entry in config/methods.yaml that is no plugin."""
+
+TRANSFER = "transfer"
+"""The plugin whose argument `run` names another run of the grid."""
+
+RUN_KEYS = ("method", "dataset", "images")
+"""What an argument `run` may say of that run."""
+
+SUBSET_DEFAULTS = {"subset_rule": "permutation", "validation_images": 500}
+"""Keys of an artefact, beside subset_seed, that choose its images; the digest leaves them out where they are these."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +49,21 @@ class RunSpec:
     seed: int
     total_kimg: float
     snapshot_kimg: float
+    subset_rule: str = SUBSET_DEFAULTS["subset_rule"]
+    validation_images: int = SUBSET_DEFAULTS["validation_images"]
 
     @property
     def digest(self) -> str:
         """sha256 over the canonical JSON of all fields; names of presets and methods are labels, not numbers."""
         fields = asdict(self)
         del fields["preset"], fields["method"]
+        for key, default in SUBSET_DEFAULTS.items():
+            if fields[key] == default:
+                del fields[key]
+        if self.source:
+            fields["plugins"] = [
+                (name, {**args, "run": self.source.digest} if name == TRANSFER else args) for name, args in self.plugins
+            ]
         fields["hyper"] = {k: v for k, v in self.hyper.items() if k not in ("source", "kimg")}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
@@ -67,6 +86,22 @@ class RunSpec:
         plugins = [(name, args) for name, args in fields["plugins"]]
         return cls(**{**{k: v for k, v in fields.items() if k != "run"}, "plugins": plugins})
 
+    @property
+    def subset_size(self) -> str:
+        """Number of training images in file names, with rule and held-out images where they are not the usual ones."""
+        parts = [str(self.images)]
+        if self.subset_rule != SUBSET_DEFAULTS["subset_rule"]:
+            parts.append(self.subset_rule)
+        if self.validation_images != SUBSET_DEFAULTS["validation_images"]:
+            parts.append(f"v{self.validation_images}")
+        return "-".join(parts)
+
+    @property
+    def source(self) -> RunSpec | None:
+        """The run of the suite whose networks this one starts from, see augment/transfer.py; None: there is none."""
+        fields = dict(self.plugins).get(TRANSFER, {}).get("run")
+        return RunSpec.from_fields(fields) if fields else None
+
     def snapshot_nimgs(self) -> list[int]:
         """Images shown at each snapshot: every `snapshot_kimg`, rounded up to whole batches, the end included."""
         batch = self.hyper["batch"] * self.hyper.get("d_steps", 1)
@@ -82,8 +117,8 @@ def snapshot_name(nimg: int) -> str:
     return f"{nimg / 1000:010.3f}"
 
 
-def method_plugins(name: str, overrides: dict[str, Any] | None = None) -> list[tuple[str, dict[str, Any]]]:
-    """The plugins behind a method's name, in order, with their arguments; `overrides` are added to every part.
+def method_plugins(name: str, overrides: dict[str, dict] | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """The plugins behind a method's name, in order, with their arguments and those in `overrides`, by plugin.
 
     The name is an entry of config/methods.yaml or a file of augment/; ConfigError with the nearest otherwise.
     """
@@ -98,7 +133,7 @@ def method_plugins(name: str, overrides: dict[str, Any] | None = None) -> list[t
             continue
         if plugin not in registry.names("method"):
             raise unknown_name("plugin", plugin, registry.names("method"), f"config/methods.yaml, entry {name!r}")
-        plugins.append((plugin, {**(args or {}), **(overrides or {})}))
+        plugins.append((plugin, {**(args or {}), **(overrides or {}).get(plugin, {})}))
     return plugins
 
 
@@ -127,36 +162,76 @@ def preset_at(name: str, resolution: int, where: str, method: str = "none") -> d
 
 
 def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
-    """The runs of one artefact under `config` (config/config.yaml): its grid at the config's scale.
+    """The runs of one artefact under `config` (config/config.yaml): its grids at the config's scale, each run once.
 
-    `config["methods"]` are added to the artefact's own; `config["datasets"]` and `config["images"]` replace its own.
+    `config["methods"]` are added to the artefact's own; `config["images"]` and those of `config["datasets"]` that
+    have a resolution replace its own.
     """
     content = artefact(name)
-    grid, scale = content["grid"], read("config/scales.yaml")[config["scale"]]
-    sets = [(own, entry["resolution"]) for own, entry in config["datasets"].items()]
-    sets = sets or list(itertools.product(grid["dataset"], grid["resolution"]))
-    methods = dict.fromkeys([*grid["method"], *config["methods"]])
-    cells = itertools.product(sets, config["images"] or grid["images"], grid["preset"], methods, scale["seeds"])
-    specs = []
-    for (dataset, resolution), images, preset, method, seed in cells:
-        hyper = preset_at(preset, resolution, f"config/artefacts/{name}.yaml", method)
-        spec = RunSpec(
-            dataset=dataset,
-            resolution=resolution,
-            images=images,
-            subset_seed=content.get("subset_seed", 0),
-            conditional=content.get("conditional", False),
-            backbone=hyper["backbone"],
-            preset=preset,
-            hyper=hyper,
-            method=method,
-            plugins=method_plugins(method, content.get("method_args", {}).get(method)),
-            seed=seed,
-            total_kimg=scale["kimg"] or hyper["kimg"],
-            snapshot_kimg=scale["snapshot_kimg"],
-        )
-        specs.append(spec)
-    return specs
+    seeds = read("config/scales.yaml")[config["scale"]]["seeds"]
+    own_sets = [(own, entry["resolution"]) for own, entry in config["datasets"].items() if "resolution" in entry]
+    specs = {}
+    for grid in grids(content):
+        sets = own_sets or list(itertools.product(grid["dataset"], grid["resolution"]))
+        methods = dict.fromkeys([*grid["method"], *config["methods"]])
+        cells = itertools.product(sets, config["images"] or grid["images"], grid["preset"], methods, seeds)
+        for (dataset, resolution), images, preset, method, seed in cells:
+            spec = _spec(name, config["scale"], dataset, resolution, images, preset, method, seed)
+            specs[spec.run_id] = spec
+    return list(specs.values())
+
+
+def grids(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The grids of an artefact, which may have one or a list of them."""
+    return content["grid"] if isinstance(content["grid"], list) else [content["grid"]]
+
+
+def _spec(
+    name: str,
+    scale: str,
+    dataset: str,
+    resolution: int,
+    images: int,
+    preset: str,
+    method: str,
+    seed: int,
+    later: tuple[dict[str, Any], ...] = (),
+) -> RunSpec:
+    """The run of one cell of the artefact `name`; `later` are those that start from it."""
+    content, where = artefact(name), f"config/artefacts/{name}.yaml"
+    later = (*later, {"method": method, "dataset": dataset, "images": images})
+    length = {**read("config/scales.yaml")[scale], **content.get("scales", {}).get(scale, {})}
+    hyper = preset_at(preset, resolution, where, method)
+    if amplified(dataset, images):
+        hyper = {**hyper, "mirror": True}
+    plugins = []
+    for plugin, args in method_plugins(method, content.get("method_args")):
+        if plugin == TRANSFER and "run" in args:
+            source = {"method": None, "dataset": dataset, "images": images, **args["run"]}
+            for key in source:
+                if key not in RUN_KEYS:
+                    raise unknown_name(f"key of {TRANSFER}'s `run`", key, RUN_KEYS, f"{where} or config/methods.yaml")
+            if source in later:
+                raise ConfigError(f"the run of method {method!r} in {where} starts from itself: name another in `run`.")
+            run = _spec(name, scale, **source, resolution=resolution, preset=preset, seed=seed, later=later)
+            args = {**args, "run": json.loads(run.to_json())}
+        plugins.append((plugin, args))
+    return RunSpec(
+        dataset=dataset,
+        resolution=resolution,
+        images=images,
+        subset_seed=content.get("subset_seed", 0),
+        conditional=content.get("conditional", False),
+        backbone=hyper["backbone"],
+        preset=preset,
+        hyper=hyper,
+        method=method,
+        plugins=plugins,
+        seed=seed,
+        total_kimg=length["kimg"] or hyper["kimg"],
+        snapshot_kimg=length["snapshot_kimg"],
+        **{key: content.get(key, default) for key, default in SUBSET_DEFAULTS.items()},
+    )
 
 
 def refusal(spec: RunSpec) -> tuple[str, str] | None:

@@ -62,7 +62,9 @@ def load_reals(spec: RunSpec, data_path: Path, subset_path: Path, device: torch.
     return reals, {"dataset_sha256": dataset.meta["sha256"], "subset_digest": subset["digest"]}
 
 
-def write_result(run_dir: Path, spec: RunSpec, outcome: Outcome, digests: dict, device: torch.device) -> None:
+def write_result(
+    run_dir: Path, spec: RunSpec, outcome: Outcome, digests: dict, method_files: dict, device: torch.device
+) -> None:
     """Write train.json, the last file of a run."""
     snapshots = []
     for nimg in spec.snapshot_nimgs() if outcome.status == "done" else []:
@@ -78,7 +80,8 @@ def write_result(run_dir: Path, spec: RunSpec, outcome: Outcome, digests: dict, 
         **digests,
         "snapshots": snapshots,
         "ranks": world_size(),
-        "provenance": provenance.record(str(device), outcome.seconds, rate),
+        "provenance": provenance.record(str(device), outcome.seconds, rate)
+        | ({"method_files": method_files} if method_files else {}),
     }
     write_atomic(run_dir / "train.json", json.dumps(result, indent=1) + "\n")
 
@@ -166,6 +169,7 @@ def main(argv: list[str] | None = None) -> int:
             logging.disable(logging.ERROR)
         on_any_rank(False)  # the others wait for rank 0 to have the lock
         data, digests = load_reals(spec, args.data, args.subset, device)
+        method_files = registry.digests([name for name, _ in spec.plugins])
         try:
             outcome = train(
                 spec, data, args.run_dir, device, args.tick_kimg, args.checkpoint_seconds, lambda: terminated
@@ -186,7 +190,7 @@ def main(argv: list[str] | None = None) -> int:
             logger.error("%s: %s: %s", spec.run_id, outcome.status, outcome.reason)
             logger.error("once mended: snakemake --cores all --forcerun %s", args.run_dir / "train.json")
         if rank() == 0:
-            write_result(args.run_dir, spec, outcome, digests, device)
+            write_result(args.run_dir, spec, outcome, digests, method_files, device)
     return 0
 
 

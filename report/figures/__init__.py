@@ -1,5 +1,7 @@
 """Figures as plugins: each file defines `draw`, and its name goes into the `figures:` of an artefact.
 
+An entry `{name: [methods]}` there draws these methods alone.
+
     def draw(artefact: Artefact, rows: Path) -> Figure
 
 `rows` is results/<scale>/rows, where `<run>/train.jsonl` and `<run>/samples/` lie. `artefact.main_columns` and

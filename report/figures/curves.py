@@ -26,7 +26,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
         ax.set_title(column.title)
         ax.set_xlabel("images shown to D (kimg)")
         ax.set_xlim(0, max(kimg for run in column.runs for kimg, _ in run.curve))
-    _y_axis(axes[0][0], columns[0])
+    distance_axis(axes[0][0], columns[0])
     handles = [
         Line2D([], [], color=styles[name].color, linestyle=styles[name].linestyle, label=title)
         for name, title in artefact.main_methods.items()
@@ -51,7 +51,7 @@ def _line(ax: Axes, column: Column, method: str, look: style.MethodStyle) -> Non
     ax.plot(best, curve["mean"][best], "o", color=look.color, markerfacecolor="white", zorder=3, clip_on=False)
 
 
-def _y_axis(ax: Axes, column: Column) -> None:
+def distance_axis(ax: Axes, column: Column) -> None:
     """Distances span decades and get a logarithmic axis with plain numbers; scores a linear one."""
     proxy = ", proxy" if column.proxy else ""
     ax.set_ylabel(f"{column.metric.label}{proxy} {column.metric.arrow}")

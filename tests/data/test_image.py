@@ -30,10 +30,44 @@ def test_colour_modes_become_rgb(mode):
 
 
 def test_sixteen_bits_scale_to_eight():
-    values = np.array([[0, 257, 32896, 65535]], np.uint16)
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     decoded = np.asarray(image.decode(encoded(Image.fromarray(values)), "a"))
-    assert decoded[0, :, 0].tolist() == [0, 1, 128, 255]
+    assert np.array_equal(decoded[:, :, 0], np.round(values / 65535 * 255))
     assert (decoded == decoded[:, :, :1]).all()
+
+
+def test_grey_beyond_sixteen_bits_and_floats_have_no_known_range():
+    for values in (np.array([[70000]], np.int32), np.array([[-1]], np.int32), np.array([[0.5]], np.float32)):
+        with pytest.raises(DatasetError, match="cat.tif: .*save it with 8 or 16 bits"):
+            image.decode(encoded(Image.fromarray(values), "TIFF"), "cat.tif")
+
+
+def test_printers_jpeg_becomes_rgb():
+    decoded = np.asarray(image.decode(encoded(Image.fromarray(RED).convert("CMYK"), "JPEG", quality=100), "a"))
+    assert np.abs(decoded.astype(int) - RED).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_animations_are_an_error(kind):
+    frames = [Image.fromarray(RED), Image.fromarray(255 - RED)]
+    with pytest.raises(DatasetError, match="cat: holds 2 frames"):
+        image.decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:]), "cat")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
+def test_half_a_file_is_no_image(kind):
+    noise = np.random.RandomState(0).randint(0, 255, (64, 64, 3), dtype=np.uint8)
+    whole = encoded(Image.fromarray(noise), kind).getvalue()
+    with pytest.raises(DatasetError, match="cat: not a readable image"):
+        image.decode(io.BytesIO(whole[: len(whole) // 2]), "cat")
+
+
+def test_a_small_file_cannot_fill_the_memory():
+    bomb = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(bomb, "PNG")
+    assert len(bomb.getvalue()) < 2e4
+    with pytest.raises(DatasetError, match="cat.png: 9000 x 9000 pixels, more than"):
+        image.decode(bomb, "cat.png")
 
 
 def test_real_transparency_is_an_error_that_names_the_file():

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from data.base import DatasetError, open_dataset
+from data.archive import Archive
+from data.base import DatasetError, Expected, open_dataset
 from data.folder import Folder
 from data.prepare import main, prepare
 from data.procedural import Procedural
 from data.subset import choose, read_subset
 from data.subset import main as subset_main
+from suite.errors import ConfigError
 
 
 @pytest.fixture
@@ -70,6 +73,63 @@ def test_a_broken_image_leaves_the_earlier_array_alone(folder, tmp_path):
     assert files(tmp_path) == ["mine.json", "mine.npy"]
     assert (tmp_path / "mine.npy").read_bytes() == before
     open_dataset(tmp_path / "mine.npy")
+
+
+class Published(Folder):
+    """A folder whose published protocol crops and filters in its own way."""
+
+    crop = True
+    resize = "lanczos"
+
+
+def test_the_published_protocol_holds_unless_told_otherwise(tmp_path):
+    root = tmp_path / "images"
+    root.mkdir()
+    picture = Image.fromarray(np.random.RandomState(0).randint(0, 255, (8, 12, 3)).astype(np.uint8))
+    picture.save(root / "0.png")
+    source = Published("mine", root, "free")
+    meta = prepare(source, tmp_path / "a.npy", 4)
+    centre = picture.crop((2, 0, 10, 8))
+    published = np.asarray(centre.resize((4, 4), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+    assert np.array_equal(open_dataset(tmp_path / "a.npy").images[0], published)
+    assert (meta["crop"], meta["resize"]) == (True, "lanczos")
+    prepare(source, tmp_path / "a.npy", 4, resize="box")
+    averaged = np.asarray(centre.resize((4, 4), Image.Resampling.BOX)).transpose(2, 0, 1)
+    assert np.array_equal(open_dataset(tmp_path / "a.npy").images[0], averaged)
+    with pytest.raises(DatasetError, match="12 x 8 is not square"):
+        prepare(source, tmp_path / "a.npy", 4, crop=False)
+
+
+def test_what_is_known_of_a_set_is_verified_first(folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, file.name)
+    source = Archive("mine", tmp_path / "mine.zip", "free")
+    digest = hashlib.sha256((tmp_path / "mine.zip").read_bytes()).hexdigest()
+    for expected, message in (
+        (Expected(count=6), "mine: 5 images, the published set has 6; complete it"),
+        (Expected(5, "0" * 64), f"mine.zip: SHA-256 is {digest}, that of the published mine is 000"),
+    ):
+        source.expected = expected
+        with pytest.raises(DatasetError, match=message):
+            prepare(source, tmp_path / "out" / "mine.npy")
+        assert not (tmp_path / "out").exists()
+    source.expected = Expected(5, digest)
+    assert prepare(source, tmp_path / "out" / "mine.npy")["count"] == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"out": "mine.npz"}, "mine.npz: the prepared array must be named"),
+        ({"resolution": 0}, "resolution 0 must be at least 1 pixel .--resolution."),
+        ({"jobs": 0}, "0 jobs .* .--jobs."),
+    ],
+)
+def test_arguments_that_make_no_sense(folder, tmp_path, arguments, message):
+    out = tmp_path / arguments.pop("out", "mine.npy")
+    with pytest.raises(ConfigError, match=message):
+        prepare(Folder("mine", folder, "free"), out, **arguments)
 
 
 def test_command_ends_with_one_line_for_a_user_error(tmp_path):

@@ -147,15 +147,9 @@ def test_names(tmp_path):
         sources.find("elpv", tmp_path)
     with pytest.raises(DatasetError, match="mine: no file or folder .*nowhere"):
         sources.find("mine", tmp_path / "nowhere")
-
-
-def test_a_listed_set_that_is_not_there_says_what_to_do(tmp_path):
-    table = tmp_path / "sources.csv"
-    table.write_text(f"name,kind,location,licence,note\nbirds,archive,{tmp_path}/birds.zip,CC0,ask its authors\n")
-    with pytest.raises(DatasetError, match="birds.zip .ask its authors.; put the set there"):
-        sources.find("birds", table=table)
-    make_zip(tmp_path / "birds.zip", {"a.png": png(1)})
-    assert sources.find("birds", table=table).licence == "CC0"
+    (tmp_path / "notes.txt").write_text("no images")
+    with pytest.raises(DatasetError, match="notes.txt: holds no images in a known form; give a folder"):
+        sources.find("mine", tmp_path / "notes.txt")
 
 
 def test_procedural_images_show_their_attributes():

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from report.collect import main as collect
-from suite.config import read
+from suite.config import artefact, read
 from suite.rows import identity
 from suite.spec import RunSpec, expand, snapshot_name
 
@@ -24,6 +24,7 @@ KIMG = [2.5 * i for i in range(1, 9)]
 PX = 32
 ARTEFACT = {
     "title": "Few images, with and without augmentation",
+    "grid": artefact("demo")["grid"],
     "protocol": "proxy",
     "layout": {"metrics": ["fd", "precision", "recall"]},
 }

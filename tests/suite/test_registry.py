@@ -1,5 +1,7 @@
 """Plugins are found by listing a folder; one that fails to import harms no other."""
 
+import json
+import subprocess
 import sys
 
 import pytest
@@ -105,3 +107,77 @@ def test_a_package_that_fails_is_named_and_one_that_takes_a_name_twice_too(folde
     assert "first_package of package first_package failed to import: ModuleNotFoundError" in broken.reason
     assert "'good' is defined twice, by plugins_under_test/good.py and second_package" in good.reason
     assert registry.load("method", "other").title == "Good"
+
+
+MINE = """from layers_of_mine import GAIN
+from augment.base import Method as Base
+class Method(Base):
+    title = "Mine"
+    paper = "unpublished"
+    def transform(self, x, role): return GAIN * x
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder of the user's own with one method, which imports another file of that folder."""
+    monkeypatch.delenv(registry.FOLDERS, raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "mine.py").write_text(MINE)
+    (folder / "layers_of_mine.py").write_text("GAIN = 0.5\n")
+    yield folder
+    for name in ("layers_of_mine", "method_folder_mine"):
+        sys.modules.pop(name, None)
+    monkeypatch.undo()
+    registry._found.cache_clear()
+    registry.load.cache_clear()
+
+
+def test_a_folder_of_ones_own_holds_methods_and_no_backbones(own):
+    registry.search([str(own)])
+    assert "mine" in registry.names("method") and "layers_of_mine" not in registry.names("method")
+    assert "mine" not in registry.names("backbone")
+    assert registry.load("method", "mine")().transform(4.0, "real") == 2.0
+    registry.search([])
+    assert "mine" not in registry.names("method")
+
+
+def test_a_folder_that_is_missing_or_takes_a_name_is_refused(own):
+    with pytest.raises(ConfigError, match=r"there is no folder .*/absent to find methods in. Change method_folders in"):
+        registry.search([str(own / "absent")])
+    (own / "ada.py").write_text(MINE)
+    with pytest.raises(ConfigError, match=r"own/ada.py: the name 'ada' is taken by augment/ada.py. Rename the file"):
+        registry.search([str(own)])
+
+
+def test_a_file_of_ones_own_that_fails_or_breaks_the_contract_harms_no_other(own):
+    (own / "broken.py").write_text("\nimport no_such_module\nclass Method: pass\n")
+    (own / "foreign.py").write_text("class Method: pass\n")
+    registry.search([str(own)])
+    assert "own/broken.py failed to import: ModuleNotFoundError" in registry.load("method", "broken").reason
+    foreign = registry.load("method", "foreign").reason
+    assert "own/foreign.py, line 1: class Method must derive from augment.base.Method" in foreign
+    assert registry.load("method", "mine").title == "Mine"
+
+
+def test_a_method_of_ones_own_is_a_cell_that_trains_and_is_known_by_its_digest(own, make_spec, prepared, tmp_path):
+    """By the same command as any other, in a program that learns of the folder from the one that starts it."""
+    registry.search([str(own)])
+    (cell,) = [each for each in cells({**config.read("config/config.yaml"), "methods": ["mine"]})["demo"]
+               if each.spec.method == "mine"]  # fmt: skip
+    assert cell.refused is None and cell.spec.plugins == [("mine", {})]
+    spec = make_spec("mine", total_kimg=0.016)
+    (tmp_path / "spec.json").write_text(spec.to_json())
+    command = ["--spec", tmp_path / "spec.json", "--data", prepared[0], "--subset", prepared[1], "--device", "cpu"]
+    process = subprocess.run(
+        [sys.executable, "-m", "training.run", *map(str, command), "--run-dir", str(tmp_path / "runs" / spec.run_id)],
+        cwd=config.ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    result = json.loads((tmp_path / "runs" / spec.run_id / "train.json").read_text())
+    assert (result["status"], result["method_title"]) == ("done", "Mine")
+    digest = subprocess.run(["sha256sum", own / "mine.py"], capture_output=True, text=True).stdout.split()[0]
+    assert result["provenance"]["method_files"] == {"mine": digest}
+    assert registry.digests(["ada", "none"]) == {}

@@ -59,7 +59,7 @@ def nested(key: str, **changes) -> dict:
         (claim("recall1k_full_efficientnet_lite0", value=1.5), ["1.5", "outside 0 to 1"]),
         (claim(valu=1.0), ["unknown key 'valu'", "'value'"]),
         ({k: v for k, v in claim().items() if k != "provenance"}, ["lacks provenance"]),
-        (claim("fid1k_full"), ["'fid'", "protocol proxy", "Known: fd, kd, precision, recall"]),
+        (claim("fid1k_full"), ["'fid'", "protocol proxy", "Known: copying, fd, kd, nn_ratio, precision, recall"]),
         (claim("fd50k_full_efficientnet_lite0"), ["n_fake in the metric's name is '50k', must be '1k'"]),
         (claim("fd1k_test_efficientnet_lite0"), ["reference in the metric's name is 'test', must be 'full'"]),
         (claim(reference="train"), ["reference is 'train', must be 'full'"]),

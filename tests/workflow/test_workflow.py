@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -166,6 +167,15 @@ def test_the_plan_names_runs_images_length_and_cost(project):
     text = said(process)
     assert "elpv-" in text and "kimg" in text and "4 runs" in text
     assert not (project / "results/demo/runs").exists()
+
+
+def test_an_artefact_is_a_target_whether_or_not_it_is_configured_and_what_runs_start_from_is_trained(project):
+    process = snakemake(project, "--dry-run", "methods-demo", config=("scale=smoke",))
+    assert process.returncode == 0, said(process)
+    count = {name: int(number) for name, number in re.findall(r"^ *([\w -]+?) +(\d+) *$", said(process), flags=re.M)}
+    # One run more than are measured: the one on 2,000 images that others start from.
+    assert count["train"] == count["compute"] + 1 == count["keep curves"] + 1 and count["methods-demo"] == 1
+    assert count["subset"] == 2 and "demo" not in count and "page" not in count
 
 
 def test_too_many_images_are_refused_with_both_numbers(project):

@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 sys.path.insert(0, workflow.basedir)
 
+from data.table import amplified, downloads, held_out, place
 from suite import config as configuration
-from suite.config import artefact, read
+from suite import memory, registry
+from suite.config import artefact, artefact_names, figures_of, read
 from suite.errors import ConfigError
 from suite.plan import cells
 from suite.rows import without_value
@@ -20,7 +23,8 @@ shell.prefix(f"set -euo pipefail; export TQDM_MININTERVAL=10 PATH={Path(sys.exec
 
 try:
     config.update(configuration.checked(configuration.typed(dict(config))))
-    CELLS = cells(config)
+    registry.search(config["method_folders"])
+    CELLS = cells({**config, "artefacts": artefact_names()})
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -30,13 +34,13 @@ LENGTH = read("config/scales.yaml")[SCALE]
 SPECS = {cell.spec.run_id: cell.spec for members in CELLS.values() for cell in members}
 REFUSED = {cell.spec.run_id: cell.refused for members in CELLS.values() for cell in members if cell.refused}
 PROTOCOLS = read("config/protocols.yaml")
+DOWNLOADS = downloads()
+SUBSETS = {spec.subset_size: spec for spec in SPECS.values()}
 
 # GPUs that a job occupies. On a cluster, where this machine may have none, the config says device: cuda.
 GPU = int(config["device"] == "cuda" or (config["device"] == "auto" and shutil.which("nvidia-smi") is not None))
 
-# Large activation buffers must not go back to the kernel after each batch: without this, 30 to 60 % of the CPU
-# time of feature extraction is page faults (glibc).
-KEEP_MEMORY = "MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184"
+KEEP_MEMORY = " ".join(f"{key}={value}" for key, value in memory.KEEP_MEMORY.items())
 
 FEATURE_OPTIONS = f"--device {config['device']} --inception-weights {shlex.quote(config['inception_weights'] or '')}"
 
@@ -49,7 +53,8 @@ def alternatives(names):
 wildcard_constraints:
     dataset="[a-z0-9_-]+?",
     px="[0-9]+",
-    size="[0-9]+",
+    size=alternatives(SUBSETS),
+    split="full|test",
     seed="[0-9]+",
     run="[^/]+/[^/]+",
     protocol=alternatives(PROTOCOLS),
@@ -61,10 +66,30 @@ def refused_row(run, protocol):
     return json.dumps(without_value(SPECS[run], protocol, *REFUSED[run]))
 
 
+def source_file(dataset, prepared):
+    """The file or folder that a set is prepared from.
+
+    A missing one is an error, by which the engine ends before the first job unless no job needs the set. A dry run
+    only says so. Where the prepared array exists, the engine learns of a missing file and takes the array.
+    """
+    path = config["datasets"].get(dataset, {}).get("path")
+    try:
+        return place(dataset, path) or []
+    except ConfigError as error:
+        if Path(prepared).exists():
+            return path or f"resources/sources/{dataset}"
+        if not workflow.dryrun:
+            raise
+        logger.warning(f"Only a dry run goes on without this: {error}")
+        return []
+
+
 def source_option(dataset):
-    """Where a set of the user's own lies; nothing for one that the suite knows."""
-    own = config["datasets"].get(dataset)
-    return f"--path {shlex.quote(own['path'])}" if own else ""
+    """What the config says of a set: where it lies, and how it is cropped and resized if not as published."""
+    own = config["datasets"].get(dataset, {})
+    options = [f"--path {shlex.quote(own['path'])}"] if "path" in own else []
+    options += ["--crop" if own["crop"] else "--no-crop"] if "crop" in own else []
+    return " ".join(options + ([f"--resize {own['resize']}"] if "resize" in own else []))
 
 
 def data_file(spec):
@@ -72,29 +97,45 @@ def data_file(spec):
 
 
 def subset_file(spec):
-    return f"resources/subsets/{spec.dataset}-{spec.resolution}-{spec.images}-s{spec.subset_seed}.json"
+    return f"resources/subsets/{spec.dataset}-{spec.resolution}-{spec.subset_size}-s{spec.subset_seed}.json"
+
+
+def subset_options(dataset, size):
+    """How the images that `size` stands for are chosen."""
+    spec = SUBSETS[size]
+    options = f"--size {spec.images} --rule {spec.subset_rule} --validation {spec.validation_images}"
+    return f"{options} --mirrored" if amplified(dataset, spec.images) else options
 
 
 def reference_file(spec, protocol):
-    """Features of the reals that a protocol compares with: the whole set, or the run's own training images."""
-    reference, extractor = PROTOCOLS[protocol]["reference"], PROTOCOLS[protocol]["extractor"]
-    split = f"train{spec.images}-s{spec.subset_seed}" if reference == "train" else reference
-    return f"resources/features/{spec.dataset}-{spec.resolution}-{split}-{extractor}.safetensors"
+    """Features of the reals that a protocol compares with: the whole set, its test split or the training images."""
+    dataset, split, extractor = spec.dataset, PROTOCOLS[protocol]["reference"], PROTOCOLS[protocol]["extractor"]
+    if split == "train":
+        split = f"train{spec.subset_size}-s{spec.subset_seed}"
+    elif split == "test":
+        dataset = held_out(dataset)
+    return f"resources/features/{dataset}-{spec.resolution}-{split}-{extractor}.safetensors"
+
+
+def source_result(run):
+    """What the run whose networks this one starts from leaves when it has ended; nothing for one that starts anew."""
+    source = SPECS[run].source
+    return f"results/{SCALE}/runs/{source.run_id}/train.json" if source else []
 
 
 def rows_files(name):
     """The row files that an artefact is rendered from."""
-    return [f"results/{SCALE}/rows/{cell.spec.run_id}/{cell.protocol}.jsonl" for cell in CELLS[name]]
+    return [f"results/{SCALE}/rows/{cell.spec.run_id}/{cell.protocol}.jsonl" for cell in CELLS[name] if cell.protocol]
 
 
 def curve_files(name):
     """The training logs that an artefact's figures are drawn from."""
-    runs = [cell.spec.run_id for cell in CELLS[name] if not cell.refused]
+    runs = [cell.spec.run_id for cell in CELLS[name] if cell.protocol and not cell.refused]
     return [f"results/{SCALE}/rows/{run}/train.jsonl" for run in runs]
 
 
 def rendered(name):
     """The tables and figures of an artefact."""
     tables = [f"results/{SCALE}/tables/{name}.{kind}" for kind in ("md", "csv", "tex")]
-    figures = artefact(name).get("figures", [])
-    return tables + [f"results/{SCALE}/figures/{name}-{f}.{kind}" for f in figures for kind in ("png", "svg")]
+    figures = [f"results/{SCALE}/figures/{name}-{figure}" for figure in figures_of(artefact(name))]
+    return tables + [f"{stem}.{kind}" for stem in figures for kind in ("png", "svg")]

@@ -1,9 +1,27 @@
+rule download:
+    output:
+        "resources/sources/{file}",
+    log:
+        "resources/logs/download-{file}.log",
+    wildcard_constraints:
+        file=alternatives(Path(location).name for location in DOWNLOADS),
+    resources:
+        runtime=240,
+    params:
+        dataset=lambda wildcards: DOWNLOADS[f"resources/sources/{wildcards.file}"],
+    shell:
+        "python -m data.download --dataset {params.dataset} --out {output} 2>&1 | tee {log}"
+
+
 rule prepare:
+    input:
+        lambda wildcards: source_file(wildcards.dataset, f"resources/data/{wildcards.dataset}-{wildcards.px}.npy"),
     output:
         images="resources/data/{dataset}-{px}.npy",
         description="resources/data/{dataset}-{px}.json",
     log:
         "resources/logs/prepare-{dataset}-{px}.log",
+    threads: 8
     resources:
         mem_mb=2000,
         runtime=240,
@@ -11,7 +29,7 @@ rule prepare:
         source=lambda wildcards: source_option(wildcards.dataset),
     shell:
         "python -m data.prepare --dataset {wildcards.dataset} --resolution {wildcards.px}"
-        " {params.source} --out {output.images} 2>&1 | tee {log}"
+        " {params.source} --jobs {threads} --out {output.images} 2>&1 | tee {log}"
 
 
 rule subset:
@@ -21,6 +39,7 @@ rule subset:
         "resources/subsets/{dataset}-{px}-{size}-s{seed}.json",
     log:
         "resources/logs/subset-{dataset}-{px}-{size}-s{seed}.log",
+    params:
+        options=lambda wildcards: subset_options(wildcards.dataset, wildcards.size),
     shell:
-        "python -m data.subset --data {input} --size {wildcards.size} --seed {wildcards.seed} --validation 500"
-        " --out {output} 2>&1 | tee {log}"
+        "python -m data.subset --data {input} --seed {wildcards.seed} {params.options} --out {output} 2>&1 | tee {log}"

@@ -2,19 +2,20 @@ rule reference_features:
     input:
         images="resources/data/{dataset}-{px}.npy",
     output:
-        "resources/features/{dataset}-{px}-full-{extractor}.safetensors",
+        "resources/features/{dataset}-{px}-{split}-{extractor}.safetensors",
     log:
-        "resources/logs/features-{dataset}-{px}-full-{extractor}.log",
+        "resources/logs/features-{dataset}-{px}-{split}-{extractor}.log",
     threads: config["threads"]
     resources:
         gpu=GPU,
         mem_mb=4000,
         runtime=240,
     params:
+        split=lambda wildcards: "--test" if wildcards.split == "test" else "",
         options=FEATURE_OPTIONS,
     shell:
         f"{KEEP_MEMORY} python -m metrics.features --data {{input.images}} --extractor {{wildcards.extractor}}"
-        " --out {output} --threads {threads} {params.options} 2>&1 | tee {log}"
+        " --out {output} --threads {threads} {params.split} {params.options} 2>&1 | tee {log}"
 
 
 rule subset_reference_features:
@@ -62,10 +63,13 @@ rule fake_features:
         " {params.options} 2>&1 | tee {log}"
 
 
+# A picture of fakes beside the training images nearest to them is drawn as well, undeclared: a run may have none.
 rule compute:
     input:
         real=lambda wildcards: reference_file(SPECS[wildcards.run], wildcards.protocol),
         fake=f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.json",
+        images=lambda wildcards: data_file(SPECS[wildcards.run]),
+        subset=lambda wildcards: subset_file(SPECS[wildcards.run]),
     output:
         f"results/{SCALE}/rows/{{run}}/{{protocol}}.jsonl",
     log:
@@ -78,7 +82,8 @@ rule compute:
         runtime=240,
     shell:
         "python -m metrics.compute --real {input.real} --fake {input.fake} --run $(dirname {input.fake})"
-        " --protocol {wildcards.protocol} --out {output} --threads {threads} 2>&1 | tee {log}"
+        " --data {input.images} --subset {input.subset} --protocol {wildcards.protocol} --out {output}"
+        " --threads {threads} 2>&1 | tee {log}"
 
 
 # A run that makes no sense, or whose method does not import, is a row that says so.

@@ -1,18 +1,9 @@
 # Nothing here imports torch. Tables and figures of one artefact are one job, and that job's name is the artefact's.
-
-
-rule collect:
-    input:
-        rows=lambda wildcards: [file for name in CELLS for file in rows_files(name)],
-        submitted=sorted(Path("results/submitted").glob("*.json")),
-    output:
-        f"results/{SCALE}/results.csv",
-    log:
-        f"results/{SCALE}/logs/collect.log",
-    localrule: True
-    shell:
-        "python -m report.collect --rows $(dirname {output})/rows --submitted results/submitted --out {output}"
-        " 2>&1 | tee {log}"
+# Each job gathers anew whatever rows lie there, among them those it asked for.
+COLLECT = (
+    f"python -m report.collect --rows results/{SCALE}/rows --submitted results/submitted"
+    f" --out results/{SCALE}/results.csv"
+)
 
 
 for name in CELLS:
@@ -21,7 +12,7 @@ for name in CELLS:
         name:
             name
         input:
-            results=f"results/{SCALE}/results.csv",
+            rows=rows_files(name),
             curves=curve_files(name),
             artefact=f"config/artefacts/{name}.yaml",
         output:
@@ -35,23 +26,24 @@ for name in CELLS:
             artefact=name,
             config=CONFIG,
         shell:
-            "python -m report.render --artefacts {params.artefact} --config {params.config:q}"
-            " --results $(dirname {input.results}) 2>&1 | tee {log}"
+            f"({COLLECT} && python -m report.render --artefacts {{params.artefact}} --config {{params.config:q}}"
+            f" --results results/{SCALE}) 2>&1 | tee {{log}}"
 
 
 rule page:
     input:
-        results=f"results/{SCALE}/results.csv",
-        curves=[file for name in CELLS for file in curve_files(name)],
+        rows=[file for name in config["artefacts"] for file in rows_files(name)],
+        curves=[file for name in config["artefacts"] for file in curve_files(name)],
         published="results/published/published.csv",
+        submitted=sorted(Path("results/submitted").glob("*.json")),
     output:
         f"results/{SCALE}/page/index.html",
     log:
         f"results/{SCALE}/logs/page.log",
     localrule: True
     shell:
-        "python -m report.page --results {input.results} --published {input.published}"
-        " --rows $(dirname {input.results})/rows --out {output} 2>&1 | tee {log}"
+        f"({COLLECT} && python -m report.page --results results/{SCALE}/results.csv --published {{input.published}}"
+        f" --rows results/{SCALE}/rows --out {{output}}) 2>&1 | tee {{log}}"
 
 
 # The two targets below take the rows as they lie there, ask for no run and so never train one.
@@ -66,8 +58,7 @@ rule leaderboard:
     params:
         results=f"results/{SCALE}",
     shell:
-        "(python -m report.collect --rows {params.results}/rows --submitted results/submitted"
-        " --out {params.results}/results.csv"
+        f"({COLLECT}"
         " && python -m report.page --results {params.results}/results.csv --published {input.published}"
         " --rows {params.results}/rows --out {params.results}/page/index.html) 2>&1 | tee {log}"
 
@@ -79,12 +70,11 @@ rule figures:
         f"results/{SCALE}/logs/figures.log",
     localrule: True
     params:
-        artefacts=list(CELLS),
+        artefacts=config["artefacts"],
         config=CONFIG,
         results=f"results/{SCALE}",
     shell:
-        "(python -m report.collect --rows {params.results}/rows --submitted results/submitted"
-        " --out {params.results}/results.csv"
+        f"({COLLECT}"
         " && python -m report.render --artefacts {params.artefacts} --config {params.config:q}"
         " --results {params.results}"
         " && python -m report.page --results {params.results}/results.csv --published {input.published}"

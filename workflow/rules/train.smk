@@ -18,6 +18,7 @@ rule train:
         spec=f"results/{SCALE}/runs/{{run}}/spec.json",
         images=lambda wildcards: data_file(SPECS[wildcards.run]),
         subset=lambda wildcards: subset_file(SPECS[wildcards.run]),
+        source=lambda wildcards: source_result(wildcards.run),
     output:
         f"results/{SCALE}/runs/{{run}}/train.json",
     log:

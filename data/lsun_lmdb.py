@@ -1,0 +1,70 @@
+"""LSUN as published: an LMDB with one encoded image (WebP or JPEG) per key, in the order of the keys.
+
+arXiv:1506.03365. The published set-ups take the first images, crop their central square and make it 256 pixels wide
+with a Lanczos filter (arXiv:2006.06676).
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache, cached_property
+from itertools import islice
+from pathlib import Path
+
+import lmdb
+import numpy as np
+from PIL import Image
+
+from data.base import DatasetError, Source
+from data.image import decode
+
+
+class LsunLmdb(Source):
+    """The images of the LMDB `path`, a folder or its data.mdb, or the first `count`. Raises DatasetError."""
+
+    resize = "lanczos"
+    crop = True
+
+    def __init__(self, name: str, path: Path, licence: str, count: int | None = None):
+        self.name = name
+        self.path = path if path.is_dir() else path.parent
+        self.licence = licence
+        first = "" if count is None else f"first {count} images of "
+        self.origin = f"{first}LMDB {self.path.name}"
+        held = self._database.stat()["entries"]
+        if held < (count or 1):
+            raise DatasetError(f"{path}: holds {held} images, fewer than {count or 1}; fetch or unpack it again")
+        self.count = count or held
+
+    @property
+    def _database(self) -> lmdb.Environment:
+        try:
+            return _opened(self.path.resolve())
+        except lmdb.Error as error:
+            raise DatasetError(f"{self.path}: not an LMDB folder with its data.mdb ({error})") from error
+
+    @cached_property
+    def _keys(self) -> np.ndarray:
+        """Names of the images, bytes [count]: an LMDB cannot be asked for its n-th entry."""
+        with self._database.begin() as transaction, transaction.cursor() as cursor:
+            return np.array(list(islice(cursor.iternext(values=False), self.count)))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def paths(self) -> list[Path]:
+        return [self.path / "data.mdb"]
+
+    def where(self, index: int) -> str:
+        return f"{self.path}, {self._keys[index].decode(errors='replace')}"
+
+    def image(self, index: int) -> Image.Image:
+        with self._database.begin() as transaction:
+            content = transaction.get(self._keys[index])
+        return decode(io.BytesIO(content), self.where(index))
+
+
+@cache  # a process may open an LMDB only once
+def _opened(path: Path) -> lmdb.Environment:
+    # Without a lock, as the file is only read, from read-only media, too.
+    return lmdb.open(str(path), readonly=True, lock=False)

@@ -1,0 +1,51 @@
+"""Distance over images shown to D, one panel per titled grid: its methods beside the baseline of the same setting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from report import style
+from report.artefact import Artefact, Group
+from report.figures.curves import distance_axis
+from report.results import mean_curve
+
+COLUMNS = 3
+BASELINE = "none"
+
+
+def draw(artefact: Artefact, rows: Path) -> Figure:
+    """Panels side by side with one y axis; a line is the mean over seeds. Each panel has colours of its own."""
+    groups = [group for group in artefact.groups if any(map(group.columns[0].done, group.methods))]
+    if not groups:
+        return style.message("The grids of this artefact have no titles, or no run has finished.")
+    lines = -(-len(groups) // COLUMNS)
+    figure, axes = style.panels(lines, COLUMNS, 2.6 * lines, sharex=True, sharey=True)
+    panels = [ax for line in axes for ax in line]
+    for ax, group in zip(panels, groups, strict=False):
+        _panel(ax, artefact, group)
+    for ax in panels[len(groups) :]:
+        ax.remove()
+    for ax in panels[: len(groups)]:
+        ax.tick_params(labelbottom=True)
+    for line in axes:
+        distance_axis(line[0], groups[0].columns[0])
+    figure.supxlabel("images shown to D (kimg)", fontsize=7)
+    return figure
+
+
+def _panel(ax: Axes, artefact: Artefact, group: Group) -> None:
+    column = group.columns[0]
+    methods = [BASELINE, *(method for method in group.methods if method != BASELINE)]
+    looks = style.method_styles(methods)
+    for method in methods:
+        if runs := column.done(method):
+            curve = mean_curve(runs) * column.metric.shown(1.0)
+            title = artefact.methods.get(method, method)
+            look = looks[method]
+            ax.plot(curve.index, curve["mean"], color=look.color, linestyle=look.linestyle, label=title)
+    ax.set_title(group.title)
+    ax.set_xlim(left=0)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=1, fontsize=5.5)

@@ -1,0 +1,106 @@
+"""The table of an artefact whose grids have titles: a row per method under the title of its grid.
+
+Besides the metrics it shows what the training logs say (`training` of the layout). A method without a number shows why.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from report import tables
+from report.artefact import Artefact, Group
+from report.metric_names import Metric, parse
+from report.results import Run, mean_and_deviation
+from report.table_formats import Cell, Table
+from report.training_log import TRAINING, at_end
+
+ACCURACY = (
+    "D right: the share of images that D puts on the right side of 0, as it sees them, over the last quarter of the run"
+)
+
+
+def measured(artefact: Artefact, rows: Path) -> pd.DataFrame:
+    """The table's numbers in full precision: one line per group, method, quantity and snapshot.
+
+    `rows` is results/<scale>/rows, where the training logs lie.
+    """
+    lines = []
+    for group in artefact.groups:
+        for method in group.methods:
+            runs = group.columns[0].of(method)
+            shared = {
+                "group": group.title,
+                "method": method,
+                "method_title": artefact.methods[method],
+                **group.columns[0].setting,
+                "planned": len(runs),
+                "status": ", ".join(dict.fromkeys(run.status for run in runs)),
+                "reason": "; ".join(dict.fromkeys(tables.reason(run) for run in runs if run.status != "done")),
+            }
+            lines += [{**shared, **quantity} for quantity in _quantities(artefact, group, method, runs, rows)]
+    return pd.DataFrame(lines).astype({"mean": float, "std": float})
+
+
+def _quantities(artefact: Artefact, group: Group, method: str, runs: list[Run], rows: Path) -> list[dict[str, Any]]:
+    """Mean and deviation over the seeds of everything that the table shows of a method."""
+    done = [run.run for run in runs if run.status == "done"]
+    values: dict[tuple[str, str], list[float | None]] = {
+        (column.metric.name, snapshot): [getattr(run, snapshot) for run in column.done(method)]
+        for column, snapshot in itertools.product(group.columns, ("best", "final"))
+    }
+    values |= {(key, ""): [at_end(rows, run, key) for run in done] for key in artefact.training}
+    lines = []
+    for (quantity, snapshot), of_seeds in values.items():
+        numbers = [number for number in of_seeds if number is not None]
+        mean, deviation = mean_and_deviation(numbers) if numbers else (None, None)
+        lines.append({"quantity": quantity, "snapshot": snapshot, "mean": mean, "std": deviation, "n": len(numbers)})
+    return lines
+
+
+def build(artefact: Artefact, numbers: pd.DataFrame) -> Table:
+    """The artefact's table from `numbers` (of `measured`), ready to print; bold is the best of the table."""
+    metrics = {column.metric.name: column.metric for column in artefact.columns}
+    headings = [(f"{metric.label} {metric.arrow}", ["best", "final"]) for metric in metrics.values()]
+    if artefact.training:
+        headings.append(("Training", [TRAINING[key][0] for key in artefact.training]))
+    table = Table(caption(artefact), headings, [])
+    means = numbers.groupby(["quantity", "snapshot"])["mean"]
+    best = {
+        (name, snapshot): group.max() if metrics[name].higher_is_better else group.min()
+        for (name, snapshot), group in means
+        if name in metrics
+    }
+    for title, lines in numbers.groupby("group", sort=False):
+        table.rows.append((title, []))
+        for _, of_method in lines.groupby("method", sort=False):
+            cells = [_cell(table, line, best, i == 0) for i, line in enumerate(of_method.itertuples())]
+            table.rows.append((of_method["method_title"].iloc[0], cells))
+    return table
+
+
+def _cell(table: Table, line: Any, best: dict[tuple[str, str], float], first: bool) -> Cell:
+    """Mean ± deviation; where there is none the status with its reason, in the first cell of the row."""
+    if not line.n:
+        reason = "" if line.reason == line.status else line.reason
+        return Cell(line.status, table.note(reason)) if first else Cell("–")
+    missing = f" (n = {line.n} of {line.planned})" if line.n < line.planned else ""
+    texts = [_text(line.quantity, number) for number in (line.mean, line.std) if not pd.isna(number)]
+    bold = line.mean == best.get((line.quantity, line.snapshot))
+    return Cell(" ± ".join(texts) + missing, table.note(line.reason if missing else ""), bool(bold))
+
+
+def _text(quantity: str, number: float) -> str:
+    if quantity in TRAINING:
+        return f"{number:.{TRAINING[quantity][1]}f}"
+    metric: Metric = parse(quantity)
+    return metric.text(number)
+
+
+def caption(artefact: Artefact) -> str:
+    """That of every table, and what D's accuracy is."""
+    accuracy = any(key.startswith("accuracy") for key in artefact.training)
+    return tables.caption(artefact) + (f" {ACCURACY}." if accuracy else "")

@@ -1,0 +1,272 @@
+"""Preparation by several processes, interrupted and continued: always the same bytes."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from data import prepare as module
+from data.archive import Archive
+from data.base import DatasetError, open_dataset
+from data.folder import Folder
+from data.partial import Partial
+from data.prepare import main, prepare
+from data.workers import ordered
+from suite.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "images"
+    root.mkdir()
+    for i in range(30):
+        pixels = np.random.RandomState(i).randint(0, 255, (8, 8, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(root / f"{i:02d}.png")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(module, "PIECE_BYTES", 4 * 192)
+
+
+class Interrupted(Folder):
+    """Raises `error` at image `at`, and remembers what was read."""
+
+    interruption: BaseException | None = None
+    at_image = 22
+
+    def image(self, index):
+        self.read = [*getattr(self, "read", []), index]
+        if index == self.at_image and self.interruption is not None:
+            raise self.interruption
+        return super().image(index)
+
+
+def source(folder, interruption=None):
+    made = Interrupted("mine", folder, "free")
+    made.interruption = interruption
+    return made
+
+
+@pytest.fixture
+def whole(folder, tmp_path):
+    """The array and the metadata made at one go by one process."""
+    prepare(source(folder), tmp_path / "whole.npy")
+    return [(tmp_path / f"whole.{kind}").read_bytes() for kind in ("npy", "json")]
+
+
+def made(path):
+    return [path.read_bytes(), path.with_suffix(".json").read_bytes()]
+
+
+def hidden(path):
+    return sorted(file.name for file in path.iterdir() if file.name.startswith("."))
+
+
+def interrupt(folder, out, error=KeyboardInterrupt):
+    with pytest.raises(error):
+        prepare(source(folder, error()), out)
+    assert not out.exists()
+
+
+def test_any_number_of_jobs_makes_the_same_bytes(folder, whole, tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, file.name)
+    prepare(Archive("mine", tmp_path / "images.zip", "free"), tmp_path / "out.npy", jobs=2)
+    assert made(tmp_path / "out.npy")[0] == whole[0]
+    monkeypatch.setattr(module, "PIECE_BYTES", 2 * 192)
+    prepare(Folder("mine", folder, "free"), tmp_path / "out.npy", jobs=3)
+    assert made(tmp_path / "out.npy") == whole
+
+
+def test_a_small_set_starts_no_processes(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PIECE_BYTES", 2**20)
+    here = source(folder)
+    prepare(here, tmp_path / "mine.npy", jobs=8)
+    assert here.read == [0, *range(30)]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_an_interruption_costs_its_own_piece_only(folder, whole, tmp_path, error):
+    out = tmp_path / "out" / "mine.npy"
+    interrupt(folder, out, error)
+    again = source(folder)
+    prepare(again, out)
+    assert again.read[0] == 0  # its size
+    assert again.read[1:] == list(range(20, 30))
+    assert made(out) == whole
+    assert hidden(out.parent) == []
+
+
+def test_a_disk_that_fills_up_can_be_emptied_and_work_goes_on(folder, whole, tmp_path):
+    out, limits = tmp_path / "mine.npy", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (128 + 18 * 192, limits[1]))  # room for 18 images
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            prepare(source(folder), out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    again = source(folder)
+    prepare(again, out)
+    assert again.read[1:] == list(range(16, 30))
+    assert made(out) == whole
+    assert hidden(tmp_path) == []
+
+
+def test_damage_to_what_was_done_does_not_last(folder, whole, tmp_path):
+    out = tmp_path / "mine.npy"
+    interrupt(folder, out)
+    partial = tmp_path / ".mine.npy.partial"
+    content = bytearray(partial.read_bytes())
+    content[128 + 4 * 192 + 7] ^= 1  # in the second piece
+    partial.write_bytes(content)
+    journal = tmp_path / ".mine.npy.journal"
+    journal.write_bytes(journal.read_bytes()[:-10])
+    again = source(folder)
+    prepare(again, out)
+    assert again.read[1:] == list(range(4, 30))
+    assert made(out) == whole
+
+
+@pytest.mark.parametrize("lost", ["partial", "journal"])
+def test_a_lost_file_means_starting_over(folder, whole, tmp_path, lost):
+    out = tmp_path / "mine.npy"
+    interrupt(folder, out)
+    (tmp_path / f".mine.npy.{lost}").unlink()
+    prepare(source(folder), out)
+    assert made(out) == whole
+    assert hidden(tmp_path) == []
+
+
+def test_a_changed_source_or_argument_starts_over_and_says_so(folder, tmp_path, caplog):
+    out = tmp_path / "mine.npy"
+    interrupt(folder, out)
+    Image.new("RGB", (8, 8)).save(folder / "00.png")
+    prepare(source(folder), out)
+    assert "mine.npy: source or arguments have changed since the interruption; starts over" in caplog.text
+    assert open_dataset(out).images[0].max() == 0
+    out.unlink()
+    caplog.clear()
+    interrupt(folder, out)
+    prepare(source(folder), out, resolution=4)
+    assert "starts over" in caplog.text
+    assert open_dataset(out).images.shape == (30, 3, 4, 4)
+
+
+def test_the_first_broken_image_is_named_by_any_number_of_jobs(folder, tmp_path):
+    for i in (9, 25):
+        (folder / f"{i:02d}.png").write_bytes(b"no image")
+    for jobs in (1, 2):
+        with pytest.raises(DatasetError, match="09.png: not a readable image"):
+            prepare(source(folder), tmp_path / "out" / "mine.npy", jobs=jobs)
+        assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_one_process_at_a_time(tmp_path):
+    with Partial(tmp_path / "a.npy", "work", b"", 4), pytest.raises(ConfigError, match="a.npy: another process"):
+        Partial(tmp_path / "a.npy", "work", b"", 4).__enter__()
+
+
+def test_a_full_disk_is_known_before_the_work(folder, tmp_path, monkeypatch):
+    free = SimpleNamespace(free=30 * 192 - 1)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: free)
+    with pytest.raises(ConfigError, match="mine.npy: needs 0.0 GB more, .*make room"):
+        prepare(source(folder), tmp_path / "mine.npy")
+    free.free += 1
+    assert prepare(source(folder), tmp_path / "mine.npy")["count"] == 30
+
+
+def test_metadata_half_written_by_a_killed_process_is_cleaned_up(folder, whole, tmp_path):
+    (tmp_path / ".mine.json.x7qk2w").write_text("{")
+    prepare(source(folder), tmp_path / "mine.npy")
+    assert made(tmp_path / "mine.npy") == whole
+    assert hidden(tmp_path) == []
+
+
+KILLED = """
+import os, signal, sys, time
+from multiprocessing import parent_process
+from pathlib import Path
+from data import prepare
+from data.folder import Folder
+
+class Killing(Folder):
+    def image(self, index):
+        (Path(sys.argv[3]) / str(os.getpid())).touch()
+        if index == 22:
+            os.kill(parent_process().pid if parent_process() else os.getpid(), int(sys.argv[4]))
+        return super().image(index)
+
+prepare.PIECE_BYTES = 4 * 192
+if __name__ == "__main__":
+    prepare.prepare(Killing("mine", Path(sys.argv[1]), "free"), Path(sys.argv[2]), jobs=2)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_at_work_it_leaves_no_process_and_continues(folder, whole, tmp_path, how):
+    out = tmp_path / "out" / "mine.npy"
+    (tmp_path / "pids").mkdir()
+    (tmp_path / "killed.py").write_text(KILLED)
+    command = [sys.executable, tmp_path / "killed.py", folder, out, tmp_path / "pids", str(int(how))]
+    ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, timeout=60)
+    assert ended.returncode == -how
+    workers = [int(file.name) for file in (tmp_path / "pids").iterdir()]
+    assert len(workers) >= 2
+    deadline = time.monotonic() + 10
+    while any(alive(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    again = source(folder)
+    prepare(again, out)
+    assert min(again.read[1:]) >= 4
+    assert made(out) == whole
+    assert hidden(out.parent) == []
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def touch(item):
+    Path(item).touch()
+    return item
+
+
+def die(item):
+    os._exit(1)
+
+
+def test_few_results_exist_ahead_of_the_one_in_use(tmp_path):
+    items = [str(tmp_path / f"{i:02d}") for i in range(20)]
+    results = ordered(touch, items, jobs=2)
+    assert next(results) == items[0]
+    time.sleep(0.3)
+    assert len(list(tmp_path.iterdir())) <= 5
+    assert list(results) == items[1:]
+
+
+def test_a_job_that_dies_is_one_line(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module.Decoder, "__call__", lambda self, indices: b"")
+    monkeypatch.setattr(module, "ordered", lambda function, items, jobs: ordered(die, items, jobs))
+    with pytest.raises(SystemExit, match="^error: a job was killed, .*the same command continues[^\n]*$"):
+        main(["--dataset", "mine", "--path", str(folder), "--jobs", "2", "--out", str(tmp_path / "x.npy")])

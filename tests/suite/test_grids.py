@@ -1,0 +1,139 @@
+"""Artefacts of several grids, with lengths of their own and with runs that start from others."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from suite import config as configuration
+from suite import plan, registry, spec
+from suite.config import artefact, check, read
+from suite.errors import ConfigError
+from suite.spec import RunSpec, expand
+
+SHIPPED = "methods-demo"
+GRID = {"dataset": ["elpv"], "resolution": [32], "images": [32], "preset": ["tiny"], "method": ["none"]}
+
+
+def config(**changes):
+    return {**read("config/config.yaml"), "artefacts": ["any"], **changes}
+
+
+@pytest.fixture
+def content(monkeypatch):
+    """A function that makes its keywords the content of the artefact `any`, once the schema has accepted them."""
+
+    def put(**keys):
+        keys = {"title": "Any", "protocol": "proxy", "grid": GRID, **keys}
+        check(keys, "artefact", "config/artefacts/any.yaml")
+        for module in (spec, plan):
+            monkeypatch.setattr(module, "artefact", lambda name: keys)
+
+    return put
+
+
+def test_every_method_of_the_suite_is_in_the_demonstration_and_runs_there():
+    """A file of augment/ that is forgotten in config/artefacts/methods-demo.yaml is found here."""
+    cells = plan.cells(config(artefacts=[SHIPPED]))[SHIPPED]
+    used = {plugin for cell in cells for plugin, _ in cell.spec.plugins if not cell.refused}
+    assert used == set(registry.names("method"))
+    assert not [(cell.spec.run_id, cell.refused) for cell in cells if cell.refused]
+
+
+def test_the_demonstration_is_as_long_as_it_says_and_the_other_scales_keep_theirs():
+    length = artefact(SHIPPED)["scales"]["demo"]
+    assert {run.total_kimg for run in expand(SHIPPED, config())} == {length["kimg"]}
+    assert {run.snapshot_kimg for run in expand(SHIPPED, config())} == {length["snapshot_kimg"]}
+    assert {run.total_kimg for run in expand(SHIPPED, config(scale="paper"))} == {200}
+
+
+def test_a_run_that_several_grids_hold_is_one_and_each_grid_has_its_own_preset(content):
+    content(grid=[{**GRID, "method": ["none", "ada"]}, {**GRID, "method": ["none", "da"]},
+                  {**GRID, "preset": ["tiny-biggan"]}])  # fmt: skip
+    runs = [(run.backbone, run.method) for run in expand("any", config())]
+    assert runs == [("stylegan2", "none"), ("stylegan2", "ada"), ("stylegan2", "da"), ("biggan", "none")]
+    added = [run.method for run in expand("any", config(methods=["cr"]))]
+    assert added.count("cr") == 2
+
+
+def test_arguments_go_to_every_method_that_has_the_plugin(content):
+    content(grid={**GRID, "method": ["ada", "ada-bcr", "da"]}, method_args={"ada": {"tune_kimg": 6}})
+    tuned = {run.method: {name: args.get("tune_kimg") for name, args in run.plugins} for run in expand("any", config())}
+    assert tuned == {"ada": {"ada": 6}, "ada-bcr": {"ada": 6, "bcr": None}, "da": {"da": None}}
+
+
+def from_many(**source):
+    return {"grid": {**GRID, "method": ["none", "freeze-d"]}, "method_args": {"transfer": {"run": source}}}
+
+
+def test_a_run_that_starts_from_another_holds_its_specification_and_its_identity(content):
+    content(**from_many(method="none", images=2000))
+    none, later = expand("any", config())
+    assert none.source is None
+    assert (later.source.method, later.source.images, later.source.dataset) == ("none", 2000, "elpv")
+    assert later.source.total_kimg == later.total_kimg and later.source.run_id.startswith("elpv-2000/stylegan2-none")
+    assert RunSpec.from_json(later.to_json()).digest == later.digest
+    content(**from_many(method="none", images=1000))
+    assert expand("any", config())[1].digest != later.digest
+    fields = json.loads(later.to_json())
+    fields["plugins"][0][1]["run"]["method"] = "another-name"
+    assert RunSpec.from_fields(fields).digest == later.digest
+
+
+def test_the_source_is_trained_once_and_measured_only_where_a_table_shows_it(content):
+    content(**from_many(method="none", images=2000))
+    assert [(c.spec.method, c.spec.images, c.protocol) for c in plan.cells(config())["any"]] == [
+        ("none", 2000, None), ("none", 32, "proxy"), ("freeze-d", 32, "proxy")
+    ]  # fmt: skip
+    content(**from_many(method="none"))
+    assert [(c.spec.method, c.protocol) for c in plan.cells(config())["any"]] == [
+        ("none", "proxy"), ("freeze-d", "proxy")
+    ]  # fmt: skip
+
+
+def test_a_run_whose_source_is_refused_is_refused_for_that_reason(content):
+    content(**from_many(method="ada-rv", images=2000))
+    source, _, later = plan.cells(config())["any"]
+    assert source.refused is None and later.refused is None
+    content(**from_many(method="shallow_mapping", images=2000))
+    source, _, later = plan.cells(config())["any"]
+    assert source.refused[0] == "skip" and "2 layers" in source.refused[1]
+    assert later.refused == ("skip", f"{source.spec.run_id}, which it starts from: {source.refused[1]}")
+
+
+@pytest.mark.parametrize(
+    "source, words",
+    [
+        ({"method": "freeze-d"}, "'freeze-d' in config/artefacts/any.yaml starts from itself"),
+        ({"method": "nne"}, "unknown method 'nne'. Did you mean 'none'"),
+        ({"method": "none", "image": 9}, "'image'. Did you mean 'images'.*any.yaml or config/methods.yaml"),
+    ],
+)
+def test_a_source_that_cannot_be_is_named(content, source, words):
+    content(**from_many(**source))
+    with pytest.raises(ConfigError, match=words):
+        expand("any", config())
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"grid": {**GRID, "methods": ["none"]}}, "unknown key 'grid.methods'. Did you mean 'grid.method'"),
+        ({"grid": [{**GRID, "titel": "A"}]}, "unknown key 'grid.0.titel'. Did you mean 'grid.0.title'"),
+        ({"scales": {"demo": {"kmg": 8}}}, "unknown key 'scales.demo.kmg'. Did you mean 'scales.demo.kimg'"),
+        ({"figures": [{"samples": "none"}]}, "figures.0.samples = 'none' must be of type array"),
+    ],
+)
+def test_a_wrong_key_of_an_artefact_is_named(content, change, words):
+    with pytest.raises(ConfigError, match=words):
+        content(**change)
+
+
+def test_a_length_of_an_unknown_scale_is_named(monkeypatch):
+    monkeypatch.setattr(configuration, "artefact_names", lambda: ["any"])
+    files = {"config/artefacts/any.yaml": {"title": "Any", "protocol": "proxy", "grid": GRID, "scales": {"dmo": {}}}}
+    original = configuration.read
+    monkeypatch.setattr(configuration, "read", lambda name: files.get(name) or original(name))
+    with pytest.raises(ConfigError, match="unknown scale 'dmo'. Did you mean 'demo'.*scales of config/artefacts/any"):
+        configuration.artefact("any")
