@@ -1,34 +1,44 @@
 """From features to rows: every metric of a protocol for every snapshot of a run.
 
-python -m metrics.compute --protocol proxy --real R --fake F --run RUN --out rows.jsonl
+    python -m metrics.compute --protocol proxy --real R --fake F --run RUN --subset U.json --data D.npy --out rows.jsonl
+
+With --data it also draws what metrics.neighbours does, beside the rows.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from metrics.base import NO_REFERENCE, Metric, metric_name
-from metrics.fid import FrechetDistance
+from metrics.base import OF_TRAINING_IMAGES, Features, Metric, Value, compared_with, metric_name
+from metrics.fid import FrechetDistance, FrechetInfinity
+from metrics.guard import SAME, check_fake, check_real, trained_images
 from metrics.inception_score import InceptionScore
 from metrics.kid import KernelDistance
+from metrics.memorisation import Memorisation
 from metrics.precision_recall import PrecisionRecall
 from metrics.protocols import FILE, Protocol, read_protocol
-from metrics.store import load_features, load_meta, parts_folder
+from metrics.store import load_features, load_meta, part_file
 from suite.errors import ConfigError, unknown_name
 from suite.rows import identity, without_value, write
 from suite.spec import RunSpec
 
-METRICS: tuple[type[Metric], ...] = (FrechetDistance, KernelDistance, InceptionScore, PrecisionRecall)
-
-SAME = ("extractor", "extractor_sha256", "input_px", "resize", "library")
-"""What features must share to be compared, and what a row says of its protocol."""
+METRICS: tuple[type[Metric], ...] = (
+    FrechetDistance,
+    FrechetInfinity,
+    KernelDistance,
+    InceptionScore,
+    PrecisionRecall,
+    Memorisation,
+)
 
 
 def metric_classes(protocol: Protocol) -> list[type[Metric]]:
@@ -40,24 +50,40 @@ def metric_classes(protocol: Protocol) -> list[type[Metric]]:
     return [metric for metric in METRICS if metric.names & set(protocol.metrics)]
 
 
-def check_real(real: dict[str, Any], protocol: Protocol, train: dict[str, Any], path: Path) -> None:
-    """Raise ConfigError unless the reference features belong to the protocol and the run."""
-    for key in ("extractor", "reference"):
-        if real[key] != getattr(protocol, key):
-            raise ConfigError(
-                f"{path}: {key} {real[key]!r}, but protocol {protocol.name} has {getattr(protocol, key)!r}"
-            )
-    if real["reference"] != "test" and real["dataset_sha256"] != train["dataset_sha256"]:
-        raise ConfigError(f"{path}: features of other data than {train['run']} was trained on")
-    if real["reference"] == "train" and real["subset_digest"] != train["subset_digest"]:
-        raise ConfigError(f"{path}: features of other training images than those of {train['run']}")
+def over_seeds(values: list[Value]) -> Value:
+    """The value of one measurement, or mean and sample deviation of several with different fakes."""
+    if len(values) == 1:
+        return values[0]
+    numbers = [value.value for value in values]
+    return Value(statistics.fmean(numbers), statistics.stdev(numbers), "evaluation seeds")
 
 
-def compute(protocol: Protocol, real_path: Path, fake_path: Path, run_dir: Path) -> list[dict[str, Any]]:
+def measure(metrics: list[Metric], files: list[Path]) -> dict[str, Value]:
+    """What the metrics say of a snapshot, from its features under each evaluation seed; {} where it has none."""
+    found: list[dict[str, Value]] = []
+    for file in files:
+        fake = load_features(file)
+        if fake is None:
+            return {}
+        found.append({})
+        for metric in metrics:
+            if len(fake) < metric.minimum:
+                raise ConfigError(
+                    f"{file}: {len(fake)} fakes; {type(metric).__name__} needs {metric.minimum}"
+                    " (fakes in config/scales.yaml)"
+                )
+            found[-1] |= metric(fake)
+    return {family: over_seeds([values[family] for values in found]) for family in found[0]}
+
+
+def compute(
+    protocol: Protocol, real_path: Path, fake_path: Path, run_dir: Path, subset: Path | None = None
+) -> list[dict[str, Any]]:
     """The rows of a run, in order of snapshots and of the protocol's metrics.
 
-    `real_path` and `fake_path` are what metrics.features wrote, `run_dir` holds spec.json and train.json.
-    A run or snapshot that gives no number has rows that say why.
+    `real_path` and `fake_path` are what metrics.features wrote, `run_dir` holds spec.json and train.json, `subset`
+    lists the training images, which only the metrics of memorisation need. A run or snapshot that gives no number
+    has rows that say why.
     """
     spec = RunSpec.from_json((run_dir / "spec.json").read_text())
     train = json.loads((run_dir / "train.json").read_text())
@@ -65,8 +91,8 @@ def compute(protocol: Protocol, real_path: Path, fake_path: Path, run_dir: Path)
     if train["status"] != "done":
         return [without_value(spec, protocol.name, train["status"], train["reason"], train["provenance"])]
     real_meta = load_meta(real_path)
-    check_real(real_meta, protocol, train, real_path)
-    real = load_features(real_path)
+    check_real(real_meta, protocol, spec, train, real_path)
+    real: Features = replace(load_features(real_path), trained=trained_images(real_meta, train, subset))
     metrics = []
     for metric in classes:
         if len(real) < metric.minimum:
@@ -75,22 +101,16 @@ def compute(protocol: Protocol, real_path: Path, fake_path: Path, run_dir: Path)
 
     rows = []
     for snapshot in tqdm(train["snapshots"], desc=train["run"], unit="snapshot"):
-        part = parts_folder(fake_path) / Path(snapshot["file"]).name
-        meta = load_meta(part)
-        if meta["snapshot_sha256"] != snapshot["sha256"] or any(meta[key] != real_meta[key] for key in SAME):
-            raise ConfigError(f"{part}: another snapshot or extractor; run `python -m metrics.features`")
-        fake = load_features(part)
-        values = {}
-        if fake is not None:
-            for metric in metrics:
-                if len(fake) < metric.minimum:
-                    raise ConfigError(
-                        f"{part}: {len(fake)} fakes; {type(metric).__name__} needs {metric.minimum}"
-                        " (fakes in config/scales.yaml)"
-                    )
-                values |= metric(fake)
+        files = [part_file(fake_path, snapshot["file"], seed) for seed in range(protocol.eval_seeds)]
+        metas = [load_meta(file) for file in files]
+        for file, meta in zip(files, metas, strict=True):
+            check_fake(meta, snapshot, real_meta, file)
+        meta = metas[0]
+        values = measure(metrics, files)
         for family in protocol.metrics:
             value = values.get(family)
+            reference = compared_with(family, protocol.reference)
+            n_real = len(real.trained) if family in OF_TRAINING_IMAGES else reference and real_meta["n_real"]
             rows.append(
                 {
                     **identity(spec, train["method_title"]),
@@ -98,14 +118,20 @@ def compute(protocol: Protocol, real_path: Path, fake_path: Path, run_dir: Path)
                     "metric": metric_name(family, meta["n_fake"], protocol.reference, protocol.extractor),
                     "value": value and value.value,
                     "spread": value and value.spread,
-                    "n_real": None if family in NO_REFERENCE else real_meta["n_real"],
+                    "spread_over": value and value.over,
+                    "n_real": n_real,
                     "n_fake": meta["n_fake"],
-                    "reference": None if family in NO_REFERENCE else protocol.reference,
+                    "reference": reference,
                     "proxy": protocol.proxy,
-                    "protocol": {"name": protocol.name, **{key: meta[key] for key in SAME}},
+                    "protocol": {
+                        "name": protocol.name,
+                        **{key: meta[key] for key in SAME},
+                        "statistics": meta["statistics"],
+                        "eval_seeds": protocol.eval_seeds,
+                    },
                     "provenance": train["provenance"],
                     "status": "done" if value else "diverged",
-                    "reason": meta["reason"],
+                    "reason": next((meta["reason"] for meta in metas if meta["reason"]), None),
                     "source": "measured",
                 }
             )
@@ -118,12 +144,24 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--real", required=True, type=Path, help="features of the reference set")
     parser.add_argument("--fake", required=True, type=Path, help="features of the run's fakes")
     parser.add_argument("--run", required=True, type=Path, help="run directory: spec.json and train.json")
+    parser.add_argument("--subset", type=Path, help="the run's training images (*.json), for metrics of memorisation")
+    parser.add_argument("--data", type=Path, help="prepared data set (*.npy): fakes are drawn beside training images")
     parser.add_argument("--out", required=True, type=Path, help="rows (*.jsonl)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     try:
-        write(args.out, compute(read_protocol(args.protocol), args.real, args.fake, args.run))
+        protocol = read_protocol(args.protocol)
+        rows = compute(protocol, args.real, args.fake, args.run, args.subset)
+        if args.data and protocol.reference != "test" and rows[-1]["status"] == "done":
+            from metrics import neighbours  # which needs the networks: seconds of imports
+
+            files = args.real, args.fake, args.run, args.data, args.subset
+            neighbours.save(
+                neighbours.picture(protocol, *files, torch.device("cpu")),
+                args.out.with_name(f"neighbours-{protocol.name}.png"),
+            )
+        write(args.out, rows)
     except (ConfigError, OSError) as error:
         sys.exit(f"error: {error}")
 

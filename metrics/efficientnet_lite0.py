@@ -34,7 +34,6 @@ class EfficientNetLite0(FeatureExtractorBase):
         super().__init__(name, features_list)
         self.network = EfficientNet.from_name("efficientnet-lite0", image_size=INPUT_PX)
         self.network.load_state_dict(torch.load(weights_path(), weights_only=True))
-        self.to(memory_format=torch.channels_last)
         self.requires_grad_(False)
         self.eval()
 

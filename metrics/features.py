@@ -3,56 +3,56 @@
     python -m metrics.features --extractor efficientnet_lite0 --data elpv-32.npy --out elpv-32.safetensors
     python -m metrics.features --protocol proxy --run RUNDIR --n-fake 1000 --out features-proxy.json
 
-The second writes one file per snapshot into the folder features-proxy and, last, the index named. What is
-there already and was computed from the same things is kept, so that an interrupted command continues when
-given again. Fakes go from the generator to the extractor in memory: averaged weights, no truncation,
-rounded to 8 bits. Inception features of 50,000 images take 400 MB per snapshot.
+The second writes one file per snapshot and evaluation seed into the folder features-proxy and, last, the index
+named. What is there already and was computed from the same things is kept, so that an interrupted command continues
+when given again. Fakes go from the generator to the extractor on the device; on several, started by
+`torchrun --nproc-per-node N -m metrics.features` (with --run-dir, as torchrun has an option that begins with --run),
+each makes its share. Inception features of 50,000 images take 400 MB per snapshot.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+import torch.distributed as dist
+from torch import Tensor
 from tqdm import tqdm
 
 from data.base import open_dataset
 from data.subset import read_subset
 from metrics.base import Features
 from metrics.extractors import NAMES, Extractor, load_extractor
-from metrics.protocols import read_protocol
-from metrics.store import load_meta, parts_folder, save_features
+from metrics.fakes import BLOCK, Fakes, NotFinite, statistics_of
+from metrics.protocols import Protocol, read_protocol
+from metrics.store import load_meta, part_file, save_features
+from models.ranks import rank, world_size
 from suite.errors import ConfigError
 from suite.files import write_atomic
-from training.run import pick_device
-from training.samples import to_uint8
+from training.distributed import LostRank, joined_ranks, on_any_rank
+from training.run import pick_device, set_up
 from training.snapshot import load_generator
 
 
-class NotFinite(ValueError):
-    """A generator gave images that are no numbers."""
-
-
-def extract(extractor: Extractor, batches: Iterator[Tensor], count: int, title: str) -> Features:
+def extract(extractor: Extractor, batches: Iterable[Tensor], count: int, title: str) -> Features:
     """Features, on the CPU, of `count` images that come in uint8 batches [n, 3, H, W]."""
     pooled, logits = [], []
-    with tqdm(total=count, desc=title, unit="img", mininterval=1) as progress:
+    with tqdm(total=count, desc=title, unit="img", mininterval=1, disable=rank() > 0) as progress:
         for images in batches:
             features = extractor(images)
-            pooled.append(features.pooled.float().cpu())
+            pooled.append(features.pooled.float())
             if features.logits is not None:
-                logits.append(features.logits.float().cpu())
+                logits.append(features.logits.float())
             progress.update(len(images))
-    return Features(torch.cat(pooled), torch.cat(logits) if logits else None)
+    return Features(torch.cat(pooled).cpu(), torch.cat(logits).cpu() if logits else None)
 
 
 def real_batches(images: np.ndarray, indices: list[int] | None, batch: int, device: torch.device) -> Iterator[Tensor]:
@@ -62,27 +62,48 @@ def real_batches(images: np.ndarray, indices: list[int] | None, batch: int, devi
         yield torch.from_numpy(images[order[start : start + batch]]).to(device)
 
 
-def fake_batches(
-    G: nn.Module, count: int, labels: np.ndarray | None, batch: int, device: torch.device, seed: int
-) -> Iterator[Tensor]:
-    """`count` fakes as uint8 [n, 3, H, W]: latents and labels depend on `seed` and not on batch or device.
+def rebatched(blocks: Iterable[Tensor], batch: int) -> Iterator[Tensor]:
+    """The same images in order, at least `batch` at once except for the last."""
+    waiting: list[Tensor] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(map(len, waiting)) >= batch:
+            yield torch.cat(waiting)
+            waiting = []
+    if waiting:
+        yield torch.cat(waiting)
 
-    `labels` int64 [N] is the training set's, from which the fakes' are drawn; None: unconditional.
-    """
-    random = torch.Generator().manual_seed(seed)
-    z = torch.randn(count, G.z_dim, generator=random)
-    c = None
-    if labels is not None:
-        drawn = torch.randint(len(labels), (count,), generator=random)
-        c = F.one_hot(torch.from_numpy(labels)[drawn], G.c_dim).float()
-    torch.manual_seed(seed)  # the generator's own noise inputs
-    for start in range(0, count, batch):
-        part = slice(start, start + batch)
-        with torch.inference_mode():
-            x = G(z[part].to(device), None if c is None else c[part].to(device))
-        if not x.isfinite().all():
-            raise NotFinite("the generator's images are not finite")
-        yield to_uint8(x)
+
+def gathered(own: Tensor, count: int, block: int) -> Tensor:
+    """On rank 0 the rows of all ranks, [count, D], where rank r of W has those of the blocks r, r + W, ..."""
+    if world_size() == 1:
+        return own
+    if rank() > 0:
+        dist.send(own, 0)
+        return own
+    owner = torch.arange(count) // block % world_size()
+    whole = own.new_empty(count, own.shape[1])
+    whole[owner == 0] = own
+    for other in range(1, world_size()):
+        part = own.new_empty(int((owner == other).sum()), own.shape[1])
+        dist.recv(part, other)
+        whole[owner == other] = part
+    return whole
+
+
+def fake_features(extractor: Extractor, fakes: Fakes, batch: int, title: str) -> Features | None:
+    """On rank 0 the features of all fakes; None where one is not finite."""
+    if world_size() > 1 and len(fakes) < world_size() * fakes.block:
+        raise ConfigError(f"{len(fakes)} fakes do not give each of {world_size()} ranks a block of {fakes.block}")
+    blocks = rebatched(fakes.blocks(rank(), world_size()), batch)
+    try:
+        own = extract(extractor, blocks, len(fakes) // world_size(), title)
+    except NotFinite:
+        own = None
+    if on_any_rank(own is None)[0]:
+        return None
+    logits = None if own.logits is None else gathered(own.logits, len(fakes), fakes.block)
+    return Features(gathered(own.pooled, len(fakes), fakes.block), logits)
 
 
 def up_to_date(path: Path, meta: dict[str, Any]) -> bool:
@@ -114,6 +135,7 @@ def reference_features(
     meta = {
         **extractor.identity(),
         "dataset": dataset.meta["name"],
+        "resolution": dataset.meta["resolution"],
         "dataset_sha256": dataset.meta["sha256"],
         "subset_digest": chosen and chosen["digest"],
         "reference": "train" if chosen else "test" if test else "full",
@@ -127,6 +149,15 @@ def reference_features(
     save_features(out, features, {**meta, "n_real": count})
 
 
+def check_statistics(statistics: str | None, protocol: Protocol | None, run: str) -> None:
+    """Raise ConfigError where the norms of a run's generator do not use what the protocol says."""
+    if protocol and protocol.statistics and statistics and statistics != protocol.statistics:
+        raise ConfigError(
+            f"protocol {protocol.name} measures generators with {protocol.statistics} statistics, those of {run} use"
+            f" {statistics} ones; change eval_statistics in config/presets.yaml or statistics in config/protocols.yaml"
+        )
+
+
 def run_features(
     extractor: Extractor,
     run_dir: Path,
@@ -135,15 +166,19 @@ def run_features(
     out: Path,
     batch: int,
     device: torch.device,
-    seed: int = 0,
+    protocol: Protocol | None = None,
 ) -> None:
     """Write the features of `n_fake` fakes for every snapshot that the run's train.json lists, then `out`.
 
-    `labels` int64 [N] are those of the training images, used by a conditional generator only.
+    `labels` int64 [N] are those of the training images, used by a conditional generator only. `protocol` says with
+    how many evaluation seeds, default one.
     """
     result = json.loads((run_dir / "train.json").read_text())
-    for snapshot in result["snapshots"]:
-        path = parts_folder(out) / Path(snapshot["file"]).name
+    seeds = range(protocol.eval_seeds if protocol else 1)
+    files = []
+    for snapshot, seed in itertools.product(result["snapshots"], seeds):
+        path = part_file(out, snapshot["file"], seed)
+        files.append(path.name)
         meta = {
             **extractor.identity(),
             "run": result["run"],
@@ -151,24 +186,40 @@ def run_features(
             "snapshot_sha256": snapshot["sha256"],
             "n_fake": n_fake,
             "seed": seed,
+            "block": BLOCK,
         }
-        if up_to_date(path, meta):
+        if not on_any_rank(not up_to_date(path, meta))[0]:
             continue
         G = load_generator(run_dir / snapshot["file"], str(device))
         if G.c_dim and labels is None:
             raise ConfigError(f"{result['run']} is conditional: its labels need --data and --subset")
+        statistics = statistics_of(G)
+        check_statistics(statistics, protocol, result["run"])
         title = f"{result['run']} at {snapshot['kimg']:g} kimg"
         start = time.perf_counter()
-        try:
-            size = getattr(G, "sampling_batch", None) or batch
-            batches = fake_batches(G, n_fake, labels if G.c_dim else None, size, device, seed)
-            features, reason = extract(extractor, batches, n_fake, title), None
-        except NotFinite as error:
-            features, reason = None, f"{error} at {snapshot['kimg']:g} kimg"
+        fakes = Fakes(G, n_fake, labels if G.c_dim else None, seed, device)
+        features = fake_features(extractor, fakes, batch, title if seed == 0 else f"{title}, seed {seed}")
+        reason = None if features else f"the generator's images are not finite at {snapshot['kimg']:g} kimg"
         seconds = round(time.perf_counter() - start, 1)
-        save_features(path, features, {**meta, "reason": reason, "seconds": seconds})
-    files = [Path(snapshot["file"]).name for snapshot in result["snapshots"]]
-    write_atomic(out, json.dumps({"run": result["run"], "n_fake": n_fake, "files": files}) + "\n")
+        if rank() == 0:
+            save_features(path, features, {**meta, "statistics": statistics, "reason": reason, "seconds": seconds})
+    if rank() == 0:
+        write_atomic(out, json.dumps({"run": result["run"], "n_fake": n_fake, "files": files}) + "\n")
+
+
+def labels_of_training_images(data: Path | None, subset: Path | None, run_dir: Path) -> np.ndarray | None:
+    """The labels int64 [N] of the images the run was trained on, None where they have none or are not given.
+
+    Raises ConfigError where `subset` lists others.
+    """
+    if data is None or subset is None:
+        return None
+    dataset = open_dataset(data)
+    chosen = read_subset(subset, dataset)
+    trained = json.loads((run_dir / "train.json").read_text())["subset_digest"]
+    if chosen["digest"] != trained:
+        raise ConfigError(f"{subset} lists other images than {run_dir} was trained on; give the subset of that run")
+    return None if dataset.labels is None else dataset.labels[chosen["indices"]]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -180,40 +231,43 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="prepared data set (*.npy)")
     parser.add_argument("--subset", type=Path, help="the training images among them (*.json)")
     parser.add_argument("--test", action="store_true", help="--data is a held-out set")
-    parser.add_argument("--run", type=Path, help="run directory: features of its fakes; --data for labels")
+    parser.add_argument("--run", "--run-dir", type=Path, help="run directory: features of its fakes; --data for labels")
     parser.add_argument("--n-fake", type=int, help="generated images; default: the protocol's")
     parser.add_argument("--inception-weights", help="path to the 2015 Inception weights")
     parser.add_argument("--inception-sha256", help="digest to expect in place of the published one")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
-    parser.add_argument("--batch", type=int, default=32, help="images at once")
+    parser.add_argument("--batch", type=int, help="images the extractor sees at once; default 32, on a GPU 256")
     args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
     try:
-        protocol = args.protocol and read_protocol(args.protocol)
         device = pick_device(args.device)
-        extractor = load_extractor(
-            args.extractor or protocol.extractor,
-            device,
-            inception_weights=args.inception_weights or None,
-            inception_sha256=args.inception_sha256,
-        )
-        if args.run is None:
-            if args.data is None:
-                raise ConfigError("give --data for features of reals or --run for features of fakes")
-            reference_features(extractor, args.data, args.subset, args.test, args.out, args.batch, device)
-            return
-        labels = None
-        if args.data is not None and args.subset is not None:
-            dataset = open_dataset(args.data)
-            if dataset.labels is not None:
-                labels = dataset.labels[read_subset(args.subset, dataset)["indices"]]
-        n_fake = args.n_fake or (protocol.fakes if protocol else 0)
-        if n_fake < 1:
-            raise ConfigError(f"{n_fake} fakes: give --n-fake or --protocol")
-        run_features(extractor, args.run, n_fake, labels, args.out, args.batch, device)
-    except (ConfigError, OSError) as error:
+        set_up(device, args.threads, tf32=False)
+        with joined_ranks(device):
+            write_features(args, device)
+    except (ConfigError, LostRank, OSError) as error:
         sys.exit(f"error: {error}")
+
+
+def write_features(args: argparse.Namespace, device: torch.device) -> None:
+    """Do what the command line asks for."""
+    protocol = read_protocol(args.protocol) if args.protocol else None
+    batch = args.batch or (256 if device.type == "cuda" else 32)
+    extractor = load_extractor(
+        protocol.extractor if protocol else args.extractor,
+        device,
+        inception_weights=args.inception_weights or None,
+        inception_sha256=args.inception_sha256,
+    )
+    if args.run is None:
+        if args.data is None:
+            raise ConfigError("give --data for features of reals or --run for features of fakes")
+        reference_features(extractor, args.data, args.subset, args.test, args.out, batch, device)
+        return
+    labels = labels_of_training_images(args.data, args.subset, args.run)
+    n_fake = args.n_fake or (protocol.fakes if protocol else 0)
+    if n_fake < 1:
+        raise ConfigError(f"{n_fake} fakes: give --n-fake or --protocol")
+    run_features(extractor, args.run, n_fake, labels, args.out, batch, device, protocol)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from metrics.base import INCEPTION
+from metrics.base import PUBLISHED
 from suite.config import read
 from suite.errors import ConfigError, unknown_name
 
 FILE = "config/protocols.yaml"
+REFERENCES = ("full", "train", "test")
+STATISTICS = ("batch", "running", "standing")
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,15 @@ class Protocol:
     """full: the whole prepared set, train: the images the run was trained on, test: a held-out set."""
     metrics: list[str]
     source: str
+    statistics: str | None = None
+    """What a generator's norms use (BigGAN): batch, running or standing statistics; None: whatever the preset says."""
+    eval_seeds: int = 1
+    """How often a snapshot is measured, each time with other fakes; a row holds mean and sample deviation."""
 
     @property
     def proxy(self) -> bool:
         """Whether its numbers are no published metric."""
-        return self.extractor != INCEPTION
+        return self.extractor not in PUBLISHED
 
 
 def read_protocol(name: str) -> Protocol:
@@ -36,6 +42,12 @@ def read_protocol(name: str) -> Protocol:
     if name not in entries:
         raise unknown_name("protocol", name, entries, "config/artefacts/*.yaml or --protocol")
     try:
-        return Protocol(name, **entries[name])
+        protocol = Protocol(name, **entries[name])
     except TypeError as error:
         raise ConfigError(f"{FILE}, {name}: {error}") from error
+    for key, allowed in (("reference", REFERENCES), ("statistics", (None, *STATISTICS))):
+        if getattr(protocol, key) not in allowed:
+            raise ConfigError(f"{FILE}, {name}: {key} is {getattr(protocol, key)!r}, must be one of {allowed}")
+    if protocol.eval_seeds < 1:
+        raise ConfigError(f"{FILE}, {name}: eval_seeds is {protocol.eval_seeds}, must be at least 1")
+    return protocol

@@ -14,9 +14,10 @@ from suite.errors import ConfigError
 from suite.files import write_atomic
 
 
-def parts_folder(index: Path) -> Path:
-    """Where the feature files that belong to the index of a run's fakes lie: one per snapshot."""
-    return index.with_suffix("")
+def part_file(index: Path, snapshot: str, seed: int = 0) -> Path:
+    """Where the features of the fakes of one snapshot and evaluation seed lie, beside the `index` of a run's fakes."""
+    name = Path(snapshot)
+    return index.with_suffix("") / (f"{name.stem}-s{seed}{name.suffix}" if seed else name.name)
 
 
 def save_features(path: Path, features: Features | None, meta: dict[str, Any]) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from data import subset
 from data.prepare import prepare
 from data.procedural import Procedural
-from metrics import compute, features
-from metrics.features import NotFinite, fake_batches
+from metrics import compute, features, neighbours
+from metrics.fakes import BLOCK, Fakes, NotFinite
+from metrics.fid import FrechetDistance
+from metrics.protocols import Protocol
+from metrics.store import load_features
 from suite import provenance, rows
+from suite.errors import ConfigError
 
 CPU = torch.device("cpu")
 
@@ -31,13 +38,58 @@ class Painter(nn.Module):
         return colour[:, :, None, None].expand(-1, -1, 16, 16)
 
 
-def fakes(G: nn.Module, count: int, batch: int, seed: int = 0, labels=None) -> torch.Tensor:
-    return torch.cat(list(fake_batches(G, count, labels, batch, CPU, seed)))
+class NoisyPainter(Painter):
+    """Adds noise of its own, as StyleGAN2 does."""
+
+    def forward(self, z: torch.Tensor, c: torch.Tensor | None) -> torch.Tensor:
+        return super().forward(z, c) + 0.1 * torch.randn(len(z), 1, 16, 16)
 
 
-def test_fakes_depend_on_the_seed_and_not_on_the_batch():
-    assert torch.equal(fakes(Painter(), 10, 3), fakes(Painter(), 10, 10))
-    assert not torch.equal(fakes(Painter(), 10, 10), fakes(Painter(), 10, 10, seed=1))
+def fakes(G: nn.Module, count: int, seed: int = 0, labels=None) -> torch.Tensor:
+    return torch.cat(list(Fakes(G, count, labels, seed, CPU).blocks()))
+
+
+def test_fakes_depend_on_the_seed():
+    assert torch.equal(fakes(NoisyPainter(), 40), fakes(NoisyPainter(), 40))
+    assert not torch.equal(fakes(Painter(), 40), fakes(Painter(), 40, seed=1))
+    assert not torch.equal(fakes(Painter(), 40)[:8], fakes(Painter(), 40)[BLOCK:])
+
+
+def test_fakes_do_not_depend_on_how_many_devices_make_them():
+    whole = fakes(NoisyPainter(), 100)
+    shares = [list(Fakes(NoisyPainter(), 100, None, 0, CPU).blocks(rank, 2)) for rank in range(2)]
+    blocks = [shares[0][0], shares[1][0], shares[0][1], shares[1][1]]
+    assert [len(block) for block in blocks] == [32, 32, 32, 4]
+    assert torch.equal(torch.cat(blocks), whole)
+
+
+def test_fakes_are_found_by_their_numbers():
+    whole = fakes(NoisyPainter(), 70)
+    assert torch.equal(Fakes(NoisyPainter(), 70, None, 0, CPU).images([69, 3, 40]), whole[[69, 3, 40]])
+
+
+def test_a_generator_that_looks_at_its_batch_is_given_its_own_size():
+    G = Painter()
+    G.sampling_batch = 50
+    assert [len(block) for block in Fakes(G, 120, None, 0, CPU).blocks()] == [50, 50, 20]
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_rank_0_gathers_all_rows_in_order(monkeypatch, world_size):
+    """Each rank in turn, the messages kept here; 70 images in blocks of 8, the last block cut off."""
+    rows, mail = torch.arange(70.0)[:, None], {}
+    monkeypatch.setattr(features, "world_size", lambda: world_size)
+    for rank in reversed(range(world_size)):
+        monkeypatch.setattr(features, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(features.dist, "send", lambda x, to, rank=rank: mail.update({rank: x}))
+        monkeypatch.setattr(features.dist, "recv", lambda x, source: x.copy_(mail[source]))
+        gathered = features.gathered(torch.cat(rows.split(8)[rank::world_size]), 70, 8)
+    assert torch.equal(gathered, rows)
+
+
+def test_images_are_not_regrouped_out_of_order():
+    blocks = list(torch.arange(10).split(3))
+    assert [batch.tolist() for batch in features.rebatched(blocks, 5)] == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9]]
 
 
 def test_fakes_are_rounded_to_eight_bits_as_published():
@@ -46,18 +98,18 @@ def test_fakes_are_rounded_to_eight_bits_as_published():
             return torch.tensor([-2, -1, 0, 0.5, 1, 2]).expand(len(z), 3, 1, 6)
 
     # x * 127.5 + 128, clamped, cut off: -1 -> 0.5, 0 -> 128, 0.5 -> 191.75, 1 -> 255.5
-    assert fakes(Ramp(), 1, 1)[0, 0, 0].tolist() == [0, 0, 128, 191, 255, 255]
+    assert fakes(Ramp(), 1)[0, 0, 0].tolist() == [0, 0, 128, 191, 255, 255]
 
 
 def test_labels_follow_the_training_set():
     labels = np.array([0, 1, 1, 1])
-    bright = (fakes(Painter(c_dim=2), 2000, 500, labels=labels)[:, 0, 0, 0] == 255).float().mean()
+    bright = (fakes(Painter(c_dim=2), 2000, labels=labels)[:, 0, 0, 0] == 255).float().mean()
     assert abs(bright - 0.25) < 3 * np.sqrt(0.25 * 0.75 / 2000)
 
 
 def test_images_that_are_no_numbers_are_noticed():
     with pytest.raises(NotFinite):
-        fakes(Painter(scale=float("nan")), 2, 2)
+        fakes(Painter(scale=float("nan")), 2)
 
 
 @pytest.fixture
@@ -65,6 +117,9 @@ def place(tmp_path, make_spec, monkeypatch) -> Path:
     """A folder with a prepared set, and a run of two snapshots: one good, one broken."""
     spec = make_spec(images=8)
     data = prepare(Procedural("free", "drawn", count=24), tmp_path / "procedural-16.npy", 16)
+    subset.main(
+        ["--data", f"{tmp_path}/procedural-16.npy", "--size", "8", "--seed", "0", "--out", f"{tmp_path}/subset.json"]
+    )
     run = tmp_path / "run"
     run.mkdir()
     (run / "spec.json").write_text(spec.to_json())
@@ -75,7 +130,7 @@ def place(tmp_path, make_spec, monkeypatch) -> Path:
         "reason": None,
         "method_title": "Baseline",
         "dataset_sha256": data["sha256"],
-        "subset_digest": "0" * 64,
+        "subset_digest": json.loads((tmp_path / "subset.json").read_text())["digest"],
         "snapshots": [{"kimg": float(name), "file": f"snapshots/{name}.safetensors", "sha256": name} for name in names],
         "provenance": provenance.record("cpu", 1.0, 64.0),
     }
@@ -102,7 +157,7 @@ def extract_fake(place: Path, count: int = 12) -> None:
 def compute_rows(place: Path) -> list[dict]:
     compute.main(
         ["--protocol", "proxy", "--real", f"{place}/real.safetensors", "--fake", f"{place}/run/fake.json"]
-        + ["--run", f"{place}/run", "--out", f"{place}/rows.jsonl"]
+        + ["--run", f"{place}/run", "--subset", f"{place}/subset.json", "--out", f"{place}/rows.jsonl"]
     )
     return rows.read(place / "rows.jsonl")
 
@@ -111,13 +166,17 @@ def test_a_run_becomes_rows(place, monkeypatch):
     extract_real(place)
     extract_fake(place)
     found = compute_rows(place)
-    assert [row["metric"] for row in found[:4]] == [
-        f"{family}12_full_efficientnet_lite0" for family in ("fd", "kd", "precision", "recall")
+    assert [row["metric"] for row in found[:6]] == [
+        *(f"{family}12_full_efficientnet_lite0" for family in ("fd", "kd", "precision", "recall")),
+        *(f"{family}12_train_efficientnet_lite0" for family in ("copying", "nn_ratio")),
     ]
-    good, broken = found[:4], found[4:]
+    good, broken = found[:6], found[6:]
     assert {row["status"] for row in good} == {"done"}
     assert good[0]["value"] > 100 and good[1]["spread"] is not None
-    assert all(row["n_real"] == 24 and row["n_fake"] == 12 and row["proxy"] for row in found)
+    assert [row["n_real"] for row in good] == [24, 24, 24, 24, 8, 8]
+    assert [row["spread_over"] for row in good] == [None, "subsets", None, None, None, None]
+    assert all(row["n_fake"] == 12 and row["proxy"] for row in found)
+    assert all(row["protocol"]["eval_seeds"] == 1 and row["protocol"]["statistics"] is None for row in found)
     assert {(row["status"], row["value"]) for row in broken} == {("diverged", None)}
     assert "not finite at 0.128 kimg" in broken[0]["reason"]
 
@@ -133,18 +192,7 @@ def test_a_run_becomes_rows(place, monkeypatch):
 
 def test_the_real_set_itself_scores_near_zero(place, monkeypatch):
     """A generator that returns the reals: the whole path adds nothing of its own."""
-    images = torch.from_numpy(np.load(place / "procedural-16.npy"))
-
-    class Copier(Painter):
-        def __init__(self):
-            super().__init__()
-            self.next = 0
-
-        def forward(self, z, c):
-            start, self.next = self.next, self.next + len(z)
-            return images[start : self.next].float() / 127.5 - 1
-
-    monkeypatch.setattr(features, "load_generator", lambda *_: Copier())
+    monkeypatch.setattr(features, "load_generator", lambda *_: copier(place, list(range(24))))
     extract_real(place)
     extract_fake(place, count=24)
     fd, kd, precision, recall = (row["value"] for row in compute_rows(place)[:4])
@@ -181,3 +229,112 @@ def test_a_conditional_run_needs_labels(place, monkeypatch):
     monkeypatch.setattr(features, "load_generator", lambda *_: Painter(c_dim=2))
     with pytest.raises(SystemExit, match="is conditional: its labels need --data and --subset"):
         extract_fake(place)
+
+
+def several(metrics: list[str], seeds: int) -> Protocol:
+    return Protocol("several", "efficientnet_lite0", 12, "full", metrics, "test", eval_seeds=seeds)
+
+
+def test_several_evaluation_seeds_are_a_mean_and_a_deviation(place, monkeypatch):
+    """The same numbers one at a time, by hand; the spread says what it is over."""
+    extract_real(place)
+    monkeypatch.setattr("metrics.features.read_protocol", lambda _: several(["fd"], 3))
+    extract_fake(place)
+    parts = [place / "run" / "fake" / f"000000.064{seed}.safetensors" for seed in ("", "-s1", "-s2")]
+    real = FrechetDistance(load_features(place / "real.safetensors"))
+    by_hand = [real(load_features(part))["fd"].value for part in parts]
+    assert len(set(by_hand)) == 3
+    paths = place / "real.safetensors", place / "run" / "fake.json", place / "run"
+    row, broken = compute.compute(several(["fd"], 3), *paths)
+    assert row["value"] == pytest.approx(np.mean(by_hand), rel=1e-12)
+    assert row["spread"] == pytest.approx(np.std(by_hand, ddof=1), rel=1e-12)
+    assert (row["spread_over"], row["protocol"]["eval_seeds"]) == ("evaluation seeds", 3)
+    assert (broken["status"], broken["value"], broken["spread"]) == ("diverged", None, None)
+    (one, _) = compute.compute(several(["fd"], 1), *paths)
+    assert (one["value"], one["spread"], one["spread_over"]) == (by_hand[0], None, None)
+
+
+def test_the_statistics_of_norms_are_stated_and_guarded(place, monkeypatch):
+    class Normed(Painter):
+        eval_statistics = "batch"
+
+    monkeypatch.setattr(features, "load_generator", lambda *_: Normed())
+    extract_real(place)
+    extract_fake(place)
+    assert {row["protocol"]["statistics"] for row in compute_rows(place)} == {"batch"}
+    standing = replace(several(["fd"], 1), statistics="standing")
+    monkeypatch.setattr("metrics.features.read_protocol", lambda _: standing)
+    with pytest.raises(SystemExit, match="with standing statistics, those of .* use batch ones; .*eval_statistics in"):
+        extract_fake(place, count=13)
+
+
+def copier(place: Path, chosen: list[int]) -> nn.Module:
+    """A generator of images `chosen`, in this order, of the prepared set."""
+    images = torch.from_numpy(np.load(place / "procedural-16.npy"))[chosen]
+
+    class Copier(Painter):
+        next = 0
+
+        def forward(self, z, c):
+            start, self.next = self.next, self.next + len(z)
+            return images[start : self.next].float() / 127.5 - 1
+
+    return Copier()
+
+
+def test_a_generator_that_copies_is_found_out(place, monkeypatch):
+    """All fakes are the eight training images, or none is."""
+    trained = json.loads((place / "subset.json").read_text())["indices"]
+    others = [i for i in range(24) if i not in trained]
+    extract_real(place)
+    for chosen, copying in ((trained * 2, 1), (others, 0.5)):
+        monkeypatch.setattr(features, "load_generator", lambda *_, chosen=chosen: copier(place, chosen))
+        extract_fake(place, count=16)
+        rows_by_family = {row["metric"].split("16_")[0]: row["value"] for row in compute_rows(place)[:6]}
+        assert rows_by_family["copying"] == pytest.approx(copying, abs=1e-6)
+        assert rows_by_family["nn_ratio"] == pytest.approx(2 * (1 - copying), abs=1e-2)
+        for part in (place / "run" / "fake").iterdir():
+            part.unlink()
+
+
+def test_the_picture_shows_fakes_beside_their_nearest_training_images(place, monkeypatch):
+    trained = json.loads((place / "subset.json").read_text())["indices"]
+    result = json.loads((place / "run" / "train.json").read_text())
+    result["snapshots"] = result["snapshots"][:1]
+    (place / "run" / "train.json").write_text(json.dumps(result))
+    others = [i for i in range(24) if i not in trained]
+    fake = others[:8] + trained  # the first eight fakes are new, the other eight copies
+    for module in (features, neighbours):
+        monkeypatch.setattr(module, "load_generator", lambda *_: copier(place, fake))
+    extract_real(place)
+    extract_fake(place, count=16)
+    monkeypatch.setattr(neighbours.Fakes, "images", lambda self, shown: self.make(0)[shown])
+    neighbours.main(
+        ["--protocol", "proxy", "--real", f"{place}/real.safetensors", "--fake", f"{place}/run/fake.json"]
+        + ["--run", f"{place}/run", "--data", f"{place}/procedural-16.npy", "--subset", f"{place}/subset.json"]
+        + ["--out", f"{place}/neighbours.png"]
+    )
+    picture = np.asarray(Image.open(place / "neighbours.png")).reshape(8, 16, 8, 16, 3).transpose(0, 2, 4, 1, 3)
+    images = np.load(place / "procedural-16.npy")
+    assert (picture[:, 0] == images[others[:8]]).all()
+    assert (picture[:, 4] == picture[:, 5]).all()
+    assert {tuple(cell.flatten()) for cell in picture[:, 4]} == {tuple(images[i].flatten()) for i in trained}
+    training = {tuple(images[i].flatten()) for i in trained}
+    assert all(tuple(cell.flatten()) in training for cell in picture[:, [1, 2, 3, 5, 6, 7]].reshape(48, -1))
+
+
+def test_a_run_without_images_has_no_picture(place):
+    extract_real(place)
+    extract_fake(place)
+    with pytest.raises(SystemExit, match="error: .*not finite at 0.128 kimg"):
+        neighbours.main(
+            ["--protocol", "proxy", "--real", f"{place}/real.safetensors", "--fake", f"{place}/run/fake.json"]
+            + ["--run", f"{place}/run", "--data", f"{place}/procedural-16.npy", "--subset", f"{place}/subset.json"]
+            + ["--out", f"{place}/neighbours.png"]
+        )
+
+
+def test_labels_are_those_of_the_runs_own_subset(place):
+    (place / "run" / "train.json").write_text(json.dumps({"subset_digest": "0" * 64}))
+    with pytest.raises(ConfigError, match="lists other images than .* was trained on"):
+        features.labels_of_training_images(place / "procedural-16.npy", place / "subset.json", place / "run")

@@ -21,9 +21,10 @@ from metrics.base import Features
 from metrics.extractors import load_extractor
 from metrics.features import extract, real_batches
 from metrics.fid import FrechetDistance
-from metrics.inception_v3 import FILE_NAME, WeightsError, find_weights
-from metrics.kid import KernelDistance
+from metrics.inception_score import InceptionScore
+from metrics.kid import KernelDistance, cubic_kernel
 from metrics.precision_recall import PrecisionRecall
+from metrics.weights import FIDELITY, WeightsError, find_weights
 from suite.errors import ConfigError
 
 COUNT = 240
@@ -144,11 +145,17 @@ def test_unknown_extractor_offers_the_nearest():
 @pytest.fixture(scope="module")
 def random_weights(tmp_path_factory) -> Path:
     """A file in the official format, with random weights."""
-    path = tmp_path_factory.mktemp("weights") / FILE_NAME
+    path = tmp_path_factory.mktemp("weights") / FIDELITY.name
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feature_extractor_inceptionv3, "load_state_dict_from_url", lambda *_, **__: None)
         patch.setattr(nn.Module, "load_state_dict", lambda *_: None)
         network = feature_extractor_inceptionv3.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+    generator = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            # A variance of 2 / fan_in, with which features neither die out nor explode.
+            module.weight.data.uniform_(-1, 1, generator=generator)
+            module.weight.data *= (6 / module.weight[0].numel()) ** 0.5
     torch.save(network.state_dict(), path)
     return path
 
@@ -164,6 +171,50 @@ def test_inception_weights_are_refused_unless_their_digest_is_given(random_weigh
     assert result.logits.shape == (2, 1008)
 
 
+def numbers(real: Features, fake: Features, fid: bool) -> dict[str, float]:
+    """Ours, under torch-fidelity's names."""
+    score = InceptionScore(real)(fake)["is"]
+    kernel = KernelDistance(real)(fake)["kid"]
+    found = {
+        "inception_score_mean": score.value,
+        "inception_score_std": score.spread,
+        "kernel_inception_distance_mean": kernel.value,
+    }
+    if fid:
+        found["frechet_inception_distance"] = FrechetDistance(real)(fake)["fid"].value
+    return found
+
+
+@pytest.mark.parametrize(("count", "fid"), [(4, False), pytest.param(60, True, marks=pytest.mark.long)])
+def test_inception_numbers_are_those_of_torch_fidelity(monkeypatch, photographs, random_weights, count, fid):
+    """The whole way on photographs, through a file in the official format; FID's 2048 x 2048 matrices take long."""
+    monkeypatch.setattr("metrics.inception_score.SPLITS", 2)
+    pictures = 255 - photographs[COUNT : COUNT + count], photographs[:count]
+    theirs = torch_fidelity.calculate_metrics(
+        input1=Images(pictures[0]),
+        input2=Images(pictures[1]),
+        feature_extractor="inception-v3-compat",
+        feature_extractor_weights_path=str(random_weights),
+        isc=True,
+        isc_splits=2,
+        kid=True,
+        fid=fid,
+        kid_subset_size=count,
+        batch_size=8,
+        cuda=False,
+        cache=False,
+        save_cpu_ram=True,
+        verbose=False,
+    )
+    digest = hashlib.sha256(random_weights.read_bytes()).hexdigest()
+    extractor = load_extractor("inception_v3", inception_weights=random_weights, inception_sha256=digest)
+    fake, real = (extract(extractor, real_batches(x, None, 5, torch.device("cpu")), count, "test") for x in pictures)
+    # KID is a small difference of means of kernel values, each of which is exact to some float32 roundings.
+    rounding = 1e-6 * float(cubic_kernel(fake.pooled, fake.pooled).mean())
+    for name, value in numbers(real, fake, fid).items():
+        assert value == pytest.approx(theirs[name], rel=1e-5, abs=rounding if name.startswith("kernel") else 0), name
+
+
 class Bomb:
     def __init__(self, marker: Path):
         self.marker = marker
@@ -173,9 +224,9 @@ class Bomb:
 
 
 def test_a_foreign_file_is_never_unpickled(tmp_path):
-    (tmp_path / FILE_NAME).write_bytes(pickle.dumps(Bomb(tmp_path / "touched")))
+    (tmp_path / FIDELITY.name).write_bytes(pickle.dumps(Bomb(tmp_path / "touched")))
     with pytest.raises(WeightsError):
-        load_extractor("inception_v3", inception_weights=tmp_path / FILE_NAME)
+        load_extractor("inception_v3", inception_weights=tmp_path / FIDELITY.name)
     assert not (tmp_path / "touched").exists()
 
 
@@ -186,18 +237,18 @@ def test_missing_weights_are_one_line_that_says_what_to_do(tmp_path, monkeypatch
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     with pytest.raises(WeightsError) as caught:
-        find_weights()
+        find_weights(FIDELITY)
     message = str(caught.value)
     assert "\n" not in message
-    assert FILE_NAME in message and "inception_weights" in message and str(tmp_path) in message
+    assert FIDELITY.name in message and "inception_weights" in message and str(tmp_path) in message
     with pytest.raises(WeightsError, match="no file .*elsewhere.*inception_weights"):
-        find_weights(tmp_path / "elsewhere")
+        find_weights(FIDELITY, tmp_path / "elsewhere")
 
 
 def test_weights_in_torchs_cache_need_no_network(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    path = tmp_path / "hub" / "checkpoints" / FILE_NAME
+    path = tmp_path / "hub" / "checkpoints" / FIDELITY.name
     path.parent.mkdir(parents=True)
     path.write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
-    assert find_weights(sha256=digest) == (path, digest)
+    assert find_weights(FIDELITY, sha256=digest) == (path, digest)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import cleanfid.fid
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 
 from metrics import kid
 from metrics.base import Features, metric_name
-from metrics.fid import FrechetDistance
+from metrics.fid import FrechetDistance, FrechetInfinity
 from metrics.inception_score import InceptionScore
 from metrics.kid import KernelDistance
 from metrics.precision_recall import PrecisionRecall
+from report.metric_names import parse
 from suite.config import read
 from suite.errors import ConfigError
 
@@ -43,6 +47,36 @@ def test_frechet_distance_of_correlated_gaussians_against_scipy():
     truth = ((mu_a - mu_b) ** 2).sum() + np.trace(a + b - 2 * scipy.linalg.sqrtm(a @ b).real)
     result = FrechetDistance(exact_sample(mu_a, a, 100, 1))(exact_sample(mu_b, b, 60, 2))
     assert result["fd"].value == pytest.approx(truth, rel=1e-4)
+
+
+@pytest.mark.parametrize(("n_fake", "n_real"), [(500, 400), (500, 30), (30, 400), (20, 30)])
+def test_frechet_distance_is_that_of_both_libraries(n_fake, n_real):
+    """With more and with fewer images than the 40 features, on either side."""
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(40, 40, generator=generator)
+    real = torch.randn(n_real, 40, generator=generator).relu() @ mixing
+    fake = torch.randn(n_fake, 40, generator=generator).relu() @ mixing + 1
+    ours = FrechetDistance(Features(real))(Features(fake))["fid"].value
+    fidelity = fid_statistics_to_metric(fid_features_to_statistics(fake), fid_features_to_statistics(real), False)
+    assert ours == pytest.approx(fidelity["frechet_inception_distance"], rel=1e-5)
+    if min(n_fake, n_real) > 40:  # scipy's square root of a singular matrix is not exact
+        assert ours == pytest.approx(cleanfid.fid.fid_from_feats(fake.numpy(), real.numpy()), rel=1e-5)
+
+
+def test_frechet_distance_without_its_bias():
+    """Two normal distributions a known distance apart: FID of 1000 fakes lies above it, and FID at infinity on it."""
+    generator = torch.Generator().manual_seed(0)
+    real = Features(torch.randn(50_000, 16, generator=generator))
+    shift = torch.zeros(16)
+    shift[0] = 0.5  # d^2 = 0.25
+    finite, infinite = [], []
+    for _ in range(20):
+        fake = Features(torch.randn(1000, 16, generator=generator) + shift)
+        finite.append(FrechetDistance(real)(fake)["fid"].value)
+        infinite.append(FrechetInfinity(real)(fake)["fid_inf"].value)
+    error = np.std(infinite, ddof=1) / np.sqrt(len(infinite))
+    assert np.mean(finite) > 0.25 + 0.05
+    assert abs(np.mean(infinite) - 0.25) < max(3 * error, 0.01)
 
 
 def brute_force_mmd(x: np.ndarray, y: np.ndarray) -> float:
@@ -79,6 +113,14 @@ def test_kernel_distance_is_torch_fidelitys(monkeypatch, limit):
     assert ours.spread == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-5)
 
 
+def test_kernel_distance_is_clean_fids():
+    """Where every subset is the whole set, so that its own, unseeded choice does not matter."""
+    generator = torch.Generator().manual_seed(0)
+    fake, real = torch.randn(50, 16, generator=generator), torch.randn(50, 16, generator=generator) + 0.3
+    theirs = cleanfid.fid.kernel_distance(real.double().numpy(), fake.double().numpy(), num_subsets=2)
+    assert KernelDistance(Features(real))(Features(fake))["clean_kid"].value == pytest.approx(theirs, rel=1e-5)
+
+
 def test_kernel_distance_of_equal_distributions_is_zero_on_average():
     generator = torch.Generator().manual_seed(0)
     values = [
@@ -99,8 +141,18 @@ def test_inception_score_of_undecided_and_of_certain_logits():
     # Certain and balanced: one for each class. Splits of 2,000 are balanced up to sampling.
     certain = 50 * torch.eye(5).repeat(4000, 1)
     assert InceptionScore(None)(Features(certain, certain))["is"].value == pytest.approx(5, rel=1e-2)
+    assert InceptionScore(None)(Features(certain, certain))["is_unsplit"].value == pytest.approx(5, rel=1e-9)
     one_class = 50 * torch.eye(5)[:1].repeat(100, 1)
     assert InceptionScore(None)(Features(one_class, one_class))["is"].value == pytest.approx(1, abs=1e-6)
+
+
+def test_inception_scores_are_torch_fidelitys():
+    logits = torch.randn(300, 12, generator=torch.Generator().manual_seed(0)) * 3
+    score = InceptionScore(None)(Features(logits, logits))
+    theirs = {splits: isc_features_to_metric(logits, splits=splits) for splits in (1, 10)}
+    assert score["is"].value == pytest.approx(theirs[10]["inception_score_mean"], rel=1e-9)
+    assert score["is"].spread == pytest.approx(theirs[10]["inception_score_std"], rel=1e-9)
+    assert score["is_unsplit"].value == pytest.approx(theirs[1]["inception_score_mean"], rel=1e-9)
 
 
 def test_inception_score_needs_logits():
@@ -142,18 +194,28 @@ def test_reals_beyond_the_cap_are_left_out_at_random(monkeypatch):
         (("precision", 50000, "full", "inception_v3"), "precision50k_full"),
         (("fd", 1000, "full", "efficientnet_lite0"), "fd1k_full_efficientnet_lite0"),
         (("recall", 256, "full", "efficientnet_lite0"), "recall256_full_efficientnet_lite0"),
+        (("is_unsplit", 50000, "test", "inception_v3"), "is_unsplit50k"),
+        (("fid_inf", 50000, "full", "inception_v3"), "fid_inf50k_full"),
+        (("clean_fid", 10000, "test", "clean_inception"), "clean_fid10k_test"),
+        (("recall", 10000, "test", "clean_inception"), "recall10k_test_clean_inception"),
+        (("copying", 50000, "full", "inception_v3"), "copying50k_train"),
+        (("copying", 1000, "full", "efficientnet_lite0"), "copying1k_train_efficientnet_lite0"),
     ],
 )
 def test_names_state_the_protocol(arguments, name):
     assert metric_name(*arguments) == name
 
 
-@pytest.mark.parametrize("family", ["fid", "kid", "is"])
+@pytest.mark.parametrize("family", ["fid", "fid_inf", "kid", "is", "is_unsplit", "clean_fid", "clean_kid"])
 def test_a_proxy_never_carries_a_published_name(family):
     with pytest.raises(ConfigError, match=family):
         metric_name(family, 1000, "full", "efficientnet_lite0")
-    with pytest.raises(ConfigError):
-        metric_name("fd", 1000, "full", "inception_v3")
+    other = "inception_v3" if family.startswith("clean") else "clean_inception"
+    with pytest.raises(ConfigError, match=f"{family}.*{other}"):
+        metric_name(family, 1000, "full", other)
+    for extractor in ("inception_v3", "clean_inception"):
+        with pytest.raises(ConfigError, match="another extractor"):
+            metric_name("fd", 1000, "full", extractor)
 
 
 @pytest.mark.parametrize("name", read("config/protocols.yaml"))
@@ -165,6 +227,28 @@ def test_protocols_of_the_suite_are_valid(name):
     families = {family for metric in metric_classes(protocol) for family in metric.names}
     assert set(protocol.metrics) <= families
     for family in protocol.metrics:
-        metric_name(family, protocol.fakes, protocol.reference, protocol.extractor)
-    assert protocol.reference in ("full", "train", "test")
+        name = metric_name(family, protocol.fakes, protocol.reference, protocol.extractor)
+        read_back = parse(name)
+        assert (read_back.family, read_back.label != "") == (family, True)
+        named = None if read_back.family in ("fid", "kid", "is") else protocol.extractor
+        assert read_back.extractor in (None, named)
+        assert not (protocol.reference == "test" and family in ("copying", "nn_ratio"))
     assert protocol.source
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reference": "valid"}, "reference is 'valid', must be one of"),
+        ({"statistics": "moving"}, "statistics is 'moving', must be one of"),
+        ({"eval_seeds": 0}, "eval_seeds is 0, must be at least 1"),
+        ({"fake": 3}, "fake"),
+    ],
+)
+def test_a_wrong_protocol_is_refused(monkeypatch, changes, message):
+    from metrics import protocols
+
+    entry = read("config/protocols.yaml")["proxy"] | changes
+    monkeypatch.setattr(protocols, "read", lambda _: {"mine": entry})
+    with pytest.raises(ConfigError, match=f"mine: .*{message}"):
+        protocols.read_protocol("mine")

@@ -36,7 +36,7 @@ from safetensors import safe_open
 
 from data import prepare, subset
 from metrics import compute
-from metrics.base import Features
+from metrics.base import Features, library
 from metrics.features import reference_features, run_features
 from metrics.protocols import Protocol
 from models.released import __main__ as command
@@ -241,7 +241,8 @@ class MeanColour:
     """An extractor of three numbers per image, under the name of the proxy."""
 
     def identity(self) -> dict:
-        return dict(zip(compute.SAME, ["efficientnet_lite0", "0" * 64, RESOLUTION, "none", "none"], strict=True))
+        values = ["efficientnet_lite0", "0" * 64, RESOLUTION, "none", library("efficientnet_lite0")]
+        return dict(zip(compute.SAME, values, strict=True))
 
     def __call__(self, images: torch.Tensor) -> Features:
         return Features(images.float().mean(dim=(2, 3)), None)

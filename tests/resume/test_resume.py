@@ -43,7 +43,7 @@ def test_2n_steps_equal_n_steps_and_a_restart_and_n_steps(
     """The networks and their averages, the controller's p and what it has seen, the log, the pictures."""
     hyper = {"style_mixing": 0.9, "pl_weight": 2.0, "pl_interval": 4, "mirror": True, "d_steps": d_steps}
     # A controller that is cut in the middle of its interval and moves far in a few steps.
-    plugins = method_plugins(method, {"tune_kimg": 0.1, "interval": 3} if method == "ada" else {})
+    plugins = method_plugins(method, {"ada": {"tune_kimg": 0.1, "interval": 3}})
     spec = make_spec(method, hyper=hyper, plugins=plugins, conditional=conditional, total_kimg=0.256)
     whole, cut = (make_reals(mirror=True, conditional=conditional) for _ in range(2))
     run(spec, whole, tmp_path / "whole")

@@ -1,0 +1,209 @@
+"""Speed of measuring, from generator to FID: ours beside torch-fidelity's and clean-fid's own code.
+
+    python -m benchmarks.metrics --preset tiny --images 128 --threads 2
+    python -m benchmarks.metrics --preset cifar --images 10240 --device cuda
+
+All take the same fakes from the same generator and use the same weights, random ones in the official files' form
+unless --inception-weights names a folder with the real ones. The number is timed on --n-fake vectors of features, with
+the statistics of as many reals at hand. Prints a Markdown table; "end to end" is for --n-fake images, the last column
+how much faster we are than that line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+import cleanfid.fid
+import numpy as np
+import torch
+from cleanfid.inception_torchscript import InceptionV3W
+from torch import Tensor, nn
+from torch_fidelity import GenerativeModelModuleWrapper, feature_extractor_inceptionv3
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_generative_model
+
+from benchmarks.stopwatch import synchronize
+from metrics.base import CLEAN_INCEPTION, INCEPTION, Features
+from metrics.extractors import Extractor, load_extractor
+from metrics.fakes import Fakes
+from metrics.features import fake_features
+from metrics.fid import FrechetDistance
+from metrics.weights import CLEAN, FIDELITY
+from suite.errors import ConfigError
+from suite.files import sha256
+from suite.registry import load
+from suite.spec import preset_at
+from training.run import pick_device, set_up
+
+FEATURES = 2048
+FIDELITY_BATCH = 64
+CLEAN_BATCH = 32
+"""Both packages' defaults."""
+
+
+class Official(nn.Module):
+    """The form of clean-fid's TorchScript file: a network with a part called `layers`."""
+
+    def __init__(self, layers: nn.Module):
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def write_random_weights(folder: Path) -> None:
+    """Both official files with random weights, of a size that lets features neither die out nor explode."""
+    with mock.patch.object(feature_extractor_inceptionv3, "load_state_dict_from_url"):
+        with mock.patch.object(nn.Module, "load_state_dict"):
+            network = feature_extractor_inceptionv3.FeatureExtractorInceptionV3("random", ["2048"])
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data *= 6**0.5
+    torch.save(network.state_dict(), folder / FIDELITY.name)
+    layers = nn.Sequential(*(part for name, part in network.named_children() if name != "fc"), nn.Flatten()).eval()
+    traced = torch.jit.trace(layers, torch.zeros(2, 3, 299, 299))
+    torch.jit.script(Official(traced)).save(str(folder / CLEAN.name))
+
+
+class InOrder(nn.Module):
+    """A generator that hands out fakes in order, whatever latents it is given: uint8 [n, 3, H, W]."""
+
+    def __init__(self, fakes: Fakes):
+        super().__init__()
+        self.blocks = fakes.blocks()
+
+    def forward(self, z: Tensor) -> Tensor:
+        return next(self.blocks)
+
+
+class Pipeline(NamedTuple):
+    """`features()` makes those of all fakes, `number` one number from features [N, FEATURES]."""
+
+    features: Callable[[], object]
+    number: Callable[[Tensor], object]
+
+
+def ours(extractor: Extractor, G: nn.Module, images: int, real: Tensor, device: torch.device) -> Pipeline:
+    distance = FrechetDistance(Features(real))
+    batch = 256 if device.type == "cuda" else 32
+
+    def features() -> object:
+        G.sampling_batch = None
+        return fake_features(extractor, Fakes(G, images, None, 0, device), batch, extractor.name)
+
+    return Pipeline(features, lambda fake: distance(Features(fake)))
+
+
+def torch_fidelity(folder: Path, G: nn.Module, images: int, real: Tensor, device: torch.device) -> Pipeline:
+    cuda = device.type == "cuda"
+    path = str(folder / FIDELITY.name)
+    network = create_feature_extractor("inception-v3-compat", ["2048"], cuda=cuda, feature_extractor_weights_path=path)
+    reference = fid_features_to_statistics(real)
+
+    def features() -> object:
+        G.sampling_batch = FIDELITY_BATCH
+        model = GenerativeModelModuleWrapper(InOrder(Fakes(G, images, None, 0, device)), G.z_dim, "normal", 0)
+        return get_featuresdict_from_generative_model(model, network, images, FIDELITY_BATCH, cuda, 0, False)
+
+    return Pipeline(features, lambda fake: fid_statistics_to_metric(fid_features_to_statistics(fake), reference, False))
+
+
+def clean_fid(folder: Path, G: nn.Module, images: int, real: Tensor, device: torch.device) -> Pipeline:
+    network = InceptionV3W(str(folder), download=False).to(device).eval()
+    reference = real.numpy().mean(0), np.cov(real.numpy(), rowvar=False)
+
+    def features() -> object:
+        G.sampling_batch = CLEAN_BATCH
+        options = {"z_dim": G.z_dim, "num_gen": images, "batch_size": CLEAN_BATCH, "device": device, "verbose": False}
+        return cleanfid.fid.get_model_features(InOrder(Fakes(G, images, None, 0, device)), network, **options)
+
+    def number(fake: Tensor) -> object:
+        return cleanfid.fid.frechet_distance(fake.numpy().mean(0), np.cov(fake.numpy(), rowvar=False), *reference)
+
+    return Pipeline(features, number)
+
+
+def seconds(step: Callable[[], object], device: torch.device) -> float:
+    """How long `step` takes; on a CPU the time of the processor over its threads, so that other jobs do not count."""
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    synchronize(device)
+    start = clock()
+    step()
+    synchronize(device)
+    return (clock() - start) / (1 if device.type == "cuda" else torch.get_num_threads())
+
+
+def compare(theirs: tuple[str, Pipeline], own: Pipeline, images: int, fake: Tensor, args: argparse.Namespace) -> None:
+    """Print two lines of the table; the two pipelines take turns, and the median of their times counts."""
+    device = torch.device(args.device)
+    both = {"ours": own, theirs[0]: theirs[1]}
+    rates, numbers = {}, {}
+    for pipeline in both.values():  # warm up
+        pipeline.features()
+    turns = [{name: seconds(p.features, device) for name, p in both.items()} for _ in range(args.repeats)]
+    for name, pipeline in both.items():
+        rates[name] = images / statistics.median(turn[name] for turn in turns)
+        numbers[name] = seconds(lambda p=pipeline: p.number(fake), device)
+    whole = {name: len(fake) / (len(fake) / rates[name] + numbers[name]) for name in both}
+    for name in both:
+        cells = [
+            f"{rates[name]:.4g}",
+            f"{numbers[name]:.2f}",
+            f"{whole[name]:.4g}",
+            f"{whole['ours'] / whole[name]:.2f}",
+        ]
+        print("| " + " | ".join([theirs[0], name, *cells]) + " |", flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="tiny", help="a row of config/presets.yaml: the generator")
+    parser.add_argument("--resolution", type=int, default=32)
+    parser.add_argument("--images", type=int, default=128, help="fakes that features are timed on, a multiple of 64")
+    parser.add_argument("--n-fake", type=int, default=10_000, help="fakes of a measurement")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--inception-weights", type=Path, help="a folder with both official files")
+    args = parser.parse_args(argv)
+    if args.images < FIDELITY_BATCH or args.images % FIDELITY_BATCH:
+        raise ConfigError(f"--images is {args.images}, must be a multiple of {FIDELITY_BATCH}, the larger batch")
+    device = pick_device(args.device)
+    set_up(device, args.threads, tf32=False)
+    torch.manual_seed(0)
+    hyper = preset_at(args.preset, args.resolution, "--preset", "none")
+    G = load("backbone", hyper["backbone"])(hyper, args.resolution, 3, 0).generator().eval().to(device)
+    real, fake = torch.randn(2, args.n_fake, FEATURES).relu()
+
+    where = torch.cuda.get_device_name() if device.type == "cuda" else f"{args.threads} threads"
+    print(f"torch {torch.__version__}, {where}, {args.preset}, {args.images} images, a number of {args.n_fake:,}\n")
+    print("| beside | code | features, images/s | number, s | end to end, images/s | ours over it |")
+    print("| --- | --- |" + " ---: |" * 4, flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.inception_weights or Path(temporary)
+        if args.inception_weights is None:
+            write_random_weights(folder)
+        fid, clean = (
+            load_extractor(name, device, folder / file.name, sha256(folder / file.name))
+            for name, file in ((INCEPTION, FIDELITY), (CLEAN_INCEPTION, CLEAN))
+        )
+        common = G, args.images, real, device
+        compare(("torch-fidelity", torch_fidelity(folder, *common)), ours(fid, *common), args.images, fake, args)
+        compare(("clean-fid", clean_fid(folder, *common)), ours(clean, *common), args.images, fake, args)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ConfigError as error:
+        sys.exit(f"error: {error}")

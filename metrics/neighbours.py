@@ -1,0 +1,109 @@
+"""A picture of what a generator has copied: fakes beside the training images nearest to them in feature space.
+
+    python -m metrics.neighbours --protocol proxy --real R --fake F --run RUN --data D.npy --subset U.json --out N.png
+
+Eight columns: twice a fake and its three nearest training images. On the left the first fakes, as they come; on the
+right those that lie nearest to a training image. All are of the run's last snapshot and first evaluation seed. The
+numbers to it are `copying` and `nn_ratio` of metrics/memorisation.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from data.base import open_dataset
+from data.subset import read_subset
+from metrics.fakes import Fakes
+from metrics.features import labels_of_training_images
+from metrics.guard import check_fake, check_real, trained_images
+from metrics.memorisation import nearest
+from metrics.protocols import Protocol, read_protocol
+from metrics.store import load_features, load_meta, part_file
+from suite.errors import ConfigError
+from suite.files import write_atomic
+from suite.spec import RunSpec
+from training.run import pick_device, set_up
+from training.snapshot import load_generator
+
+ROWS = 8
+NEIGHBOURS = 3
+
+
+def picture(
+    protocol: Protocol, real_path: Path, fake_path: Path, run_dir: Path, data: Path, subset: Path, device: torch.device
+) -> Image.Image:
+    """The picture of a run. Raises ConfigError where files do not belong together or the last snapshot has no images.
+
+    Latents are those of the measurement; the generator's noise is as well on the kind of device that measured.
+    """
+    spec = RunSpec.from_json((run_dir / "spec.json").read_text())
+    train = json.loads((run_dir / "train.json").read_text())
+    if not train["snapshots"]:
+        raise ConfigError(f"{train['run']} has no snapshot: {train['reason'] or train['status']}")
+    snapshot = train["snapshots"][-1]
+    real_meta, part = load_meta(real_path), part_file(fake_path, snapshot["file"])
+    fake_meta = load_meta(part)
+    check_real(real_meta, protocol, spec, train, real_path)
+    check_fake(fake_meta, snapshot, real_meta, part)
+    trained, fake = trained_images(real_meta, train, subset), load_features(part)
+    if trained is None:
+        raise ConfigError(f"protocol {protocol.name} compares with no training images; choose one with full or train")
+    if fake is None:
+        raise ConfigError(f"{part}: {fake_meta['reason']}")
+    of_train = load_features(real_path).pooled[trained]
+
+    distance, _ = nearest(fake.pooled, of_train)
+    shown = [*range(min(ROWS, len(fake))), *distance.argsort()[:ROWS].tolist()]
+    several = min(NEIGHBOURS, len(of_train))
+    neighbours = torch.cdist(fake.pooled[shown], of_train).topk(several, largest=False).indices
+
+    dataset = open_dataset(data)
+    indices = np.asarray(read_subset(subset, dataset)["indices"])
+    G = load_generator(run_dir / snapshot["file"], str(device))
+    labels = labels_of_training_images(data, subset, run_dir) if G.c_dim else None
+    images = Fakes(G, fake_meta["n_fake"], labels, fake_meta["seed"], device).images(shown).numpy()
+    cells = np.concatenate([images[:, None], dataset.images[indices[neighbours]]], axis=1)  # [2 ROWS, 1 + 3, C, H, W]
+    halves = np.concatenate(np.split(cells, 2), axis=1)
+    rows, columns, channels, height, width = halves.shape
+    pixels = halves.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
+    return Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels)
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write the picture as PNG, whole or not at all."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    write_atomic(path, buffer.getvalue())
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--protocol", required=True, help="a name in config/protocols.yaml")
+    parser.add_argument("--real", required=True, type=Path, help="features of the reference set")
+    parser.add_argument("--fake", required=True, type=Path, help="features of the run's fakes")
+    parser.add_argument("--run", required=True, type=Path, help="run directory")
+    parser.add_argument("--data", required=True, type=Path, help="prepared data set (*.npy)")
+    parser.add_argument("--subset", required=True, type=Path, help="the training images among them (*.json)")
+    parser.add_argument("--out", required=True, type=Path, help="*.png")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
+    args = parser.parse_args(argv)
+    try:
+        device = pick_device(args.device)
+        set_up(device, args.threads, tf32=False)
+        paths = args.real, args.fake, args.run, args.data, args.subset
+        save(picture(read_protocol(args.protocol), *paths, device), args.out)
+    except (ConfigError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

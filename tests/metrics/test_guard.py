@@ -1,0 +1,128 @@
+"""Features that do not belong together give no number, and the message says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from metrics.base import library
+from metrics.guard import check_fake, check_real, trained_images
+from metrics.protocols import Protocol, read_protocol
+from suite.errors import ConfigError
+
+PATH = Path("real.safetensors")
+
+TRAIN = {"run": "cifar10-8/mine", "dataset_sha256": "aa", "subset_digest": "bb"}
+
+FAKE = {
+    "extractor": "inception_v3",
+    "extractor_sha256": "cc",
+    "input_px": 299,
+    "resize": "bilinear, as TensorFlow 1",
+    "library": library("inception_v3"),
+    "snapshot_sha256": "dd",
+    "statistics": None,
+}
+
+
+def reference(split: str, **changes) -> dict:
+    """What features of CIFAR-10 at 32 px say of themselves."""
+    of_real = {
+        "dataset": "cifar10-test" if split == "test" else "cifar10",
+        "resolution": 32,
+        "dataset_sha256": "ee" if split == "test" else "aa",
+        "subset_digest": "bb" if split == "train" else None,
+        "reference": split,
+        "n_real": 50,
+    }
+    return {**FAKE, **of_real, **changes}
+
+
+def protocol(split: str) -> Protocol:
+    return Protocol("mine", "inception_v3", 100, split, ["fid"], "test")
+
+
+@pytest.fixture
+def check(make_spec):
+    spec = make_spec(dataset="cifar10", resolution=32)
+
+    def checked(split: str, **changes) -> None:
+        check_real(reference(split, **changes), protocol(split), spec, TRAIN, PATH)
+
+    return checked
+
+
+@pytest.mark.parametrize("split", ["full", "test", "train"])
+def test_what_belongs_together_passes(check, split):
+    check(split)
+    check_fake(FAKE, {"sha256": "dd"}, reference(split), PATH)
+
+
+@pytest.mark.parametrize(
+    ("split", "changes", "message"),
+    [
+        ("full", {"extractor": "clean_inception"}, "extractor 'clean_inception', but protocol mine .* 'inception_v3'"),
+        ("full", {"library": "torch-fidelity 0.3.0"}, "library 'torch-fidelity 0.3.0', but"),
+        ("full", {"resolution": 64}, "resolution 64, but protocol mine of cifar10-8/mine needs 32"),
+        ("full", {"reference": "train"}, "reference 'train', but"),
+        ("full", {"dataset_sha256": "ff"}, "of other data than cifar10-8/mine was trained on"),
+        ("train", {"dataset_sha256": "ff"}, "of other data than"),
+        ("train", {"subset_digest": "ff"}, "of other training images than"),
+        ("test", {"resolution": 64}, "resolution 64"),
+        ("test", {"dataset": "cifar100-test"}, "cifar100-test, but the test images of cifar10 are cifar10-test"),
+        ("test", {"dataset": "cifar10", "dataset_sha256": "aa"}, "features of cifar10, but the test images"),
+    ],
+)
+def test_a_reference_of_another_kind_is_refused(check, split, changes, message):
+    with pytest.raises(ConfigError, match=f"^real.safetensors: .*{message}.*delete it and run the same command again"):
+        check(split, **changes)
+
+
+@pytest.mark.parametrize("key", ["resolution", "n_real", "library"])
+def test_features_of_an_earlier_version_are_refused(make_spec, key):
+    real = reference("full")
+    del real[key]
+    with pytest.raises(ConfigError, match=f"earlier version, which lack {key}"):
+        check_real(real, protocol("full"), make_spec(dataset="cifar10", resolution=32), TRAIN, PATH)
+
+
+@pytest.mark.parametrize("key", ["extractor", "extractor_sha256", "input_px", "resize", "library"])
+def test_fakes_seen_otherwise_than_the_reals_are_refused(key):
+    with pytest.raises(ConfigError, match=f"{key} 'other', but the reference has"):
+        check_fake(FAKE | {key: "other"}, {"sha256": "dd"}, reference("full"), PATH)
+
+
+def test_fakes_of_an_earlier_version_are_refused():
+    old = {key: value for key, value in FAKE.items() if key != "statistics"}
+    with pytest.raises(ConfigError, match="earlier version; run `python -m metrics.features` again"):
+        check_fake(old, {"sha256": "dd"}, reference("full"), PATH)
+
+
+def test_a_data_set_without_test_images_says_so(make_spec):
+    with pytest.raises(ConfigError, match="'procedural'"):
+        check_real(reference("test", resolution=16), protocol("test"), make_spec(), TRAIN, PATH)
+
+
+def test_which_images_were_trained_on(tmp_path):
+    subset = tmp_path / "subset.json"
+    subset.write_text(json.dumps({"digest": "bb", "indices": [7, 2]}))
+    assert torch.equal(trained_images(reference("full"), TRAIN, subset), torch.tensor([7, 2]))
+    assert torch.equal(trained_images(reference("train"), TRAIN, None), torch.arange(50))
+    assert trained_images(reference("test"), TRAIN, subset) is None
+    assert trained_images(reference("full"), TRAIN, None) is None
+    with pytest.raises(ConfigError, match="other images than cifar10-8/mine was trained on"):
+        trained_images(reference("full"), TRAIN | {"subset_digest": "ff"}, subset)
+
+
+def test_the_published_protocols_name_what_they_compare_with():
+    facts = {name: read_protocol(name) for name in ("ada", "diffaugment-cifar", "diffaugment-imagenet", "low-shot")}
+    assert {name: (p.fakes, p.reference) for name, p in facts.items()} == {
+        "ada": (50_000, "full"),
+        "diffaugment-cifar": (10_000, "test"),
+        "diffaugment-imagenet": (50_000, "test"),
+        "low-shot": (5_000, "train"),
+    }
+    assert "is_unsplit" in facts["diffaugment-imagenet"].metrics and "is" in facts["diffaugment-cifar"].metrics
