@@ -26,13 +26,14 @@ class Method(base.Method):
     """Starts G, D and G's average from stored weights instead of random ones; all of them are trained on.
 
     Either `run`, another run of the suite, which is then trained first: `{method: name}` in an artefact or in
-    config/methods.yaml, with `images` or `dataset` where they differ from this run's. Its end is the start of this one,
-    and its specification a part of this one's identity.
+    config/methods.yaml, with `images`, `dataset` or `preset` where they differ from this run's. Its end is the start of
+    this one, and its specification a part of this one's identity.
 
     Or files, each `{file: path, sha256: digest}`, where the digest makes the weights part of the run's identity:
     `checkpoint`, a file in the `ckpt` folder of a run, which holds all three networks, or snapshots (*.safetensors),
     one each, of a run or written by `python -m models.released`. Of G and G_ema one is enough: it starts both.
-    A network without a source keeps its random weights. Preset, resolution and classes must be those of the source.
+    A network without a source keeps its random weights. Resolution, classes and the preset's networks must be those of
+    the source.
 
     Transfer in arXiv:2006.06676 also has ADA at `tune_kimg` 100 and no `ema_ramp`.
     """

@@ -24,6 +24,7 @@ LOOP_KEYS = {
     "backbone": "file in models/ that holds the backbone",
     "source": "where the values were published, beginning with arXiv:, or this project",
     "kimg": "length of training at scale paper, thousands of real images shown to D",
+    "snapshot_kimg": "distance between measured snapshots at scale paper",
     "batch": "images per step over all devices",
     "lr_g": "Adam learning rate of G",
     "lr_d": "Adam learning rate of D",

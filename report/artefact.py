@@ -7,7 +7,8 @@ layout:
   training: [images_per_s, accuracy_real]   more columns, from the training log (optional; report/training_log.py);
                                       only where the grids of the artefact have titles
   published:                          the paper's numbers beside the measured ones (optional)
-    where: {paper: DiffAugment (2006.10738), artefact: Table 4, model: BigGAN}   columns of published.csv
+    where: {paper: DiffAugment (2006.10738), artefact: Table 4, model: BigGAN}   columns of published.csv; a list of
+                                      values: one of them
     methods: {none: baseline, diffaugment: DiffAugment}                our name: the paper's
     datasets: {ffhq: ffhq 256}
 """

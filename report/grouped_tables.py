@@ -62,35 +62,28 @@ def _quantities(artefact: Artefact, group: Group, method: str, runs: list[Run], 
 
 
 def build(artefact: Artefact, numbers: pd.DataFrame) -> Table:
-    """The artefact's table from `numbers` (of `measured`), ready to print; bold is the best of the table."""
+    """The artefact's table from `numbers` (of `measured`), ready to print; settings differ, so none is bold."""
     metrics = {column.metric.name: column.metric for column in artefact.columns}
     headings = [(f"{metric.label} {metric.arrow}", ["best", "final"]) for metric in metrics.values()]
     if artefact.training:
         headings.append(("Training", [TRAINING[key][0] for key in artefact.training]))
     table = Table(caption(artefact), headings, [])
-    means = numbers.groupby(["quantity", "snapshot"])["mean"]
-    best = {
-        (name, snapshot): group.max() if metrics[name].higher_is_better else group.min()
-        for (name, snapshot), group in means
-        if name in metrics
-    }
     for title, lines in numbers.groupby("group", sort=False):
         table.rows.append((title, []))
         for _, of_method in lines.groupby("method", sort=False):
-            cells = [_cell(table, line, best, i == 0) for i, line in enumerate(of_method.itertuples())]
+            cells = [_cell(table, line, i == 0) for i, line in enumerate(of_method.itertuples())]
             table.rows.append((of_method["method_title"].iloc[0], cells))
     return table
 
 
-def _cell(table: Table, line: Any, best: dict[tuple[str, str], float], first: bool) -> Cell:
+def _cell(table: Table, line: Any, first: bool) -> Cell:
     """Mean ± deviation; where there is none the status with its reason, in the first cell of the row."""
     if not line.n:
         reason = "" if line.reason == line.status else line.reason
         return Cell(line.status, table.note(reason)) if first else Cell("–")
     missing = f" (n = {line.n} of {line.planned})" if line.n < line.planned else ""
     texts = [_text(line.quantity, number) for number in (line.mean, line.std) if not pd.isna(number)]
-    bold = line.mean == best.get((line.quantity, line.snapshot))
-    return Cell(" ± ".join(texts) + missing, table.note(line.reason if missing else ""), bool(bold))
+    return Cell(" ± ".join(texts) + missing, table.note(line.reason if missing else ""))
 
 
 def _text(quantity: str, number: float) -> str:

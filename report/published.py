@@ -14,7 +14,7 @@ from suite.errors import ConfigError, unknown_name
 
 COLUMNS = ["paper", "artefact", "dataset", "train_images", "model", "method", "conditional", "metric",
            "protocol", "value", "spread", "source", "verified"]  # fmt: skip
-FAMILY = {"FID": "fid", "Clean-FID": "clean_fid", "IS": "is", "KID x1e3": "kid"}
+FAMILY = {"FID": "fid", "Clean-FID": "clean_fid", "IS": "is", "IS (no splits)": "is_unsplit", "KID x1e3": "kid"}
 
 
 def read_published(path: str | Path) -> pd.DataFrame:
@@ -33,7 +33,8 @@ def read_published(path: str | Path) -> pd.DataFrame:
 class Match:
     """Which published numbers stand beside the measured ones (`published:` of an artefact's layout).
 
-    `where` gives values of published.csv's columns; `methods` and `datasets` translate our names.
+    `where` gives values of published.csv's columns, a list where one of several fits; `methods` and `datasets`
+    translate our names.
     """
 
     where: dict[str, Any]
@@ -43,10 +44,10 @@ class Match:
     def find(
         self, table: pd.DataFrame, setting: dict[str, Any], method: str, metric: Metric, proxy: bool
     ) -> pd.Series | None:
-        """The one published line for a method in a setting, or None where the paper has none.
+        """The one published line for a method in a setting; None where the paper has none, and where it was computed
+        from another number of generated images, as in runs at a smaller scale.
 
-        Raises ConfigError where several lines fit, where the metric is a proxy, or where the published
-        number was computed from another number of generated images.
+        Raises ConfigError where several lines fit or the metric is a proxy.
         """
         if proxy:
             raise ConfigError(
@@ -56,17 +57,15 @@ class Match:
         if method not in self.methods:
             return None
         wanted = {
-            "dataset": self.datasets.get(setting["dataset"], setting["dataset"]),
-            "train_images": str(setting["images"]),
-            "method": self.methods[method],
-            **{key: str(value) for key, value in self.where.items()},
+            "dataset": [self.datasets.get(setting["dataset"], setting["dataset"])],
+            "train_images": [str(setting["images"])],
+            "method": [self.methods[method]],
+            **{key: list(map(str, value if isinstance(value, list) else [value])) for key, value in self.where.items()},
         }
         for key in wanted:
             if key not in table:
                 raise unknown_name("column of published.csv", key, COLUMNS, "published: of the artefact's layout")
-        lines = table[
-            (table[list(wanted)] == pd.Series(wanted)).all(axis=1) & (table["metric"].map(FAMILY) == metric.family)
-        ]
+        lines = table[table[list(wanted)].isin(wanted).all(axis=1) & (table["metric"].map(FAMILY) == metric.family)]
         if len(lines) > 1:
             raise ConfigError(
                 f"{len(lines)} published values fit {wanted} ({', '.join(lines['protocol'].unique())}); "
@@ -75,7 +74,5 @@ class Match:
         if lines.empty:
             return None
         line = lines.iloc[0]
-        stated = re.match(r"[a-z]+(\d+k?)\b", line["protocol"].replace("_", " "))
-        if stated and stated[1] != metric.count:
-            raise ConfigError(f"{metric.name} and the published {line['protocol']!r} use different numbers of fakes.")
-        return line
+        stated = re.search(r"^[a-z]+(\d+k?)\b|\b(\d+k?) fakes", line["protocol"].replace("_", " "))
+        return None if stated and metric.count not in stated.groups() else line

@@ -27,9 +27,9 @@ def measured(artefact: Artefact, published: pd.DataFrame | None = None) -> pd.Da
             runs = column.of(method)
             values = [getattr(run, snapshot) for run in column.done(method)]
             mean, deviation = mean_and_deviation(values) if values else (None, None)
-            beside = artefact.published and artefact.published.find(
-                published, column.setting, method, column.metric, column.proxy
-            )
+            beside = None
+            if artefact.published and runs:
+                beside = artefact.published.find(published, column.setting, method, column.metric, column.proxy)
             lines.append(
                 {
                     "column": position,

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from data.table import amplified
@@ -25,7 +25,7 @@ PRESET = "preset"
 TRANSFER = "transfer"
 """The plugin whose argument `run` names another run of the grid."""
 
-RUN_KEYS = ("method", "dataset", "images")
+RUN_KEYS = ("method", "dataset", "images", "preset")
 """What an argument `run` may say of that run."""
 
 SUBSET_DEFAULTS = {"subset_rule": "permutation", "validation_images": 500}
@@ -52,7 +52,7 @@ class RunSpec:
     subset_rule: str = SUBSET_DEFAULTS["subset_rule"]
     validation_images: int = SUBSET_DEFAULTS["validation_images"]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 over the canonical JSON of all fields; names of presets and methods are labels, not numbers."""
         fields = asdict(self)
@@ -199,21 +199,22 @@ def _spec(
 ) -> RunSpec:
     """The run of one cell of the artefact `name`; `later` are those that start from it."""
     content, where = artefact(name), f"config/artefacts/{name}.yaml"
-    later = (*later, {"method": method, "dataset": dataset, "images": images})
+    later = (*later, {"method": method, "dataset": dataset, "images": images, "preset": preset})
     length = {**read("config/scales.yaml")[scale], **content.get("scales", {}).get(scale, {})}
     hyper = preset_at(preset, resolution, where, method)
+    snapshot_kimg = hyper.pop("snapshot_kimg")
     if amplified(dataset, images):
         hyper = {**hyper, "mirror": True}
     plugins = []
     for plugin, args in method_plugins(method, content.get("method_args")):
         if plugin == TRANSFER and "run" in args:
-            source = {"method": None, "dataset": dataset, "images": images, **args["run"]}
+            source = {"method": None, "dataset": dataset, "images": images, "preset": preset, **args["run"]}
             for key in source:
                 if key not in RUN_KEYS:
                     raise unknown_name(f"key of {TRANSFER}'s `run`", key, RUN_KEYS, f"{where} or config/methods.yaml")
             if source in later:
                 raise ConfigError(f"the run of method {method!r} in {where} starts from itself: name another in `run`.")
-            run = _spec(name, scale, **source, resolution=resolution, preset=preset, seed=seed, later=later)
+            run = _spec(name, scale, **source, resolution=resolution, seed=seed, later=later)
             args = {**args, "run": json.loads(run.to_json())}
         plugins.append((plugin, args))
     return RunSpec(
@@ -229,7 +230,7 @@ def _spec(
         plugins=plugins,
         seed=seed,
         total_kimg=length["kimg"] or hyper["kimg"],
-        snapshot_kimg=length["snapshot_kimg"],
+        snapshot_kimg=length["snapshot_kimg"] or snapshot_kimg,
         **{key: content.get(key, default) for key, default in SUBSET_DEFAULTS.items()},
     )
 

@@ -1,10 +1,11 @@
-"""Generated images of the last snapshot of every method, in the order of the table, after training images.
+"""Generated images of the last snapshot of every method, a line of panels per titled grid, after training images.
 
 Images are neither chosen nor sorted: the upper left corner of each grid, from the run with the lowest seed.
 """
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -12,40 +13,60 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from report import style
-from report.artefact import Artefact
+from report.artefact import Artefact, Group
 from report.sample_grids import grid_path, read_grid, reals_path, tile
 
 COLUMNS, CELLS = 8, 4
+FONT = 4.5
+
+Panel = tuple[str, str, np.ndarray]
+"""Title, what stands below, and the grid."""
 
 
 def draw(artefact: Artefact, rows: Path) -> Figure:
-    """A panel of 4 x 4 images per method with its distance; the backbone is named where another has the method, too."""
-    pictures: list[tuple[str, np.ndarray]] = []
+    """A panel of 4 x 4 images per method, its distance below; a grid of many methods has several lines."""
+    lines: list[tuple[str, list[Panel]]] = []
     for group in artefact.groups:
-        column = group.columns[0]
-        for method in group.methods:
-            if not (runs := column.done(method)):
-                continue
-            run, px = runs[0], int(column.setting["resolution"])
-            if not pictures:
-                pictures.append(("training images", read_grid(reals_path(rows, run.run), px)))
-            title = f"{artefact.methods[method]}\n{group.title}: {column.metric.text(run.final)}"
-            pictures.append((title, read_grid(grid_path(rows, run.run, run.final_kimg), px)))
-    if not pictures:
+        panels = _panels(artefact, group, rows)
+        if panels and not lines:
+            panels = [_training_images(group, rows), *panels]
+        lines += [(group.title, panels[i : i + COLUMNS]) for i in range(0, len(panels), COLUMNS)]
+    if not lines:
         return style.message("The grids of this artefact have no titles, or no run has finished.")
-    lines = -(-len(pictures) // COLUMNS)
-    figure, axes = style.panels(lines, COLUMNS, 1.2 * lines + 0.2)
-    panels = [ax for line in axes for ax in line]
-    for ax in panels:
-        ax.set_axis_off()
-    for ax, (title, grid) in zip(panels, pictures, strict=False):
-        _show(ax, title, grid[:CELLS, :CELLS])
+    figure, axes = style.panels(len(lines), COLUMNS, 1.15 * len(lines) + 0.2)
+    for axes_of_line, (title, panels) in zip(axes, lines, strict=True):
+        for ax, panel in zip(axes_of_line, panels, strict=False):
+            _show(ax, *panel)
+        for ax in axes_of_line[len(panels) :]:
+            ax.set_axis_off()
+        axes_of_line[0].set_ylabel(textwrap.fill(title, 18), fontsize=FONT + 1)
     metric, proxy = artefact.columns[0].metric, artefact.columns[0].proxy
     figure.supxlabel(f"numbers: {metric.label} at the end{', a proxy, not FID' if proxy else ''}", fontsize=6.5)
     return figure
 
 
-def _show(ax: Axes, title: str, cells: np.ndarray) -> None:
-    """`cells` [rows, columns, C, H, W] with their pixels as they are."""
-    ax.imshow(tile(cells), cmap="gray", vmin=0, vmax=255, interpolation="none")
-    ax.set_title(title, fontsize=4.5)
+def _panels(artefact: Artefact, group: Group, rows: Path) -> list[Panel]:
+    """The methods of a group that have numbers."""
+    column = group.columns[0]
+    runs = {method: column.done(method)[0] for method in group.methods if column.done(method)}
+    panels = []
+    for method, run in runs.items():
+        grid = read_grid(grid_path(rows, run.run, run.final_kimg), int(column.setting["resolution"]))
+        panels.append((artefact.methods[method], column.metric.text(run.final), grid))
+    return panels
+
+
+def _training_images(group: Group, rows: Path) -> Panel:
+    """Those of the group's first run that has numbers; all runs of a setting have the same."""
+    run = next(run for run in group.columns[0].runs if run.status == "done")
+    return "training images", "", read_grid(reals_path(rows, run.run), int(group.columns[0].setting["resolution"]))
+
+
+def _show(ax: Axes, title: str, below: str, grid: np.ndarray) -> None:
+    """The corner of `grid` [rows, columns, C, H, W] with its pixels as they are."""
+    ax.imshow(tile(grid[:CELLS, :CELLS]), cmap="gray", vmin=0, vmax=255, interpolation="none")
+    ax.set_title(textwrap.fill(title, 22), fontsize=FONT)
+    ax.set_xlabel(below, fontsize=FONT)
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set_visible(False)

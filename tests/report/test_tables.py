@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from synthetic import ARTEFACT, SEEDS, SPECS, failed, measured_rows, row, spec, write_rows
@@ -151,11 +152,22 @@ def test_kid_is_printed_times_1000_and_stored_plain(project):
     assert [cell.text for cell in build(artefact, numbers).rows[0][1]] == ["5.12", "5.12", "4.50"]
 
 
-def test_published_value_of_another_number_of_fakes_is_refused(project):
+def test_published_value_of_another_number_of_fakes_is_left_out(project):
     published = {"where": {}, "methods": {"diffaugment": "aug"}}
     artefact = project([inception("diffaugment")], TOY, layout={"metrics": ["fid"], "published": published})
-    with pytest.raises(ValueError, match="different numbers of fakes"):
-        measured(artefact, read_published(project.folder / "p.csv"))
+    assert measured(artefact, read_published(project.folder / "p.csv"))["published"].isna().all()
+
+
+def test_published_value_stands_only_where_the_method_is_trained(project):
+    published = {"where": {"artefact": ["Table 0", "Table 1"]}, "methods": {"none": "plain", "ada": "adaptive"}}
+    none, _, ada = TOY
+    ada = replace(ada, preset="other", hyper={**ada.hyper, "batch": 4})
+    rows = [inception("none"), {**inception("ada"), "preset": "other", "run": ada.run_id}]
+    artefact = project(rows, [none, ada], layout={"metrics": ["fid"], "published": published})
+    numbers = measured(artefact, read_published(project.folder / "p.csv"))
+    final = numbers[numbers["snapshot"] == "final"].set_index(["preset", "method"])["published"]
+    assert final["tiny", "none"] == 12.5 and final["other", "ada"] == 8
+    assert final[["tiny", "other"]].isna().sum() == 2
 
 
 def test_no_published_value_beside_a_proxy(project):
