@@ -10,9 +10,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from report import style
+from report import training_panels
 from report.artefact import Artefact
-from report.training_log import seed_range
 
 ACCURACIES = {
     "accuracy_real": ("training images", "#0072B2", "-"),
@@ -23,26 +22,12 @@ ACCURACIES = {
 
 def draw(artefact: Artefact, rows: Path) -> Figure:
     """Small multiples: a column per method, a row per setting. Images as D sees them, augmented or not."""
-    settings, methods = artefact.main_columns, artefact.main_methods
-    settings = [column for column in settings if all(map(column.of, methods))] or settings
-    figure, axes = style.panels(len(settings), len(methods), 0.7 + 1.45 * len(settings), sharex="row", sharey=True)
-    for line, column in zip(axes, settings, strict=True):
-        for ax, method in zip(line, methods, strict=True):
-            for key, (label, color, dashes) in ACCURACIES.items():
-                values = seed_range(rows, column.done(method), key)
-                if values is None:
-                    continue
-                ax.plot(values.index, values["mean"], color=color, linestyle=dashes, label=label)
-                ax.fill_between(values.index, values["min"], values["max"], color=color, alpha=0.15, linewidth=0)
-            ax.axhline(0.5, color="black", linewidth=0.5)
-            ax.set_ylim(0, 1)
-            ax.set_xlim(left=0)
-        line[0].set_ylabel("accuracy of D" if len(settings) == 1 else f"accuracy of D\n{column.title}")
-    for ax, title in zip(axes[0], methods.values(), strict=True):
-        ax.set_title(title.replace(" (", "\n("))
-    figure.supxlabel("images shown to D (kimg)", fontsize=7)
-    handles = {
-        label: line for row in axes for ax in row for line, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
+    complete = [column for column in artefact.main_columns if all(map(column.of, artefact.main_methods))]
+    settings = complete or artefact.main_columns
+    figure = training_panels.draw(artefact, rows, settings, ACCURACIES, "accuracy of D", level=0.5)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.15)  # titles of methods that share one have a second line
+    for ax in figure.axes:
+        ax.set_ylim(0, 1)
+        ax.set_title(ax.get_title().replace(" (", "\n("))
     return figure

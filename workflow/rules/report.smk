@@ -4,6 +4,10 @@ COLLECT = (
     f"python -m report.collect --rows results/{SCALE}/rows --submitted results/submitted"
     f" --out results/{SCALE}/results.csv"
 )
+PAGE = (
+    f"python -m report.page --results results/{SCALE}/results.csv --published {{input.published}}"
+    f" --rows results/{SCALE}/rows --out results/{SCALE}/page/index.html"
+)
 
 
 for name in CELLS:
@@ -42,8 +46,7 @@ rule page:
         f"results/{SCALE}/logs/page.log",
     localrule: True
     shell:
-        f"({COLLECT} && python -m report.page --results results/{SCALE}/results.csv --published {{input.published}}"
-        f" --rows results/{SCALE}/rows --out {{output}}) 2>&1 | tee {{log}}"
+        f"({COLLECT} && {PAGE}) 2>&1 | tee {{log}}"
 
 
 # The two targets below take the rows as they lie there, ask for no run and so never train one.
@@ -55,12 +58,8 @@ rule leaderboard:
     log:
         f"results/{SCALE}/logs/leaderboard.log",
     localrule: True
-    params:
-        results=f"results/{SCALE}",
     shell:
-        f"({COLLECT}"
-        " && python -m report.page --results {params.results}/results.csv --published {input.published}"
-        " --rows {params.results}/rows --out {params.results}/page/index.html) 2>&1 | tee {log}"
+        f"({COLLECT} && {PAGE}) 2>&1 | tee {{log}}"
 
 
 rule figures:
@@ -72,10 +71,6 @@ rule figures:
     params:
         artefacts=config["artefacts"],
         config=CONFIG,
-        results=f"results/{SCALE}",
     shell:
-        f"({COLLECT}"
-        " && python -m report.render --artefacts {params.artefacts} --config {params.config:q}"
-        " --results {params.results}"
-        " && python -m report.page --results {params.results}/results.csv --published {input.published}"
-        " --rows {params.results}/rows --out {params.results}/page/index.html) 2>&1 | tee {log}"
+        f"({COLLECT} && python -m report.render --artefacts {{params.artefacts}} --config {{params.config:q}}"
+        f" --results results/{SCALE} && {PAGE}) 2>&1 | tee {{log}}"
