@@ -1,0 +1,177 @@
+"""BigGAN's published presets, and its training: restarts, snapshots, several D steps per G step, two ranks."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import nn
+
+from models.biggan import Backbone
+from suite.spec import presets
+from training.ema import Ema
+from training.loop import train
+from training.snapshot import load_generator, save_generator
+from training.steps import Steps
+
+PRESETS = presets()
+SMALL = {"z_dim": 12, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2, "eval_batch": 16}
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+# ---- Presets ----
+
+# G steps, G step at which the average starts, batch, D steps, rates of G and D, eval statistics
+PUBLISHED = {
+    "biggan-cifar": (250_000, 1000, 50, 4, 2e-4, 2e-4, "batch"),
+    "biggan-cifar-5000": (125_000, 1000, 50, 4, 2e-4, 2e-4, "batch"),
+    "biggan-cifar100-50000": (500_000, 1000, 50, 4, 2e-4, 2e-4, "batch"),
+    "biggan-imagenet128-100": (250_000, 40_000, 2048, 2, 1e-4, 5e-4, "standing"),
+    "biggan-imagenet128-100-diffaugment": (250_000, 40_000, 2048, 2, 1e-4, 4e-4, "standing"),
+    "biggan-imagenet128-50": (150_000, 40_000, 2048, 2, 1e-4, 5e-4, "standing"),
+    "biggan-imagenet128-50-diffaugment": (150_000, 40_000, 2048, 2, 1e-4, 2e-4, "standing"),
+    "biggan-imagenet128-25": (60_000, 40_000, 2048, 2, 1e-4, 5e-4, "standing"),
+    "biggan-imagenet128-25-diffaugment": (60_000, 40_000, 2048, 2, 1e-4, 2e-4, "standing"),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_values(name: str):
+    row = PRESETS[name]
+    per_g_step = row["batch"] * row["d_steps"]
+    ema = Ema(nn.Linear(1, 1), row["ema_half_life_kimg"], row["ema_ramp"], row["ema_start_kimg"])
+    start = row["ema_start_kimg"] * 1000 / per_g_step
+    assert (row["kimg"] * 1000 / per_g_step, start) == PUBLISHED[name][:2]
+    columns = "batch d_steps lr_g lr_d eval_statistics"
+    assert tuple(row[key] for key in columns.split()) == PUBLISHED[name][2:]
+    assert (row["betas"], row["eps"], row["mirror"]) == ([0.0, 0.999], 1e-8, True)
+    assert ema.beta(round((start - 1) * per_g_step), per_g_step) == 0
+    assert ema.beta(round(start * per_g_step), per_g_step) == pytest.approx(0.9999, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_rows_of_one_data_set_share_their_networks(name: str):
+    base = PRESETS["biggan-imagenet128-100" if "imagenet" in name else "biggan-cifar"]
+    for key in Backbone.keys:
+        assert PRESETS[name].get(key) == base.get(key), key
+    assert PRESETS[name]["source"].startswith("arXiv:2006.10738")
+
+
+def test_tiny_builds():
+    backbone = Backbone(PRESETS["tiny-biggan"], 32, channels=3, classes=0)
+    images = backbone.generator()(torch.randn(2, 64), None)
+    assert backbone.discriminator()(images, None).shape == (2, 1)
+
+
+# ---- Training ----
+
+
+@pytest.fixture
+def make_run(make_spec):
+    """A function (method, **hyper) -> conditional spec of 20 iterations with four D steps each."""
+
+    def make(method: str = "none", **hyper):
+        row = {**PRESETS["tiny-biggan"], **SMALL, "batch": 4, "d_steps": 4, "ema_start_kimg": 0.1, **hyper}
+        spec = make_spec(method, preset="tiny-biggan", backbone="biggan", conditional=True)
+        return replace(spec, hyper=row, total_kimg=0.32, snapshot_kimg=0.16)
+
+    return make
+
+
+def run(spec, reals, folder, stop=lambda: False, checkpoint_seconds: float = 1e9):
+    return train(spec, reals, folder, torch.device("cpu"), 0.064, checkpoint_seconds, stop)
+
+
+@pytest.mark.parametrize("method", ["none", "cr"])
+def test_twenty_iterations_and_the_same_with_a_restart(make_run, make_reals, tmp_path, method: str):
+    spec, reals = make_run(method), make_reals(mirror=True, conditional=True)
+    outcome = run(spec, reals, tmp_path / "whole")
+    assert (outcome.status, outcome.cur_nimg) == ("done", 320)
+    calls = iter(range(100))
+    assert run(spec, reals, tmp_path / "cut", stop=lambda: next(calls) >= 11).status == "interrupted"
+    run(spec, reals, tmp_path / "cut")
+    names = sorted(path.name for path in (tmp_path / "whole" / "snapshots").iterdir())
+    assert len(names) == 2
+    for name in names:
+        assert (tmp_path / "whole/snapshots" / name).read_bytes() == (tmp_path / "cut/snapshots" / name).read_bytes()
+
+
+def test_snapshot_gives_the_images_of_the_average(make_run, make_reals, tmp_path):
+    spec, reals = make_run(eval_statistics="running"), make_reals(conditional=True)
+    steps = Steps(spec, reals, torch.device("cpu"))
+    ema = Ema(steps.G, spec.hyper["ema_half_life_kimg"], None, 0)
+    for iteration in range(3):
+        steps.g_step(iteration * 16, iteration)
+        ema.update(steps.G, iteration * 16, 16)
+        steps.d_step(iteration * 16, iteration)
+    save_generator(tmp_path / "G.safetensors", ema.module, spec, reals, 48)
+    G = load_generator(tmp_path / "G.safetensors")
+    z, c = torch.randn(4, G.z_dim), torch.eye(2)[[0, 1, 1, 0]]
+    with torch.no_grad():
+        assert torch.equal(G(z, c), ema.module(z, c))
+        assert not torch.equal(G(z, c), steps.G.eval()(z, c))
+
+
+def test_training_moves_the_discriminator_to_the_right_side(make_run, make_reals):
+    """After some steps on one fixed batch's distribution D tells reals from the fakes of a G that does not move."""
+    steps = Steps(make_run(), make_reals(conditional=True), torch.device("cpu"))
+    for iteration in range(40):
+        steps.d_step(iteration * 4, iteration)
+        if iteration == 30:
+            steps.tally.clear()
+    means = steps.tally.means()
+    assert means["d_real"] - means["d_fake"] > 1 and means["loss_d"] < 1
+
+
+# ---- Ranks ----
+
+
+def ranked(rank: int, folder: str) -> tuple[dict, dict]:
+    """G's gradients, averaged over two processes, and its state, as process `rank` has them."""
+    dist.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(minutes=5))
+    G, D, z, c = distributed_parts()
+    hinge_gradients(G, D, z[rank::2], c[rank::2])
+    for parameter in G.parameters():
+        dist.all_reduce(parameter.grad)
+        parameter.grad /= 2
+    dist.destroy_process_group()
+    return {name: parameter.grad for name, parameter in G.named_parameters()}, G.state_dict()
+
+
+def distributed_parts() -> tuple:
+    torch.manual_seed(1)
+    backbone = Backbone(
+        {**SMALL, "hierarchical_z": True, "shared_dim": 4, "eval_statistics": "running"}, 16, 3, classes=3
+    )
+    z, c = torch.randn(8, 12, dtype=torch.float64), torch.eye(3, dtype=torch.float64)[[0, 1, 2, 2, 1, 0, 0, 1]]
+    return backbone.generator().double(), backbone.discriminator().double(), z, c
+
+
+def hinge_gradients(G: nn.Module, D: nn.Module, z: torch.Tensor, c: torch.Tensor) -> None:
+    x = G(z, c)
+    # A gradient penalty, so that the second derivative of the statistics crosses ranks too.
+    (slope,) = torch.autograd.grad(D(x, c).sum(), x, create_graph=True)
+    (F.relu(1 - D(x, c)).mean() + slope.square().sum((1, 2, 3)).mean()).backward()
+
+
+def test_two_ranks_train_as_one_process_would(tmp_path):
+    """Statistics over ranks enter forward pass, gradients and moving averages."""
+    other = mp.get_context("spawn").Process(target=ranked, args=(1, str(tmp_path)), daemon=True)
+    other.start()
+    gradients, state = ranked(0, str(tmp_path))
+    other.join()
+    G, D, z, c = distributed_parts()
+    hinge_gradients(G, D, z, c)
+    for name, parameter in G.named_parameters():
+        torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-9, atol=1e-11, msg=name)
+    for name, value in G.state_dict().items():
+        torch.testing.assert_close(state[name], value, rtol=1e-12, atol=1e-12, msg=name)
