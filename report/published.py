@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from report.metric_names import FAMILIES, Metric
+from suite.config import check
 from suite.errors import ConfigError, unknown_name
 
 COLUMNS = ["paper", "artefact", "dataset", "train_images", "model", "method", "conditional", "metric",
@@ -18,13 +19,15 @@ FAMILY = {"FID": "fid", "Clean-FID": "clean_fid", "IS": "is", "IS (no splits)": 
 
 
 def read_published(path: str | Path) -> pd.DataFrame:
-    """The numbers as text, plus `number`: the value as a float in the unit of our rows (KID as such)."""
+    """The numbers as text, plus `number`: the value as a float in the unit of our rows (KID as such).
+
+    Raises ConfigError where the file is missing or a line does not fit workflow/schemas/published.schema.yaml.
+    """
     if not Path(path).is_file():
         raise ConfigError(f"{path} is missing.")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise ConfigError(f"{path} lacks the columns {', '.join(missing)}.")
+    for number, line in enumerate(table.to_dict("records"), start=2):
+        check(line, "published", f"line {number} of {path}")
     number = pd.to_numeric(table["value"].str.extract(r"^(-?[\d.]+)")[0])
     return table.assign(number=number.where(table["metric"] != "KID x1e3", number / FAMILIES["kid"].scale))
 
