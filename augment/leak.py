@@ -7,8 +7,9 @@ zoom takes them out of these bounds.
 
     leak_rates(generated, reals)   # {"orientation": 0.02, "hue": 0.0, "scale": 0.01}
 
-Reals against reals give 0. A G that draws no clean shapes leaves the bounds as well, so that a rate is to be
-compared with that of a G trained without augmentation.
+The protocol `leak` computes the same for every snapshot of a run (`metrics/leak.py`). Reals against reals give 0. A G
+that draws no clean shapes leaves the bounds as well, so that a rate is to be compared with that of a G trained without
+augmentation.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+ATTRIBUTES = ("orientation", "hue", "scale")
+
 PERIODS = {"orientation": torch.pi, "hue": 1.0}
-"""Attributes that lie on a circle."""
+"""Those that lie on a circle."""
 
 
 def attributes(x: Tensor) -> dict[str, Tensor]:
@@ -53,14 +56,18 @@ def attributes(x: Tensor) -> dict[str, Tensor]:
 
 def leak_rates(generated: Tensor, reals: Tensor) -> dict[str, float]:
     """Share of generated images [N, 3, H, W] with an attribute outside the range it has among the reals."""
+    return shares_outside(attributes(generated), attributes(reals))
+
+
+def shares_outside(generated: dict[str, Tensor], reals: dict[str, Tensor]) -> dict[str, float]:
+    """The same from the attributes of both, each [N]."""
     rates = {}
-    real_attributes = attributes(reals)
-    for name, values in attributes(generated).items():
-        real = real_attributes[name]
+    for name, real in reals.items():
+        values = generated[name]
         if period := PERIODS.get(name):
             # Measured from the reals' mean direction, so that the range is not cut in two.
             turns = torch.exp(2j * torch.pi * real / period)
             mean = turns.mean().angle() / (2 * torch.pi) * period
             real, values = (((v - mean) / period + 0.5) % 1 for v in (real, values))
-        rates[name] = float(((values < real.min()) | (values > real.max())).float().mean())
+        rates[name] = float(((values < real.min()) | (values > real.max())).double().mean())
     return rates

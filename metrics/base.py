@@ -16,6 +16,9 @@ INCEPTION = "inception_v3"
 CLEAN_INCEPTION = "clean_inception"
 """The same network behind clean-fid's resizing (arXiv:2104.11222)."""
 
+SHAPE_ATTRIBUTES = "shape_attributes"
+"""No network: what augment/leak.py measures of the shapes of data/procedural.py."""
+
 PUBLISHED = frozenset({INCEPTION, CLEAN_INCEPTION})
 """Extractors whose numbers compare with published ones; those of any other are proxies."""
 
@@ -74,7 +77,9 @@ class Metric(ABC):
 
 
 def library(extractor: str) -> str:
-    """The package, with its version, whose numbers those of `extractor` are."""
+    """The package, with its version, whose numbers those of `extractor` are; a module where they are this project's."""
+    if extractor == SHAPE_ATTRIBUTES:
+        return "augment.leak"
     package = "clean-fid" if extractor == CLEAN_INCEPTION else "torch-fidelity"
     return f"{package} {version(package)}"
 

@@ -11,14 +11,17 @@ from torch_fidelity import register_feature_extractor
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from torch_fidelity.utils import create_feature_extractor
 
+from augment import leak
 from metrics import clean_inception, efficientnet_lite0
-from metrics.base import CLEAN_INCEPTION, INCEPTION, Features, library
+from metrics.base import CLEAN_INCEPTION, INCEPTION, SHAPE_ATTRIBUTES, Features, library
+from metrics.leak import ShapeAttributes
 from metrics.weights import CLEAN, FIDELITY, check_digest, find_weights
 from suite.errors import unknown_name
+from suite.files import sha256 as sha256_of
 
 PROXY = "efficientnet_lite0"
 
-NAMES = (INCEPTION, CLEAN_INCEPTION, PROXY)
+NAMES = (INCEPTION, CLEAN_INCEPTION, PROXY, SHAPE_ATTRIBUTES)
 
 if PROXY not in FEATURE_EXTRACTORS_REGISTRY:
     register_feature_extractor(PROXY, efficientnet_lite0.EfficientNetLite0)
@@ -27,19 +30,20 @@ if PROXY not in FEATURE_EXTRACTORS_REGISTRY:
 @dataclass(frozen=True)
 class Extractor:
     """A loaded network: uint8 images [N, 3, H, W] on its device -> Features there. `resize` names how the
-    images come to `input_px`."""
+    images come to `input_px`; None: they stay as they are. `sha256` is that of the weights, or of the code that
+    measures without any."""
 
     name: str
     network: nn.Module
     sha256: str
-    input_px: int
-    resize: str
+    input_px: int | None
+    resize: str | None
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Features:
         return Features(*self.network(images))
 
-    def identity(self) -> dict[str, str | int]:
+    def identity(self) -> dict[str, str | int | None]:
         """What has to agree before two sets of features may be compared."""
         return {
             "extractor": self.name,
@@ -80,6 +84,8 @@ def load_extractor(
         )
         network = create_feature_extractor(PROXY, ["pooled"], cuda=False, verbose=False)
         resized = efficientnet_lite0.INPUT_PX, "antialiased bicubic"
+    elif name == SHAPE_ATTRIBUTES:
+        sha256, network, resized = sha256_of(leak.__file__), ShapeAttributes(), (None, None)
     else:
         raise unknown_name("extractor", name, NAMES, "config/protocols.yaml")
     # With channels last, Inception is 1.45 times as fast on a CPU.

@@ -21,10 +21,11 @@ from suite.spec import RunSpec, snapshot_name
 from training import checkpoint, log
 from training.distributed import drawing_own_rows, on_any_rank
 from training.ema import Ema
+from training.gradients import save_gradients
 from training.progress import Progress
 from training.reals import Reals
 from training.sampler import seed_step, step_seed
-from training.samples import CELLS, save_grid, save_images
+from training.samples import CELLS, save_grid, save_images, save_strips
 from training.snapshot import save_generator
 from training.steps import Steps
 from training.trial import try_hooks
@@ -126,7 +127,13 @@ def train(
             name = snapshot_name(cur_nimg)
             if hasattr(ema.module, "accumulate_standing"):
                 ema.module.accumulate_standing(data.random_labels)
-            save_grid(run_dir / "samples" / f"{name}.png", ema.module, labels, spec.seed)
+            pictures = run_dir / "samples"
+            save_grid(pictures / f"{name}.png", ema.module, labels, spec.seed)
+            _, of_batch = data.first(steps.own_batch)
+            shown = ema.module, steps.D, steps.method.transform, of_batch, steps.own_batch, spec.seed
+            save_gradients(pictures / f"gradients-{name}.png", *shown)
+            if cur_nimg == total_nimg:
+                save_strips(pictures / "strips.png", ema.module, labels, spec.seed)
             save_generator(run_dir / "snapshots" / f"{name}.safetensors", ema.module, spec, data, cur_nimg)
 
         now = time.monotonic()

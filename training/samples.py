@@ -1,4 +1,8 @@
-"""Sample grids of a generator with a fixed set of latents, so that one run's pictures can be compared over time."""
+"""Sample grids of a generator with a fixed set of latents, so that one run's pictures can be compared over time.
+
+And strips of interpolations: smooth ones speak against a generator that has learned its training images by heart
+(arXiv:2006.10738, sec. 4.3).
+"""
 
 from __future__ import annotations
 
@@ -29,11 +33,35 @@ def save_grid(path: Path, G: nn.Module, c: Tensor | None, seed: int) -> None:
     save_images(path, to_uint8(G(z, c)))
 
 
-def save_images(path: Path, images: Tensor) -> None:
-    """Write a PNG of uint8 images [CELLS, C, H, W] in ROWS x COLUMNS cells."""
+@torch.no_grad()
+def save_strips(path: Path, G: nn.Module, c: Tensor | None, seed: int) -> None:
+    """Write ROWS strips of COLUMNS images from one latent of `seed` to another, each of the class of one of `c`."""
+    torch.manual_seed(step_seed("strips", seed))
+    ends = torch.randn(2, ROWS, G.z_dim, device=next(G.parameters()).device)
+    c = None if c is None else c[:ROWS]
+    save_images(path, to_uint8(interpolate(G, *ends, c).flatten(0, 1)))
+
+
+def interpolate(G: nn.Module, first: Tensor, last: Tensor, c: Tensor | None) -> Tensor:
+    """Images [N, COLUMNS, C, H, W] on the straight lines from latents `first` [N, z_dim] to `last`, both included.
+
+    The lines lie in the space of styles where G has one, with one noise for all images, else in that of z.
+    """
+    weights = torch.linspace(0, 1, COLUMNS, device=first.device)[:, None]
+    if not hasattr(G, "styles"):
+        z = torch.lerp(first[:, None], last[:, None], weights)
+        x = G(z.flatten(0, 1), None if c is None else c.repeat_interleave(COLUMNS, 0))
+    else:
+        first, last = G.styles(first, c), G.styles(last, c)
+        x = G.synthesis(torch.lerp(first[:, None], last[:, None], weights[..., None]).flatten(0, 1), "const")
+    return x.unflatten(0, (-1, COLUMNS))
+
+
+def save_images(path: Path, images: Tensor, columns: int = COLUMNS) -> None:
+    """Write a PNG of uint8 images [N, C, H, W], `columns` of them side by side."""
     channels, size = images.shape[1], images.shape[2]
-    grid = images.cpu().reshape(ROWS, COLUMNS, channels, size, size).permute(0, 3, 1, 4, 2)
-    grid = grid.reshape(ROWS * size, COLUMNS * size, channels)
+    grid = images.cpu().reshape(-1, columns, channels, size, size).permute(0, 3, 1, 4, 2)
+    grid = grid.reshape(-1, columns * size, channels)
     buffer = io.BytesIO()
     Image.fromarray(grid.squeeze(2).numpy() if channels == 1 else grid.numpy()).save(buffer, "PNG")
     write_atomic(path, buffer.getvalue())

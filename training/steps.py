@@ -13,7 +13,7 @@ from augment.base import StepContext
 from models.ranks import share
 from suite.errors import ConfigError
 from suite.spec import RunSpec
-from training.distributed import average_gradients
+from training.distributed import GradientAverage
 from training.log import Tally
 from training.reals import Reals
 from training.snapshot import build_networks
@@ -36,6 +36,7 @@ class Player:
         # so that the other's steps spend nothing on gradients that nobody uses.
         self.params = [p for p in params if p.requires_grad]
         self.optimizer = adam(self.params, lr, hyper, reg_interval)
+        self.average = GradientAverage(self.params)
         self.rest()
 
     def rest(self) -> None:
@@ -49,7 +50,7 @@ class Player:
         value = loss()
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()
-        average_gradients(self.params)
+        self.average.finish()
         self.optimizer.step()
         self.rest()
         return value.detach()
@@ -157,7 +158,7 @@ class Steps:
         self.D.eval()
         d_valid = self.D(self.method.transform(x, "real"), c)
         self.D.train()
-        self.tally.add(d_valid=d_valid)
+        self.tally.add(d_valid=d_valid, accuracy_held_out=d_valid > 0)
         self.method.observe_held_out(d_valid, cur_nimg)
 
     def _parts(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""D's accuracy on training images, on the fakes of its own step and on those of G's (after arXiv:2006.10738, sec. 3.1).
+"""D's accuracy on training and held-out images (after arXiv:2006.10738, fig. 1) and on fakes (sec. 3.1).
 
-Where fakes are augmented in D's step only, D may tell those from reals and still be wrong on the plain fakes of G's
-step, from which G learns.
+A D that overfits keeps the first and loses the second; most settings of that paper hold out none. Where fakes are
+augmented in D's step only, D may tell those from reals and still be wrong on the plain fakes of G's step, from which G
+learns.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from report.artefact import Artefact
 
 ACCURACIES = {
     "accuracy_real": ("training images", "#0072B2", "-"),
+    "accuracy_held_out": ("held-out images", "#009E73", (0, (4, 1, 1, 1))),
     "accuracy_fake_d": ("fakes, D's step", "#E69F00", (0, (4, 1.5))),
     "accuracy_fake_g": ("fakes, G's step", "#D55E00", (0, (1, 1))),
 }

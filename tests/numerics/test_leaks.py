@@ -30,6 +30,7 @@ from augment.pipeline import (
 from augment.pipeline.blit import draw_translate_whole
 from augment.pipeline.color import draw_brightness, draw_hue
 from augment.pipeline.geometry import draw_rotate
+from augment.single_transform import Method as SingleTransform
 from data.procedural import Procedural
 from training.ema import Ema
 from training.reals import Reals
@@ -228,6 +229,19 @@ def test_leak_rates_are_the_shares_that_leave_the_range(shapes):
             if p == 0:
                 assert leaked == 0
             assert stats.binomtest(leaked, len(x), share * p).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("transform, name, share", [("rotate90", "orientation", 1 / 2), ("hue", "hue", 2 / 3)])
+def test_a_single_transform_acts_alone_with_its_probability(shapes, transform, name, share):
+    _, x = shapes
+    torch.manual_seed(6)
+    method = SingleTransform(transform, p=0.6)
+    assert method.title == f"{transform}, p = 0.6"
+    rates = leak_rates(method.transform(x, "fake_g"), x)
+    assert stats.binomtest(round(rates.pop(name) * len(x)), len(x), 0.6 * share).pvalue > 1e-3
+    assert max(rates.values()) < 0.01
+    with pytest.raises(ValueError, match="transform 'rotate9'.*rotate90"):
+        SingleTransform("rotate9")
 
 
 def test_what_changes_no_attribute_does_not_leak(shapes):

@@ -52,7 +52,9 @@ def test_accuracy_is_that_of_each_role(make_spec, make_reals, monkeypatch, row, 
     for iteration in range(1, 3):
         steps.g_step(8 * iteration, iteration)
         steps.d_step(8 * iteration, iteration)
+    steps.validate(16, 4)
     means = steps.tally.means()
+    assert means["accuracy_held_out"] == means["accuracy_real"]  # seen alike
     accuracies = {role: means[f"accuracy_{role}"] for role in ROLES}
     assert accuracies == {role: float((role in augmented) == (role == "real")) for role in ROLES}
 

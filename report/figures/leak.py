@@ -1,0 +1,60 @@
+"""Leak rates over the probability p of an augmentation (after arXiv:2006.06676, fig. 3).
+
+Only below p = 1 can a G know which images are augmented ones. The range among the reals is narrow, so that a G that
+draws no clean shapes leaves it as well: the baseline is what training at this length gives without augmentation.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+
+from matplotlib.figure import Figure
+
+from report import style
+from report.artefact import Artefact, Column
+from suite.spec import RunSpec
+
+BASELINE = "none"
+LOOKS = {"scale": ("#0072B2", "o"), "rotate90": ("#D55E00", "s"), "color": ("#009E73", "^")}
+OTHER = (style.GREY, "D")
+TITLES = {"scale": "isotropic scaling", "rotate90": "90-degree rotations", "color": "colour transforms"}
+
+
+def draw(artefact: Artefact, rows: Path) -> Figure:
+    """A panel per attribute, a line per augmentation: mean and range over seeds at the last snapshot."""
+    columns = [column for column in artefact.columns if any(map(column.done, artefact.methods))]
+    found = {method: swept for spec in artefact.specs if (swept := strength(spec)) for method in [spec.method]}
+    if not found:
+        return style.message("No method of this artefact augments with a fixed p.")
+    figure, axes = style.panels(1, len(columns), 2.3, style.TEXT_IN, sharey=True)
+    for ax, column in zip(axes[0], columns, strict=True):
+        if baseline := finals(column, BASELINE):
+            ax.axhline(fmean(baseline), color=style.GREY, linewidth=1, linestyle=(0, (4, 1.5)), label="no augmentation")
+        for group in dict.fromkeys(group for group, _ in found.values()):
+            lines = sorted((p, finals(column, method)) for method, (name, p) in found.items() if name == group)
+            lines = [(p, values) for p, values in lines if values]
+            color, marker = LOOKS.get(group, OTHER)
+            x = [p for p, _ in lines]
+            ax.plot(x, [fmean(values) for _, values in lines], marker=marker, color=color,
+                    label=TITLES.get(group, group), clip_on=False, zorder=3)  # fmt: skip
+            low, high = [min(values) for _, values in lines], [max(values) for _, values in lines]
+            ax.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+        ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability $p$ of the augmentation")
+        ax.set_title(column.metric.label.split(" (")[0])
+    axes[0][0].set_ylabel("share of generated images\noutside the reals' range")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    return figure
+
+
+def finals(column: Column, method: str) -> list[float]:
+    """The values at the last snapshot of each run of a method; none where it has no run."""
+    return [run.final for run in column.done(method)] if method in {run.method for run in column.runs} else []
+
+
+def strength(spec: RunSpec) -> tuple[str, float] | None:
+    """(augmentation, p) of a run whose one plugin augments with a given p; None of any other."""
+    ((plugin, args),) = spec.plugins if len(spec.plugins) == 1 else [("", {})]
+    augmentation = args.get({"da": "categories", "single_transform": "transform"}.get(plugin))
+    return (augmentation, args["p"]) if augmentation and "p" in args else None
