@@ -38,11 +38,15 @@ FAMILIES = {
     "recall": Family("Recall", higher_is_better=True, digits=3),
     "copying": Family("Copying", digits=3),
     "nn_ratio": Family("Distance ratio", higher_is_better=True, digits=3),
+    "leak_orientation": Family("Leaked orientation", digits=3),
+    "leak_hue": Family("Leaked hue", digits=3),
+    "leak_scale": Family("Leaked scale", digits=3),
 }
 EXTRACTORS = {
     "efficientnet_lite0": "EfficientNet-Lite0",
     "inception_v3": "Inception-v3",
     "clean_inception": "Inception-v3, clean",
+    "shape_attributes": "shape attributes",
 }
 
 
@@ -71,13 +75,18 @@ class Metric:
         title = FAMILIES[self.family].title
         return f"{title} ({EXTRACTORS.get(self.extractor, self.extractor)})" if self.extractor else title
 
+    @property
+    def digits(self) -> int:
+        """Decimals in print."""
+        return FAMILIES[self.family].digits
+
     def shown(self, value: float) -> float:
         """The value in the unit of the label: KID is printed times 1000."""
         return value * FAMILIES[self.family].scale
 
     def text(self, value: float) -> str:
         """The value as printed, with the decimals usual for the family."""
-        return f"{self.shown(value):.{FAMILIES[self.family].digits}f}"
+        return f"{self.shown(value):.{self.digits}f}"
 
 
 def parse(name: str) -> Metric:

@@ -32,6 +32,19 @@ def read_published(path: str | Path) -> pd.DataFrame:
     return table.assign(number=number.where(table["metric"] != "KID x1e3", number / FAMILIES["kid"].scale))
 
 
+def spread(line: pd.Series) -> str:
+    """The published deviation, "± 0.3", or nothing."""
+    stated = re.match(r"± [\d.]+", line["spread"])
+    return stated[0] if stated else ""
+
+
+def doubt(line: pd.Series) -> str:
+    """What of a published number has not been verified at its source, or nothing."""
+    if line["verified"] != "yes":
+        return "published, not verified at its source"
+    return "published; its deviation not verified at its source" if "memory" in line["spread"] and spread(line) else ""
+
+
 @dataclass(frozen=True)
 class Match:
     """Which published numbers stand beside the measured ones (`published:` of an artefact's layout).
@@ -68,7 +81,9 @@ class Match:
         for key in wanted:
             if key not in table:
                 raise unknown_name("column of published.csv", key, COLUMNS, "published: of the artefact's layout")
-        lines = table[table[list(wanted)].isin(wanted).all(axis=1) & (table["metric"].map(FAMILY) == metric.family)]
+        lines = table[table["metric"].map(FAMILY) == metric.family]
+        for key, values in wanted.items():
+            lines = lines[lines[key].isin(values)]
         if len(lines) > 1:
             raise ConfigError(
                 f"{len(lines)} published values fit {wanted} ({', '.join(lines['protocol'].unique())}); "

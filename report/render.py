@@ -3,19 +3,17 @@
     python -m report.render --artefacts demo --config '{"scale": "demo"}' --results results/demo
 
 Reads results.csv (of report.collect) and rows/ in the folder of results, and writes there
-tables/<artefact>.md|csv|tex and figures/<artefact>-<figure>.png|svg for each of the artefact's `figures:`.
+tables/<artefact>.md|csv|tex and figures/<artefact>-<figure>.png|svg|pdf for each of the artefact's `figures:`.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import yaml
-from matplotlib.figure import Figure
 
 from report import figures, grouped_tables, style, tables
 from report.artefact import Artefact, load
@@ -24,7 +22,7 @@ from report.results import read_results
 from report.table_formats import latex, markdown
 from suite import registry
 from suite.config import ROOT, artefact, checked, figures_of, read
-from suite.errors import ConfigError, unknown_name
+from suite.errors import one_line, unknown_name
 from suite.files import write_atomic
 from suite.spec import expand
 
@@ -36,11 +34,11 @@ def figure_names() -> list[str]:
     return sorted(path.stem for path in Path(figures.__file__).parent.glob("*.py") if path.stem != "__init__")
 
 
-def figure(name: str, where: str) -> Callable[[Artefact, Path], Figure]:
-    """The figure's `draw`; ConfigError with the nearest names where there is no such file."""
+def figure(name: str, where: str) -> ModuleType:
+    """The figure's module; ConfigError with the nearest names where there is no such file."""
     if name not in figure_names():
         raise unknown_name("figure", name, figure_names(), where)
-    return import_module(f"report.figures.{name}").draw
+    return import_module(f"report.figures.{name}")
 
 
 def write_table(content: Artefact, rows: Path, stem: Path) -> None:
@@ -49,7 +47,7 @@ def write_table(content: Artefact, rows: Path, stem: Path) -> None:
         numbers = grouped_tables.measured(content, rows)
         table = grouped_tables.build(content, numbers)
     else:
-        numbers = tables.measured(content, read_published(PUBLISHED) if content.published else None)
+        numbers = tables.measured(content)
         table = tables.build(content, numbers)
         numbers = numbers.drop(columns="column")
     write_atomic(f"{stem}.md", markdown(table))
@@ -57,9 +55,12 @@ def write_table(content: Artefact, rows: Path, stem: Path) -> None:
     write_atomic(f"{stem}.csv", numbers.to_csv(index=False, lineterminator="\n"))
 
 
-def write_figure(draw: Callable[[Artefact, Path], Figure], content: Artefact, rows: Path, stem: Path) -> None:
-    """<stem>.png and .svg; where no run has numbers, a figure that says so."""
-    drawn = draw(content, rows) if content.main_columns else style.message("No run of this artefact has finished.")
+def write_figure(drawing: ModuleType, content: Artefact, rows: Path, stem: Path) -> None:
+    """<stem>.png, .svg and .pdf; where no run has numbers and the figure needs one, a figure that says so."""
+    if content.main_columns or getattr(drawing, "WITHOUT_RUNS", False):
+        drawn = drawing.draw(content, rows)
+    else:
+        drawn = style.message("No run of this artefact has finished.")
     style.save(drawn, stem)
 
 
@@ -76,17 +77,18 @@ def main(argv: list[str] | None = None) -> None:
         for name in args.artefacts
         for kind, methods in figures_of(artefact(name)).items()
     }
-    results = read_results(args.results / "results.csv")
-    contents = {name: load(name, artefact(name), expand(name, config), results) for name in args.artefacts}
+    results, reported = read_results(args.results / "results.csv"), read_published(PUBLISHED)
+    fakes = read("config/scales.yaml")[config["scale"]]["fakes"]
+    contents = {
+        name: load(name, artefact(name), expand(name, config), results, reported, fakes) for name in args.artefacts
+    }
     for name, content in contents.items():
         write_table(content, args.results / "rows", args.results / "tables" / name)
-    for (name, kind), (draw, methods) in drawings.items():
-        drawn = contents[name] if methods is None else contents[name].only(methods)
-        write_figure(draw, drawn, args.results / "rows", args.results / "figures" / f"{name}-{kind}")
+    for (name, kind), (drawing, methods) in drawings.items():
+        chosen = contents[name] if methods is None else contents[name].only(methods)
+        write_figure(drawing, chosen, args.results / "rows", args.results / "figures" / f"{name}-{kind}")
 
 
 if __name__ == "__main__":
-    try:
+    with one_line():
         main()
-    except ConfigError as error:
-        sys.exit(f"error: {error}")

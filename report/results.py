@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,10 +79,14 @@ class Run:
 
 def failure(rows: pd.DataFrame) -> tuple[str, str] | None:
     """(status, reason) of the gravest row without a number, None where every row has one."""
-    failed = rows[rows["status"] != "done"]
-    if failed.empty:
+    return _gravest(rows.itertuples())
+
+
+def _gravest(rows: Iterable[Any]) -> tuple[str, str] | None:
+    failed = [row for row in rows if row.status != "done"]
+    if not failed:
         return None
-    worst = min(failed.itertuples(), key=lambda row: SEVERITY.index(row.status))
+    worst = min(failed, key=lambda row: SEVERITY.index(row.status))
     return worst.status, worst.reason
 
 
@@ -92,20 +98,22 @@ def runs_of(rows: pd.DataFrame, metric: str, best_by: str | None = None) -> list
     number: a value from before a divergence is not the method's.
     """
     judge = metric_names.parse(best_by or metric)
+    by_run: dict[str, list[Any]] = {}
+    for row in rows.sort_values("kimg", kind="stable").itertuples():
+        by_run.setdefault(row.run, []).append(row)
     found = []
-    for run, group in rows.sort_values("kimg", kind="stable").groupby("run", sort=True):
-        identity = run, group["method"].iloc[0], int(group["seed"].iloc[0])
-        failed = failure(group)
-        if failed:
+    for run, of_run in sorted(by_run.items()):
+        identity = run, of_run[0].method, int(of_run[0].seed)
+        if failed := _gravest(of_run):
             found.append(Run(*identity, *failed, []))
             continue
-        values = group[group["metric"] == metric].set_index("kimg")["value"]
-        judged = group[group["metric"] == judge.name].set_index("kimg")["value"].reindex(values.index).dropna()
-        if judged.empty:
+        curve = [(row.kimg, row.value) for row in of_run if row.metric == metric]
+        judged = {row.kimg: row.value for row in of_run if row.metric == judge.name and not np.isnan(row.value)}
+        kimgs = [kimg for kimg, _ in curve if kimg in judged]
+        if not kimgs:
             continue
-        best_kimg = judged.idxmax() if judge.higher_is_better else judged.idxmin()
-        curve = [(float(kimg), float(value)) for kimg, value in values.items()]
-        found.append(Run(*identity, "done", None, curve, values[best_kimg], best_kimg, curve[-1][1], curve[-1][0]))
+        best_kimg = (max if judge.higher_is_better else min)(kimgs, key=judged.get)
+        found.append(Run(*identity, "done", None, curve, dict(curve)[best_kimg], best_kimg, curve[-1][1], curve[-1][0]))
     return found
 
 

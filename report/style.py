@@ -21,6 +21,7 @@ DPI = 300
 # Okabe and Ito, "Color Universal Design" (2008), without its yellow, which is invisible on white.
 FIXED = {"none": "#000000", "diffaugment": "#0072B2", "da": "#E69F00", "ada": "#D55E00"}
 FREE = ["#009E73", "#CC79A7", "#56B4E9"]
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"]
 DASHES = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1))]
 
 matplotlib.use("Agg")
@@ -48,29 +49,43 @@ matplotlib.rcParams.update(
         "ytick.major.size": 2.5,
         "svg.hashsalt": "leangan",
         "svg.fonttype": "none",
+        "pdf.fonttype": 42,  # TrueType, which publishers ask for
     }
 )
 
 
 @dataclass(frozen=True)
-class MethodStyle:
-    """How a method is drawn in every figure."""
+class Look:
+    """How a line is drawn."""
 
     color: str
-    linestyle: str | tuple
+    linestyle: str | tuple = "-"
 
 
-def method_styles(methods: list[str]) -> dict[str, MethodStyle]:
-    """A style for each of `methods` (all methods of the results: a method looks alike in every figure).
+def method_styles(methods: list[str], shown: list[str] | None = None) -> dict[str, Look]:
+    """A look for each of `methods`: all methods of the results, so that one looks alike in every figure.
 
     The four main methods keep their colours whatever is beside them; the others share three colours
-    in alphabetical order and differ by dashes as well.
+    in alphabetical order and differ by dashes as well. Of more methods than there are looks, those `shown` in one
+    figure (default: all) get different ones, as long as there are.
     """
-    styles = {name: MethodStyle(color, "-") for name, color in FIXED.items()}
+    looks = {name: Look(color) for name, color in FIXED.items()}
+    free = [Look(color, dashes) for dashes in DASHES for color in FREE]
     for i, name in enumerate(sorted(set(methods) - set(FIXED))):
-        dashes = DASHES[i // len(FREE) % len(DASHES)]
-        styles[name] = MethodStyle(FREE[i % len(FREE)], dashes)
-    return {name: styles[name] for name in methods}
+        looks[name] = free[i % len(free)]
+    shown = methods if shown is None else shown
+    taken: set[Look] = set()
+    for name in shown:
+        if looks[name] in taken:
+            looks[name] = next((look for look in free if look not in taken), looks[name])
+        taken.add(looks[name])
+    return {name: looks[name] for name in shown}
+
+
+def graded(count: int) -> list[Look]:
+    """Looks for an ordered quantity, from light to dark."""
+    ramp = matplotlib.colormaps["viridis_r"]
+    return [Look(matplotlib.colors.to_hex(ramp(0.15 + 0.85 * i / max(1, count - 1)))) for i in range(count)]
 
 
 def panels(
@@ -81,6 +96,27 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs).tolist()
 
 
+def wrapped(count: int, row_in: float, **kwargs) -> tuple[Figure, list[Axes]]:
+    """`count` axes in reading order, at most four in a row, each row `row_in` inches high."""
+    columns = count if count <= 4 else min((3, 4), key=lambda width: -count % width)
+    rows = -(-count // columns)
+    figure, axes = panels(rows, columns, row_in * rows, TEXT_IN if count > 1 else COLUMN_IN, **kwargs)
+    axes = [ax for row in axes for ax in row]
+    for ax in axes[count:]:
+        ax.remove()
+    for ax in axes[max(0, count - columns) : count]:
+        ax.tick_params(labelbottom=True)
+    return figure, axes[:count]
+
+
+def seeds(ax: Axes, points: dict[float, list[float]], look: Look, label: str) -> None:
+    """A marked line through the mean over seeds at each x, their range shaded; nothing where there are no points."""
+    if points:
+        low, mean, high = zip(*((min(ys), sum(ys) / len(ys), max(ys)) for ys in points.values()), strict=True)
+        ax.plot(list(points), mean, "o", linestyle=look.linestyle, color=look.color, markersize=3, label=label)
+        ax.fill_between(list(points), low, high, color=look.color, alpha=0.15, linewidth=0)
+
+
 def message(text: str) -> Figure:
     """A figure that says why there is nothing to draw, so that one missing log does not stop a report."""
     figure = Figure(figsize=(COLUMN_IN, 1))
@@ -89,8 +125,14 @@ def message(text: str) -> Figure:
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write <stem>.png (300 dpi) and <stem>.svg, both free of dates and of random identifiers."""
-    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+    """Write <stem>.png (300 dpi), <stem>.svg and <stem>.pdf, all free of dates and of random identifiers."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # what has been laid out once is laid out alike in every format
+    for kind, metadata in (
+        ("png", {"Software": None}),
+        ("svg", {"Date": None, "Creator": None}),
+        ("pdf", {"CreationDate": None, "Creator": None, "Producer": None}),
+    ):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
         write_atomic(f"{stem}.{kind}", buffer.getvalue())

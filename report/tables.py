@@ -10,26 +10,29 @@ from typing import Any
 
 import pandas as pd
 
+from report import published
 from report.artefact import Artefact, Column
 from report.metric_names import EXTRACTORS, Metric
 from report.results import Run, mean_and_deviation
 from report.table_formats import Cell, Table
 
+WIDEST = 12
+"""Columns of numbers that stand side by side; a table of more goes on below."""
 
-def measured(artefact: Artefact, published: pd.DataFrame | None = None) -> pd.DataFrame:
+
+def measured(artefact: Artefact) -> pd.DataFrame:
     """The table's numbers in full precision: one line per column, snapshot and method.
 
-    `published` (from read_published) is needed where the artefact's layout names published values.
+    `difference` is the measured mean minus the published number.
     """
-    lines = []
+    lines, presets = [], {run: spec.preset for run, spec in artefact.spec_of.items()}
     for position, column in enumerate(artefact.columns):
+        reported = {method: artefact.beside(column, method) for method in artefact.methods}
         for snapshot, method in itertools.product(("best", "final"), artefact.methods):
             runs = column.of(method)
             values = [getattr(run, snapshot) for run in column.done(method)]
             mean, deviation = mean_and_deviation(values) if values else (None, None)
-            beside = None
-            if artefact.published and runs:
-                beside = artefact.published.find(published, column.setting, method, column.metric, column.proxy)
+            beside = reported[method]
             lines.append(
                 {
                     "column": position,
@@ -37,6 +40,7 @@ def measured(artefact: Artefact, published: pd.DataFrame | None = None) -> pd.Da
                     "method": method,
                     "method_title": artefact.methods[method],
                     **column.setting,
+                    "preset": ", ".join(dict.fromkeys(presets[run.run] for run in runs)),
                     "metric": column.metric.name,
                     "proxy": column.proxy,
                     "protocol": column.protocol["name"],
@@ -47,35 +51,71 @@ def measured(artefact: Artefact, published: pd.DataFrame | None = None) -> pd.Da
                     "status": ", ".join(dict.fromkeys(run.status for run in runs)),
                     "reason": "; ".join(dict.fromkeys(reason(run) for run in runs if run.status != "done")),
                     "published": None if beside is None else beside["number"],
-                    "published_spread": "" if beside is None else beside["spread"],
+                    "difference": None if beside is None or mean is None else mean - beside["number"],
+                    "published_spread": "" if beside is None else published.spread(beside),
+                    "published_doubt": "" if beside is None else published.doubt(beside),
                     "published_verified": "" if beside is None else beside["verified"],
                 }
             )
-    return pd.DataFrame(lines).astype({"mean": float, "std": float, "published": float})
+    return pd.DataFrame(lines).astype({"mean": float, "std": float, "published": float, "difference": float})
 
 
 def build(artefact: Artefact, numbers: pd.DataFrame) -> Table:
-    """The artefact's table from `numbers` (of `measured`), ready to print."""
+    """The artefact's table from `numbers` (of `measured`), ready to print.
+
+    Where a column has published numbers, these and how far the best snapshots are from them stand beside.
+    """
     table = Table(caption(artefact), [], [(title, []) for title in artefact.methods.values()])
-    for (position, snapshot), lines in numbers.groupby(["column", "snapshot"], sort=False):
+    for position, of_column in numbers.groupby("column", sort=False):
         metric = artefact.columns[position].metric
-        heading = f"{metric.label} {metric.arrow}, {artefact.columns[position].title}"
-        if not table.groups or table.groups[-1][0] != heading:
-            table.groups.append((heading, []))
-        table.groups[-1][1].append(snapshot)
-        winner = lines["mean"].max() if metric.higher_is_better else lines["mean"].min()
-        for (_, cells), line in zip(table.rows, lines.itertuples(), strict=True):
-            text = _text(metric, line)
-            reason = "" if line.reason == text else line.reason
-            cells.append(Cell(text, table.note(reason), bool(line.mean == winner)))
-        if artefact.published and snapshot == "final":
-            table.groups[-1][1].append("published")
+        shown = {"best": _measured, "final": _measured}
+        if of_column["published"].notna().any():
+            shown |= {"published": _published, "difference": _difference}
+        for name, cell in shown.items():
+            lines = of_column[of_column["snapshot"] == ("final" if name == "final" else "best")]
+            winner = lines["mean"].max() if metric.higher_is_better else lines["mean"].min()
             for (_, cells), line in zip(table.rows, lines.itertuples(), strict=True):
-                doubt = "published, not verified at its source" if line.published_verified == "no" else ""
-                spread = f" {line.published_spread}" if line.published_spread.startswith("±") else ""
-                text = "–" if pd.isna(line.published) else metric.text(line.published) + spread
-                cells.append(Cell(text, table.note(doubt)))
+                cells.append(cell(table, metric, line, winner))
+        table.groups.append((f"{metric.label} {metric.arrow}, {artefact.columns[position].title}", list(shown)))
+    labels = [column.metric.label for column in artefact.columns]
+    table.blocks = _blocks(list(zip(labels, [len(names) for _, names in table.groups], strict=True)))
     return table
+
+
+def _blocks(widths: list[tuple[str, int]]) -> list[int]:
+    """How many groups of columns stand side by side in each block, from each group's metric and width.
+
+    All where they fit into WIDEST columns; else those of one metric, evenly.
+    """
+    if sum(width for _, width in widths) <= WIDEST:
+        return [len(widths)]
+    blocks = []
+    for _, of_metric in itertools.groupby(widths, key=lambda group: group[0]):
+        own = [width for _, width in of_metric]
+        count = -(-len(own) // max(1, WIDEST // max(own)))
+        blocks += [len(own[i::count]) for i in range(count)]
+    return blocks
+
+
+def _measured(table: Table, metric: Metric, line: Any, winner: float) -> Cell:
+    """Mean ± deviation, how many runs are behind it where some are missing, or why there is none."""
+    text = line.status or "–"
+    if line.n:
+        text = metric.text(line.mean) + ("" if pd.isna(line.std) else f" ± {metric.text(line.std)}")
+        text += f" (n = {line.n} of {line.planned})" if line.n < line.planned else ""
+    return Cell(text, table.note("" if line.reason == text else line.reason), bool(line.mean == winner))
+
+
+def _published(table: Table, metric: Metric, line: Any, winner: float) -> Cell:
+    if pd.isna(line.published):
+        return Cell("–")
+    return Cell(f"{metric.text(line.published)} {line.published_spread}".strip(), table.note(line.published_doubt))
+
+
+def _difference(table: Table, metric: Metric, line: Any, winner: float) -> Cell:
+    if pd.isna(line.difference):
+        return Cell("–")
+    return Cell(f"{metric.shown(line.difference):+.{metric.digits}f}".replace("-", "−"))
 
 
 def reason(run: Run) -> str:
@@ -83,37 +123,46 @@ def reason(run: Run) -> str:
     return f"{run.status}: {run.reason}" if run.reason else run.status
 
 
-def _text(metric: Metric, line: Any) -> str:
-    """Mean ± deviation, how many runs are behind it where some are missing, or why there is none."""
-    if not line.n:
-        return line.status or "–"
-    text = metric.text(line.mean) + ("" if pd.isna(line.std) else f" ± {metric.text(line.std)}")
-    return f"{text} (n = {line.n} of {line.planned})" if line.n < line.planned else text
-
-
 def caption(artefact: Artefact) -> str:
     """The layout's caption, then what the numbers are: protocol, averaging, training length."""
+    sentences = [artefact.caption.rstrip(". ") + "."]
     columns = [column for column in artefact.columns if any(map(column.done, artefact.methods))]
-    if not columns:
-        return f"{artefact.caption.rstrip('. ')}. No run has finished."
+    if columns:
+        sentences += _measured_sentences(artefact, columns)
+    else:
+        sentences.append("No run has finished.")
+    presets = {artefact.methods[spec.method]: [] for spec in artefact.specs}
+    for spec in artefact.specs:
+        known = presets[artefact.methods[spec.method]]
+        known += [spec.preset] if spec.preset not in known else []
+    if any(" / " in column.setting["preset"] for column in artefact.columns):
+        own = "; ".join(f"{title}: {', '.join(names)}" for title, names in presets.items())
+        sentences.append(f"Presets differ between methods, {own}.")
+    if any(artefact.beside(column, method) is not None for column in artefact.columns for method in artefact.methods):
+        sentences.append("Difference: best minus published.")
+        lengths = sorted({spec.hyper["kimg"] for spec in artefact.specs})
+        if any(spec.total_kimg < spec.hyper["kimg"] for spec in artefact.specs):
+            sentences.append(f"The published runs are longer, {_range(lengths)} kimg.")
+    return " ".join(sentences)
+
+
+def _measured_sentences(artefact: Artefact, columns: list[Column]) -> list[str]:
     runs = [column.done(method) for column in columns for method in artefact.methods]
     seeds = sorted({len(of_method) for of_method in runs if of_method})
     kimg = sorted({run.final_kimg for of_method in runs for run in of_method})
     judge = artefact.columns[0].metric
     extreme = "highest" if judge.higher_is_better else "lowest"
-    sentences = [
-        artefact.caption.rstrip(". ") + ".",
+    return [
         *protocol_sentences(columns),
         "One seed." if seeds == [1] else f"Mean ± sample standard deviation over {_range(seeds)} seeds.",
         f"Best: the snapshot of each run with the {extreme} {judge.label}; "
         f"final: the last one, after {_range(kimg)} kimg (thousands of images shown to D).",
     ]
-    return " ".join(sentences)
 
 
 def _range(numbers: list[float]) -> str:
     """A list of sorted numbers in words: "3" or "1 to 3"."""
-    return " to ".join(f"{number:,g}" for number in dict.fromkeys((numbers[0], numbers[-1])))
+    return " to ".join(f"{number:,.9g}" for number in dict.fromkeys((numbers[0], numbers[-1])))
 
 
 def protocol_sentences(columns: list[Column]) -> list[str]:

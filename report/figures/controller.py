@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from report import style
 from report.artefact import Artefact
+from report.panels import kimg_axis, legend, panels
 from report.training_log import seed_range
 from suite.spec import RunSpec
 
@@ -21,49 +22,36 @@ TARGETS = {"r_t": 0.6, "r_v": 0.5}
 
 
 def draw(artefact: Artefact, rows: Path) -> Figure:
-    """p above, r_t or r_v below with its target; a column per setting. Only methods that log one of them appear."""
-    settings = artefact.main_columns
-    styles = style.method_styles(artefact.all_methods)
-    values = {
-        (i, method, key): curve
-        for i, column in enumerate(settings)
-        for method in artefact.main_methods
+    """p above, r_t or r_v below with its target; columns as in report/panels.py. Only methods that log one appear."""
+    drawn = panels(artefact)
+    curves = {
+        (key, i): [(line, curve) for line in lines if (curve := seed_range(rows, line.runs, key)) is not None]
         for key in QUANTITIES
-        if (curve := seed_range(rows, column.done(method), key)) is not None
+        for i, (_, lines) in enumerate(drawn)
     }
-    if not values:
+    shown = [key for key in QUANTITIES if any(curves[key, i] for i in range(len(drawn)))]
+    if not shown:
         return style.message("No method of this artefact logs p, r_t or r_v.")
-    shown = [key for key in QUANTITIES if key in {key for _, _, key in values}]
-    width = style.TEXT_IN if len(settings) > 1 else style.COLUMN_IN
-    figure, axes = style.panels(len(shown), len(settings), 1.45 * len(shown), width, sharex="col", sharey="row")
-    for (i, method, key), curve in values.items():
-        ax, look = axes[shown.index(key)][i], styles[method]
-        ax.plot(
-            curve.index,
-            curve["mean"],
-            color=look.color,
-            linestyle=look.linestyle,
-            label=artefact.methods[method],
-        )
-        ax.fill_between(curve.index, curve["min"], curve["max"], color=look.color, alpha=0.15, linewidth=0)
+    width = style.TEXT_IN if len(drawn) > 1 else style.COLUMN_IN
+    figure, axes = style.panels(len(shown), len(drawn), 1.45 * len(shown), width, sharex="col", sharey="row")
     # p has no upper bound; what the pipeline derives from it saturates at 1.
-    p_top = max([1.0, *(curve["max"].max() for (_, _, key), curve in values.items() if key == "p")])
+    p_top = max([1.0, *(curve["max"].max() for i in range(len(drawn)) for _, curve in curves["p", i])])
     for key, row in zip(shown, axes, strict=True):
         row[0].set_ylabel(QUANTITIES[key])
-        for ax in row:
+        for i, ax in enumerate(row):
+            for line, curve in curves[key, i]:
+                color = line.look.color
+                ax.plot(curve.index, curve["mean"], color=color, linestyle=line.look.linestyle, label=line.label)
+                ax.fill_between(curve.index, curve["min"], curve["max"], color=color, alpha=0.15, linewidth=0)
             for target in targets(artefact.specs, key):
                 ax.axhline(target, color=style.GREY, linewidth=0.8, linestyle=(0, (5, 3)))
                 ax.annotate(f"target {target:g}", (0, target), (3, 2), xycoords=("axes fraction", "data"),
                             textcoords="offset points", color=style.GREY, fontsize=6)  # fmt: skip
             ax.set_ylim(*{"p": (0, p_top), "r_t": (-1, 1), "r_v": (0, 1)}[key])
-            ax.set_xlim(left=0)
-    for column, top, bottom in zip(settings, axes[0], axes[-1], strict=True):
-        top.set_title(column.title)
-        bottom.set_xlabel("images shown to D (kimg)")
-    handles = {
-        label: line for row in axes for ax in row for line, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
+    for (title, _), top, bottom in zip(drawn, axes[0], axes[-1], strict=True):
+        top.set_title(title)
+        kimg_axis(bottom)
+    legend(figure, 3 if len(drawn) == 1 else 6)
     return figure
 
 

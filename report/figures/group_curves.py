@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from report import style
 from report.artefact import Artefact, Group
-from report.figures.curves import distance_axis
+from report.panels import distance_axis
 from report.results import mean_curve
 
 COLUMNS = 3

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from report import style
 from report.artefact import Artefact
+from report.panels import kimg_axis, legend, panels
 from report.results import Run
 from report.training_log import read_log
 
@@ -23,29 +24,26 @@ OUTPUTS = ["d_real", "d_valid", "d_fake"]
 
 
 def draw(artefact: Artefact, rows: Path) -> Figure:
-    """One panel per setting, one line per method: the mean over seeds, their range shaded."""
-    settings = artefact.main_columns
-    styles = style.method_styles(artefact.all_methods)
-    width = style.TEXT_IN if len(settings) > 1 else style.COLUMN_IN
-    figure, axes = style.panels(1, len(settings), 2.5, width, sharey=True)
-    for ax, column in zip(axes[0], settings, strict=True):
-        for method, title in artefact.main_methods.items():
-            curves = [r_v for run in column.done(method) if len(r_v := overfitting(rows, run))]
+    """The panels of report/panels.py: the mean over seeds, their range shaded."""
+    drawn = panels(artefact)
+    figure, axes = style.wrapped(len(drawn), 2.5 if len(drawn) <= 4 else 1.9, sharey=True)
+    for ax, (title, lines) in zip(axes, drawn, strict=True):
+        for line in lines:
+            curves = [r_v for run in line.runs if len(r_v := overfitting(rows, run))]
             if not curves:
                 continue
-            table, look = pd.concat(curves, axis=1, join="inner"), styles[method]
-            ax.plot(table.index, table.mean(axis=1), color=look.color, linestyle=look.linestyle, label=title)
+            table, look = pd.concat(curves, axis=1, join="inner"), line.look
+            ax.plot(table.index, table.mean(axis=1), color=look.color, linestyle=look.linestyle, label=line.label)
             low, high = table.min(axis=1), table.max(axis=1)
             ax.fill_between(table.index, low, high, color=look.color, alpha=0.15, linewidth=0)
         for level in (0, 1):
             ax.axhline(level, color=style.GREY, linewidth=0.8, linestyle=(0, (5, 3)))
         ax.set_ylim(-0.25, 1.5)
-        ax.set_xlim(left=0)
-        ax.set_title(column.title)
-        ax.set_xlabel("images shown to D (kimg)")
-    axes[0][0].set_ylabel("overfitting of D, $r_v$ ↓")
-    handles = {label: line for ax in axes[0] for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4 if len(settings) == 1 else 7)
+        ax.set_title(title)
+        kimg_axis(ax)
+        if ax.get_subplotspec().is_first_col():
+            ax.set_ylabel("overfitting of D, $r_v$ ↓")
+    legend(figure, 3 if len(axes) == 1 else 7)
     return figure
 
 

@@ -5,10 +5,11 @@ import pytest
 from synthetic import SPECS, failed, measured_rows, row, spec, write_rows
 
 from report.collect import collect, to_csv
-from report.curve_geometry import curve, nice_ticks
-from report.entries import measured_entries, published_entries, rank, summaries
+from report.curve_geometry import curve, log_ticks, nice_ticks
+from report.entries import measured_entries, published_entries, rank
 from report.published import COLUMNS
 from report.results import read_results
+from report.settings import settings_of
 
 FD = "fd1k_full_efficientnet_lite0"
 
@@ -50,6 +51,7 @@ def test_ranks_stay_within_data_set_images_protocol_and_metric(tmp_path, change)
 
 def test_a_proxy_and_fid_are_never_ranked_together(tmp_path):
     fid = row("ada", 0, "fid1k_full", 1.0, 5.0, proxy=False)
+    fid["protocol"] = {**fid["protocol"], "extractor": "inception_v3"}
     found = entries(tmp_path, [row("none", 0, FD, 1.0, 9.0), fid])
     assert [(entry.rank, entry.proxy) for entry in found] == [(1, False), (1, True)]
 
@@ -80,12 +82,58 @@ def test_command_names_the_file_of_rows(tmp_path):
     )
 
 
-def test_summary_is_the_mean_over_seeds_best_first(tmp_path):
+def test_runs_of_several_scales_keep_their_commands(tmp_path):
+    files = [
+        *write_rows(tmp_path / "demo", [row("none", 0, FD, 20.0, 9.0)]),
+        *write_rows(tmp_path / "paper", [row("ada", 0, FD, 20.0, 5.0)]),
+    ]
+    (tmp_path / "r.csv").write_text(to_csv(collect(files)))
+    found = measured_entries(read_results(tmp_path / "r.csv"), tmp_path / "demo/rows", tmp_path / "paper/rows")
+    assert {entry.method: entry.command.rsplit("=", 1)[1] for entry in found} == {"baseline": "demo", "ADA": "paper"}
+
+
+def test_a_setting_holds_the_mean_over_seeds_best_first(tmp_path):
     rows = [row("none", 0, FD, 1.0, 10.0), row("none", 1, FD, 1.0, 14.0), row("ada", 0, FD, 1.0, 5.0)]
-    ((_, lines),) = summaries(entries(tmp_path, rows))
-    assert [(line.method, line.seeds, line.best, line.winner) for line in lines] == [
-        ("ADA", 1, "5.00", True), ("baseline", 2, "12.00 ± 2.83", False)
+    (setting,) = settings_of(entries(tmp_path, rows))
+    assert [(method, score.n, score.text, score.doubt) for method, score in setting.ordered] == [
+        ("ADA", 1, "5.00", ""), ("baseline", 2, "12.00 ± 2.83", "")
     ]  # fmt: skip
+
+
+def test_every_metric_of_a_run_is_a_setting_judged_where_the_first_one_is_best(tmp_path):
+    precision = FD.replace("fd1k", "precision1k")
+    rows = [
+        row("none", 0, metric, kimg, value)
+        for metric, values in ((FD, (10.0, 14.0)), (precision, (0.2, 0.9)))
+        for kimg, value in zip((1.0, 2.0), values, strict=True)
+    ]
+    settings = settings_of(entries(tmp_path, rows))
+    assert [setting.scores["baseline"].text for setting in settings] == ["10.00", "0.200"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": 64},
+        {"preset": "other"},
+        {"conditional": True},
+        {"n_fake": 64},
+        {"total_kimg": 1.0},
+        {"source": "submitted", "submitted_by": "A. Author"},
+    ],
+)
+def test_methods_meet_only_in_one_setting(tmp_path, change):
+    found = entries(tmp_path, [row("none", 0, FD, 1.0, 9.0), {**row("ada", 0, FD, 1.0, 5.0), **change}])
+    assert [list(setting.scores) for setting in settings_of(found)] in (
+        [["baseline"], ["ADA"]],
+        [["ADA"], ["baseline"]],
+    )
+
+
+def test_methods_of_one_title_are_told_apart(tmp_path):
+    rows = [row("ada", 0, FD, 1.0, 5.0), row("ada-tuned", 0, FD, 1.0, 4.0, method_title="ADA")]
+    found = entries(tmp_path, rows)
+    assert {entry.method: entry.best for entry in found} == {"ADA": 5.0, "ADA (ada-tuned)": 4.0}
 
 
 def test_curve_fills_its_box():
@@ -106,3 +154,11 @@ def test_curve_fills_its_box():
 )
 def test_ticks_are_round_and_inside(low, high, expected):
     assert nice_ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(3, 300, [5, 10, 20, 50, 100, 200]), (20, 40, [20, 25, 30, 35, 40]), (1, 1e6, [10.0**k for k in range(7)])],
+)
+def test_logarithmic_ticks_are_round_and_inside(low, high, expected):
+    assert log_ticks(low, high) == pytest.approx(expected)

@@ -44,11 +44,15 @@ def test_every_table_and_figure_is_written_the_same_each_time(demo, rendered):
     files = written(rendered)
     assert {name for name in files if "-" not in name} == {"demo.md", "demo.csv", "demo.tex"}
     figures = artefact("demo")["figures"]
-    assert {name for name in files if "-" in name} == {f"demo-{f}.{kind}" for f in figures for kind in ("png", "svg")}
+    assert {name for name in files if "-" in name} == {
+        f"demo-{f}.{kind}" for f in figures for kind in ("png", "svg", "pdf")
+    }
     assert files == written(demo)
     for name, content in files.items():
         if name.endswith(".svg"):
             assert b"<dc:date>" not in content
+        if name.endswith(".pdf"):
+            assert content.startswith(b"%PDF") and b"CreationDate" not in content
         if name.endswith(".png"):
             with Image.open(rendered / "figures" / name) as picture:
                 assert 900 < picture.width < 2200 and len(picture.convert("L").getcolors()) > 10

@@ -44,8 +44,9 @@ def test_all_expand_in_five_seconds_and_none_is_refused():
     [
         ("ada-fig1", 7),
         ("ada-fig4", 3 * (1 + 6 * 5)),  # sizes x (baseline + categories x strengths)
-        ("ada-fig5", 3 * 5 + 2 * 5),
-        ("ada-fig6", 7),
+        ("ada-fig5", 3 * (1 + 4 + 5) + 2 * 5),  # sizes x (baseline + fixed strengths + targets of r_t), those of r_v
+        ("ada-fig3", 1 + 3 * 6),  # baseline + augmentations x strengths
+        ("ada-fig6", 2 * 7),
         ("ada-fig7", 2 * 6 * 4),  # 36 printed numbers, and 12 points of bCR
         ("ada-fig8a", 27),
         ("ada-fig8b", 3 * 4),
@@ -61,6 +62,9 @@ def test_all_expand_in_five_seconds_and_none_is_refused():
         ("diffaugment-table4-cr-biggan", 12),
         ("diffaugment-table4-stylegan2", 12),
         ("diffaugment-table5", 10),
+        ("diffaugment-100-shot", 4 * 2),
+        ("diffaugment-50k-stylegan2", 2),
+        ("diffaugment-50k-biggan", 2),
         ("diffaugment-table5-transfer", 30),
         ("diffaugment-table6-biggan", 3 * 8),
         ("diffaugment-table6-stylegan2", 3 * 8),
@@ -92,12 +96,15 @@ def test_what_two_artefacts_train_alike_is_one_run(runs):
     [
         ("ada-fig1", "ada-fig7", 6),
         ("ada-fig1", "ada-fig8a", 3),
-        ("ada-fig6", "ada-fig7", 6),
+        ("ada-fig6", "ada-fig7", 12),
+        ("ada-fig6", "ada-fig1", 7),
         ("ada-fig8b", "ada-fig8a", 3),
         ("ada-fig4", "ada-fig8a", 3),
-        ("ada-fig5", "ada-fig8a", 3),
+        ("ada-fig5", "ada-fig8a", 6),
         ("ada-fig9", "ada-fig7", 8),
         ("diffaugment-table1", "diffaugment-table4-biggan", 2),
+        ("diffaugment-50k-stylegan2", "diffaugment-table4-stylegan2", 2),
+        ("diffaugment-50k-biggan", "diffaugment-table4-biggan", 2),
         ("diffaugment-table6-biggan", "diffaugment-table4-biggan", 6),
         ("diffaugment-table6-stylegan2", "diffaugment-table4-stylegan2", 6),
         ("diffaugment-fig8-width", "diffaugment-table4-biggan", 6),
@@ -222,6 +229,8 @@ def beside(name: str, specs: list[RunSpec], table) -> dict[tuple, float]:
         ("diffaugment-table4-biggan", 24, {("fid", "cifar100", 5000, "diffaugment-tc"): 33.7}),
         ("diffaugment-table4-cr-biggan", 24, {("is", "cifar10", 5000, "cr-diffaugment-limited"): 8.49}),
         ("diffaugment-table4-stylegan2", 24, {("fid", "cifar10", 50000, "diffaugment-ct"): 9.89}),
+        ("diffaugment-50k-stylegan2", 2, {("fid", "cifar10", 50000, "diffaugment-ct"): 5.79}),
+        ("diffaugment-50k-biggan", 1, {("fid", "cifar10", 50000, "diffaugment-tc"): 4.61}),
         ("diffaugment-table5", 10, {("fid", "100-shot-obama", 100, "diffaugment"): 46.87}),
         ("diffaugment-table5-transfer", 30, {("fid", "animalface-dog", 389, "freeze-d"): 70.46}),
     ],
