@@ -1,6 +1,7 @@
 # make reproduce   train, measure and render the demo on the CPU, nothing downloaded but Python packages
 # make test        the test suite
 # make lint        style of code and workflow
+# make page        the leaderboard of all scales' rows as a folder to publish; trains nothing
 # make new-method NAME=mine   a method of your own to start from: augment/mine.py
 # Each creates .venv from requirements.lock when it is missing or older, and otherwise starts at once.
 
@@ -9,7 +10,7 @@ CORES ?= all
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: reproduce test lint lock new-method
+.PHONY: reproduce test lint lock new-method page
 
 reproduce: $(INSTALLED)
 	$(BIN)/snakemake --cores $(CORES) all
@@ -24,6 +25,14 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakemake --lint
+
+# Numbers of the scale smoke mean nothing. make page ROWS=results/paper/rows takes those of one scale alone.
+ROWS ?= $(filter-out results/smoke/rows,$(wildcard results/*/rows))
+
+page: $(INSTALLED)
+	@$(BIN)/python -m report.page --rows $(ROWS) --submitted results/submitted \
+		--published results/published/published.csv --out results/page/index.html
+	@echo "To publish: the folder results/page"
 
 new-method: $(INSTALLED)
 	@$(BIN)/python -m suite.new_method "$(NAME)"

@@ -1,9 +1,32 @@
-"""A curve as numbers for inline SVG: where its points, ticks and best snapshot lie."""
+"""Curves as numbers for inline SVG: where points, ticks and the best snapshot lie."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values `low` to `high` on the pixels `start` to `end`, evenly or by their logarithm."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """The pixel of a value; an axis of one value has it at its end."""
+        if self.low == self.high:
+            return round(float(self.end), 1)
+        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return round(self.start + (self.end - self.start) * (value - low) / (high - low), 1)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """(pixel, text) of round values."""
+        values = log_ticks(self.low, self.high) if self.log else nice_ticks(self.low, self.high)
+        return [(self.at(value), f"{value:g}") for value in values]
 
 
 @dataclass(frozen=True)
@@ -29,6 +52,15 @@ def nice_ticks(low: float, high: float, count: int = 6) -> list[float]:
     return [i * step for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten within [low, high]; the powers alone, or multiples, where those suit better."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [m * 10.0**k for k in decades for m in (1, 2, 5) if low <= m * 10.0**k <= high]
+    if len(found) < 3:
+        return nice_ticks(low, high)
+    return found if len(found) <= 9 else [value for value in found if f"{value:e}"[0] == "1"]
+
+
 def curve(
     values: list[tuple[float, float]],
     best_x: float,
@@ -42,21 +74,14 @@ def curve(
     """
     left, top, right, bottom = margin
     ys = [y for _, y in values]
-    x_high, low, high = max(x for x, _ in values), min(ys), max(ys)
-    span = (high - low) or abs(high) or 1.0
-
-    def x_at(x: float) -> float:
-        return round(left + (width - left - right) * x / (x_high or 1), 1)
-
-    def y_at(y: float) -> float:
-        return round(top + (height - top - bottom) * (high - y) / span, 1)
-
+    x_axis = Axis(0, max(x for x, _ in values), left, width - right)
+    y_axis = Axis(min(ys), max(ys), height - bottom, top)
     return Curve(
         width,
         height,
-        " ".join(f"{x_at(x)},{y_at(y)}" for x, y in values),
-        (x_at(best_x), y_at(dict(values)[best_x])),
-        [(x_at(tick), f"{tick:g}") for tick in nice_ticks(0, x_high)],
-        [(y_at(tick), f"{tick:g}") for tick in nice_ticks(low, high)],
+        " ".join(f"{x_axis.at(x)},{y_axis.at(y)}" for x, y in values),
+        (x_axis.at(best_x), y_axis.at(dict(values)[best_x])),
+        x_axis.ticks(),
+        y_axis.ticks(),
         (left, top, width - right, height - bottom),
     )

@@ -1,95 +1,108 @@
-"""The lines of the leaderboard: one per measured run and protocol, one per published number.
+"""The lines of the leaderboard: one per measured or submitted run and protocol, one per published number.
 
-Only entries of one group (same data set, training images, protocol and metric) are ranked together;
-the protocol includes extractor, digest, input size and number of generated images, so a proxy never
-meets FID and one extractor never another.
+Only entries of one group (same data set, training images, protocol and metric) and one standing are ranked together;
+the protocol includes extractor, digest, input size and number of generated images.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from report import curve_geometry
 from report.metric_names import FAMILIES, Metric, parse
-from report.results import PROTOCOL, Run, failure, mean_and_deviation, runs_of
-from report.sample_grids import SIDE, data_uri, grid_path, read_grid, reals_path, tile
+from report.published import FAMILY, spread
+from report.results import PROTOCOL, Run, failure, runs_of
+from report.sample_grids import Grid, grids_of
+from report.standing import RANKINGS, Standing, deviations, is_proxy, published_doubt, standing
 
 SOURCES = {"measured": "measured", "reported": "published", "submitted": "submitted"}
-SAMPLE_PX = 240
-"""The largest width of a grid on the page."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A picture of several images, as data URI."""
-
-    caption: str
-    alternative: str
-    uri: str
 
 
 @dataclass
 class Entry:
-    """One line. `best` and `final` are raw values for sorting (None: no value), their texts are printed."""
+    """One line. `best` and `final` are in the unit that `metric` names (None: no value), their texts are printed.
 
+    `id` is the same whenever the page is written anew. `credit` says whose number it is: the paper or the submitter.
+    `runs` holds what was measured per metric, the judging one first; `method_name` the plugin or composition.
+    """
+
+    id: str
     source: str
+    standing: Standing
     method: str
     dataset: str
-    images: str
+    images: int | None
     model: str
     metric: str
     protocol: str
     group: tuple
     higher_is_better: bool
-    proxy: bool = False
+    images_text: str = ""
+    method_name: str = ""
+    setting: dict[str, Any] = field(default_factory=dict)
     status: str = "done"
     reason: str | None = None
     doubt: str = ""
+    credit: str = ""
     best: float | None = None
     best_text: str = "–"
-    best_note: str = ""
+    best_kimg: float | None = None
     final: float | None = None
     final_text: str = "–"
+    spread: str = ""
     kimg: float | None = None
-    length: str = "–"
-    length_note: str = ""
+    planned_kimg: float | None = None
+    published_kimg: float | None = None
     seed: int | None = None
     rank: int | None = None
+    rank_of: int | None = None
     facts: list[tuple[str, str]] = field(default_factory=list)
     command: str = ""
-    snapshots: dict[str, dict[float, str]] = field(default_factory=dict)
-    spark: curve_geometry.Curve | None = None
-    chart: curve_geometry.Curve | None = None
+    runs: dict[Metric, Run] = field(default_factory=dict)
     grids: list[Grid] = field(default_factory=list)
+
+    @property
+    def proxy(self) -> bool:
+        return self.standing.level == "proxy"
+
+    @property
+    def length(self) -> str:
+        return "–" if self.kimg is None else f"{self.kimg:,g} kimg"
+
+    @property
+    def length_note(self) -> str:
+        """How far the training length is from the published one."""
+        if self.source == "published":
+            return "as published"
+        if self.standing.share is None:
+            return "none published"
+        return f"{100 * self.standing.share:.2g} % of the published {self.published_kimg:,g}"
+
+    @property
+    def peers(self) -> tuple:
+        """What entries must share to be ranked together; runs that are no full reproduction their length, too."""
+        length = None if self.standing.level == "full" else self.planned_kimg
+        return self.standing.ranking, self.standing.level, length, self.group
 
     def sort_keys(self) -> dict[str, Any]:
         """What the page's script sorts and filters by."""
-        images = self.images.replace(",", "")
-        return {
-            "rank": self.rank,
-            "method": self.method,
-            "dataset": self.dataset,
-            "images": int(images) if images.isdigit() else None,
-            "model": self.model,
-            "metric": self.metric,
-            "best": self.best,
-            "final": self.final,
-            "kimg": self.kimg,
-            "seed": self.seed,
-            "source": self.source,
-            "protocol": self.protocol,
-        }
+        names = "rank method dataset images model metric best final kimg seed source protocol".split()
+        return {"id": self.id, **{name: getattr(self, name) for name in names}}
 
 
-def measured_entries(results: pd.DataFrame, rows_folder: Path) -> list[Entry]:
-    """One entry per run, protocol and who measured it, judged by the first metric of FAMILIES that was measured."""
+def measured_entries(results: pd.DataFrame, *rows_folders: Path) -> list[Entry]:
+    """One entry per run, protocol and who measured it, judged by the first metric of FAMILIES that was measured.
+
+    `rows_folders` are the results/<scale>/rows where pictures are looked for.
+    """
+    results = results.assign(method_title=_distinct_titles(results))
     proxies = set(results.loc[results["proxy"].eq(True), "protocol.name"])
     families = list(FAMILIES)
     entries = []
@@ -99,61 +112,102 @@ def measured_entries(results: pd.DataFrame, rows_folder: Path) -> list[Entry]:
             (parse(name) for name in rows["metric"].unique() if name),
             key=lambda metric: families.index(metric.family),
         )
-        entry = _named(rows, metrics[0] if metrics else None)
-        if not metrics:  # a run without a number belongs beside those of its protocol
-            entry.proxy = entry.protocol in proxies
-        if entry.source == "measured":
-            entry.command = _command(rows.iloc[0], scale_of(rows_folder))
         failed = failure(rows)
+        runs = {} if failed else _runs(rows, metrics)
+        entry = _named(rows, metrics[0] if metrics else None, runs, bool(failed), proxies)
+        if entry.source == "measured":
+            folder = next((f for f in rows_folders if (f / rows["run"].iloc[0]).is_dir()), rows_folders[0])
+            entry.command = _command(rows.iloc[0], scale_of(folder))
         if failed:
             entry.status, entry.reason = failed
         else:
-            _add_values(entry, rows, metrics, rows_folder)
+            _add_values(entry, metrics[0])
+            if entry.source == "measured":
+                run, resolution = runs[metrics[0]], int(rows["resolution"].iloc[0])
+                entry.grids = list(grids_of(folder, run, entry.protocol, resolution, entry.method, entry.dataset))
         entries.append(entry)
     return entries
 
 
-def _named(rows: pd.DataFrame, metric: Metric | None) -> Entry:
-    """The entry of a run before it has values."""
+def _distinct_titles(results: pd.DataFrame) -> pd.Series:
+    """Each row's title of its method; of methods that share one, those after the first with their names.
+
+    The first is one measured here before a submitted one, then the one of the shortest name.
+    """
+    names: dict[str, list[tuple]] = {}
+    known = results[["method_title", "source", "method"]].drop_duplicates()
+    for title, source, name in known.itertuples(index=False):
+        names.setdefault(title, []).append((source != "measured", len(name), name))
+    first = {title: min(found)[-1] for title, found in names.items()}
+    titles = [
+        title if first[title] == name else f"{title} ({name})"
+        for title, name in results[["method_title", "method"]].itertuples(index=False)
+    ]
+    return pd.Series(titles, index=results.index, dtype=object)
+
+
+def _runs(rows: pd.DataFrame, metrics: list[Metric]) -> dict[Metric, Run]:
+    """The run under each metric, its best snapshot chosen by the first one."""
+    values = rows[["run", "method", "seed", "status", "reason", "kimg", "metric", "value"]]
+    found = {}
+    for metric in metrics:
+        needed = values[values["metric"].isin({metric.name, metrics[0].name})]
+        found[metric] = runs_of(needed, metric.name, best_by=metrics[0].name)
+    return {metric: runs[0] for metric, runs in found.items() if runs}
+
+
+def _named(
+    rows: pd.DataFrame, metric: Metric | None, runs: dict[Metric, Run], failed: bool, proxies: set[str]
+) -> Entry:
+    """The entry of a run before it has values. A run without a number belongs beside those of its protocol."""
     row = rows[rows["metric"] == (metric.name if metric else "")].iloc[-1]
-    protocol = [str(row[key]) for key in PROTOCOL if key != "n_real"]
+    identity = [str(row[key]) for key in PROTOCOL if key != "n_real"]
     resolution = f"{row['resolution']:.0f} px"
+    published_kimg = float(row["published_kimg"]) if row["published_kimg"] > 0 else None
+    planned_kimg = float(row["total_kimg"]) if row["total_kimg"] > 0 else None
+    source, submitter = SOURCES[row["source"]], row["submitted_by"]
     return Entry(
-        source=SOURCES[row["source"]],
+        id=_id(row["run"], row["protocol.name"], source, str(submitter)),
+        source=source,
+        standing=standing(
+            source,
+            done=not failed,
+            proxy=is_proxy(row) if metric else row["protocol.name"] in proxies,
+            kimg=runs[metric].final_kimg if metric in runs else planned_kimg,
+            published_kimg=published_kimg,
+            deviations=deviations(row, metric),
+        ),
         method=row["method_title"],
+        method_name=row["method"],
         dataset=f"{row['dataset']} {resolution}",
-        images=f"{row['images']:,.0f}",
-        model=f"{row['backbone']} ({row['preset']})",
+        images=int(row["images"]),
+        images_text=f"{row['images']:,.0f}",
+        model=f"{row['backbone']} ({row['preset']}){', conditional' if row['conditional'] else ''}",
         metric=metric.label if metric else "–",
         protocol=row["protocol.name"],
-        group=(row["dataset"], resolution, str(row["images"]), metric.name if metric else "", *protocol),
+        group=(row["dataset"], resolution, str(row["images"]), metric.name if metric else "", *identity),
+        setting={key: row[key] for key in ("dataset", "resolution", "backbone", "preset", "conditional")},
         higher_is_better=bool(metric and metric.higher_is_better),
-        proxy=bool(row["proxy"]),
+        credit="" if pd.isna(submitter) else submitter,
+        planned_kimg=planned_kimg,
+        published_kimg=published_kimg,
         seed=int(row["seed"]),
         facts=_facts(row),
+        runs=runs,
     )
 
 
-def _add_values(entry: Entry, rows: pd.DataFrame, metrics: list[Metric], rows_folder: Path) -> None:
-    """Values, curves and samples of a run that is done; the first metric judges its snapshots."""
-    metric, row = metrics[0], rows.iloc[0]
-    run = runs_of(rows, metric.name)[0]
-    entry.best, entry.final, entry.kimg = run.best, run.final, run.final_kimg
-    entry.best_text, entry.best_note = metric.text(run.best), f"at {run.best_kimg:,g} kimg"
-    entry.final_text = metric.text(run.final)
-    entry.length = f"{run.final_kimg:,g} kimg"
-    if row["published_kimg"] > 0:
-        share = 100 * run.final_kimg / row["published_kimg"]
-        entry.length_note = f"{share:.2g} % of the published {row['published_kimg']:,g}"
-    entry.snapshots = {
-        metric.label: {kimg: metric.text(value) for kimg, value in runs_of(rows, metric.name)[0].curve}
-        for metric in metrics
-    }
-    shown = [(kimg, metric.shown(value)) for kimg, value in run.curve]
-    entry.spark = curve_geometry.curve(shown, run.best_kimg, 96, 24, (3, 3, 3, 3))
-    entry.chart = curve_geometry.curve(shown, run.best_kimg, 380, 210, (48, 12, 12, 36))
-    if entry.source == "measured":
-        entry.grids = list(_grids(rows_folder, run, entry, int(row["resolution"])))
+def _id(*parts: str) -> str:
+    """A short name for a line, the same whenever the page is written: links to it stay valid."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
+
+
+def _add_values(entry: Entry, metric: Metric) -> None:
+    """The values of a run that is done."""
+    run = entry.runs[metric]
+    entry.best, entry.final = float(metric.shown(run.best)), float(metric.shown(run.final))
+    entry.best_text, entry.final_text = metric.text(run.best), metric.text(run.final)
+    entry.best_kimg, entry.kimg = float(run.best_kimg), run.final_kimg
 
 
 def _facts(row: pd.Series) -> list[tuple[str, str]]:
@@ -204,59 +258,42 @@ def _command(row: pd.Series, scale: str) -> str:
     return f"snakemake --cores all {shlex.quote(target)} --config {shlex.quote(f'scale={scale}')}"
 
 
-def _grids(rows_folder: Path, run: Run, entry: Entry, resolution: int) -> Iterator[Grid]:
-    """The best and the final snapshot's images, then training images; those whose file is not there are left out."""
-    kimgs = dict.fromkeys((run.best_kimg, run.final_kimg))
-    kinds = ["best and final"] if len(kimgs) == 1 else ["best", "final"]
-    found = [
-        (
-            grid_path(rows_folder, run.run, kimg),
-            f"Samples, {kind}, {kimg:g} kimg",
-            f"Generated images of {entry.method}",
-        )
-        for kind, kimg in zip(kinds, kimgs, strict=True)
-    ]
-    found.append((reals_path(rows_folder, run.run), "Training images", f"Training images of {entry.dataset}"))
-    found.append(
-        (
-            rows_folder / run.run / f"neighbours-{entry.protocol}.png",
-            "Twice a fake and the three training images nearest to it: the first fakes, the likeliest copies",
-            f"Generated images of {entry.method} beside the training images nearest to them",
-        )
-    )
-    for path, *names in found:
-        if path.exists():
-            yield Grid(*names, data_uri(tile(read_grid(path, resolution)[:SIDE, :SIDE]), SAMPLE_PX))
-
-
 def published_entries(published: pd.DataFrame) -> list[Entry]:
-    """One entry per line of published.csv; a number not verified at its source is shown but not ranked."""
+    """One entry per line of published.csv; one that was not verified, or only quoted, is shown but not ranked."""
     entries = []
     for line in published.to_dict("records"):
-        images = line["train_images"]
-        spread = f" {line['spread']}" if line["spread"].startswith("±") else ""
+        images, doubt = line["train_images"], published_doubt(line)
+        deviation = spread(line)
         facts = {
             "paper": line["paper"],
             "place": line["artefact"],
             "protocol": line["protocol"],
             "class-conditional": line["conditional"],
-            "note": "" if spread else line["spread"],
+            "note": "" if line["spread"] == deviation else line["spread"],
             "taken from": line["source"],
         }
+        keys = ("paper", "artefact", "dataset", "train_images", "model", "conditional", "metric", "protocol", "method")
+        scale = FAMILIES[FAMILY[line["metric"]]].scale if line["metric"] in FAMILY else 1.0
         entries.append(
             Entry(
+                id=_id(*(line[key] for key in keys)),
                 source="published",
+                standing=Standing("published", "published", not doubt, ("a published number",)),
                 method=line["method"],
                 dataset=line["dataset"],
-                images=f"{int(images):,}" if images.isdigit() else images,
+                images=int(images) if images.isdigit() else None,
+                images_text=f"{int(images):,}" if images.isdigit() else images,
                 model=line["model"],
                 metric=line["metric"].replace("x1e3", "×10³"),
                 protocol=line["protocol"],
                 group=(line["dataset"], images, line["protocol"], line["metric"]),
-                higher_is_better=line["metric"] == "IS",
-                doubt="" if line["verified"] == "yes" else "not verified at its source",
-                best=None if pd.isna(line["number"]) else line["number"],
-                best_text=line["value"] + spread,
+                setting={"conditional": line["conditional"], "artefact": line["artefact"]},
+                higher_is_better=line["metric"].startswith("IS"),
+                doubt=doubt,
+                credit=line["paper"],
+                best=None if pd.isna(line["number"]) else line["number"] * scale,
+                best_text=f"{line['value']} {deviation}".strip(),
+                spread=deviation,
                 facts=[(label, text) for label, text in facts.items() if text],
             )
         )
@@ -264,66 +301,20 @@ def published_entries(published: pd.DataFrame) -> list[Entry]:
 
 
 def board_order(entry: Entry) -> tuple:
-    """The page's first order: measured before published, then by data set, images and group, best first."""
-    images = entry.sort_keys()["images"]
+    """The page's first order: by ranking, data set, images and group, best first."""
     rank = math.inf if entry.rank is None else entry.rank
-    place = entry.dataset.lower(), images or math.inf, entry.status != "done", entry.group
-    return entry.source == "published", *place, rank, entry.seed or 0
+    value = math.inf if entry.best is None else -entry.best if entry.higher_is_better else entry.best
+    place = entry.dataset.lower(), entry.images or math.inf, entry.status != "done", entry.group
+    return list(RANKINGS).index(entry.standing.ranking), *place, rank, value, entry.seed or 0, entry.id
 
 
-def rank(entries: list[Entry]) -> None:
-    """Set each entry's rank within its group, 1 being best; equal values share a rank."""
-    for group in _groups(entries).values():
-        values = sorted((e.best for e in group if _ranked(e)), reverse=group[0].higher_is_better)
-        for entry in filter(_ranked, group):
-            entry.rank = values.index(entry.best) + 1
-
-
-def _ranked(entry: Entry) -> bool:
-    return entry.best is not None and entry.status == "done" and not entry.doubt
-
-
-def _groups(entries: list[Entry]) -> dict[tuple, list[Entry]]:
+def rank(entries: Iterable[Entry]) -> None:
+    """Set each entry's rank among its `rank_of` peers, 1 being best; equal values share a rank."""
     groups: dict[tuple, list[Entry]] = {}
     for entry in entries:
-        groups.setdefault(entry.group, []).append(entry)
-    return groups
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The mean over seeds of one method in one group, as text."""
-
-    method: str
-    seeds: int
-    best: str
-    final: str
-    winner: bool
-
-
-def summaries(entries: list[Entry]) -> list[tuple[Entry, list[Summary]]]:
-    """Per group of measured entries: one of them (for its names), and each method's mean, best first."""
-    found = []
-    for group in _groups([e for e in entries if e.source == "measured" and e.status == "done"]).values():
-        metric = parse(group[0].group[3])
-        lines = []
-        for method in dict.fromkeys(entry.method for entry in group):
-            runs = [entry for entry in group if entry.method == method]
-            best, final = ([getattr(run, kind) for run in runs] for kind in ("best", "final"))
-            lines.append(
-                (
-                    mean_and_deviation(best)[0],
-                    method,
-                    len(runs),
-                    _mean_text(metric, best),
-                    _mean_text(metric, final),
-                )
-            )
-        lines.sort(key=lambda line: line[0], reverse=metric.higher_is_better)
-        found.append((group[0], [Summary(*line[1:], winner=line is lines[0]) for line in lines]))
-    return found
-
-
-def _mean_text(metric: Metric, values: list[float]) -> str:
-    mean, deviation = mean_and_deviation(values)
-    return metric.text(mean) + ("" if deviation is None else f" ± {metric.text(deviation)}")
+        if entry.standing.ranked and entry.best is not None:
+            groups.setdefault(entry.peers, []).append(entry)
+    for group in groups.values():
+        values = sorted((entry.best for entry in group), reverse=group[0].higher_is_better)
+        for entry in group:
+            entry.rank, entry.rank_of = values.index(entry.best) + 1, len(values)

@@ -1,43 +1,62 @@
-"""The leaderboard: one self-contained HTML page of measured, published and submitted numbers.
+"""The leaderboard: a static folder with a page of measured, published and submitted numbers, and the same as data.
 
     python -m report.page --results results/demo/results.csv --published results/published/published.csv \\
         --rows results/demo/rows --out results/demo/page/index.html
 
-The page asks the network for nothing: style, script, curves and sample images are inside. Its content
-security policy admits that one style and that one script, whatever a name in the results contains.
+The folder can be copied anywhere and opened as a file: style, script and curves are inside the page, pictures of
+samples beside it, read when a row is opened. The page's content security policy admits its one style, its one script
+and pictures of its own place, whatever a name in the results contains. docs/leaderboard.md describes folder and data.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import gzip
 import hashlib
-import sys
+import json
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from report.entries import Entry, board_order, measured_entries, published_entries, rank, scale_of, summaries
+from report import collect, curve_geometry, export, sample_grids
+from report.entries import Entry, board_order, measured_entries, published_entries, rank, scale_of
 from report.published import read_published
 from report.results import read_results
-from suite.errors import ConfigError
+from report.settings import settings_of
+from report.size_curves import views as size_views
+from report.standing import RANKINGS
+from suite.errors import one_line
 from suite.files import write_atomic
 
 TEMPLATES = Path(__file__).parent / "templates"
+HINTS = {
+    "full": "Measured here under the published protocol, by committed code, after at least the published training "
+    "length. Rank and value sort within one data set, number of images, protocol and metric.",
+    "reduced": "Measured here, but no reproductions: shorter training, fewer generated images or a set-up of this "
+    "project's own. Opening a row tells which. Ranks are among runs of one length.",
+    "proxy": "No FID: the Fréchet distance in the features of another network. It orders the runs of this page; its "
+    "values must not be set against published ones. Ranks are among runs of one length.",
+    "submitted": "Measured by others, with the provenance that they gave, and ranked among themselves.",
+    "published": "From papers. Ranks are among numbers verified at their source, under one protocol; quoted ones "
+    "have none.",
+}
 
 
-def render(measured: list[Entry], published: list[Entry], scale: str) -> str:
-    """The page's HTML. Proxies have a table of their own, so that no order or rank mixes them with FID."""
-    entries = [*measured, *published]
+def ordered(entries: list[Entry]) -> list[Entry]:
+    """The entries with their ranks, in the page's order."""
     rank(entries)
-    entries.sort(key=board_order)
-    order = {group: i for i, group in enumerate(dict.fromkeys(entry.group for entry in entries))}
-    boards = {
-        "Proxy metrics": [entry for entry in entries if entry.proxy],
-        "FID, IS and KID": [entry for entry in entries if not entry.proxy],
-    }
-    style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
+    return sorted(entries, key=board_order)
+
+
+def render(measured: list[Entry], published: list[Entry], scale: str, papers: pd.DataFrame | None = None) -> str:
+    """The page's HTML, one table per ranking. `papers` (of read_published) completes the curves of measured runs."""
+    entries = ordered([*measured, *published])
+    settings = settings_of(entries)
+    views = size_views(settings, papers)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -45,19 +64,40 @@ def render(measured: list[Entry], published: list[Entry], scale: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2").render(
-        boards={title: board for title, board in boards.items() if board},
-        data={
-            title: [{**entry.sort_keys(), "group": order[entry.group]} for entry in board]
-            for title, board in boards.items()
+    macros = environment.get_template("macros.html.j2").module
+    compared = [setting for setting in settings if len(setting.scores) > 1]
+    order = {group: i for i, group in enumerate(dict.fromkeys(entry.peers for entry in entries))}
+    data = {
+        "rows": {
+            entry.id: {**entry.sort_keys(), "size": entry.images_text, "group": order[entry.peers], "place": place}
+            for place, entry in enumerate(entries)
         },
-        summaries=summaries(entries),
+        "details": {entry.id: macros.detail(entry, _curve(entry, 380, 210, (48, 12, 12, 36))) for entry in entries},
+        "sparks": {
+            entry.id: macros.spark(curve) for entry in entries if (curve := _curve(entry, 96, 24, (3, 3, 3, 3)))
+        },
+        "snapshots": {entry.id: _snapshots(entry) for entry in entries if entry.runs},
+        "settings": [setting.record() for setting in compared],
+        "views": {view.id: macros.sizes(view) for view in views},
+        "rankings": RANKINGS,
+    }
+    style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
+    return environment.get_template("page.html.j2").render(
+        boards={
+            ranking: board for ranking in RANKINGS if (board := [e for e in entries if e.standing.ranking == ranking])
+        },
+        titles=RANKINGS,
+        hints=HINTS,
+        views=views,
+        cards=[s for s in settings if s.first.source == "measured" and s.metric == s.first.metric],
+        compared=sorted({method for setting in compared for method in setting.scores}, key=str.lower),
         filters={
-            name: sorted({getattr(entry, name) for entry in entries}, key=str.lower)
-            for name in ("dataset", "protocol", "source")
+            name: sorted({getattr(entry, name) for entry in entries} - {None}, key=_alphabetical)
+            for name in ("dataset", "images", "method", "protocol", "source")
         },
         scale=scale,
         count=len(entries),
+        data=_packed(data),
         style=Markup(style),
         style_digest=_digest(style),
         script=Markup(script),
@@ -65,25 +105,72 @@ def render(measured: list[Entry], published: list[Entry], scale: str) -> str:
     )
 
 
+def _alphabetical(value: str | int) -> str | int:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _curve(entry: Entry, width: int, height: int, margin: tuple[int, int, int, int]) -> curve_geometry.Curve | None:
+    """The judging metric over training; None for an entry that no training of ours stands behind."""
+    for metric, run in entry.runs.items():
+        shown = [(kimg, metric.shown(value)) for kimg, value in run.curve]
+        return curve_geometry.curve(shown, run.best_kimg, width, height, margin)
+    return None
+
+
+def _snapshots(entry: Entry) -> list[str]:
+    """All values of a run as lines of a table, the heading first; as HTML they would be most of the page."""
+    curves = [(metric, dict(run.curve)) for metric, run in entry.runs.items()]
+    lines = [["kimg", *(metric.label for metric in entry.runs)]]
+    for kimg in dict.fromkeys(kimg for _, curve in curves for kimg in curve):
+        lines.append([f"{kimg:g}", *(metric.text(curve[kimg]) if kimg in curve else "–" for metric, curve in curves)])
+    return ["|".join(line) for line in lines]
+
+
+def _packed(data: dict[str, Any]) -> str:
+    """Gzipped JSON in base64, the same for the same data: details of a thousand rows repeat each other."""
+    return base64.b64encode(gzip.compress(json.dumps(data, allow_nan=False).encode(), mtime=0)).decode()
+
+
 def _digest(text: str) -> str:
     """The digest by which a content security policy admits an inline element."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
+def _collected(rows: list[Path], submitted: Path | None, out: Path) -> Path | None:
+    """`out` with all rows in one table, None (and no such file) where there are none."""
+    submissions = ["--submitted", str(submitted)] if submitted and any(submitted.glob("*.json")) else []
+    if not rows and not submissions:
+        out.unlink(missing_ok=True)
+        return None
+    collect.main([*(["--rows", *map(str, rows)] if rows else []), *submissions, "--out", str(out)])
+    return out
+
+
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Write the leaderboard page.")
-    parser.add_argument("--results", required=True, metavar="CSV")
+    parser = argparse.ArgumentParser(description="Write the leaderboard page, its pictures and its data.")
+    parser.add_argument("--rows", nargs="*", default=[], metavar="FOLDER", type=Path, help="results/<scale>/rows")
+    parser.add_argument("--results", metavar="CSV", help="written by report.collect; left out: it is called for --rows")
+    parser.add_argument("--submitted", metavar="FOLDER", type=Path, help="submissions, where --results is left out")
     parser.add_argument("--published", required=True, metavar="CSV")
-    parser.add_argument("--rows", required=True, metavar="FOLDER", type=Path, help="results/<scale>/rows")
-    parser.add_argument("--out", required=True, metavar="HTML")
+    parser.add_argument("--out", required=True, metavar="HTML", type=Path, help="in a folder of the page's own")
     args = parser.parse_args(argv)
-    measured = measured_entries(read_results(args.results), args.rows)
-    published = published_entries(read_published(args.published))
-    write_atomic(args.out, render(measured, published, scale_of(args.rows)))
+    if args.results and not args.rows:
+        parser.error("--results needs --rows, the folders that it was collected from")
+    folder = args.out.parent
+    results = args.results or _collected(args.rows, args.submitted, folder / "measurements.csv")
+    measured = measured_entries(read_results(results), *args.rows) if results else []
+    papers = read_published(args.published)
+    published = published_entries(papers)
+    html = render(measured, published, ", ".join(map(scale_of, args.rows)), papers)
+    entries = ordered([*measured, *published])
+    grids = [grid for entry in entries for grid in entry.grids]
+    sample_grids.write_pictures(grids, folder)
+    write_atomic(folder / "leaderboard.json", export.to_json(entries))
+    write_atomic(folder / "leaderboard.csv", export.to_csv(entries))
+    write_atomic(args.out, html)
+    sample_grids.remove_other_pictures(grids, folder)
 
 
 if __name__ == "__main__":
-    try:
+    with one_line():
         main()
-    except ConfigError as error:
-        sys.exit(f"error: {error}")

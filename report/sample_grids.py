@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-import base64
 import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from report.results import Run
 from suite.errors import ConfigError
+from suite.files import write_atomic
 from suite.spec import snapshot_name
 
 SIDE = 6
 """Cells per side of what is shown: half of a grid, which has 6 rows and 12 columns."""
+
+CELL_PX = 40
+"""The largest width of a cell on the page."""
+
+NEIGHBOURS_SIDE = 8
+"""Of neighbours-<protocol>.png, which is shown whole."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A picture of several images: the PNG `source` with cells of `resolution` pixels, on the page as `file`.
+
+    It shows the first `side` rows and columns.
+    """
+
+    caption: str
+    alternative: str
+    source: Path
+    resolution: int
+    file: str
+    side: int = SIDE
+
+    @property
+    def width(self) -> int:
+        """Its width on the page, in pixels."""
+        return CELL_PX * self.side
 
 
 def grid_path(rows: Path, run: str, kimg: float) -> Path:
@@ -52,10 +81,51 @@ def tile(cells: np.ndarray) -> Image.Image:
     return Image.fromarray(picture.squeeze(2) if channels == 1 else picture)
 
 
-def data_uri(picture: Image.Image, width: int) -> str:
-    """The picture, scaled down to at most `width` pixels, as a WebP that stands inside a page."""
+def grids_of(rows: Path, run: Run, protocol: str, resolution: int, method: str, dataset: str) -> Iterator[Grid]:
+    """The best and the final snapshot's images, training images, fakes beside their neighbours: those that exist."""
+    kimgs = dict.fromkeys((run.best_kimg, run.final_kimg))
+    kinds = ["best and final"] if len(kimgs) == 1 else ["best", "final"]
+    found = [
+        (grid_path(rows, run.run, kimg), f"Samples, {kind}, {kimg:g} kimg", f"Generated images of {method}", SIDE)
+        for kind, kimg in zip(kinds, kimgs, strict=True)
+    ]
+    found.append((reals_path(rows, run.run), "Training images", f"Training images of {dataset}", SIDE))
+    found.append(
+        (
+            rows / run.run / f"neighbours-{protocol}.png",
+            "Twice a fake and the three training images nearest to it: the first fakes, the likeliest copies",
+            f"Generated images of {method} beside the training images nearest to them",
+            NEIGHBOURS_SIDE,
+        )
+    )
+    for path, caption, alternative, side in found:
+        if path.exists():
+            yield Grid(caption, alternative, path, resolution, f"samples/{run.run}/{path.stem}.webp", side)
+
+
+def write_pictures(grids: Iterable[Grid], folder: Path) -> None:
+    """Write the pictures of the page in `folder`; one that is newer than the grid it shows is left as it is."""
+    for grid in grids:
+        target = folder / grid.file
+        if not target.exists() or target.stat().st_mtime < grid.source.stat().st_mtime:
+            picture = tile(read_grid(grid.source, grid.resolution)[: grid.side, : grid.side])
+            write_atomic(target, webp(picture, grid.width))
+
+
+def remove_other_pictures(grids: Iterable[Grid], folder: Path) -> None:
+    """Remove the pictures of runs that the page in `folder` no longer shows."""
+    shown = {folder / grid.file for grid in grids}
+    for path in set(folder.glob("samples/*/*/*.webp")) - shown:
+        path.unlink()
+        for empty in path.parents[:3]:
+            if not any(empty.iterdir()):
+                empty.rmdir()
+
+
+def webp(picture: Image.Image, width: int) -> bytes:
+    """The picture as a WebP, scaled down to at most `width` pixels."""
     if picture.width > width:
         picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=80, method=6)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    picture.save(buffer, "WEBP", quality=80, method=4)
+    return buffer.getvalue()
