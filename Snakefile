@@ -1,6 +1,8 @@
 # leangan: GAN training with little data, every method under one loop and one protocol.
 #   snakemake --cores all                    train, measure and render the artefacts of config/config.yaml
-#   snakemake --cores all plan               what that would run, and how long
+#   snakemake --cores all plan               what that would run, how long it takes and what it leaves on the disk
+#   snakemake --cores all paper              the artefacts of both papers: --config scale=paper as published, scale=day
+#                                            what one GPU does in a day
 #   snakemake --cores all figures            re-render tables, figures and page from stored rows; trains nothing
 #   snakemake --cores all leaderboard        the page alone, from stored rows
 #   snakemake --cores all <artefact>         one artefact: a file name of config/artefacts/
@@ -25,6 +27,18 @@ rule all:
     input:
         [rendered(name) for name in config["artefacts"]],
         f"results/{SCALE}/page/index.html",
+
+
+# Both papers, and the page of all rows that lie there.
+rule paper:
+    localrule: True
+    input:
+        [rendered(name) for name in configuration.of_the_papers(SCALE)],
+        published=local("results/published/published.csv"),
+    log:
+        f"results/{SCALE}/logs/paper.log",
+    shell:
+        f"({COLLECT} && {PAGE}) 2>&1 | tee {{log}}"
 
 
 rule plan:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,15 +34,16 @@ from metrics.fakes import BLOCK, Fakes, NotFinite, statistics_of
 from metrics.protocols import Protocol, read_protocol
 from metrics.store import load_meta, part_file, save_features
 from models.ranks import rank, world_size
-from suite.errors import ConfigError
-from suite.files import write_atomic
+from suite.errors import ConfigError, one_line
+from suite.files import read_json, write_atomic
 from training.distributed import LostRank, joined_ranks, on_any_rank
+from training.memory import as_memory_error
 from training.run import pick_device, set_up
 from training.snapshot import load_generator
 
 
-def extract(extractor: Extractor, batches: Iterable[Tensor], count: int, title: str) -> Features:
-    """Features, on the CPU, of `count` images that come in uint8 batches [n, 3, H, W]."""
+def extract(extractor: Extractor, batches: Iterable[Tensor], count: int, title: str) -> Features | None:
+    """Features, on the CPU, of about `count` images that come in uint8 batches [n, 3, H, W]; None where none come."""
     pooled, logits = [], []
     with tqdm(total=count, desc=title, unit="img", mininterval=1, disable=rank() > 0) as progress:
         for images in batches:
@@ -52,13 +52,13 @@ def extract(extractor: Extractor, batches: Iterable[Tensor], count: int, title: 
             if features.logits is not None:
                 logits.append(features.logits.float())
             progress.update(len(images))
-    return Features(torch.cat(pooled).cpu(), torch.cat(logits).cpu() if logits else None)
+    return Features(torch.cat(pooled).cpu(), torch.cat(logits).cpu() if logits else None) if pooled else None
 
 
 def real_batches(images: np.ndarray, indices: list[int] | None, batch: int, device: torch.device) -> Iterator[Tensor]:
-    """The images at `indices` (None: all), uint8, batch by batch from the memory map."""
+    """This rank's batches of the images at `indices` (None: all), uint8, from the memory map."""
     order = np.arange(len(images)) if indices is None else np.asarray(indices)
-    for start in range(0, len(order), batch):
+    for start in range(rank() * batch, len(order), world_size() * batch):
         yield torch.from_numpy(images[order[start : start + batch]]).to(device)
 
 
@@ -84,26 +84,32 @@ def gathered(own: Tensor, count: int, block: int) -> Tensor:
     owner = torch.arange(count) // block % world_size()
     whole = own.new_empty(count, own.shape[1])
     whole[owner == 0] = own
-    for other in range(1, world_size()):
+    for other in owner.unique().tolist()[1:]:
         part = own.new_empty(int((owner == other).sum()), own.shape[1])
         dist.recv(part, other)
         whole[owner == other] = part
     return whole
 
 
+def gathered_features(own: Features | None, count: int, block: int) -> Features | None:
+    """On rank 0 the features of all `count` images; on another its own, None where it had no images."""
+    if own is None:
+        return None
+    logits = None if own.logits is None else gathered(own.logits, count, block)
+    return Features(gathered(own.pooled, count, block), logits)
+
+
 def fake_features(extractor: Extractor, fakes: Fakes, batch: int, title: str) -> Features | None:
     """On rank 0 the features of all fakes; None where one is not finite."""
-    if world_size() > 1 and len(fakes) < world_size() * fakes.block:
-        raise ConfigError(f"{len(fakes)} fakes do not give each of {world_size()} ranks a block of {fakes.block}")
     blocks = rebatched(fakes.blocks(rank(), world_size()), batch)
+    own, finite = None, True
     try:
         own = extract(extractor, blocks, len(fakes) // world_size(), title)
     except NotFinite:
-        own = None
-    if on_any_rank(own is None)[0]:
+        finite = False
+    if on_any_rank(not finite)[0]:
         return None
-    logits = None if own.logits is None else gathered(own.logits, len(fakes), fakes.block)
-    return Features(gathered(own.pooled, len(fakes), fakes.block), logits)
+    return gathered_features(own, len(fakes), fakes.block)
 
 
 def up_to_date(path: Path, meta: dict[str, Any]) -> bool:
@@ -140,13 +146,15 @@ def reference_features(
         "subset_digest": chosen and chosen["digest"],
         "reference": "train" if chosen else "test" if test else "full",
     }
-    if up_to_date(out, meta):
+    if not on_any_rank(not up_to_date(out, meta))[0]:
         return
     indices = chosen and chosen["indices"]
     count = len(indices) if indices else dataset.meta["count"]
     batches = real_batches(dataset.images, indices, batch, device)
-    features = extract(extractor, batches, count, f"{meta['dataset']}, {meta['reference']}")
-    save_features(out, features, {**meta, "n_real": count})
+    own = extract(extractor, batches, count // world_size(), f"{meta['dataset']}, {meta['reference']}")
+    features = gathered_features(own, count, batch)
+    if rank() == 0:
+        save_features(out, features, {**meta, "n_real": count})
 
 
 def check_statistics(statistics: str | None, protocol: Protocol | None, run: str) -> None:
@@ -173,7 +181,7 @@ def run_features(
     `labels` int64 [N] are those of the training images, used by a conditional generator only. `protocol` says with
     how many evaluation seeds, default one.
     """
-    result = json.loads((run_dir / "train.json").read_text())
+    result = read_json(run_dir / "train.json")
     seeds = range(protocol.eval_seeds if protocol else 1)
     files = []
     for snapshot, seed in itertools.product(result["snapshots"], seeds):
@@ -216,7 +224,7 @@ def labels_of_training_images(data: Path | None, subset: Path | None, run_dir: P
         return None
     dataset = open_dataset(data)
     chosen = read_subset(subset, dataset)
-    trained = json.loads((run_dir / "train.json").read_text())["subset_digest"]
+    trained = read_json(run_dir / "train.json")["subset_digest"]
     if chosen["digest"] != trained:
         raise ConfigError(f"{subset} lists other images than {run_dir} was trained on; give the subset of that run")
     return None if dataset.labels is None else dataset.labels[chosen["indices"]]
@@ -239,13 +247,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
     parser.add_argument("--batch", type=int, help="images the extractor sees at once; default 32, on a GPU 256")
     args = parser.parse_args(argv)
-    try:
+    with one_line(LostRank), as_memory_error():
         device = pick_device(args.device)
         set_up(device, args.threads, tf32=False)
         with joined_ranks(device):
             write_features(args, device)
-    except (ConfigError, LostRank, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 def write_features(args: argparse.Namespace, device: torch.device) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,42 @@ from suite.errors import ConfigError, unknown_name
 
 ROOT = Path(__file__).resolve().parent.parent
 
+PAPER = "paper"
+"""Among the artefacts of a configuration, and as a target of the workflow: all those of both papers."""
+
+MAX_VALUES = 100_000
+"""In one YAML file. Aliases can make millions of a few lines, or a list that holds itself."""
+
 
 @cache
 def read(relative: str) -> Any:
     """The content of one YAML file, named from the project's root; ConfigError where it does not parse."""
     path = ROOT / relative
     try:
-        return yaml.safe_load(path.read_text())
+        return parse_yaml(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{relative} is missing.") from None
-    except yaml.YAMLError as error:
+    except ValueError as error:
         raise ConfigError(f"{relative} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def parse_yaml(text: str | bytes) -> Any:
+    """The plain values in `text`. Raises ValueError where it is no YAML or more than MAX_VALUES values."""
+    try:
+        content = yaml.safe_load(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except (yaml.YAMLError, AttributeError, TypeError, KeyError) as error:  # PyYAML's own slips on odd tags among them
+        raise ValueError(str(error)) from None
+    waiting, count = [content], 0
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if isinstance(value, dict | list | tuple | set):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+        if count + len(waiting) > MAX_VALUES:
+            raise ValueError(f"more than {MAX_VALUES} values, aliases counted as what they stand for")
+    return content
 
 
 @cache
@@ -76,12 +102,28 @@ def typed(value: Any) -> Any:
     return leaf if leaf is None or isinstance(leaf, int | float) else value
 
 
+def of_the_papers(scale: str) -> list[str]:
+    """What the target `paper` makes: the artefacts of both papers, or those that state a length for the scale.
+
+    `papers` in config/scales.yaml says which.
+    """
+    names = [name for name in artefact_names() if name.startswith(("ada-", "diffaugment-"))]
+    if read("config/scales.yaml")[scale]["papers"] == "all":
+        return names
+    return [name for name in names if scale in artefact(name).get("scales", {})]
+
+
 def checked(config: dict[str, Any]) -> dict[str, Any]:
-    """`config` (config/config.yaml with the command line's overrides) after every name in it has been looked up."""
+    """`config` (config/config.yaml with the command line's overrides) after every name in it has been looked up.
+
+    Among its artefacts, `paper` has become those that it stands for.
+    """
     where = "config/config.yaml or --config"
     check(config, "config", where)
     if config["scale"] not in read("config/scales.yaml"):
         raise unknown_name("scale", config["scale"], read("config/scales.yaml"), where)
+    names = [[name] if name != PAPER else of_the_papers(config["scale"]) for name in config["artefacts"]]
+    config = {**config, "artefacts": list(dict.fromkeys(itertools.chain(*names)))}
     for name in config["artefacts"]:
         artefact(name)
     for name, entry in config["datasets"].items():

@@ -48,14 +48,17 @@ def device_name(device: str) -> str:
         return platform.processor() or platform.machine()
 
 
-def record(device: str, seconds: float, images_per_s: float) -> dict[str, Any]:
-    """The provenance part of a row: `seconds` of wall time and throughput of the training run, measured by it."""
+def record(device: str, seconds: float, images_per_s: float, devices: int = 1) -> dict[str, Any]:
+    """The provenance part of a row: `seconds` of wall time and throughput of the training run, measured by it.
+
+    Several devices are named with their number, "4 x NVIDIA H200", as the throughput is that of all of them.
+    """
     head, dirty = commit()
     return {
         "commit": head,
         "dirty": dirty,
         "torch": package_version("torch"),
-        "device": device_name(device),
+        "device": device_name(device) if devices == 1 else f"{devices} x {device_name(device)}",
         "seconds": round(seconds, 1),
         "images_per_s": round(images_per_s, 1),
         "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -12,12 +12,14 @@ import itertools
 import json
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 from data.table import amplified
 from suite import auto, registry
 from suite.config import artefact, read
 from suite.errors import ConfigError, unknown_name
+from suite.files import read_json
 
 PRESET = "preset"
 """The part of an entry in config/methods.yaml that is no plugin."""
@@ -27,6 +29,9 @@ TRANSFER = "transfer"
 
 RUN_KEYS = ("method", "dataset", "images", "preset")
 """What an argument `run` may say of that run."""
+
+SCALED = ("dataset", "images", "method")
+"""Keys of a grid of which a scale may keep a part."""
 
 SUBSET_DEFAULTS = {"subset_rule": "permutation", "validation_images": 500}
 """Keys of an artefact, beside subset_seed, that choose its images; the digest leaves them out where they are these."""
@@ -55,7 +60,7 @@ class RunSpec:
     @cached_property
     def digest(self) -> str:
         """sha256 over the canonical JSON of all fields; names of presets and methods are labels, not numbers."""
-        fields = asdict(self)
+        fields = {field: getattr(self, field) for field in self.__dataclass_fields__}
         del fields["preset"], fields["method"]
         for key, default in SUBSET_DEFAULTS.items():
             if fields[key] == default:
@@ -77,8 +82,17 @@ class RunSpec:
 
     @classmethod
     def from_json(cls, text: str) -> RunSpec:
-        """The spec stored in a run's spec.json."""
+        """The spec that `to_json` wrote."""
         return cls.from_fields(json.loads(text))
+
+    @classmethod
+    def read(cls, path: Path) -> RunSpec:
+        """The spec stored in a run's spec.json. Raises ConfigError where the file holds none."""
+        fields = read_json(path)
+        try:
+            return cls.from_fields(fields)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ConfigError(f"{path} is damaged: no spec ({error!r}). Delete it and run the same command.") from None
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> RunSpec:
@@ -96,7 +110,7 @@ class RunSpec:
             parts.append(f"v{self.validation_images}")
         return "-".join(parts)
 
-    @property
+    @cached_property
     def source(self) -> RunSpec | None:
         """The run of the suite whose networks this one starts from, see augment/transfer.py; None: there is none."""
         fields = dict(self.plugins).get(TRANSFER, {}).get("run")
@@ -164,6 +178,7 @@ def preset_at(name: str, resolution: int, where: str, method: str = "none") -> d
 def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
     """The runs of one artefact under `config` (config/config.yaml): its grids at the config's scale, each run once.
 
+    Where the artefact names data sets, sizes or methods for the scale, only those of its grids belong to it.
     `config["methods"]` are added to the artefact's own; `config["images"]` and those of `config["datasets"]` that
     have a resolution replace its own.
     """
@@ -171,10 +186,12 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
     seeds = read("config/scales.yaml")[config["scale"]]["seeds"]
     own_sets = [(own, entry["resolution"]) for own, entry in config["datasets"].items() if "resolution" in entry]
     specs = {}
+    scaled = content.get("scales", {}).get(config["scale"], {})
     for grid in grids(content):
-        sets = own_sets or list(itertools.product(grid["dataset"], grid["resolution"]))
-        methods = dict.fromkeys([*grid["method"], *config["methods"]])
-        cells = itertools.product(sets, config["images"] or grid["images"], grid["preset"], methods, seeds)
+        kept = {key: [value for value in grid[key] if value in scaled.get(key, grid[key])] for key in SCALED}
+        sets = own_sets or list(itertools.product(kept["dataset"], grid["resolution"]))
+        methods = dict.fromkeys([*kept["method"], *config["methods"]])
+        cells = itertools.product(sets, config["images"] or kept["images"], grid["preset"], methods, seeds)
         for (dataset, resolution), images, preset, method, seed in cells:
             spec = _spec(name, config["scale"], dataset, resolution, images, preset, method, seed)
             specs[spec.run_id] = spec

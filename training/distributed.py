@@ -1,8 +1,8 @@
 """Data parallelism: several processes train one run, and their number changes only rounding.
 
 Every rank seeds its generators alike and draws the random numbers of the whole batch, of which it keeps its own
-rows: rank r of W holds the samples r, r + W, r + 2W, ... of each batch. Gradients are averaged over the ranks before
-each optimiser step, so that all ranks hold the same weights at any time, bit for bit.
+rows: rank r of W holds the samples r, r + W, r + 2W, ... of each batch. Gradients are averaged over the ranks during
+each backward pass, so that all ranks hold the same weights at any time, bit for bit.
 
 With these rows, the halves of a concatenation, the first samples of a batch and the groups of the minibatch standard
 deviation (n, n + N/group, n + 2N/group, ...) all consist of the same samples whatever the number of ranks.
@@ -23,6 +23,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from models.ranks import rank, world_size
+
+BUCKET_BYTES = 25 * 2**20
+"""Gradients that travel together: few enough to set out early, enough to be worth an exchange."""
 
 
 class LostRank(RuntimeError):
@@ -52,7 +55,8 @@ def joined_ranks(device: torch.device) -> Iterator[None]:
 
 def lost_ranks(error: Exception) -> bool:
     """Whether `error` comes from a collective operation, so that not this rank failed but another."""
-    return any("torch/distributed/" in frame.filename for frame in traceback.extract_tb(error.__traceback__))
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, LostRank) or any("torch/distributed/" in frame.filename for frame in frames)
 
 
 def on_any_rank(*flags: bool) -> list[bool]:
@@ -67,20 +71,47 @@ def on_any_rank(*flags: bool) -> list[bool]:
     return (counts > 0).tolist()
 
 
-@torch.no_grad()
-def average_gradients(params: list[nn.Parameter]) -> None:
-    """Replace the gradients by their mean over the ranks, in one exchange; a parameter without one stays so.
+class GradientAverage:
+    """The mean over the ranks of the gradients of `params`, exchanged while the backward pass goes on.
 
-    Which parameters have one is the same on every rank, since all compute the same graph.
+    Gradients come from the last layers to the first. Whenever BUCKET_BYTES of them are there, they set out as one
+    tensor, and the layers below are computed meanwhile. They come in the same order on every rank, since all compute
+    the same graph; a parameter without a gradient has none anywhere and stays so.
     """
-    grads = [param.grad for param in params if param.grad is not None]
-    if world_size() == 1 or not grads:
-        return
-    flat = torch.cat([grad.flatten() for grad in grads])
-    dist.all_reduce(flat)
-    flat /= world_size()
-    parts = flat.split([grad.numel() for grad in grads])
-    torch._foreach_copy_(grads, [part.view_as(grad) for part, grad in zip(parts, grads, strict=True)])
+
+    def __init__(self, params: list[nn.Parameter]) -> None:
+        self._waiting: list[Tensor] = []
+        self._sent: list[tuple[list[Tensor], Tensor, dist.Work]] = []
+        if world_size() > 1:
+            for param in params:
+                param.register_post_accumulate_grad_hook(self._collect)
+
+    def _collect(self, param: Tensor) -> None:
+        if param.grad is None:  # the graph leads to it, but by a constant
+            return
+        self._waiting.append(param.grad)
+        if sum(grad.nbytes for grad in self._waiting) >= BUCKET_BYTES:
+            self._send()
+
+    @torch.no_grad()
+    def _send(self) -> None:
+        flat = torch.cat([grad.flatten() for grad in self._waiting])
+        self._sent.append((self._waiting, flat, dist.all_reduce(flat, async_op=True)))
+        self._waiting = []
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Send what is left after a backward pass, and replace all its gradients by their means."""
+        if self._waiting:
+            self._send()
+        for grads, flat, exchange in self._sent:
+            try:
+                exchange.wait()
+            except RuntimeError as error:
+                raise LostRank(str(error)) from error
+            parts = (flat / world_size()).split([grad.numel() for grad in grads])
+            torch._foreach_copy_(grads, [part.view_as(grad) for part, grad in zip(parts, grads, strict=True)])
+        self._sent.clear()
 
 
 def own_rows(whole: Tensor) -> Tensor:

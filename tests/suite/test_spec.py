@@ -66,4 +66,4 @@ def test_own_sets_sizes_and_methods_enter_the_grid():
 
 @pytest.mark.parametrize("scale", read("config/scales.yaml"))
 def test_every_scale_has_every_key(scale):
-    assert set(read("config/scales.yaml")[scale]) == {"kimg", "snapshot_kimg", "tick_kimg", "fakes", "seeds"}
+    assert set(read("config/scales.yaml")[scale]) == {"kimg", "snapshot_kimg", "tick_kimg", "fakes", "seeds", "papers"}

@@ -6,7 +6,8 @@ import json
 import os
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,27 @@ def as_rank(variables: dict[str, str], errors: Path, work: Callable[..., None], 
     work(*arguments)
 
 
+DOUBLE = "-double"
+"""At the end of a run's name: trained in float64."""
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Within it everything that would be float32 is float64, so that rounding stands out from what is wrong."""
+    single = torch.Tensor.float
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.Tensor.float = single
+
+
+def precision_of(name: str) -> AbstractContextManager[None]:
+    return double_precision() if name.endswith(DOUBLE) else nullcontext()
+
+
 def train_all(runs: dict[str, tuple[RunSpec, dict[str, Any]]], out: Path) -> None:
     """Train the runs, each a spec and arguments of Reals; every rank writes what it holds to a folder of its own."""
     device = torch.device("cpu")
@@ -38,7 +60,9 @@ def train_all(runs: dict[str, tuple[RunSpec, dict[str, Any]]], out: Path) -> Non
         for name, (spec, reals) in runs.items():
             run_dir = out / f"rank{number}" / name
             try:
-                outcome = loop.train(spec, Reals(**reals, device=device), run_dir, device, 0.032, 1e9, lambda: False)
+                with precision_of(name):
+                    data = Reals(**reals, device=device)
+                    outcome = loop.train(spec, data, run_dir, device, 0.032, 1e9, lambda: False)
                 outcomes[name] = f"{outcome.status} {outcome.reason}"
             except ValueError as error:
                 outcomes[name] = f"{type(error).__name__} {error}"

@@ -12,7 +12,7 @@ sys.path.insert(0, workflow.basedir)
 
 from data.table import amplified, downloads, held_out, place
 from suite import config as configuration
-from suite import memory, registry
+from suite import devices, memory, registry
 from suite.config import artefact, artefact_names, figures_of, read
 from suite.errors import ConfigError
 from suite.plan import cells
@@ -42,7 +42,19 @@ GPU = int(config["device"] == "cuda" or (config["device"] == "auto" and shutil.w
 
 KEEP_MEMORY = " ".join(f"{key}={value}" for key, value in memory.KEEP_MEMORY.items())
 
+# Several processes, one per device, share a job as torchrun starts them. Their number is a resource and no parameter,
+# so that a run begun with another number goes on. Jobs side by side take different GPUs.
+DEVICES = config["devices_per_run"]
+TORCHRUN = "-m torch.distributed.run --standalone --nproc-per-node {resources.ranks}"
+PYTHON = f"{KEEP_MEMORY} python -m suite.gpus {{resources.gpu}} python $([ {{resources.ranks}} = 1 ] || echo {TORCHRUN})"
+THREADS = "--threads $(({threads} < {resources.ranks} ? 1 : {threads} / {resources.ranks}))"
+
 FEATURE_OPTIONS = f"--device {config['device']} --inception-weights {shlex.quote(config['inception_weights'] or '')}"
+
+
+def ranks_of(wildcards):
+    """How many processes train a run."""
+    return devices.ranks(SPECS[wildcards.run], DEVICES)
 
 
 def alternatives(names):
@@ -134,8 +146,18 @@ def curve_files(name):
     return [f"results/{SCALE}/rows/{run}/train.jsonl" for run in runs]
 
 
+def with_rows():
+    """The artefacts of which every run has its rows, and those of the configuration of which some run has."""
+    names = []
+    for name in CELLS:
+        there = [Path(file).exists() for file in rows_files(name)]
+        if all(there) or name in config["artefacts"] and any(there):
+            names.append(name)
+    return names or config["artefacts"]
+
+
 def rendered(name):
     """The tables and figures of an artefact."""
     tables = [f"results/{SCALE}/tables/{name}.{kind}" for kind in ("md", "csv", "tex")]
     figures = [f"results/{SCALE}/figures/{name}-{figure}" for figure in figures_of(artefact(name))]
-    return tables + [f"{stem}.{kind}" for stem in figures for kind in ("png", "svg")]
+    return tables + [f"{stem}.{kind}" for stem in figures for kind in ("png", "svg", "pdf")]

@@ -5,17 +5,18 @@ rule reference_features:
         "resources/features/{dataset}-{px}-{split}-{extractor}.safetensors",
     log:
         "resources/logs/features-{dataset}-{px}-{split}-{extractor}.log",
-    threads: config["threads"]
+    threads: config["threads"] * DEVICES
     resources:
-        gpu=GPU,
-        mem_mb=4000,
+        ranks=DEVICES,
+        gpu=GPU * DEVICES,
+        mem_mb=4000 * DEVICES,
         runtime=240,
     params:
         split=lambda wildcards: "--test" if wildcards.split == "test" else "",
         options=FEATURE_OPTIONS,
     shell:
-        f"{KEEP_MEMORY} python -m metrics.features --data {{input.images}} --extractor {{wildcards.extractor}}"
-        " --out {output} --threads {threads} {params.split} {params.options} 2>&1 | tee {log}"
+        f"{PYTHON} -m metrics.features --data {{input.images}} --extractor {{wildcards.extractor}}"
+        f" --out {{output}} {THREADS} {{params.split}} {{params.options}} 2>&1 | tee {{log}}"
 
 
 rule subset_reference_features:
@@ -26,16 +27,17 @@ rule subset_reference_features:
         "resources/features/{dataset}-{px}-train{size}-s{seed}-{extractor}.safetensors",
     log:
         "resources/logs/features-{dataset}-{px}-train{size}-s{seed}-{extractor}.log",
-    threads: config["threads"]
+    threads: config["threads"] * DEVICES
     resources:
-        gpu=GPU,
-        mem_mb=4000,
+        ranks=DEVICES,
+        gpu=GPU * DEVICES,
+        mem_mb=4000 * DEVICES,
         runtime=240,
     params:
         options=FEATURE_OPTIONS,
     shell:
-        f"{KEEP_MEMORY} python -m metrics.features --data {{input.images}} --subset {{input.subset}}"
-        " --extractor {wildcards.extractor} --out {output} --threads {threads} {params.options} 2>&1 | tee {log}"
+        f"{PYTHON} -m metrics.features --data {{input.images}} --subset {{input.subset}}"
+        f" --extractor {{wildcards.extractor}} --out {{output}} {THREADS} {{params.options}} 2>&1 | tee {{log}}"
 
 
 # The index is the last file written; the features of each snapshot lie beside it, undeclared, so that a job that was
@@ -49,17 +51,18 @@ rule fake_features:
         f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.json",
     log:
         f"results/{SCALE}/logs/{{run}}/features-{{protocol}}.log",
-    threads: config["threads"]
+    threads: config["threads"] * DEVICES
     resources:
-        gpu=GPU,
-        mem_mb=4000,
+        ranks=DEVICES,
+        gpu=GPU * DEVICES,
+        mem_mb=4000 * DEVICES,
         runtime=1440,
     params:
         fakes=lambda wildcards: LENGTH["fakes"] or PROTOCOLS[wildcards.protocol]["fakes"],
         options=FEATURE_OPTIONS,
     shell:
-        f"{KEEP_MEMORY} python -m metrics.features --run $(dirname {{input.run}}) --protocol {{wildcards.protocol}}"
-        " --data {input.images} --subset {input.subset} --n-fake {params.fakes} --out {output} --threads {threads}"
+        f"{PYTHON} -m metrics.features --run-dir $(dirname {{input.run}}) --protocol {{wildcards.protocol}}"
+        f" --data {{input.images}} --subset {{input.subset}} --n-fake {{params.fakes}} --out {{output}} {THREADS}"
         " {params.options} 2>&1 | tee {log}"
 
 
@@ -74,8 +77,6 @@ rule compute:
         f"results/{SCALE}/rows/{{run}}/{{protocol}}.jsonl",
     log:
         f"results/{SCALE}/logs/{{run}}/compute-{{protocol}}.log",
-    wildcard_constraints:
-        run=alternatives(set(SPECS) - set(REFUSED)),
     threads: config["threads"]
     resources:
         mem_mb=4000,
@@ -87,6 +88,9 @@ rule compute:
 
 
 # A run that makes no sense, or whose method does not import, is a row that says so.
+ruleorder: refuse > compute
+
+
 rule refuse:
     output:
         f"results/{SCALE}/rows/{{run}}/{{protocol}}.jsonl",
@@ -98,4 +102,4 @@ rule refuse:
     params:
         row=lambda wildcards: refused_row(wildcards.run, wildcards.protocol),
     shell:
-        "printf '%s\\n' {params.row:q} > {output} 2> {log}"
+        "(printf '%s\\n' {params.row:q} > {output}.$$ && mv {output}.$$ {output}) 2> {log}"

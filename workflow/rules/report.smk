@@ -1,12 +1,13 @@
 # Nothing here imports torch. Tables and figures of one artefact are one job, and that job's name is the artefact's.
-# Each job gathers anew whatever rows lie there, among them those it asked for.
+# Each job gathers anew whatever rows lie there, among them those it asked for. $results is results/<scale>, or the
+# folder where the engine keeps its copy of that while it lies in a bucket; what is under version control is local.
 COLLECT = (
-    f"python -m report.collect --rows results/{SCALE}/rows --submitted results/submitted"
-    f" --out results/{SCALE}/results.csv"
+    'results=$(dirname "$(dirname {log})") && python -m report.collect --rows $results/rows'
+    " --submitted results/submitted --out $results/results.csv"
 )
 PAGE = (
-    f"python -m report.page --results results/{SCALE}/results.csv --published {{input.published}}"
-    f" --rows results/{SCALE}/rows --out results/{SCALE}/page/index.html"
+    "python -m report.page --results $results/results.csv --published {input.published}"
+    " --rows $results/rows --out $results/page/index.html"
 )
 
 
@@ -18,30 +19,30 @@ for name in CELLS:
         input:
             rows=rows_files(name),
             curves=curve_files(name),
-            artefact=f"config/artefacts/{name}.yaml",
+            artefact=local(f"config/artefacts/{name}.yaml"),
         output:
             rendered(name),
         log:
             f"results/{SCALE}/logs/render-{name}.log",
-        resources:
-            mem_mb=2000,
-            runtime=60,
+        localrule: True
         params:
             artefact=name,
             config=CONFIG,
         shell:
-            f"({COLLECT} && python -m report.render --artefacts {{params.artefact}} --config {{params.config:q}}"
-            f" --results results/{SCALE}) 2>&1 | tee {{log}}"
+            f"({COLLECT} && python -m report.render --artefacts {{params.artefact}}"
+            " --config {params.config:q} --results $results) 2>&1 | tee {log}"
 
 
 rule page:
     input:
         rows=[file for name in config["artefacts"] for file in rows_files(name)],
         curves=[file for name in config["artefacts"] for file in curve_files(name)],
-        published="results/published/published.csv",
-        submitted=sorted(Path("results/submitted").glob("*.json")),
+        published=local("results/published/published.csv"),
+        submitted=list(map(local, sorted(Path("results/submitted").glob("*.json")))),
     output:
         f"results/{SCALE}/page/index.html",
+        f"results/{SCALE}/page/leaderboard.csv",
+        f"results/{SCALE}/page/leaderboard.json",
     log:
         f"results/{SCALE}/logs/page.log",
     localrule: True
@@ -54,7 +55,7 @@ rule page:
 
 rule leaderboard:
     input:
-        published="results/published/published.csv",
+        published=local("results/published/published.csv"),
     log:
         f"results/{SCALE}/logs/leaderboard.log",
     localrule: True
@@ -64,13 +65,13 @@ rule leaderboard:
 
 rule figures:
     input:
-        published="results/published/published.csv",
+        published=local("results/published/published.csv"),
     log:
         f"results/{SCALE}/logs/figures.log",
     localrule: True
     params:
-        artefacts=config["artefacts"],
+        artefacts=lambda wildcards: with_rows(),
         config=CONFIG,
     shell:
-        f"({COLLECT} && python -m report.render --artefacts {{params.artefacts}} --config {{params.config:q}}"
-        f" --results results/{SCALE} && {PAGE}) 2>&1 | tee {{log}}"
+        f"({COLLECT} && python -m report.render --artefacts {{params.artefacts}}"
+        f" --config {{params.config:q}} --results $results && {PAGE}) 2>&1 | tee {{log}}"

@@ -1,21 +1,12 @@
 # Checkpoints, snapshots and logs of a run are not declared: the engine deletes the declared outputs of a job that
 # failed, and they are what its next try continues from. train.json, the last file of a run, stands for them.
-
-
-rule spec:
-    output:
-        f"results/{SCALE}/runs/{{run}}/spec.json",
-    log:
-        f"results/{SCALE}/logs/{{run}}/spec.log",
-    params:
-        spec=lambda wildcards: SPECS[wildcards.run].to_json(),
-    shell:
-        "printf '%s\\n' {params.spec:q} > {output} 2> {log}"
+#
+# A scheduler that takes a node back sends SIGTERM to every process of the job. Training answers it with a checkpoint;
+# the shell and tee around it ignore it, as else the job would be over before that is written.
 
 
 rule train:
     input:
-        spec=f"results/{SCALE}/runs/{{run}}/spec.json",
         images=lambda wildcards: data_file(SPECS[wildcards.run]),
         subset=lambda wildcards: subset_file(SPECS[wildcards.run]),
         source=lambda wildcards: source_result(wildcards.run),
@@ -25,17 +16,21 @@ rule train:
         f"results/{SCALE}/logs/{{run}}/train.log",
     benchmark:
         f"results/{SCALE}/logs/{{run}}/train.tsv"
-    threads: config["threads"]
+    threads: lambda wildcards: config["threads"] * ranks_of(wildcards)
     resources:
-        gpu=GPU,
-        mem_mb=4000,
-        runtime=14400,
+        ranks=ranks_of,
+        gpu=lambda wildcards: GPU * ranks_of(wildcards),
+        mem_mb=lambda wildcards: 4000 * ranks_of(wildcards),
+        runtime=1440,
     params:
+        spec=lambda wildcards: SPECS[wildcards.run].to_json(),
         tick=LENGTH["tick_kimg"],
         device=config["device"],
     shell:
-        f"{KEEP_MEMORY} python -m training.run --spec {{input.spec}} --data {{input.images}} --subset {{input.subset}}"
-        " --run-dir $(dirname {output}) --threads {threads} --tick-kimg {params.tick}"
+        "trap '' TERM; spec=$(dirname {output})/spec.json; "
+        "printf '%s\\n' {params.spec:q} > $spec.$$; mv $spec.$$ $spec; "
+        f"{PYTHON} -m training.run --spec $spec --data {{input.images}} --subset {{input.subset}}"
+        f" --run-dir $(dirname {{output}}) {THREADS} --tick-kimg {{params.tick}}"
         " --device {params.device} 2>&1 | tee {log}"
 
 
@@ -49,4 +44,5 @@ rule keep_curves:
         f"results/{SCALE}/logs/{{run}}/keep_curves.log",
     localrule: True
     shell:
-        "run=$(dirname {input}); (cp $run/train.jsonl {output.curve}; cp -r $run/samples {output.samples}) 2> {log}"
+        "run=$(dirname {input}); (cp $run/train.jsonl {output.curve}.$$; mv {output.curve}.$$ {output.curve}; "
+        "cp -r $run/samples {output.samples}) 2> {log}"
