@@ -17,6 +17,8 @@ from data.labels import FILE_NAME, parse_labels
 
 MAX_ENTRY_BYTES = 2**28  # a ZIP of a few kB can unpack to terabytes
 
+COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # Python unpacks others without a limit
+
 
 class Archive(Source):
     """The images of the ZIP `path`, sorted by name; labels from its dataset.json or none.
@@ -32,7 +34,7 @@ class Archive(Source):
         self.path = path
         self.licence = licence
         self.origin = f"archive {path.name}"
-        entries = [entry for entry in self._zip.infolist() if not entry.is_dir()]
+        entries = [entry for entry in self._zip.infolist() if not entry.filename.endswith("/")]
         for entry in entries:
             self._check_entry(entry)
         names = [entry.filename for entry in entries]
@@ -49,7 +51,8 @@ class Archive(Source):
     def _zip(self) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(self.path)
-        except (zipfile.BadZipFile, OSError) as error:
+        # A damaged directory: BadZipFile, OSError, NotImplementedError, UnicodeDecodeError, struct.error.
+        except Exception as error:
             raise DatasetError(f"{self.path}: not a readable ZIP file ({error})") from error
 
     def _check_entry(self, entry: zipfile.ZipInfo) -> None:
@@ -61,10 +64,19 @@ class Archive(Source):
             raise DatasetError(
                 f"{self.path}: entry {entry.filename} unpacks to {entry.file_size} bytes, more than {MAX_ENTRY_BYTES}"
             )
+        if entry.compress_type not in COMPRESSION:
+            raise DatasetError(
+                f"{self.path}: entry {entry.filename} is compressed by method {entry.compress_type}; make the ZIP anew"
+                " with the usual one, deflate, or without compression"
+            )
 
     def _read(self, file: str) -> bytes:
         try:
-            return self._zip.read(file)
+            with self._zip.open(file) as entry:
+                # With a number of bytes no more is unpacked, whatever the entry turns out to hold.
+                return entry.read(self._zip.getinfo(file).file_size + 1)
+        except MemoryError:
+            raise
         # Damaged or encrypted entries: BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError.
         except Exception as error:
             raise DatasetError(f"{self.path}: cannot read entry {file} ({error})") from error

@@ -2,11 +2,12 @@
 
 https://www.cs.toronto.edu/~kriz/cifar.html: pickled batches of rows of 3072 bytes, the red, green and blue
 plane of an image of 32 x 32. A pickle can execute anything, so each file is unpickled only after its MD5 has been
-found to be the one that torchvision knows; the archive is read in memory and never unpacked.
+found to be the one that torchvision knows; the archive, too, is opened only then, in memory, and never unpacked.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pickle
 import tarfile
@@ -19,6 +20,8 @@ from PIL import Image
 from data.base import DatasetError, Source
 
 SHAPE = (-1, 3, 32, 32)
+
+_md5 = functools.partial(hashlib.md5, usedforsecurity=False)
 
 
 class Cifar(Source):
@@ -43,6 +46,9 @@ class Cifar(Source):
         official = CIFAR100 if self.name.startswith("cifar100") else CIFAR10
         files = official.test_list if self.name.endswith("-test") else official.train_list
         meta = official.meta["filename"]
+        if self.path.is_file():
+            with self.path.open("rb") as archive:
+                self._check(self.path.name, hashlib.file_digest(archive, _md5).hexdigest(), official.tgz_md5)
         found = self._read(official.base_folder, [file for file, _ in files] + [meta])
         batches = [self._unpickle(file, found[file], md5) for file, md5 in files]
         names = self._unpickle(meta, found[meta], official.meta["md5"])[official.meta["key"]]
@@ -62,10 +68,12 @@ class Cifar(Source):
             raise DatasetError(f"{self.path}: cannot read {self.name} from it ({error}); fetch it again") from error
 
     def _unpickle(self, file: str, content: bytes, md5: str) -> dict:
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        self._check(file, _md5(content).hexdigest(), md5)
+        return pickle.loads(content, encoding="latin1")
+
+    def _check(self, file: str, found: str, md5: str) -> None:
         if found != md5:
             raise DatasetError(f"{self.path}: the MD5 of {file} is {found}, not the official {md5}; fetch it again")
-        return pickle.loads(content, encoding="latin1")
 
     def __len__(self) -> int:
         return len(self.labels)

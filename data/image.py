@@ -12,6 +12,9 @@ from data.base import DatasetError
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
+# Pillow opens more than these, among them PostScript, which it hands to an interpreter. JPEG includes MPO.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+
 MAX_PIXELS = 2**26  # 8192 x 8192; a small file can claim far more and fill the memory
 
 # FFHQ at 256 px is published with box (area) filtering, LSUN with a Lanczos type: FIDs of the two differ.
@@ -31,7 +34,7 @@ def decode(file: Path | BinaryIO, where: str) -> Image.Image:
     because the background would be ours to invent. Raises DatasetError naming `where`.
     """
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DatasetError(
                     f"{where}: {image.width} x {image.height} pixels, more than {MAX_PIXELS} in all;"
@@ -41,7 +44,7 @@ def decode(file: Path | BinaryIO, where: str) -> Image.Image:
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
                 raise DatasetError(f"{where}: holds {image.n_frames} frames; save one frame per file")
             return to_rgb(ImageOps.exif_transpose(image), where)
-    except DatasetError:
+    except (DatasetError, MemoryError):
         raise
     # On damaged files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others.
     except Exception as error:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 
 from data.base import DatasetError
+from suite.files import parse_json
 
 FILE_NAME = "dataset.json"
+
+MAX_CLASSES = 2**16  # one label of 10^9 would make as many classes
 
 
 def parse_labels(content: bytes, files: list[str], where: str) -> tuple[np.ndarray | None, list[str]]:
@@ -19,7 +21,7 @@ def parse_labels(content: bytes, files: list[str], where: str) -> tuple[np.ndarr
     labels the result is (None, []). Every file needs exactly one label. Raises DatasetError.
     """
     try:
-        parsed = json.loads(content)
+        parsed = parse_json(content)
     except ValueError as error:
         raise DatasetError(f"{where}: not valid JSON ({error})") from error
     if not isinstance(parsed, dict):
@@ -63,4 +65,6 @@ def _check_entry(entry: Any, where: str) -> tuple[str, int]:
         raise DatasetError(f"{where}: label {label!r} of {file} is not an integer")
     if label < 0:
         raise DatasetError(f"{where}: label {label} of {file} is negative; classes count from 0")
+    if label >= MAX_CLASSES:
+        raise DatasetError(f"{where}: label {label} of {file}; number the classes from 0, {MAX_CLASSES} at most")
     return file, label

@@ -18,6 +18,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from suite.errors import ConfigError
+from suite.files import naming
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class Places:
 
     def write(self, index: int, piece: bytes | np.ndarray) -> None:
         """Write piece `index`."""
-        with self.path.open("r+b") as file:
+        with naming(self.path), self.path.open("r+b") as file:
             file.seek(self.start + index * self.piece_bytes)
             file.write(piece)
 
@@ -64,8 +65,9 @@ class Partial:
         recorded = self._recorded()
         if not recorded:
             self.discard()
-            self._data.write_bytes(self._header)
-            self._journal.write_bytes(_line(self._work))
+            with naming(self.target):
+                self._data.write_bytes(self._header)
+                self._journal.write_bytes(_line(self._work))
         self._data_file = self._data.open("r+b", buffering=0)  # a buffer would not see what others write
         self._journal_file = self._journal.open("r+b")
         self._accept(recorded)
@@ -81,6 +83,8 @@ class Partial:
 
     def _recorded(self) -> list[bytes]:
         """Lines of the journal, the first of them `work`; none where there is nothing to continue."""
+        if self._journal.is_file() and self.target.is_file() and not self._data.is_file():
+            os.replace(self.target, self._data)  # finished, but not what follows it: `discard` was not reached
         if not self._data.is_file() or not self._journal.is_file():
             return []
         lines = self._journal.read_bytes().splitlines(keepends=True)
@@ -110,17 +114,18 @@ class Partial:
         """Take over the next piece, which has been written to its place."""
         self.digest.update(self._data_file.read(self.places.piece_bytes))
         self.pieces += 1
-        self._journal_file.write(_line(self.digest.hexdigest()))
-        self._journal_file.flush()
+        with naming(self.target):
+            self._journal_file.write(_line(self.digest.hexdigest()))
+            self._journal_file.flush()
 
     def finish(self) -> None:
-        """Give the file its name."""
-        os.fsync(self._data_file.fileno())
+        """Give the file its name. Until `discard` the work is not over, and a next call takes the file back."""
+        with naming(self.target):
+            os.fsync(self._data_file.fileno())
         os.replace(self._data, self.target)
-        self._journal.unlink()
 
     def discard(self) -> None:
-        """Remove what there is."""
+        """Remove what there is of a file that has no name yet, and the record of the work."""
         self._journal.unlink(missing_ok=True)
         self._data.unlink(missing_ok=True)
 

@@ -33,7 +33,7 @@ from data.image import RESIZE, fit
 from data.partial import Partial, Places
 from data.sources import find
 from data.workers import ordered
-from suite.errors import ConfigError
+from suite.errors import ConfigError, one_line
 from suite.files import sha256, write_atomic
 
 PIECE_BYTES = 2**20  # of pixels decoded together; larger ones leave the processor's cache, smaller ones wait more
@@ -129,6 +129,7 @@ def prepare(
         meta_path.unlink(missing_ok=True)
         partial.finish()
         write_atomic(meta_path, text)
+        partial.discard()
     return meta
 
 
@@ -211,14 +212,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     again = "the same command continues where it was"
     try:
-        source = find(args.dataset, args.path or None)
-        prepare(source, args.out, args.resolution, args.crop, args.resize, args.jobs)
-    except ConfigError as error:
-        raise SystemExit(f"error: {error}") from error
+        with one_line():
+            source = find(args.dataset, args.path or None)
+            prepare(source, args.out, args.resolution, args.crop, args.resize, args.jobs)
     except BrokenProcessPool as error:
         raise SystemExit(f"error: a job was killed, perhaps for lack of memory; {again}, with fewer --jobs") from error
-    except OSError as error:
-        raise SystemExit(f"error: {error}; {again}") from error
     except KeyboardInterrupt:
         print(f"interrupted; {again}", file=sys.stderr)
         raise SystemExit(130) from None

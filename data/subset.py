@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from data.base import Dataset, DatasetError, open_dataset
-from suite.errors import ConfigError, unknown_name
+from suite.errors import one_line, unknown_name
 from suite.files import write_atomic
 
 DEFAULT_VALIDATION = 500
@@ -144,7 +144,7 @@ def main(argv: list[str] | None = None) -> None:
     required = ("data", "size", "seed", "out")
     if args.published is None and (missing := [f"--{key}" for key in required if getattr(args, key) is None]):
         parser.error(f"give {', '.join(missing)}, or --published alone")
-    try:
+    with one_line():
         if args.published is not None:
             for subset in published():
                 name = f"{subset['dataset']}-{subset['size']}-{subset['rule']}-s{subset['seed']}.json"
@@ -153,15 +153,13 @@ def main(argv: list[str] | None = None) -> None:
         dataset = open_dataset(args.data)
         meta = dataset.meta
         chosen = choose(meta["count"], args.size, args.seed, args.validation, args.rule, dataset.labels, args.mirrored)
-    except ConfigError as error:
-        raise SystemExit(f"error: {error}") from error
-    subset = {
-        "dataset": meta["name"],
-        "resolution": meta["resolution"],
-        **chosen,
-        "digest": digest(meta["sha256"], chosen["indices"]),
-    }
-    write_atomic(args.out, json.dumps(subset) + "\n")
+        subset = {
+            "dataset": meta["name"],
+            "resolution": meta["resolution"],
+            **chosen,
+            "digest": digest(meta["sha256"], chosen["indices"]),
+        }
+        write_atomic(args.out, json.dumps(subset) + "\n")
 
 
 if __name__ == "__main__":

@@ -151,9 +151,11 @@ def _of_folder(folder: Path, resolution: int | None) -> Path:
 
 def _read_labels(path: Path, count: int) -> tuple[np.ndarray | None, list[str]]:
     try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header cannot ask for memory
+    except Exception as error:  # a damaged header is parsed as Python's literals are, with their errors
         raise DatasetError(f"{path}: not an array of labels ({error})") from error
+    if not isinstance(rows, np.ndarray):
+        raise DatasetError(f"{path}: holds several arrays; one row of labels for each image is needed")
     if rows.ndim != 2 or len(rows) != count:
         raise DatasetError(f"{path}: labels of shape {rows.shape}, but one row for each of {count} images is needed")
     if rows.shape[1] == 0:

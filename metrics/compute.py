@@ -2,15 +2,13 @@
 
     python -m metrics.compute --protocol proxy --real R --fake F --run RUN --subset U.json --data D.npy --out rows.jsonl
 
-With --data it also draws what metrics.neighbours does, beside the rows.
+With --data it also draws what metrics.neighbours does, beside the rows, where the protocol looks for copies.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +21,16 @@ from metrics.fid import FrechetDistance, FrechetInfinity
 from metrics.guard import SAME, check_fake, check_real, trained_images
 from metrics.inception_score import InceptionScore
 from metrics.kid import KernelDistance
+from metrics.leak import Leak
 from metrics.memorisation import Memorisation
 from metrics.precision_recall import PrecisionRecall
 from metrics.protocols import FILE, Protocol, read_protocol
 from metrics.store import load_features, load_meta, part_file
-from suite.errors import ConfigError, unknown_name
+from suite.errors import ConfigError, one_line, unknown_name
+from suite.files import read_json
 from suite.rows import identity, without_value, write
 from suite.spec import RunSpec
+from training.memory import as_memory_error
 
 METRICS: tuple[type[Metric], ...] = (
     FrechetDistance,
@@ -38,6 +39,7 @@ METRICS: tuple[type[Metric], ...] = (
     InceptionScore,
     PrecisionRecall,
     Memorisation,
+    Leak,
 )
 
 
@@ -85,8 +87,8 @@ def compute(
     lists the training images, which only the metrics of memorisation need. A run or snapshot that gives no number
     has rows that say why.
     """
-    spec = RunSpec.from_json((run_dir / "spec.json").read_text())
-    train = json.loads((run_dir / "train.json").read_text())
+    spec = RunSpec.read(run_dir / "spec.json")
+    train = read_json(run_dir / "train.json")
     classes = metric_classes(protocol)
     if train["status"] != "done":
         return [without_value(spec, protocol.name, train["status"], train["reason"], train["provenance"])]
@@ -150,10 +152,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
-    try:
+    with one_line(), as_memory_error():
         protocol = read_protocol(args.protocol)
         rows = compute(protocol, args.real, args.fake, args.run, args.subset)
-        if args.data and protocol.reference != "test" and rows[-1]["status"] == "done":
+        if args.data and OF_TRAINING_IMAGES & set(protocol.metrics) and rows[-1]["status"] == "done":
             from metrics import neighbours  # which needs the networks: seconds of imports
 
             files = args.real, args.fake, args.run, args.data, args.subset
@@ -162,8 +164,6 @@ def main(argv: list[str] | None = None) -> None:
                 args.out.with_name(f"neighbours-{protocol.name}.png"),
             )
         write(args.out, rows)
-    except (ConfigError, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from data.table import held_out
 from metrics.base import library
 from metrics.protocols import Protocol
 from suite.errors import ConfigError
+from suite.files import read_json
 from suite.spec import RunSpec
 
 SAME = ("extractor", "extractor_sha256", "input_px", "resize", "library")
@@ -66,7 +66,7 @@ def trained_images(real: dict[str, Any], train: dict[str, Any], subset: Path | N
         return torch.arange(real["n_real"])
     if real["reference"] == "test" or subset is None:
         return None
-    chosen = json.loads(subset.read_text())
+    chosen = read_json(subset)
     if chosen["digest"] != train["subset_digest"]:
         raise ConfigError(f"{subset} lists other images than {train['run']} was trained on; give that run's subset")
     return torch.tensor(chosen["indices"])

@@ -44,7 +44,7 @@ def picture(
 
     Latents are those of the measurement; the generator's noise is as well on the kind of device that measured.
     """
-    spec = RunSpec.from_json((run_dir / "spec.json").read_text())
+    spec = RunSpec.read(run_dir / "spec.json")
     train = json.loads((run_dir / "train.json").read_text())
     if not train["snapshots"]:
         raise ConfigError(f"{train['run']} has no snapshot: {train['reason'] or train['status']}")

@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from metrics.base import Features
 from suite.errors import ConfigError
-from suite.files import write_atomic
+from suite.files import parse_json, write_atomic
 
 
 def part_file(index: Path, snapshot: str, seed: int = 0) -> Path:
@@ -34,8 +34,8 @@ def load_meta(path: Path) -> dict[str, Any]:
     """What a feature file says of itself. Raises ConfigError."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            return json.loads((file.metadata() or {})["meta"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+            return dict(parse_json((file.metadata() or {})["meta"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: no feature file ({error}); run `python -m metrics.features`") from error
 
 
@@ -44,4 +44,9 @@ def load_features(path: Path) -> Features | None:
     load_meta(path)
     with safe_open(str(path), framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
-    return Features(**tensors) if tensors else None
+    if not tensors:
+        return None
+    named = tensors.keys() - {"logits"} == {"pooled"}
+    if not named or any(t.ndim != 2 or len(t) != len(tensors["pooled"]) for t in tensors.values()):
+        raise ConfigError(f"{path}: holds no matrix of features; delete it and run `python -m metrics.features`")
+    return Features(**tensors)

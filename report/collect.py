@@ -20,7 +20,7 @@ from typing import Any
 
 from report.submitted import read_submissions
 from suite import rows
-from suite.errors import ConfigError
+from suite.errors import ConfigError, one_line
 from suite.files import write_atomic
 
 ORDER = [
@@ -91,6 +91,13 @@ def _sortable(value: Any) -> tuple:
     return (2, value) if isinstance(value, str) else (1, value)
 
 
+def _cell(value: Any) -> Any:
+    """A value as it stands in the table. Readers of CSV take a carriage return for the end of a line, quoted or not."""
+    if isinstance(value, str):
+        return value.replace("\r", "\n")
+    return json.dumps(value) if isinstance(value, bool) else value
+
+
 def to_csv(table: list[dict[str, Any]]) -> str:
     """CSV with full precision: null is empty, a flag is true or false."""
     known = dict.fromkeys(ORDER)
@@ -99,13 +106,13 @@ def to_csv(table: list[dict[str, Any]]) -> str:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for row in table:
-        writer.writerow({k: json.dumps(v) if isinstance(v, bool) else v for k, v in row.items()})
+        writer.writerow({key: _cell(value) for key, value in row.items()})
     return text.getvalue()
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Collect rows (JSONL) into one table (CSV).")
-    parser.add_argument("--rows", nargs="+", required=True, metavar="PATH", help="folders or JSONL files")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="PATH", help="folders or JSONL files")
     parser.add_argument("--submitted", type=Path, metavar="FOLDER", help="submissions, see report/submitted.py")
     parser.add_argument("--out", required=True, metavar="CSV")
     args = parser.parse_args(argv)
@@ -116,7 +123,5 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line():
         main()
-    except ConfigError as error:
-        sys.exit(f"error: {error}")

@@ -21,8 +21,8 @@ from metrics.base import PUBLISHED, compared_with, metric_name
 from report.metric_names import parse
 from suite import rows
 from suite.config import check, read
-from suite.errors import ConfigError, unknown_name
-from suite.files import write_atomic
+from suite.errors import ConfigError, one_line, unknown_name
+from suite.files import parse_json, read_json, write_atomic
 
 BOUNDS = {
     **dict.fromkeys(["precision", "recall", "copying"], (0, 1)),
@@ -41,12 +41,13 @@ def read_submissions(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     rejections = []
     for path in sorted(folder.glob("*.json")):
         try:
-            submission = json.loads(path.read_text())
+            submission = json.loads(path.read_bytes())
             check(submission, "submission", str(path))
+            parse_json(json.dumps({**submission, "rows": []}))
         except ConfigError as error:
             rejections.append(str(error))
             continue
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             rejections.append(f"{path} is not valid JSON: {error}.")
             continue
         for number, claim in enumerate(submission["rows"], 1):
@@ -54,13 +55,24 @@ def read_submissions(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
             row = {**claim, "source": "submitted", "submitted_by": submission["submitted_by"], "url": submission["url"]}
             try:
                 check_claim(row, where)
+                row = stored(row, where)
                 key = row["submitted_by"], row["run"], row["protocol"]["name"], row["metric"], row["kimg"]
                 if key in accepted:
                     raise ConfigError(f"{where} repeats {accepted[key][0]}: {row['metric']} of {row['run']}.")
                 accepted[key] = where, row
             except ConfigError as error:
                 rejections.append(str(error))
+            except OverflowError as error:
+                rejections.append(f"{where}: {error}.")
     return [row for _, row in accepted.values()], rejections
+
+
+def stored(row: dict[str, Any], where: str) -> dict[str, Any]:
+    """The row as it is read back from a file; ConfigError where JSON cannot hold it."""
+    try:
+        return parse_json(json.dumps(row))
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}.") from None
 
 
 def check_claim(row: dict[str, Any], where: str) -> None:
@@ -97,7 +109,7 @@ def write(rows_file: Path, run: Path | None, by: str, url: str, out: Path) -> No
     """
     digests = {}
     if run is not None:
-        train = json.loads((run / "train.json").read_text())
+        train = read_json(run / "train.json")
         digests = {snapshot["kimg"]: {"snapshot_sha256": snapshot["sha256"]} for snapshot in train["snapshots"]}
     claims = [
         {**row, **digests.get(row["kimg"], {}), "source": "submitted"}
@@ -134,7 +146,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line():
         sys.exit(main())
-    except (ConfigError, OSError) as error:
-        sys.exit(f"error: {error}")

@@ -1,9 +1,11 @@
-"""Errors a user can cause, and the sentence that offers the nearest known name."""
+"""Errors a user can cause, the sentence that offers the nearest known name, and how a command ends with one."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class ConfigError(ValueError):
@@ -16,3 +18,25 @@ def unknown_name(what: str, name: str, known: Iterable[str], where: str) -> Conf
     close = difflib.get_close_matches(str(name), known, n=2, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
     return ConfigError(f"unknown {what} {name!r}.{hint} Known: {', '.join(known) or 'none'}. Change it in {where}.")
+
+
+@contextmanager
+def one_line(*kinds: type[Exception]) -> Iterator[None]:
+    """A command within ends with one line and status 1 on a ConfigError, one of `kinds` or a fault of the machine.
+
+    Such a fault is a disk that is full or cannot be written, or memory that does not suffice; the same command
+    continues after it.
+    """
+    try:
+        yield
+    except OSError as error:
+        sys.exit(f"error: {_flat(error)}; once that is mended, the same command continues")
+    except MemoryError as error:
+        detail = f" ({_flat(error)})" if str(error) else ""
+        sys.exit(f"error: out of memory{detail}; where there is more of it, the same command continues")
+    except (ConfigError, *kinds) as error:
+        sys.exit(f"error: {_flat(error)}")
+
+
+def _flat(error: Exception) -> str:
+    return " ".join(str(error).splitlines())

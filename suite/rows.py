@@ -10,7 +10,7 @@ from typing import Any
 
 from suite.config import check
 from suite.errors import ConfigError
-from suite.files import write_atomic
+from suite.files import parse_json, write_atomic
 from suite.spec import RunSpec
 
 
@@ -65,11 +65,11 @@ def write(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
 def read(path: str | Path) -> list[dict[str, Any]]:
     """The checked rows of one file; ConfigError names the file and the line that is broken."""
     rows = []
-    for number, line in enumerate(Path(path).read_text().splitlines(), 1):
+    for number, line in enumerate(Path(path).read_bytes().splitlines(), 1):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"{path}, line {number}: not valid JSON ({error.msg}).") from None
+            row = parse_json(line)
+        except ValueError as error:
+            raise ConfigError(f"{path}, line {number}: not valid JSON ({error}).") from None
         check(row, "row", f"{path}, line {number}")
         rows.append(row)
     return rows

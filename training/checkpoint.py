@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from suite.files import write_atomic
+from suite.files import remove_temporaries, write_atomic
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +30,17 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     write_atomic(folder / name, content)
     for old in sorted(folder.glob("*.pt"))[:-KEPT]:
         old.unlink()
+    remove_temporaries(folder, 0.0)  # of writers that were killed: a run has one at a time
 
 
 def load_latest(folder: Path, device: torch.device) -> dict[str, Any] | None:
     """The newest state whose content matches its name, or None where there is no such file."""
     for path in sorted(folder.glob("*.pt"), reverse=True):
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            logger.warning("%s cannot be read (%s); trying the one before it", path, error)
+            continue
         if path.stem.split("-")[-1] == hashlib.sha256(content).hexdigest()[:16]:
             return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
         logger.warning("%s is damaged (its content does not match its digest); trying the one before it", path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.ranks import mean_over_ranks
-from suite.files import write_atomic
+from suite.files import naming, write_atomic
 
 
 class Tally:
@@ -55,9 +56,11 @@ def non_finite(means: dict[str, float]) -> list[str]:
 
 
 def append(path: Path, line: dict[str, Any]) -> None:
-    """Add one line; flushed, so that a reader sees whole lines."""
-    with open(path, "a") as file:
+    """Add one line, flushed to disk: a checkpoint that outlives a power failure finds the lines before it."""
+    with naming(path), open(path, "a") as file:
         file.write(json.dumps({k: _rounded(v) for k, v in line.items()}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def rewind(path: Path, cur_nimg: int) -> None:
@@ -65,13 +68,12 @@ def rewind(path: Path, cur_nimg: int) -> None:
     if not path.exists():
         return
     kept = []
-    for text in path.read_text().splitlines():
+    for text in path.read_text(errors="replace").splitlines():
         try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
+            if json.loads(text)["cur_nimg"] <= cur_nimg:
+                kept.append(text + "\n")
+        except (ValueError, TypeError, KeyError):
             break
-        if line["cur_nimg"] <= cur_nimg:
-            kept.append(text + "\n")
     write_atomic(path, "".join(kept))
 
 

@@ -25,13 +25,15 @@ from data.base import open_dataset
 from data.subset import read_subset
 from models.ranks import rank, world_size
 from suite import provenance, registry
-from suite.errors import ConfigError
+from suite.errors import ConfigError, one_line
 from suite.files import sha256, write_atomic
 from suite.spec import RunSpec, snapshot_name
-from training.distributed import LostRank, joined_ranks, lost_ranks, on_any_rank
+from training.distributed import LostRank, joined_ranks, on_any_rank
 from training.loop import Outcome, train
+from training.memory import as_memory_error
 from training.reals import Reals
 from training.sampler import step_seed
+from training.trial import of_the_method
 
 logger = logging.getLogger("training")
 
@@ -80,7 +82,7 @@ def write_result(
         **digests,
         "snapshots": snapshots,
         "ranks": world_size(),
-        "provenance": provenance.record(str(device), outcome.seconds, rate)
+        "provenance": provenance.record(str(device), outcome.seconds, rate, world_size())
         | ({"method_files": method_files} if method_files else {}),
     }
     write_atomic(run_dir / "train.json", json.dumps(result, indent=1) + "\n")
@@ -161,7 +163,7 @@ def main(argv: list[str] | None = None) -> int:
         terminated = True
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    spec = RunSpec.from_json(args.spec.read_text())
+    spec = RunSpec.read(args.spec)
     device = pick_device(args.device)
     set_up(device, args.threads, args.tf32)
     with joined_ranks(device), lock(args.run_dir) if rank() == 0 else nullcontext():
@@ -174,10 +176,8 @@ def main(argv: list[str] | None = None) -> int:
             outcome = train(
                 spec, data, args.run_dir, device, args.tick_kimg, args.checkpoint_seconds, lambda: terminated
             )
-        except (OSError, MemoryError, torch.OutOfMemoryError, ConfigError):
-            raise
         except Exception as error:
-            if lost_ranks(error):
+            if not of_the_method(error):
                 raise
             # A fault of a method or backbone: the other runs and the tables go on, this one says why it has no number.
             traceback.print_exc()
@@ -195,7 +195,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line(LostRank), as_memory_error():
         sys.exit(main())
-    except (ConfigError, LostRank, OSError, MemoryError, torch.OutOfMemoryError) as error:
-        sys.exit(f"error: {error}")

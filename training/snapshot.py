@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
@@ -15,7 +15,7 @@ from augment.compose import build
 from models.base import Backbone
 from suite import registry
 from suite.errors import ConfigError
-from suite.files import write_atomic
+from suite.files import parse_json, write_atomic
 from suite.spec import RunSpec
 from training.reals import Reals
 
@@ -50,14 +50,22 @@ def save_generator(path: Path, G: nn.Module, spec: RunSpec, data: Reals, nimg: i
 
 
 def load_generator(path: Path, device: str = "cpu") -> nn.Module:
-    """The averaged generator of a snapshot, in evaluation mode on `device`."""
-    with safe_open(str(path), framework="pt", device="cpu") as file:
-        metadata = file.metadata() or {}
-        if HEADER not in metadata:
-            raise ConfigError(f"{path} is no snapshot of this suite: its header holds no {HEADER!r}.")
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
-    header = json.loads(metadata[HEADER])
-    spec = RunSpec.from_fields(header["spec"])
-    _, G, _, _ = build_networks(spec, header["channels"], header["classes"])
-    G.load_state_dict(tensors)
+    """The averaged generator of a snapshot, in evaluation mode on `device`. ConfigError for a file that is none."""
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, ValueError) as error:
+        raise ConfigError(f"{path} is no snapshot, or a damaged one ({error}).") from None
+    if HEADER not in metadata:
+        raise ConfigError(f"{path} is no snapshot of this suite: its header holds no {HEADER!r}.")
+    try:
+        header = parse_json(metadata[HEADER])
+        spec = RunSpec.from_fields(header["spec"])
+        _, G, _, _ = build_networks(spec, header["channels"], header["classes"])
+        G.load_state_dict(tensors)
+    except ConfigError:
+        raise
+    except Exception as error:  # a spec that was changed fails anywhere in the networks
+        raise ConfigError(f"{path} is a damaged snapshot ({type(error).__name__}: {error}).") from error
     return G.eval().requires_grad_(False).to(torch.device(device))

@@ -21,6 +21,7 @@ from models.ranks import share
 from suite.errors import ConfigError
 from suite.spec import RunSpec
 from training.distributed import drawing_own_rows, lost_ranks
+from training.memory import out_of_memory
 from training.reals import Reals, as_float
 from training.snapshot import build_networks
 
@@ -42,6 +43,11 @@ def try_hooks(spec: RunSpec, data: Reals, device: torch.device) -> None:
         _try_g_step(backbone, G.requires_grad_(True), D, method, x_real, c_real, z, c_fake)
     for part in method.methods.values():
         check_log(part, _called(part, "log"))
+
+
+def of_the_method(error: Exception) -> bool:
+    """Whether an error while training is one of the method or backbone, and not of the machine or the configuration."""
+    return not (isinstance(error, ConfigError | OSError) or out_of_memory(error) or lost_ranks(error))
 
 
 def _try_d_step(
@@ -101,10 +107,8 @@ def _called(part: Method, hook: str, *arguments: Any) -> Any:
     """The hook's result; an exception of its own becomes a HookError with the line of the method's file."""
     try:
         return getattr(part, hook)(*arguments)
-    except (ConfigError, OSError, MemoryError, torch.OutOfMemoryError):
-        raise
     except Exception as error:
-        if lost_ranks(error):
+        if not of_the_method(error):
             raise
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if frame.filename == inspect.getfile(type(part))] or frames

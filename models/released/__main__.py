@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +22,10 @@ from data.base import open_dataset
 from data.subset import read_subset
 from models.released.convert import load_released
 from suite import provenance
-from suite.errors import ConfigError
+from suite.errors import ConfigError, one_line
 from suite.files import sha256, write_atomic
 from suite.spec import RunSpec, method_plugins, preset_at, snapshot_name
+from training.memory import as_memory_error
 from training.snapshot import build_networks, save_generator
 
 DISCRIMINATOR_HEADER = "leangan-discriminator"
@@ -138,13 +138,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    try:
+    with one_line(ValueError), as_memory_error():
         if args.run_dir is not None:
             write_run(args)
         else:
             write_snapshot(args)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.released import biggan_pytorch, stylegan2_pytorch, stylegan2_tf
-from models.released.pickle_reader import read_pickle, read_tensors
+from models.released.pickle_reader import read_pickle, read_tensors, read_weights
 from suite.errors import ConfigError
 from suite.spec import RunSpec
 
@@ -48,9 +48,10 @@ def read_content(path: Path) -> Any:
     if not zipped and content != torch.serialization.MAGIC_NUMBER:
         return content
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            return read_weights(file)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(f"{path} is damaged or holds more than tensors ({reason}); nothing in it was run") from None
 
 

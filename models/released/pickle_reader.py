@@ -12,8 +12,9 @@ import math
 import pickle
 import pickletools
 import re
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -172,12 +173,26 @@ def as_tensor(value: Any) -> Tensor:
             return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))  # a copy: the file's is read-only
 
 
+def read_weights(file: BinaryIO) -> Any:
+    """What a torch file holds, by torch's weights-only reader. Raises whatever that does, and ValueError for a bomb.
+
+    torch compresses nothing: entries that together unpack to more than the file are not its own.
+    """
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > file.seek(0, io.SEEK_END):
+            raise ValueError(f"its entries unpack to {unpacked} bytes, more than the file has")
+    file.seek(0)
+    return torch.load(file, map_location="cpu", weights_only=True)
+
+
 def storage_elements(value: Any) -> Tensor:
     """All elements of a storage: a torch file of its own within the pickle, read with torch's weights-only reader."""
     if origin(value) != "torch.storage._load_from_bytes" or not isinstance(value.args[0], bytes):
         raise ValueError(f"{origin(value) or type(value).__name__} is no tensor storage")
     try:
-        storage = torch.load(io.BytesIO(value.args[0]), map_location="cpu", weights_only=True)
+        storage = read_weights(io.BytesIO(value.args[0]))
     except Exception as error:  # torch's own text goes on to advise reading it without protection
         raise ValueError(f"a tensor's storage is refused or damaged ({type(error).__name__})") from None
     if not isinstance(storage, torch.storage.TypedStorage):

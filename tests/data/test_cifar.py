@@ -40,6 +40,7 @@ def write_official(folder, monkeypatch, official=CIFAR10, labels_key="labels"):
     monkeypatch.setattr(official, "meta", {**official.meta, "md5": hashlib.md5(content).hexdigest()})
     with tarfile.open(folder / "official.tar.gz", "w:gz") as archive:
         archive.add(inside, official.base_folder)
+    monkeypatch.setattr(official, "tgz_md5", hashlib.md5((folder / "official.tar.gz").read_bytes()).hexdigest())
     return np.concatenate(images), labels
 
 
@@ -96,5 +97,5 @@ def test_damaged_and_foreign_archives_are_named(tmp_path, monkeypatch):
     with tarfile.open(tmp_path / "other.tar.gz", "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("a.txt"), io.BytesIO())
     for name in ("half.tar.gz", "other.tar.gz"):
-        with pytest.raises(DatasetError, match=f"{name}: cannot read cifar10 from it .*; fetch it again"):
+        with pytest.raises(DatasetError, match=f"MD5 of {name} is .*, not the official .*; fetch it again"):
             Cifar("cifar10", tmp_path / name, "not stated")

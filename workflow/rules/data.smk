@@ -5,8 +5,7 @@ rule download:
         "resources/logs/download-{file}.log",
     wildcard_constraints:
         file=alternatives(Path(location).name for location in DOWNLOADS),
-    resources:
-        runtime=240,
+    localrule: True
     params:
         dataset=lambda wildcards: DOWNLOADS[f"resources/sources/{wildcards.file}"],
     shell:
@@ -39,6 +38,9 @@ rule subset:
         "resources/subsets/{dataset}-{px}-{size}-s{seed}.json",
     log:
         "resources/logs/subset-{dataset}-{px}-{size}-s{seed}.log",
+    resources:
+        mem_mb=2000,
+        runtime=60,
     params:
         options=lambda wildcards: subset_options(wildcards.dataset, wildcards.size),
     shell:
