@@ -93,6 +93,7 @@ def test_every_method_gives_rows_and_the_artefact_and_the_page_are_there(finishe
         assert "<svg" in (results / f"figures/demo-{figure}.svg").read_text()[:2000]
     table = (results / "tables/demo.md").read_text()
     assert "DiffAugment" in table and "ADA" in table and "proxy" in table.lower()
+    assert not list(results.glob("runs/*/*/features-*")), "features are kept no longer than needed"
 
 
 def test_a_second_call_does_nothing(finished):

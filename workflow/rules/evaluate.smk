@@ -48,7 +48,7 @@ rule fake_features:
         images=lambda wildcards: data_file(SPECS[wildcards.run]),
         subset=lambda wildcards: subset_file(SPECS[wildcards.run]),
     output:
-        f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.json",
+        temp(f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.json"),
     log:
         f"results/{SCALE}/logs/{{run}}/features-{{protocol}}.log",
     threads: config["threads"] * DEVICES
@@ -67,6 +67,7 @@ rule fake_features:
 
 
 # A picture of fakes beside the training images nearest to them is drawn as well, undeclared: a run may have none.
+# Features, most of the disk otherwise, go when they are measured: first the index that says they are complete.
 rule compute:
     input:
         real=lambda wildcards: reference_file(SPECS[wildcards.run], wildcards.protocol),
@@ -82,9 +83,9 @@ rule compute:
         mem_mb=4000,
         runtime=240,
     shell:
-        "python -m metrics.compute --real {input.real} --fake {input.fake} --run $(dirname {input.fake})"
-        " --data {input.images} --subset {input.subset} --protocol {wildcards.protocol} --out {output}"
-        " --threads {threads} 2>&1 | tee {log}"
+        "features={input.fake}; (python -m metrics.compute --real {input.real} --fake $features"
+        " --run $(dirname $features) --data {input.images} --subset {input.subset} --protocol {wildcards.protocol}"
+        " --out {output} --threads {threads} && rm $features && rm -rf ${{features%.json}}) 2>&1 | tee {log}"
 
 
 # A run that makes no sense, or whose method does not import, is a row that says so.
