@@ -10,7 +10,7 @@ CORES ?= all
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: reproduce test lint lock new-method page
+.PHONY: reproduce test lint lock audit new-method page
 
 reproduce: $(INSTALLED)
 	$(BIN)/snakemake --cores $(CORES) all
@@ -41,6 +41,10 @@ new-method: $(INSTALLED)
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+
+# Known vulnerabilities of the locked packages; asks a public service.
+audit: $(INSTALLED)
+	$(BIN)/uv tool run pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
 
 $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null \
