@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from data.table import listed
-from suite import registry, rows
+from suite import registry
 from suite.config import read
 from suite.spec import RunSpec
 
@@ -35,10 +35,14 @@ def measured_rates(results: Path) -> Rates:
     for path in sorted(results.glob("*/rows/*/*/*.jsonl")):
         if path.name == "train.jsonl":
             continue
-        for row in rows.read(path)[:1]:
-            rate, device = row["provenance"]["images_per_s"], row["provenance"]["device"]
-            if rate and device:
-                seen.setdefault((row["preset"], row["resolution"]), {}).setdefault(device, []).append(rate)
+        try:
+            with path.open() as file:  # all rows of a run are of one training
+                row = json.loads(file.readline() or "null")
+        except ValueError:  # which the report says
+            continue
+        provenance = row["provenance"] if row else {}
+        if (rate := provenance.get("images_per_s")) and (device := provenance.get("device")):
+            seen.setdefault((row["preset"], row["resolution"]), {}).setdefault(device, []).append(rate)
     return {key: {device: median(rates) for device, rates in devices.items()} for key, devices in seen.items()}
 
 

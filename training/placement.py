@@ -14,6 +14,9 @@ from torch import Tensor
 DEVICE_SHARE = 0.25
 """Most of a device's memory that images may take; the rest is for networks and activations."""
 
+PIECE_BYTES = 2**28
+"""Images that are copied to the device at once."""
+
 Placement = Literal["auto", "device", "host"]
 
 
@@ -39,7 +42,12 @@ class DeviceImages:
     """Images copied to the device once."""
 
     def __init__(self, images: np.ndarray, index: list[int], device: torch.device) -> None:
-        self.images = torch.from_numpy(np.ascontiguousarray(images[index])).to(device)
+        index = np.asarray(index, dtype=np.int64)
+        self.images = torch.empty(len(index), *images.shape[1:], dtype=torch.uint8, device=device)
+        # In pieces, so that the host never holds them all besides.
+        piece = max(PIECE_BYTES // images[:1].nbytes, 1)
+        for start in range(0, len(index), piece):
+            self.images[start : start + piece] = torch.from_numpy(images[index[start : start + piece]])
         self.channels = self.images.shape[1]
 
     def __len__(self) -> int:

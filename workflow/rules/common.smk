@@ -3,6 +3,7 @@ import re
 import shlex
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -12,7 +13,7 @@ sys.path.insert(0, workflow.basedir)
 
 from data.table import amplified, downloads, held_out, place
 from suite import config as configuration
-from suite import devices, memory, registry
+from suite import cost, devices, memory, registry
 from suite.config import artefact, artefact_names, figures_of, read
 from suite.errors import ConfigError
 from suite.plan import cells
@@ -55,6 +56,21 @@ FEATURE_OPTIONS = f"--device {config['device']} --inception-weights {shlex.quote
 def ranks_of(wildcards):
     """How many processes train a run."""
     return devices.ranks(SPECS[wildcards.run], DEVICES)
+
+
+@cache
+def rates():
+    """What stored rows measured of the speed of training."""
+    return cost.measured_rates(Path("results"))
+
+
+def minutes_of(wildcards):
+    """How long a cluster grants a run's training: half as long again as it should take, and a day at most.
+
+    Where more is needed or nothing is known, it is a day, and the job's next try continues.
+    """
+    hours = cost.training_hours(SPECS[wildcards.run], rates()).values()
+    return min(round(60 + 90 * max(hours, default=24) / ranks_of(wildcards)), 1440)
 
 
 def alternatives(names):

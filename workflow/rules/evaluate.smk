@@ -48,7 +48,7 @@ rule fake_features:
         images=lambda wildcards: data_file(SPECS[wildcards.run]),
         subset=lambda wildcards: subset_file(SPECS[wildcards.run]),
     output:
-        temp(f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.json"),
+        f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.json",
     log:
         f"results/{SCALE}/logs/{{run}}/features-{{protocol}}.log",
     threads: config["threads"] * DEVICES

@@ -21,7 +21,7 @@ rule train:
         ranks=ranks_of,
         gpu=lambda wildcards: GPU * ranks_of(wildcards),
         mem_mb=lambda wildcards: 4000 * ranks_of(wildcards),
-        runtime=1440,
+        runtime=minutes_of,
     params:
         spec=lambda wildcards: SPECS[wildcards.run].to_json(),
         tick=LENGTH["tick_kimg"],
