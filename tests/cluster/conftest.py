@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.request import Request, urlopen
+
 import pytest
 from cluster_project import Project
 
@@ -19,5 +21,8 @@ def server():
     pytest.importorskip("snakemake_storage_plugin_s3", reason="no S3 plugin: pip install -e .[s3]")
     process = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     process.start()
-    yield "http://{}:{}".format(*process.get_host_and_port())
+    address = "http://{}:{}".format(*process.get_host_and_port())
+    # What it holds is kept by this process, from one server to the next.
+    urlopen(Request(f"{address}/moto-api/reset", method="POST")).close()
+    yield address
     process.stop()

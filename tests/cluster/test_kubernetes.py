@@ -56,7 +56,7 @@ def test_the_workflow_runs_in_pods_that_share_a_bucket_and_a_volume(client, new_
         assert {"name": "leangan", "mountPath": str(volume)} in container["volumeMounts"]
         assert {"name": "leangan", "persistentVolumeClaim": {"claimName": "leangan"}} in pod["volumes"]
         assert "secret" not in json.dumps(container["args"]), "keys come from the cluster's secret"
-    (training,) = (job for job in jobs if "train:" in str(job) and "fake_features" not in str(job))
+    (training,) = (job for job in jobs if "train:" in str(job))
     asked = training["spec"]["template"]["spec"]["containers"][0]["resources"]
     assert asked["limits"]["nvidia.com/gpu"] == asked["requests"]["nvidia.com/gpu"] == "1"
     assert asked["limits"]["memory"] == "4000M"

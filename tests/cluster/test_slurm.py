@@ -88,7 +88,7 @@ def test_a_run_survives_preemption_and_a_crash_of_its_node_and_leaves_the_same_b
         "rule_data_prepare_subset",
         "rule_reference_features_wildcards_procedural_16_full_efficientnet_lite0",
         f"rule_train_wildcards_procedural-24_{run.name}",
-        "rule_measure_compute_fake_features",
+        f"rule_measure_wildcards_procedural-24_{run.name}_proxy",
     }
     assert (project.folder / "results/smoke/page/index.html").exists()
 

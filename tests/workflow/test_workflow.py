@@ -175,7 +175,7 @@ def test_an_artefact_is_a_target_whether_or_not_it_is_configured_and_what_runs_s
     assert process.returncode == 0, said(process)
     count = {name: int(number) for name, number in re.findall(r"^ *([\w -]+?) +(\d+) *$", said(process), flags=re.M)}
     # One run more than are measured: the one on 2,000 images that others start from.
-    assert count["train"] == count["compute"] + 1 == count["keep curves"] + 1 and count["methods-demo"] == 1
+    assert count["train"] == count["measure"] + 1 == count["keep curves"] + 1 and count["methods-demo"] == 1
     assert count["subset"] == 2 and "demo" not in count and "page" not in count
 
 

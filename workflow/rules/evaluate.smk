@@ -40,17 +40,19 @@ rule subset_reference_features:
         f" --extractor {{wildcards.extractor}} --out {{output}} {THREADS} {{params.options}} 2>&1 | tee {{log}}"
 
 
-# The index is the last file written; the features of each snapshot lie beside it, undeclared, so that a job that was
-# interrupted continues with the snapshot it was at.
-rule fake_features:
+# Features of the fakes are not declared, so that a job that was interrupted continues with the snapshot it was at. They
+# go when they are measured, first the index that says they are complete: kept, they would be most of the disk. A
+# picture of fakes beside the training images nearest to them is not declared either: a run may have none.
+rule measure:
     input:
         run=f"results/{SCALE}/runs/{{run}}/train.json",
+        real=lambda wildcards: reference_file(SPECS[wildcards.run], wildcards.protocol),
         images=lambda wildcards: data_file(SPECS[wildcards.run]),
         subset=lambda wildcards: subset_file(SPECS[wildcards.run]),
     output:
-        f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.json",
+        f"results/{SCALE}/rows/{{run}}/{{protocol}}.jsonl",
     log:
-        f"results/{SCALE}/logs/{{run}}/features-{{protocol}}.log",
+        f"results/{SCALE}/logs/{{run}}/measure-{{protocol}}.log",
     threads: config["threads"] * DEVICES
     resources:
         ranks=DEVICES,
@@ -61,35 +63,16 @@ rule fake_features:
         fakes=lambda wildcards: LENGTH["fakes"] or PROTOCOLS[wildcards.protocol]["fakes"],
         options=FEATURE_OPTIONS,
     shell:
-        f"{PYTHON} -m metrics.features --run-dir $(dirname {{input.run}}) --protocol {{wildcards.protocol}}"
-        f" --data {{input.images}} --subset {{input.subset}} --n-fake {{params.fakes}} --out {{output}} {THREADS}"
-        " {params.options} 2>&1 | tee {log}"
-
-
-# A picture of fakes beside the training images nearest to them is drawn as well, undeclared: a run may have none.
-# Features, most of the disk otherwise, go when they are measured: first the index that says they are complete.
-rule compute:
-    input:
-        real=lambda wildcards: reference_file(SPECS[wildcards.run], wildcards.protocol),
-        fake=f"results/{SCALE}/runs/{{run}}/features-{{protocol}}.json",
-        images=lambda wildcards: data_file(SPECS[wildcards.run]),
-        subset=lambda wildcards: subset_file(SPECS[wildcards.run]),
-    output:
-        f"results/{SCALE}/rows/{{run}}/{{protocol}}.jsonl",
-    log:
-        f"results/{SCALE}/logs/{{run}}/compute-{{protocol}}.log",
-    threads: config["threads"]
-    resources:
-        mem_mb=4000,
-        runtime=240,
-    shell:
-        "features={input.fake}; (python -m metrics.compute --real {input.real} --fake $features"
-        " --run $(dirname $features) --data {input.images} --subset {input.subset} --protocol {wildcards.protocol}"
-        " --out {output} --threads {threads} && rm $features && rm -rf ${{features%.json}}) 2>&1 | tee {log}"
+        "run=$(dirname {input.run}) features=$(dirname {input.run})/features-{wildcards.protocol}; "
+        'these="--protocol {wildcards.protocol} --data {input.images} --subset {input.subset}"; '
+        f"({PYTHON} -m metrics.features --run-dir $run $these --n-fake {{params.fakes}} --out $features.json {THREADS}"
+        " {params.options}"
+        " && python -m metrics.compute --real {input.real} --fake $features.json --run $run $these --out {output}"
+        " --threads {threads} && rm $features.json && rm -rf $features) 2>&1 | tee {log}"
 
 
 # A run that makes no sense, or whose method does not import, is a row that says so.
-ruleorder: refuse > compute
+ruleorder: refuse > measure
 
 
 rule refuse:
