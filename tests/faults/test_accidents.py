@@ -184,7 +184,11 @@ def test_two_workflows_at_once_in_one_tree(tmp_path):
                 command = [SNAKEMAKE, "--cores", "1", "all", "--config", *SMOKE]
                 processes.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log))
         codes = [process.wait(1200) for process in processes]
-        assert codes == [0] * calls, [(tmp_path / f"{name}{number}").read_text()[-3000:] for number in range(calls)]
+        logs = [(tmp_path / f"{name}{number}").read_text() for number in range(calls)]
+        assert codes == [0] * calls, [log[-3000:] for log in logs]
+        waited = ["Another call works in this folder" in log for log in logs]
+        assert sum(waited) == calls - 1
+        assert all("Nothing to be done" in log for log, after in zip(logs, waited, strict=True) if after)
         table = collect([folder / "results/smoke/rows"])
         assert json.dumps(table)
         keep = ("run", "metric", "kimg", "protocol.name", "status")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,6 +100,18 @@ def test_every_method_gives_rows_and_the_artefact_and_the_page_are_there(finishe
 def test_a_second_call_does_nothing(finished):
     again = snakemake(finished, "all")
     assert again.returncode == 0 and "Nothing to be done" in said(again), said(again)
+
+
+def test_a_second_call_at_the_same_time_waits_for_the_first(finished):
+    command = [SNAKEMAKE, "--cores", "2", "all", "--config", *SMOKE]
+    with FileLock(finished / ".snakemake/leangan.lock"):
+        waiting = subprocess.Popen(command, cwd=finished, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for line in waiting.stdout:
+            if "Another call works in this folder" in line:
+                break
+        assert waiting.poll() is None
+    rest = waiting.stdout.read()
+    assert waiting.wait() == 0 and "Nothing to be done" in rest
 
 
 def test_figures_come_back_from_stored_rows_without_training(finished):

@@ -6,6 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -120,7 +121,25 @@ def source_option(dataset):
     return " ".join(options + ([f"--resize {own['resize']}"] if "resize" in own else []))
 
 
+@cache
+def alone():
+    """Hold this folder until the call ends; another call waits here, and then finds what it needs done.
+
+    The engine's own lock would outlive a kill -9 and stop the next call. This one the kernel drops with the process.
+    """
+    if workflow.dryrun or not workflow.is_main_process:
+        return None
+    lock = FileLock(".snakemake/leangan.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        logger.warning("Another call works in this folder. This one waits until that has ended.")
+        lock.acquire(timeout=-1)
+    return lock
+
+
 def data_file(spec):
+    alone()
     return f"resources/data/{spec.dataset}-{spec.resolution}.npy"
 
 
