@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -188,7 +189,8 @@ def test_two_workflows_at_once_in_one_tree(tmp_path):
         assert codes == [0] * calls, [log[-3000:] for log in logs]
         waited = ["Another call works in this folder" in log for log in logs]
         assert sum(waited) == calls - 1
-        assert all("Nothing to be done" in log for log, after in zip(logs, waited, strict=True) if after)
+        # The later one trains and measures nothing.
+        assert sum(bool(re.search(r"^ (train|measure) ", log, re.M)) for log in logs) == 1
         table = collect([folder / "results/smoke/rows"])
         assert json.dumps(table)
         keep = ("run", "metric", "kimg", "protocol.name", "status")
