@@ -7,8 +7,7 @@ FROM python:3.12-slim
 RUN useradd --create-home --uid 1000 leangan && install --directory --owner leangan /leangan
 
 COPY requirements.lock /tmp/requirements.lock
-RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock \
- && pip install --no-cache-dir "snakemake-executor-plugin-kubernetes>=0.3" "snakemake-storage-plugin-s3>=0.3"
+RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock
 
 COPY --chown=leangan . /leangan
 ENV PYTHONUNBUFFERED=1
