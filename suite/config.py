@@ -150,7 +150,9 @@ def figures_of(content: dict[str, Any]) -> dict[str, list[str] | None]:
 def artefact(name: str) -> dict[str, Any]:
     """The checked content of `config/artefacts/<name>.yaml`."""
     if name not in artefact_names():
-        raise unknown_name("artefact", name, artefact_names(), "config/config.yaml or --config artefacts=[...]")
+        raise unknown_name(
+            "artefact", name, [*artefact_names(), PAPER], "config/config.yaml or --config artefacts=[...]"
+        )
     where = f"config/artefacts/{name}.yaml"
     content = read(where)
     check(content, "artefact", where)
