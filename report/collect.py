@@ -101,7 +101,11 @@ def _cell(value: Any) -> Any:
 def to_csv(table: list[dict[str, Any]]) -> str:
     """CSV with full precision: null is empty, a flag is true or false."""
     known = dict.fromkeys(ORDER)
-    columns = [*known, *sorted({key for row in table for key in row} - set(known))]
+    return csv_text([*known, *sorted({key for row in table for key in row} - set(known))], table)
+
+
+def csv_text(columns: list[str], table: Iterable[dict[str, Any]]) -> str:
+    """The columns of a table as CSV, values as `to_csv` writes them."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

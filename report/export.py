@@ -5,11 +5,10 @@ Both hold one record per line of the page; the CSV leaves out what is nested.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import Any
 
+from report.collect import csv_text
 from report.entries import Entry
 from report.standing import RANKINGS
 
@@ -79,9 +78,4 @@ def to_json(entries: list[Entry]) -> str:
 def to_csv(entries: list[Entry]) -> str:
     """The records without what is nested: null is empty, a flag is true or false."""
     flat = [{key: value for key, value in each.items() if key not in NESTED} for each in records(entries)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(flat[0]) if flat else ["id"], lineterminator="\n")
-    writer.writeheader()
-    for record in flat:
-        writer.writerow({key: json.dumps(value) if isinstance(value, bool) else value for key, value in record.items()})
-    return text.getvalue()
+    return csv_text(list(flat[0]) if flat else ["id"], flat)

@@ -48,11 +48,8 @@ def draw(lines: list[Line], aspect: float) -> Figure:
     for axes_of_line, line in zip(axes, lines, strict=True):
         for ax, (picture, below) in zip(axes_of_line, line.pictures, strict=False):
             picture.thumbnail((round(width_in * style.DPI),) * 2, Image.Resampling.LANCZOS)
-            ax.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="none")
+            style.picture(ax, picture)
             ax.set_xlabel(below, fontsize=6)
-            ax.set(xticks=[], yticks=[])
-            ax.grid(False)
-            ax.spines[:].set_visible(False)
         for ax in axes_of_line[len(line.pictures) :]:
             ax.set_axis_off()
         axes_of_line[0].set_ylabel(line.label, fontsize=6.5)

@@ -15,6 +15,7 @@ from suite.errors import ConfigError, unknown_name
 
 COLUMNS = ["paper", "artefact", "dataset", "train_images", "model", "method", "conditional", "metric",
            "protocol", "value", "spread", "source", "verified"]  # fmt: skip
+UNVERIFIED = "not verified at its source"
 FAMILY = {"FID": "fid", "Clean-FID": "clean_fid", "IS": "is", "IS (no splits)": "is_unsplit", "KID x1e3": "kid"}
 
 
@@ -41,8 +42,8 @@ def spread(line: pd.Series) -> str:
 def doubt(line: pd.Series) -> str:
     """What of a published number has not been verified at its source, or nothing."""
     if line["verified"] != "yes":
-        return "published, not verified at its source"
-    return "published; its deviation not verified at its source" if "memory" in line["spread"] and spread(line) else ""
+        return f"published, {UNVERIFIED}"
+    return f"published; its deviation {UNVERIFIED}" if "memory" in line["spread"] and spread(line) else ""
 
 
 @dataclass(frozen=True)

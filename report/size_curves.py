@@ -13,7 +13,7 @@ import pandas as pd
 
 from report.curve_geometry import Axis
 from report.metric_names import Metric
-from report.published import Match
+from report.published import UNVERIFIED, Match
 from report.settings import Score, Setting
 from report.standing import RANKINGS
 from suite.config import artefact, artefact_names
@@ -176,7 +176,7 @@ def _published_point(
     line = match.find(published, {"dataset": dataset, "images": images}, method, metric, proxy=False)
     if line is None or pd.isna(line["number"]):
         return None
-    doubt = "" if line["verified"] == "yes" else "not verified at its source"
+    doubt = "" if line["verified"] == "yes" else UNVERIFIED
     return Point(images, Score(metric.shown(line["number"]), None, None, line["value"], doubt=doubt))
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from metrics.base import PUBLISHED, compared_with
 from report.metric_names import Metric
+from report.published import UNVERIFIED
 from suite.config import read
 
 RANKINGS = {
@@ -98,6 +99,6 @@ def is_proxy(row: pd.Series) -> bool:
 def published_doubt(line: dict[str, str]) -> str:
     """Why a line of published.csv is not ranked, or nothing."""
     if line["verified"] != "yes":
-        return "not verified at its source"
+        return UNVERIFIED
     words = " ".join(line[key] for key in ("paper", "artefact", "protocol")).lower()
     return "quoted, or under a protocol that it does not state" if any(word in words for word in QUOTED) else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from suite.files import write_atomic
 
@@ -115,6 +116,14 @@ def seeds(ax: Axes, points: dict[float, list[float]], look: Look, label: str) ->
         low, mean, high = zip(*((min(ys), sum(ys) / len(ys), max(ys)) for ys in points.values()), strict=True)
         ax.plot(list(points), mean, "o", linestyle=look.linestyle, color=look.color, markersize=3, label=label)
         ax.fill_between(list(points), low, high, color=look.color, alpha=0.15, linewidth=0)
+
+
+def picture(ax: Axes, image: Image.Image) -> None:
+    """Show `image` in a panel without axes, its pixels as they are."""
+    ax.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="none")
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
 
 
 def message(text: str) -> Figure:

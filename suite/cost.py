@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,7 +23,6 @@ FLOAT = 4
 FEATURES = {"inception_v3": 2048 + 1008, "clean_inception": 2048, "efficientnet_lite0": 1280}
 """Numbers kept of one image, pooled features and logits, by network; what is no network keeps next to nothing."""
 
-GRADIENT_IMAGES = 16
 PNG_SHARE = 0.55
 """A PNG of photographs, as a part of its pixels' bytes."""
 
@@ -93,32 +93,33 @@ def measuring_hours(spec: RunSpec, protocol: str, scale: str) -> dict[str, float
     return {known["device"]: measurements(spec, protocol) * minutes / 60}
 
 
-_counts: dict[str, tuple[int, int]] = {}
-
-
 def parameters(spec: RunSpec) -> tuple[int, int] | None:
     """Parameters and buffers of the run's G and D, built without memory; what its method adds is left out.
 
     None where they cannot be built, which the run itself will say.
     """
-    import torch  # takes seconds, and most of the plan does without
-
     backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
     if isinstance(backbone, registry.FailedImport):
         return None
     row = listed().get(spec.dataset)
     classes = (row.classes if row and row.classes else 10) if spec.conditional else 0
     hyper = {key: value for key, value in spec.hyper.items() if key in backbone.keys}
-    key = json.dumps([spec.backbone, hyper, spec.resolution, classes], sort_keys=True)
-    if key not in _counts:
-        try:
-            with torch.device("meta"):
-                built = backbone(hyper, spec.resolution, 3, classes)
-                networks = built.generator(), built.discriminator()
-        except ValueError:
-            return None
-        _counts[key] = tuple(sum(value.numel() for value in each.state_dict().values()) for each in networks)
-    return _counts[key]
+    return _counted(backbone, json.dumps(hyper, sort_keys=True), spec.resolution, classes)
+
+
+@cache
+def _counted(backbone: Any, hyper: str, resolution: int, classes: int) -> tuple[int, int] | None:
+    """The numbers of `parameters`; `hyper` is JSON, so that it can be remembered by."""
+    import torch  # takes seconds, and most of the plan does without
+
+    try:
+        with torch.device("meta"):
+            built = backbone(json.loads(hyper), resolution, 3, classes)
+            networks = built.generator(), built.discriminator()
+    except ValueError:
+        return None
+    G, D = (sum(value.numel() for value in each.state_dict().values()) for each in networks)
+    return G, D
 
 
 def disk_bytes(spec: RunSpec) -> dict[str, int]:
@@ -129,13 +130,14 @@ def disk_bytes(spec: RunSpec) -> dict[str, int]:
     rows/. Empty where the networks cannot be built.
     """
     from training.checkpoint import KEPT
+    from training.gradients import COLUMNS
     from training.samples import CELLS
 
     if (counted := parameters(spec)) is None:
         return {}
     G, D = counted
     snapshots = len(spec.snapshot_nimgs())
-    images = snapshots * (CELLS + GRADIENT_IMAGES) + 2 * CELLS
+    images = snapshots * (CELLS + 2 * COLUMNS) + 2 * CELLS
     return {
         "checkpoints": KEPT * FLOAT * (4 * G + 3 * D),
         "snapshots": snapshots * FLOAT * G,

@@ -64,9 +64,6 @@ def _training_images(group: Group, rows: Path) -> Panel:
 
 def _show(ax: Axes, title: str, below: str, grid: np.ndarray) -> None:
     """The corner of `grid` [rows, columns, C, H, W] with its pixels as they are."""
-    ax.imshow(tile(grid[:CELLS, :CELLS]), cmap="gray", vmin=0, vmax=255, interpolation="none")
+    style.picture(ax, tile(grid[:CELLS, :CELLS]))
     ax.set_title(textwrap.fill(title, 22), fontsize=FONT)
     ax.set_xlabel(below, fontsize=FONT)
-    ax.set(xticks=[], yticks=[])
-    ax.grid(False)
-    ax.spines[:].set_visible(False)

@@ -69,7 +69,4 @@ def _show(ax: Axes, cells: np.ndarray) -> None:
     """`cells` [rows, columns, C, H, W]; small images keep their pixels, large ones are scaled to print size."""
     picture = tile(cells)
     picture.thumbnail((PANEL_PX, PANEL_PX), Image.Resampling.LANCZOS)
-    ax.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="none")
-    ax.set(xticks=[], yticks=[])
-    ax.grid(False)
-    ax.spines[:].set_visible(False)
+    style.picture(ax, picture)

@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from report import style
 from report.artefact import Artefact, Column
 from report.panels import distance_axis, legend
+from report.published import UNVERIFIED
 
 WITHOUT_RUNS = True
 HOLLOW = {"markerfacecolor": "white", "zorder": 3}
@@ -45,7 +46,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     of_papers = [line for _, reported in points.values() for line in reported.values()]
     for label, marker, any_such in (
         ("published", "o", any(not doubtful for _, doubtful in of_papers)),
-        ("published, not verified at its source", "D", any(doubtful for _, doubtful in of_papers)),
+        (f"published, {UNVERIFIED}", "D", any(doubtful for _, doubtful in of_papers)),
     ):
         if any_such:
             axes[0].plot([], [], marker, color=style.GREY, linestyle=DASHES, label=label, **HOLLOW)

@@ -60,10 +60,10 @@ rule measure:
         mem_mb=4000 * DEVICES,
         runtime=1440,
     params:
-        fakes=lambda wildcards: LENGTH["fakes"] or PROTOCOLS[wildcards.protocol]["fakes"],
+        fakes=lambda wildcards: cost.fakes_of(SCALE, wildcards.protocol),
         options=FEATURE_OPTIONS,
     shell:
-        "run=$(dirname {input.run}) features=$(dirname {input.run})/features-{wildcards.protocol}; "
+        "run=$(dirname {input.run}); features=$run/features-{wildcards.protocol}; "
         'these="--protocol {wildcards.protocol} --data {input.images} --subset {input.subset}"; '
         f"({PYTHON} -m metrics.features --run-dir $run $these --n-fake {{params.fakes}} --out $features.json {THREADS}"
         " {params.options}"
