@@ -153,8 +153,7 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: str) -> Tensor:
         """x [N, in, H, W], w [N, w_dim]; noise is drawn per sample ("random") or the stored map ("const")."""
-        weight = self.weight * self.weight_gain
-        x = ops.modulated_conv2d(x, weight, self.affine(w), norm=ops.LRELU_GAIN, up=self.up)
+        x = ops.modulated_conv2d(x, self.weight, self.affine(w) * self.weight_gain, norm=ops.LRELU_GAIN, up=self.up)
         if self.noise_strength is not None:
             noise = torch.randn_like(x[:, :1]) if noise_mode == "random" else self.noise_const.to(x.dtype)
             x = x.add_(noise * cast(self.noise_strength * ops.LRELU_GAIN, x.dtype))
@@ -174,5 +173,5 @@ class ToRGB(nn.Module):
         self.weight_gain = 1 / math.sqrt(in_channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x = ops.modulated_conv2d(x, self.weight * self.weight_gain, self.affine(w), norm=None)
+        x = ops.modulated_conv2d(x, self.weight, self.affine(w) * self.weight_gain, norm=None)
         return ops.clamp(x.add_(cast(self.bias, x.dtype)[:, None, None]), self.limit)
