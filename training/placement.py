@@ -32,6 +32,12 @@ def place(images: np.ndarray, index: list[int], device: torch.device, placement:
     return (DeviceImages if placement == "device" else HostImages)(images, index, device)
 
 
+def upload(array: np.ndarray, device: torch.device) -> Tensor:
+    """A small array on the device; the host does not wait for the work queued there, as a pageable copy would."""
+    x = torch.from_numpy(array)
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
+
+
 def _memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -55,7 +61,7 @@ class DeviceImages:
 
     def take(self, rows: np.ndarray) -> Tensor:
         """The images `rows` (int64 [N]), uint8 [N, C, H, W] on the device."""
-        return self.images[torch.from_numpy(rows).to(self.images.device)]
+        return self.images[upload(rows, self.images.device)]
 
     def read_ahead(self, rows: np.ndarray) -> None:
         """Says which rows will be asked for next."""

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.ranks import rank, world_size
-from training.placement import Placement, place
+from training.placement import Placement, place, upload
 from training.sampler import EpochSampler
 
 
@@ -57,7 +57,7 @@ class Reals:
         x = as_float(self.train.take(drawn % count))
         self.train.read_ahead(self._drawn(start + size, size) % count)
         if self.mirror:
-            mirrored = torch.from_numpy(drawn >= count).to(self.device)
+            mirrored = upload(drawn >= count, self.device)
             x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
         return x, self._one_hot(self.labels, drawn % count)
 
@@ -83,5 +83,6 @@ class Reals:
     def _one_hot(self, labels: Tensor | None, index: np.ndarray | Tensor) -> Tensor | None:
         if labels is None:
             return None
-        index = torch.as_tensor(index, device=labels.device)
+        if isinstance(index, np.ndarray):
+            index = upload(index, self.device)
         return F.one_hot(labels[index], self.classes).float()

@@ -1,0 +1,84 @@
+"""A training step only queues work: the host reads nothing back from the device, and no other device is mixed in.
+
+Shown on torch's meta device, whose tensors have no contents: reading one raises, and so does computing with a tensor
+of the CPU beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import nullcontext
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from augment import none
+from models.precision import half_precision
+from suite.config import read
+from suite.spec import TRANSFER, RunSpec, expand, refusal
+from training.reals import Reals
+from training.steps import Steps
+
+META = torch.device("meta")
+BATCH = 4
+INTERVAL = 4  # D steps from one adjustment of a controller to the next
+
+
+@cache
+def runs() -> dict[str, RunSpec]:
+    """Runs of the artefact of all methods, so few that every plugin is seen with each backbone that it has there."""
+    found, seen = {}, set()
+    for spec in expand("methods-demo", {**read("config/config.yaml"), "scale": "demo"}):
+        plugins = {(spec.backbone, name) for name, _ in spec.plugins}
+        # A transfer reads the networks it starts from.
+        if (spec.backbone, TRANSFER) not in plugins and not plugins <= seen and refusal(spec) is None:
+            seen |= plugins
+            found[f"{spec.backbone}-{spec.method}"] = spec
+    return found
+
+
+@pytest.fixture
+def on_meta(monkeypatch):
+    """What torch offers on every device but this one, which has no fused Adam and no autocast."""
+    adam, autocast = torch.optim.Adam, torch.autocast
+    monkeypatch.setattr(torch.optim, "Adam", lambda *args, fused, **kwargs: adam(*args, **kwargs))
+    monkeypatch.setattr(
+        torch, "autocast", lambda device, **kwargs: nullcontext() if device == "meta" else autocast(device, **kwargs)
+    )
+
+
+def train(spec: RunSpec) -> None:
+    """A step of G and as many of D as a controller waits for, with all regularisers and a held-out batch."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (24, 3, spec.resolution, spec.resolution), dtype=np.uint8)
+    labels = rng.integers(0, 2, len(images)) if spec.conditional else None
+    data = Reals(images, labels, 2, list(range(16)), list(range(16, 24)), spec.hyper["mirror"], 0, META)
+    steps = Steps(dataclasses.replace(spec, hyper={**spec.hyper, "batch": BATCH}), data, META)
+    steps.g_step(0, iteration=0)
+    steps.validate(0, iteration=0)
+    for iteration in range(INTERVAL):
+        steps.d_step(iteration * BATCH, iteration)
+
+
+@pytest.mark.parametrize("spec", [pytest.param(spec, id=name) for name, spec in runs().items()])
+def test_a_step_reads_nothing_back(on_meta, spec):
+    train(spec)
+
+
+@pytest.mark.parametrize("changes", [{"conditional": True}, {"hyper": {"half_resolutions": 2, "conv_clamp": 256}}])
+def test_nor_with_labels_or_in_16_bits(on_meta, changes):
+    spec = runs()["stylegan2-ada"]
+    changes = {name: {**spec.hyper, **value} if name == "hyper" else value for name, value in changes.items()}
+    with half_precision(torch.float16):
+        train(dataclasses.replace(spec, **changes))
+
+
+@pytest.mark.parametrize(
+    "fault", [lambda x: x * float(x.mean()), lambda x: x * torch.ones(x.shape), lambda x: x[x.mean((1, 2, 3)) > 0]]
+)
+def test_a_fault_would_show(on_meta, monkeypatch, fault):
+    monkeypatch.setattr(none.Method, "transform", lambda self, x, role: fault(x))
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        train(runs()["stylegan2-none"])
