@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import multiprocessing
-import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import torch
 import yaml
 
-from benchmarks.iteration import SECTIONS, Measurement, measure_alone
+from benchmarks.alone import alone
+from benchmarks.iteration import SECTIONS, Measurement, measure_line
 from suite.errors import ConfigError
-from suite.memory import KEEP_MEMORY
 
 
 def line(preset: str, method: str, m: Measurement) -> str:
@@ -63,10 +60,8 @@ def main(argv: list[str] | None = None) -> int:
     columns = ["preset", "method", "type", "images/s", *SECTIONS, "MiB", "GFLOP/image", "peak GFLOP/s", "of peak"]
     print("| " + " | ".join(columns) + " |")
     print("| --- | --- | --- |" + " ---: |" * (len(columns) - 3), flush=True)
-    os.environ.update(KEEP_MEMORY)  # for the processes to come
     for preset, method in itertools.product(args.preset, args.method):
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            print(line(preset, method, pool.submit(measure_alone, preset, method, args).result()), flush=True)
+        print(line(preset, method, alone(measure_line, preset, method, args)), flush=True)
     return 0
 
 

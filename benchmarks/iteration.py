@@ -152,8 +152,8 @@ def measure(iterations: Iterations, seconds: float) -> Measurement:
     )
 
 
-def measure_alone(preset: str, method: str, args: argparse.Namespace) -> Measurement:
-    """One line of `python -m benchmarks`, in a fresh process; `args` are its options."""
+def measure_line(preset: str, method: str, args: argparse.Namespace) -> Measurement:
+    """One line of `python -m benchmarks`; `args` are its options."""
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     options = args.resolution, args.channels, args.classes, args.batch, device, dict(args.set)

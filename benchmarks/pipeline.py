@@ -1,14 +1,15 @@
 """Speed of the augmentation pipeline in images per second, as a Markdown table.
 
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 python -m benchmarks.pipeline --threads 2
+    python -m benchmarks.pipeline --threads 2
 
-The two variables keep glibc from handing large buffers back to the kernel after each call. All transforms
-of the category act on every image (p = 1), the most expensive case.
+All transforms of the category act on every image (p = 1), the most expensive case. Every line is measured in a process
+of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from collections.abc import Callable
 import torch
 
 from augment.pipeline import CATEGORIES, Pipeline
+from benchmarks.alone import alone
 
 
 def images_per_second(step: Callable[[], object], images: int, device: str, seconds: float) -> float:
@@ -35,6 +37,18 @@ def images_per_second(step: Callable[[], object], images: int, device: str, seco
     return images / statistics.median(times)
 
 
+def measure(categories: str, resolution: int, batch: int, args: argparse.Namespace) -> tuple[float, float]:
+    """Images per second of the pipeline's forward pass, and of forward and backward pass; `args` are the options."""
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    pipeline = Pipeline(categories).to(args.device)
+    x = torch.rand(batch, 3, resolution, resolution, device=args.device) * 2 - 1
+    forward = images_per_second(lambda: pipeline(x, 1.0), batch, args.device, args.seconds)
+    x.requires_grad_()
+    both = lambda: torch.autograd.grad(pipeline(x, 1.0).square().mean(), x)  # noqa: E731
+    return forward, images_per_second(both, batch, args.device, args.seconds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--categories", nargs="+", default=["bgc", "bgcfnc"], choices=list(CATEGORIES))
@@ -44,26 +58,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seconds", type=float, default=3.0, help="per cell of the table")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
 
     print(f"torch {torch.__version__}, {args.device}, {args.threads} threads, p = 1, images/s\n")
     print("| categories | resolution | batch | forward | forward + backward |")
     print("|---|---|---|---|---|")
-    for categories in args.categories:
-        pipeline = Pipeline(categories)
-        for resolution in args.resolutions:
-            batch = args.batch or (64 if resolution <= 32 else 8)
-            x = torch.rand(batch, 3, resolution, resolution, device=args.device) * 2 - 1
-            x_grad = x.clone().requires_grad_()
-            cells = [
-                images_per_second(step, batch, args.device, args.seconds)
-                for step in (
-                    lambda p=pipeline, x=x: p(x, 1.0),
-                    lambda p=pipeline, x=x_grad: torch.autograd.grad(p(x, 1.0).square().mean(), x),
-                )
-            ]
-            print(f"| {categories} | {resolution} | {batch} | {cells[0]:.0f} | {cells[1]:.0f} |", flush=True)
+    for categories, resolution in itertools.product(args.categories, args.resolutions):
+        batch = args.batch or (64 if resolution <= 32 else 8)
+        forward, both = alone(measure, categories, resolution, batch, args)
+        print(f"| {categories} | {resolution} | {batch} | {forward:.0f} | {both:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,20 @@
+"""A measurement in a process of its own, which keeps its memory as the runs of the suite do (`suite.memory`)."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+from suite.memory import KEEP_MEMORY
+
+T = TypeVar("T")
+
+
+def alone(measure: Callable[..., T], *args: object) -> T:
+    """What `measure(*args)` gives in a fresh process; all three must be picklable, its exceptions come through."""
+    os.environ.update(KEEP_MEMORY)  # glibc reads it when the process starts
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, *args).result()
