@@ -24,7 +24,7 @@ class Method(base.Method):
 
     Args:
         real_weight, fake_weight: 10 each.
-        reach: 1/32. Images narrower than 32 pixels are not shifted at all.
+        reach: 1/32. At 16 pixels and below this rounds to no shift at all.
     """
 
     title = "bCR"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from torch import Tensor, nn
 
@@ -88,7 +89,8 @@ class Compose(Method):
 def build(entries: Sequence[tuple[str, type[Method], dict[str, Any]]]) -> Compose:
     """The composition of (name, class, keyword arguments) entries.
 
-    A name that comes twice, an unknown argument and a missing one are ValueErrors that say what is allowed.
+    A name that comes twice, an unknown argument, a missing one and one of another type than the method declares are
+    ValueErrors that say what is allowed.
     """
     methods: dict[str, Method] = {}
     for name, cls, kwargs in entries:
@@ -103,9 +105,36 @@ def build(entries: Sequence[tuple[str, type[Method], dict[str, Any]]]) -> Compos
         for argument in kwargs:
             if argument not in allowed:
                 raise unknown_name(f"argument of method {name!r}", argument, allowed, "config/methods.yaml")
+        for argument, value in kwargs.items():
+            _check_type(name, cls, argument, value)
         required = [key for key, parameter in allowed.items() if parameter.default is parameter.empty]
         missing = [key for key in required if key not in kwargs]
         if missing:
             raise ValueError(f"method {name!r} needs {', '.join(missing)}: add it in config/methods.yaml")
         methods[name] = cls(**kwargs)
     return Compose(methods)
+
+
+def _check_type(name: str, cls: type[Method], argument: str, value: Any) -> None:
+    """Raise ValueError for a value that the type hint of its argument excludes."""
+    try:
+        hint = get_type_hints(cls.__init__).get(argument, Any)
+    except (NameError, AttributeError):  # a hint known to type checkers only
+        return
+    if _fits(value, hint):
+        return
+    allowed = hint.__name__ if isinstance(hint, type) else hint
+    yaml = "; YAML takes a number such as 2e-7 for text, write 2.0e-7" if isinstance(value, str) else ""
+    raise ValueError(
+        f"argument {argument} of method {name!r} is {value!r}, allowed is {allowed}: change it in "
+        f"config/methods.yaml{yaml}"
+    )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value has the type of a hint. Only numbers, texts, None and unions of them are judged."""
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        return any(_fits(value, each) for each in get_args(hint))
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return isinstance(value, hint) if hint in (bool, str, NoneType) else True

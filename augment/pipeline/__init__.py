@@ -25,6 +25,7 @@ from augment.pipeline.color import (
 from augment.pipeline.corruption import add_noise, cut_out, draw_hole, draw_noise_sigma
 from augment.pipeline.filter import BANDS, amplify, draw_band_gains
 from augment.pipeline.geometry import compose, draw_rotate, draw_scale, draw_scale_anisotropic, draw_translate
+from augment.pipeline.precision import in_float32
 from augment.pipeline.resample import copy_pixels, warp
 from augment.pipeline.transforms import (
     band_1,
@@ -97,30 +98,32 @@ class Pipeline(nn.Module):
 
     def __init__(self, categories: str = "bgc") -> None:
         super().__init__()
-        if categories not in CATEGORIES:
+        if categories not in tuple(CATEGORIES):
             raise unknown_name("categories", categories, CATEGORIES, "the method's `categories`")
         self.categories = CATEGORIES[categories]
 
     def forward(self, x: Tensor, p: Tensor | float) -> Tensor:
-        """Transforms images [N, C, H, W] in [-1, 1], each transform with probability p (number or 0-dim).
+        """Transforms images [N, C, H, W] in [-1, 1], each transform with probability p: a number, 0-dim or [N].
 
-        The result may leave [-1, 1]. C is 1 or 3 where colour transforms take part. Differentiable twice.
+        The result may leave [-1, 1]; its type is that of x, computed is in float32 at least. C is 1 or 3 where colour
+        transforms take part. Differentiable twice.
         """
-        # Under autocast the matrix products below would run with 8 to 11 significant bits.
-        with torch.autocast(x.device.type, enabled=False):
-            if "geom" in self.categories:
-                x = warp(x, self.draw_geometry(x, p))
-            elif "blit" in self.categories:
-                x = copy_pixels(x, self.draw_geometry(x, p))
-            if "color" in self.categories:
-                x = recolor(x, self.draw_color(x, p))
-            if "filter" in self.categories:
-                gains = torch.stack([draw_band_gains(x, band, p) for band in range(BANDS)])
-                x = amplify(x, gains.prod(0))
-            if "noise" in self.categories:
-                x = add_noise(x, draw_noise_sigma(x, p))
-            if "cutout" in self.categories:
-                x = cut_out(x, draw_hole(x, p))
+        return in_float32(self._transformed)(x, p)
+
+    def _transformed(self, x: Tensor, p: Tensor | float) -> Tensor:
+        if "geom" in self.categories:
+            x = warp(x, self.draw_geometry(x, p))
+        elif "blit" in self.categories:
+            x = copy_pixels(x, self.draw_geometry(x, p))
+        if "color" in self.categories:
+            x = recolor(x, self.draw_color(x, p))
+        if "filter" in self.categories:
+            gains = torch.stack([draw_band_gains(x, band, p) for band in range(BANDS)])
+            x = amplify(x, gains.prod(0))
+        if "noise" in self.categories:
+            x = add_noise(x, draw_noise_sigma(x, p))
+        if "cutout" in self.categories:
+            x = cut_out(x, draw_hole(x, p))
         return x
 
     def draw_geometry(self, x: Tensor, p: Tensor | float) -> Tensor:

@@ -31,7 +31,8 @@ def draw_rotate90(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> 
         raise ValueError(
             f"images are {height} x {width}; quarter turns need sides that differ by an even number of pixels"
         )
-    turns = torch.where(gate(x, p * strength), torch.randint(4, (len(x),), device=x.device), 0)
+    is_open = gate(x, torch.as_tensor(p).clamp(0, 1) * strength)
+    turns = torch.where(is_open, torch.randint(4, (len(x),), device=x.device), 0)
     cos = (turns == 0).to(x) - (turns == 2).to(x)
     sin = (turns == 1).to(x) - (turns == 3).to(x)
     return affine(x, cos, -sin, sin, cos)

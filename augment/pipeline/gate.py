@@ -1,8 +1,8 @@
 """Random numbers behind a gate: an image is changed with probability p (arXiv:2006.06676, sec. 2.3).
 
-`p` is a number or a 0-dim tensor, which may live on the device: nothing is read back. Below 0 it acts as 0,
-above 1 as 1. All draws come from the global generator of the images' device, with the images first, so that
-the numbers of one image stay together.
+`p` is a number or a tensor, 0-dim or [N] for a probability of each image's own; a tensor may live on the device:
+nothing is read back. Below 0 it acts as 0, above 1 as 1. All draws come from the global generator of the images'
+device, with the images first, so that the numbers of one image stay together.
 """
 
 from __future__ import annotations
@@ -12,14 +12,9 @@ from torch import Tensor
 
 
 def gate(x: Tensor, p: Tensor | float) -> Tensor:
-    """Whether each image of x [N, C, H, W] is changed, bool [N].
-
-    Every transform begins here, so that what is no batch of floating-point images is refused: a ValueError.
-    """
-    if x.ndim != 4 or not x.is_floating_point():
-        raise ValueError(
-            f"images are {x.dtype} of shape {tuple(x.shape)}; transforms take floating-point [N, C, H, W] in [-1, 1]"
-        )
+    """Whether each image of x [N, C, H, W] is changed, bool [N]. ValueError for a p of another shape."""
+    if isinstance(p, Tensor) and p.shape not in ((), (len(x),)):
+        raise ValueError(f"p has shape {tuple(p.shape)}; allowed are a number and one per image, shape ({len(x)},)")
     return torch.rand(len(x), device=x.device) < p
 
 

@@ -93,13 +93,13 @@ def warp_unread(x: Tensor, source: Tensor) -> Tensor:
 
 def _copy(x: Tensor, source: Tensor) -> Tensor:
     """Images whose pixel at (column, row) is that of x at source @ (column, row, 1), a whole position."""
-    n, channels, height, width = x.shape
+    channels, height, width = x.shape[1:]
     column = torch.arange(width, dtype=x.dtype, device=x.device)[None, None, :]
     row = torch.arange(height, dtype=x.dtype, device=x.device)[None, :, None]
     (xx, xy, x0), (yx, yy, y0) = (line[:, :, None, None].unbind(1) for line in source[:, :2].unbind(1))
     index_x = reflect((xx * column + xy * row + x0).long(), width)
     index_y = reflect((yx * column + yy * row + y0).long(), height)
-    index = (index_y * width + index_x).view(n, 1, -1).expand(-1, channels, -1)
+    index = (index_y * width + index_x).flatten(1)[:, None].expand(-1, channels, -1)
     return x.flatten(2).gather(2, index).view_as(x)
 
 

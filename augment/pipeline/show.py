@@ -19,6 +19,7 @@ from torch import Tensor
 from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
 
 from augment.pipeline.transforms import TRANSFORMS
+from suite.errors import ConfigError, one_line
 from suite.files import write_atomic
 
 DRAWS, COLUMNS = 5, 2
@@ -50,14 +51,18 @@ def sheet(image: Tensor, seed: int, strength: float) -> plt.Figure:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("image", nargs="?", type=Path, default=get_sample_data("grace_hopper.jpg", asfileobj=False))
-    parser.add_argument("--out", type=Path, required=True, help="picture to write, .png")
+    parser.add_argument("--out", type=Path, required=True, help="picture to write; its ending says the format: .png")
     parser.add_argument("--size", type=int, default=96, help="pixels")
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
     picture = io.BytesIO()
-    sheet(load(args.image, args.size), args.seed, args.strength).savefig(picture, format="png")
-    write_atomic(args.out, picture.getvalue())
+    with one_line(ValueError):
+        if args.size < 1:
+            raise ConfigError(f"size is {args.size}; 1 pixel or more is allowed: change --size")
+        figure = sheet(load(args.image, args.size), args.seed, args.strength)
+        figure.savefig(picture, format=args.out.suffix[1:] or "png")
+        write_atomic(args.out, picture.getvalue())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ Every function takes images [N, C, H, W] in [-1, 1] and changes each with probab
 the published width of the parameter's law, its standard deviation or range; where the parameter is a coin, it
 multiplies the coin's probability. 1 is published, 0 the identity. All are differentiable twice.
 
-C is 1 or 3 for colour transforms, any number for the others. ValueError for anything but a floating-point batch.
+C is 1 or 3 for colour transforms, any number for the others. `p` is a number or a tensor, 0-dim or [N]. Images may have
+any floating-point type; computed is in float32 at least. ValueError for anything but a floating-point batch.
 """
 
 from __future__ import annotations
@@ -23,94 +24,113 @@ from augment.pipeline.color import (
 from augment.pipeline.corruption import add_noise, cut_out, draw_hole, draw_noise_sigma
 from augment.pipeline.filter import amplify, draw_band_gains
 from augment.pipeline.geometry import draw_rotate, draw_scale, draw_scale_anisotropic, draw_translate
+from augment.pipeline.precision import in_float32
 from augment.pipeline.resample import copy_pixels, warp
 
 
+@in_float32
 def flip_x(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Mirrors left and right with probability 1/2."""
     return copy_pixels(x, draw_flip_x(x, p, strength))
 
 
+@in_float32
 def rotate90(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Turns by 0, 90, 180 or 270 degrees. ValueError unless height and width differ by an even number."""
     return copy_pixels(x, draw_rotate90(x, p, strength))
 
 
+@in_float32
 def translate_whole(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Shifts each axis by U(-1/8, 1/8) of the size, rounded to pixels."""
     return copy_pixels(x, draw_translate_whole(x, p, strength))
 
 
+@in_float32
 def scale(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Enlarges by 2^N(0, 0.2^2)."""
     return warp(x, draw_scale(x, p, strength))
 
 
+@in_float32
 def rotate(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Turns by U(-pi, pi)."""
     return warp(x, draw_rotate(x, p, strength))
 
 
+@in_float32
 def scale_anisotropic(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Enlarges x by s and y by 1/s, s = 2^N(0, 0.2^2)."""
     return warp(x, draw_scale_anisotropic(x, p, strength))
 
 
+@in_float32
 def translate(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Shifts each axis by N(0, (1/8)^2) of the size."""
     return warp(x, draw_translate(x, p, strength))
 
 
+@in_float32
 def brightness(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Adds N(0, 0.2^2)."""
     return recolor(x, draw_brightness(x, p, strength))
 
 
+@in_float32
 def contrast(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Multiplies by 2^N(0, 0.5^2)."""
     return recolor(x, draw_contrast(x, p, strength))
 
 
+@in_float32
 def luma_flip(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Negates luma and keeps chroma with probability 1/2."""
     return recolor(x, draw_luma_flip(x, p, strength))
 
 
+@in_float32
 def hue(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Turns colours about the luma axis by U(-pi, pi)."""
     return recolor(x, draw_hue(x, p, strength))
 
 
+@in_float32
 def saturation(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Multiplies chroma by 2^N(0, 1)."""
     return recolor(x, draw_saturation(x, p, strength))
 
 
+@in_float32
 def band_1(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Amplifies frequencies up to pi/8 by 2^N(0, 1) at preserved expected power; pi is one period in two pixels."""
     return amplify(x, draw_band_gains(x, 0, p, strength))
 
 
+@in_float32
 def band_2(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Like `band_1`, for frequencies from pi/8 to pi/4."""
     return amplify(x, draw_band_gains(x, 1, p, strength))
 
 
+@in_float32
 def band_3(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Like `band_1`, for frequencies from pi/4 to pi/2."""
     return amplify(x, draw_band_gains(x, 2, p, strength))
 
 
+@in_float32
 def band_4(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Like `band_1`, for frequencies from pi/2 to pi."""
     return amplify(x, draw_band_gains(x, 3, p, strength))
 
 
+@in_float32
 def noise(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Adds white Gaussian noise whose sigma is |N(0, 0.1^2)|, drawn per image."""
     return add_noise(x, draw_noise_sigma(x, p, strength))
 
 
+@in_float32
 def cutout(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
     """Sets a square of half the image's side to zero; its centre is uniform over the image."""
     return cut_out(x, draw_hole(x, p, strength))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
-from augment import ada, base, da, diffaugment, none
+from augment import ada, base, da, diffaugment, freeze_d, lecam, none
 from augment.compose import Compose, build
 from suite.spec import method_plugins, method_preset
 from training.sampler import seed_step
 from training.steps import Steps
+
+if TYPE_CHECKING:
+    from somewhere import Missing
 
 
 class Affine(base.Method):
@@ -124,11 +129,30 @@ def test_nothing_composed_is_the_baseline():
         (none.Method, {"p": 0.5}, "'p'.*Known: none"),
         (diffaugment.Method, {"policy": "colr"}, "'colr'.*'color'"),
         (Affine, {}, "needs factor"),
+        (Affine, {"factor": "2e-7"}, r"factor of method 'mine' is '2e-7', allowed is float.*YAML .*2.0e-7"),
+        (Affine, {"factor": True}, "factor of method 'mine' is True, allowed is float"),
+        (Affine, {"factor": 1, "shift": None}, "shift of method 'mine' is None, allowed is float"),
+        (Affine, {"factor": 1, "reason": 2}, r"reason of method 'mine' is 2, allowed is str \| None"),
+        (lecam.Method, {"weight": "3e-7"}, "weight of method 'mine' is '3e-7'"),
+        (freeze_d.Method, {"layers": 2.5}, "layers of method 'mine' is 2.5, allowed is int"),
+        (ada.Method, {"heuristic": ["rt"]}, r"heuristic of method 'mine' is \['rt'\], allowed is str"),
+        (diffaugment.Method, {"policy": ["color"]}, "policy of method 'mine' is .*, allowed is str"),
     ],
 )
 def test_bad_arguments_say_what_is_allowed(cls, kwargs, message):
     with pytest.raises(ValueError, match=message):
         build([("mine", cls, kwargs)])
+
+
+def test_what_has_no_plain_type_is_the_methods_own_business():
+    class Mine(base.Method):
+        def __init__(self, roles: Sequence[str], factor: float, settings: dict[str, int] | None, other: Missing, any=0):
+            super().__init__()
+            self.given = roles, factor, settings, other, any
+
+    given = (["real"], 2, None, "x", "y")
+    names = ("roles", "factor", "settings", "other", "any")
+    assert build([("mine", Mine, dict(zip(names, given, strict=True)))]).methods["mine"].given == given
 
 
 def test_a_name_may_come_once():

@@ -42,16 +42,19 @@ def shifts(image: np.ndarray, reach: int) -> dict[bytes, tuple[int, int]]:
     return {np.ascontiguousarray(padded[:, y : y + size, x : x + size]).tobytes(): (y, x) for y in moves for x in moves}
 
 
-@pytest.mark.parametrize("size, law", [(32, [0.25, 0.5, 0.25]), (64, [0.125, 0.25, 0.25, 0.25, 0.125])])
+@pytest.mark.parametrize(
+    "size, law",
+    [(24, [1 / 6, 2 / 3, 1 / 6]), (32, [0.25, 0.5, 0.25]), (64, [0.125, 0.25, 0.25, 0.25, 0.125])],
+)
 def test_the_view_shifts_what_d_saw_by_up_to_a_32nd(size, law):
-    """U(-s, s) rounded to pixels, s = size / 32: the outermost shifts have half the probability of the others."""
+    """U(-s, s) rounded to pixels, s = size / 32; where s is whole, the outermost shifts are half as likely."""
     torch.manual_seed(0)
     image = np.random.default_rng(0).standard_normal((3, size, size)).astype(np.float32)
     t = torch.from_numpy(image).expand(400, -1, -1, -1)
     D, c = Weighted(torch.randn(3, size, size)), torch.zeros(400, 1)
     Method().d_loss(context(D, t, -t, c, c))
     for views, sign in zip(D.seen, (1, -1), strict=True):
-        expected = shifts(sign * image, size // 32)
+        expected = shifts(sign * image, len(law) // 2)
         drawn = [expected[view.numpy().tobytes()] for view in views]
         for values in zip(*drawn, strict=True):
             counts = np.bincount(values, minlength=len(law))

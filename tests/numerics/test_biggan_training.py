@@ -6,6 +6,7 @@ import multiprocessing as mp
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -103,6 +104,7 @@ def test_twenty_iterations_and_the_same_with_a_restart(make_run, make_reals, tmp
     assert len(names) == 2
     for name in names:
         assert (tmp_path / "whole/snapshots" / name).read_bytes() == (tmp_path / "cut/snapshots" / name).read_bytes()
+        assert max(spectral_norms(load_generator(tmp_path / "whole/snapshots" / name))) < 1.005
 
 
 def test_snapshot_gives_the_images_of_the_average(make_run, make_reals, tmp_path):
@@ -119,6 +121,29 @@ def test_snapshot_gives_the_images_of_the_average(make_run, make_reals, tmp_path
     with torch.no_grad():
         assert torch.equal(G(z, c), ema.module(z, c))
         assert not torch.equal(G(z, c), steps.G.eval()(z, c))
+
+
+def spectral_norms(G: nn.Module) -> list[float]:
+    """The largest singular value of each normalised layer's weight, by numpy."""
+    layers = [layer for layer in G.modules() if hasattr(layer, "parametrizations")]
+    return [np.linalg.norm(layer.weight.detach().flatten(1).numpy(), 2) for layer in layers]
+
+
+def test_layers_of_the_average_have_their_own_spectral_norm(make_run, make_reals):
+    """G's singular vectors, which the average is given, are not those of the average: numpy's value is above 1."""
+    spec, reals = make_run(batch=8, d_steps=1), make_reals(mirror=True, conditional=True)
+    steps = Steps(spec, reals, torch.device("cpu"))
+    ema = Ema(steps.G, half_life_kimg=0.2, ramp=None, start_kimg=0)
+    for iteration in range(40):
+        steps.g_step(iteration * 8, iteration)
+        ema.update(steps.G, iteration * 8, 8)
+        steps.d_step(iteration * 8, iteration)
+
+    assert max(spectral_norms(ema.module)) > 1.01
+    ema.settle()
+    assert max(spectral_norms(ema.module)) == pytest.approx(1, abs=2e-3)
+    ema.update(steps.G, 320, 8)
+    assert all(map(torch.equal, ema.module.buffers(), steps.G.buffers())), "the next average knows nothing of it"
 
 
 def test_training_moves_the_discriminator_to_the_right_side(make_run, make_reals):

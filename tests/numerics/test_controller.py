@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from augment import ada
+from augment import ada, adaptive_dropout, apa, pagan
 from augment.controller import Controller, HeldOutController
 
 OVERFITTED = torch.full((64, 1), 3.0)  # D takes every real for real: r_t = 1
@@ -194,6 +194,22 @@ def test_ada_by_either_heuristic():
         method.observe_held_out(OVERFITTED, 64)
     assert rt.log() == {"p": pytest.approx(0.064), "r_t": 1.0}
     assert rv.log() == {"p": 0.0, "r_v": 0.0}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [ada.Method(), ada.Method(heuristic="rv"), apa.Method(), pagan.Method(), adaptive_dropout.Method()],
+    ids=lambda method: method.title,
+)
+def test_by_default_p_moves_every_4_d_steps_and_crosses_0_to_1_in_500_thousand_reals(method):
+    for step in range(1, 9):
+        method.observe(OVERFITTED, FAKE, 64 * step)
+        method.observe_held_out(FAKE, 64 * step)
+        assert method.log()["p"] == pytest.approx(step // 4 * 256 / 500_000)
+
+
+def test_ada_has_the_published_categories():
+    assert ada.Method().pipeline.categories == ("blit", "geom", "color")
 
 
 def test_unknown_heuristic_names_the_nearest():

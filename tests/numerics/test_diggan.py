@@ -66,6 +66,7 @@ def test_published_weights_and_interval():
     }
     arguments = {name: dict(method_plugins(name))["diggan"] for name in weights}
     assert arguments == {name: {"weight": weight, "interval": 4} for name, weight in weights.items()}
+    assert Method().weight == 1000
     with pytest.raises(ValueError, match="interval is 0; 1 or more D steps"):
         Method(interval=0)
 

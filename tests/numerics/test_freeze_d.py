@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from augment.freeze_d import Method
 from suite.errors import ConfigError
 from suite.spec import refusal
 from training.snapshot import build_networks
@@ -38,6 +39,10 @@ def test_the_layers_of_a_normalised_d_are_the_same(make_spec):
     frozen = {name for name, p in D.named_parameters() if not p.requires_grad}
     places = {name.split(".parametrizations")[0].removesuffix(".weight").removesuffix(".bias") for name in frozen}
     assert places == set(ORDER[:3])
+
+
+def test_the_default_is_the_best_of_the_paper_at_256():
+    assert Method().layers == 10
 
 
 def test_the_last_layer_has_to_learn(make_spec):

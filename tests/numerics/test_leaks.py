@@ -216,6 +216,15 @@ def test_attributes_are_those_the_shapes_were_drawn_with(shapes):
     assert np.abs(measured["scale"] / (factor * source.scale) - 1).max() < 0.03
 
 
+def test_a_background_not_quite_grey_moves_no_attribute(shapes):
+    _, x = shapes
+    tint = torch.tensor([0.03, 0.0, 0.0])[:, None, None]
+    clean, tinted = attributes(x), attributes(x + tint)
+    assert (tinted["scale"] / clean["scale"] - 1).abs().max() < 0.02
+    assert torch.sin(tinted["orientation"] - clean["orientation"]).abs().max() < 0.02
+    assert ((tinted["hue"] - clean["hue"] + 0.5) % 1 - 0.5).abs().max() < 0.02
+
+
 def test_leak_rates_are_the_shares_that_leave_the_range(shapes):
     _, x = shapes
     torch.manual_seed(4)

@@ -131,5 +131,5 @@ def test_minibatch_stddev_of_a_batch_smaller_than_the_group():
 
 
 def test_minibatch_stddev_refuses_a_broken_group():
-    with pytest.raises(ValueError, match="batch 6 .* group 4"):
+    with pytest.raises(ValueError, match="6 images .* group of 4"):
         ops.minibatch_stddev(randn(6, 2, 4, 4), group=4)

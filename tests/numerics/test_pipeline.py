@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from scipy import stats
@@ -43,9 +45,10 @@ def test_every_image_changes_at_p_one(categories, images):
     assert changed.sum() >= 30 if categories == "blit" else changed.all()
 
 
-def test_unknown_categories_name_the_nearest():
-    with pytest.raises(ValueError, match="'bcg'.*'bgc'"):
-        Pipeline("bcg")
+@pytest.mark.parametrize("wrong", ["bcg", ["b", "g", "c"], None])
+def test_unknown_categories_are_named_with_the_known(wrong):
+    with pytest.raises(ValueError, match=f"{re.escape(repr(wrong))}.*bgc"):
+        Pipeline(wrong)
 
 
 @pytest.mark.parametrize("p", [0.1, torch.tensor(0.6), 1.0, 1.3])
@@ -142,10 +145,12 @@ def test_gradient_penalty_through_the_warp():
     assert torch.allclose(h.flatten(), a.T @ a @ a.T @ a @ x.flatten())
 
 
-def test_autocast_does_not_round(images):
-    out = []
-    for enabled in (False, True):
+def test_autocast_and_16_bits_round_nothing_within(images):
+    images, outs = images.bfloat16(), []
+    for x, enabled in ((images, True), (images, False), (images.float(), True), (images.float(), False)):
         torch.manual_seed(9)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
-            out.append(Pipeline("bgcfnc")(images, 0.9))
-    assert torch.equal(*out)
+            outs.append(Pipeline("bgcfnc")(x, 0.9))
+    assert torch.equal(outs[2], outs[3])
+    for out in outs[:2]:
+        assert torch.equal(out, outs[3].bfloat16())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from augment import diffaugment
 from augment.controller import Controller, HeldOutController
-from augment.pipeline import Pipeline, show, wavelet
+from augment.pipeline import Pipeline, flip_x, luma_flip, rotate90, show, wavelet
 from augment.pipeline.transforms import TRANSFORMS
 
 # Share of images that an open gate leaves as they are: coins, and whole shifts of less than half a pixel.
@@ -43,6 +45,23 @@ def test_picture_of_all_transforms(tmp_path):
     show.main([str(tmp_path / "gray.png"), "--size", "16", "--out", str(tmp_path / "sheet.png")])
     with Image.open(tmp_path / "sheet.png") as picture:
         assert min(picture.size) > 400 and len(picture.getcolors(2**20)) > 10
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["missing.png", "--out", "sheet.png"], "No such file.*missing.png"),
+        (["text.png", "--out", "sheet.png"], "cannot identify image file"),
+        (["--size", "0", "--out", "sheet.png"], "size is 0; 1 pixel or more"),
+        (["--size", "8", "--out", "sheet.xyz"], "'xyz' is not supported.*png"),
+    ],
+)
+def test_a_picture_that_cannot_be_drawn_is_one_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
+        show.main(arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["text.png"]
 
 
 @pytest.mark.parametrize("p", [0.0, 0.2, torch.tensor(0.7), 1.6])
@@ -86,10 +105,59 @@ def test_other_channel_counts_are_taken_or_refused(transform):
         assert transform(x).shape == x.shape
 
 
-@pytest.mark.parametrize("wrong", [torch.zeros(3, 8, 8), torch.zeros(2, 3, 8, 8, dtype=torch.uint8)])
+@pytest.mark.parametrize("wrong", [torch.zeros(3, 8, 8), torch.zeros(2, 3, 8, 8, dtype=torch.uint8), np.zeros((2, 3))])
 def test_what_is_no_batch_of_images_is_refused(transform, wrong):
-    with pytest.raises(ValueError, match=r"floating-point \[N, C, H, W\]"):
-        transform(wrong)
+    for refusing in (transform, lambda x: Pipeline("bgcfnc")(x, 0.5)):
+        with pytest.raises(ValueError, match=r"floating-point \[N, C, H, W\]"):
+            refusing(wrong)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_16_bit_images_lose_nothing_but_the_last_rounding(transform, dtype):
+    # 8 significant bits do not tell 300 columns apart, let alone places between them.
+    torch.manual_seed(5)
+    x = (torch.rand(8, 3, 12, 300) * 2 - 1).to(dtype)
+    outs = []
+    for images in (x, x.double().float()):
+        torch.manual_seed(6)
+        outs.append(transform(images))
+    assert outs[0].dtype == dtype
+    assert torch.equal(outs[0], outs[1].to(dtype))
+
+
+def test_autocast_rounds_nothing(transform):
+    x = torch.rand(4, 3, 16, 16) * 2 - 1
+    outs = []
+    for enabled in (False, True):
+        torch.manual_seed(7)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            outs.append(transform(x))
+    assert torch.equal(*outs)
+
+
+def test_each_image_may_have_a_probability_of_its_own(transform, images):
+    torch.manual_seed(8)
+    is_changed = changed(transform(images, torch.tensor([0.0, 1.0]).repeat(500)), images)
+    assert not is_changed[::2].any()
+    share = 1 - UNCHANGED.get(transform.__name__, 0)
+    assert stats.binomtest(int(is_changed[1::2].sum()), 500, share).pvalue > 1e-3
+
+
+def test_a_probability_of_another_shape_is_refused(transform, images):
+    for shape in ((4, 1, 1, 1), (3,)):
+        with pytest.raises(ValueError, match=re.escape(f"p has shape {shape}") + r".*\(1000,\)"):
+            transform(images, torch.full(shape, 0.5))
+
+
+@pytest.mark.parametrize("coin", [flip_x, rotate90, luma_flip])
+def test_strength_of_a_coin_multiplies_its_probability_whatever_p(coin, images):
+    torch.manual_seed(9)
+    share = (1 - UNCHANGED[coin.__name__]) * 0.4
+    assert stats.binomtest(int(changed(coin(images, 3.0, 0.4), images).sum()), len(images), share).pvalue > 1e-3
+
+
+def test_no_images_are_no_images(transform):
+    assert transform(torch.zeros(0, 3, 8, 8)).shape == (0, 3, 8, 8)
 
 
 def test_derivatives_of_first_and_second_order(transform):

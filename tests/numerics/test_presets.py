@@ -8,11 +8,13 @@ import torch
 from models.base import LOOP_KEYS
 from models.stylegan2 import Backbone
 from suite.spec import preset_at, presets
+from training.steps import adam
 
 PRESETS = {name: preset_at(name, 32, "this test") for name in presets()}
 STYLEGAN2 = sorted(name for name, row in PRESETS.items() if row["backbone"] == "stylegan2")
 
-# kimg, batch, lr, mbstd group, fmap_base, R1 gamma, EMA half-life in kimg, EMA ramp, mapping layers
+# kimg, batch, lr of D before the correction for lazy R1, mbstd group, fmap_base, R1 gamma, EMA half-life in kimg,
+# EMA ramp, mapping layers
 PUBLISHED = {
     "stylegan2": (25000, 32, 0.002, 4, 16384, 10, 10, None, 8),
     "paper256": (25000, 64, 0.0025, 8, 8192, 1, 20, None, 8),
@@ -41,9 +43,8 @@ REGULARISED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_values(name: str):
     row = PRESETS[name]
-    columns = "kimg batch lr_g mbstd_group fmap_base r1_gamma ema_half_life_kimg ema_ramp mapping_layers"
+    columns = "kimg batch lr_d mbstd_group fmap_base r1_gamma ema_half_life_kimg ema_ramp mapping_layers"
     assert tuple(row[key] for key in columns.split()) == PUBLISHED[name]
-    assert row["lr_d"] == row["lr_g"]
     start_kimg = {"diffaugment-cifar": 1000, "diffaugment-ffhq": 10, "diffaugment-lowshot": 10}
     assert row["ema_start_kimg"] == start_kimg.get(name, 0)
 
@@ -53,6 +54,26 @@ def test_regularisation_as_published(name: str):
     backbone = Backbone(PRESETS[name], resolution=32, channels=3, classes=0)
     place = (backbone.d_reg_interval, backbone.r1_at, backbone.g_reg_interval)
     assert place + (PRESETS[name]["style_mixing"], PRESETS[name]["d_architecture"]) == REGULARISED[name]
+
+
+@pytest.mark.parametrize("name", REGULARISED)
+def test_learning_rates_allow_for_the_steps_of_the_regularisers(name: str):
+    """By k / (k + 1), k their interval: 4 in all runs of arXiv:2006.06676 (also the tuned one, which takes no step of
+    path length) and 16; not at all in those of arXiv:2006.10738, which regularise in every step."""
+    row, backbone = PRESETS[name], Backbone(PRESETS[name], resolution=32, channels=3, classes=0)
+    parameter = [torch.nn.Parameter(torch.zeros(1))]
+    intervals = {"g": backbone.g_reg_interval, "d": backbone.d_reg_interval}
+    rates = {side: adam(parameter, row[f"lr_{side}"], row, k).param_groups[0]["lr"] for side, k in intervals.items()}
+    published = PUBLISHED[name][2]
+    lazy = {"g": published * 4 / 5, "d": published * 16 / 17}
+    assert rates == pytest.approx({"g": published, "d": published} if name.startswith("diffaugment") else lazy)
+
+
+@pytest.mark.parametrize("name", STYLEGAN2)
+def test_discriminators_have_no_layers_after_the_label_embedding(name: str):
+    with torch.device("meta"):
+        D = Backbone(PRESETS[name], resolution=32, channels=3, classes=10).discriminator()
+    assert len(D.mapping.layers) == 0
 
 
 @pytest.mark.parametrize("name", STYLEGAN2)

@@ -42,7 +42,7 @@ def parameters(network: torch.nn.Module) -> int:
     ("preset", "resolution", "classes", "count_g", "count_d"),
     [
         ("cifar", 32, 0, 19_947_539, 20_720_641),
-        ("cifar", 32, 10, 20_215_315, 23_089_664),
+        ("cifar", 32, 10, 20_215_315, 20_988_416),
         ("cifarbaseline", 32, 0, 21_523_475, 21_507_073),
         ("diffaugment-cifar", 32, 0, 13_506_963, 13_918_849),
         ("paper256", 256, 0, 24_767_458, 24_001_089),

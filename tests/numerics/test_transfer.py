@@ -62,10 +62,11 @@ def test_a_run_that_continues_and_its_snapshots_do_without_the_source(make_spec,
     load_generator(sorted((folder / "snapshots").glob("*"))[-1])
 
 
-def test_a_snapshot_starts_g_and_its_average_and_leaves_d(make_spec, make_reals, tmp_path, earlier):
+@pytest.mark.parametrize("given", ["G", "G_ema"])
+def test_a_snapshot_of_either_starts_g_and_its_average_and_leaves_d(make_spec, make_reals, tmp_path, earlier, given):
     snapshot = tmp_path / "earlier/snapshots/000000.064.safetensors"
     starts = {}
-    for name, plugins in (("fresh", []), ("later", [("transfer", {"G_ema": source(snapshot)})])):
+    for name, plugins in (("fresh", []), ("later", [("transfer", {given: source(snapshot)})])):
         spec = make_spec(hyper=STILL, total_kimg=0.008, seed=7, plugins=plugins)
         starts[name] = networks(run(spec, make_reals(), tmp_path / name)[1])
     stored = load_file(snapshot)
