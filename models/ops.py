@@ -16,7 +16,6 @@ from torch import Tensor
 
 from models.precision import cast
 from models.ranks import world_size
-from suite.errors import ConfigError
 
 FIR = (0.125, 0.375, 0.375, 0.125)
 LRELU_SLOPE = 0.2
@@ -101,16 +100,12 @@ def minibatch_stddev(x: Tensor, group: int, features: int = 1) -> Tensor:
 
     x [N, C, H, W] -> [N, C + features, H, W]; C must be a multiple of `features`. Sample n shares its group
     with n + N/group, n + 2N/group, ... A batch smaller than `group` is one group. With several ranks, x holds
-    every W-th sample, and groups must lie within a rank. Raises ConfigError unless groups fill the batch.
+    every W-th sample, and groups must lie within a rank. Raises ValueError unless groups fill the batch.
     """
     n, channels, height, width = x.shape
     group = min(group, n * world_size())
     if n % group:
-        ranks = f", {n} on each of {world_size()} ranks," if world_size() > 1 else ""
-        raise ConfigError(
-            f"batch {n * world_size()}{ranks} is not a multiple of the minibatch-stddev group {group}; "
-            "change batch or mbstd_group in config/presets.yaml" + (" or --nproc-per-node" if ranks else "")
-        )
+        raise ValueError(f"{n} images are not a multiple of the minibatch-stddev group of {group}")
     grouped = x.reshape(group, n // group, features, channels // features, height, width)
     variance = (grouped - grouped.mean(dim=0)).square().mean(dim=0)
     stddev = (variance + 1e-8).sqrt()

@@ -1,15 +1,14 @@
 """The ranks of a data-parallel run, as networks and methods see them; a process on its own is rank 0 of 1.
 
-Each rank holds `1 / world_size()` of every batch. What a network or method keeps about the whole batch, such as a
-moving average, it takes through `mean_over_ranks`, so that all ranks hold the same.
+Each rank holds `1 / world_size()` of every batch; which numbers of ranks can, `suite.devices` says. What a network or
+method keeps about the whole batch, such as a moving average, it takes through `mean_over_ranks`, so that all ranks hold
+the same.
 """
 
 from __future__ import annotations
 
 import torch.distributed as dist
 from torch import Tensor
-
-from suite.errors import ConfigError
 
 
 def _joined() -> bool:
@@ -24,16 +23,6 @@ def rank() -> int:
 def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if _joined() else 1
-
-
-def share(images: int, what: str) -> int:
-    """How many of `images`, called `what` in the message, one rank holds; ConfigError where they do not divide."""
-    if images % world_size():
-        raise ConfigError(
-            f"the {what} of {images} images cannot be shared equally by {world_size()} ranks; "
-            "start torchrun with another --nproc-per-node or change config/presets.yaml"
-        )
-    return images // world_size()
 
 
 def mean_over_ranks(x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.base import Key, check_choice, read_preset
 from models.layers import Mapping
-from models.ranks import mean_over_ranks, share, world_size
+from models.ranks import mean_over_ranks, world_size
 from models.stylegan2_discriminator import Discriminator
 from models.stylegan2_generator import Generator
 
@@ -149,7 +149,7 @@ class Backbone:
         The norm averages over layers; a is the moving average of lengths, kept in `G.pl_mean`.
         """
         s = self.settings
-        n = share(max(len(z) * world_size() // s["pl_batch_shrink"], 1), "path-length batch")
+        n = max(len(z) * world_size() // s["pl_batch_shrink"], 1) // world_size()
         ws = G.styles(z[:n], None if c is None else c[:n])
         image = G.synthesis(ws)
         y = torch.randn_like(image) / math.sqrt(image.shape[2] * image.shape[3])

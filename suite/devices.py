@@ -1,28 +1,43 @@
-"""How many devices train one run: as many as it may have and its batch and groups can be shared by."""
+"""How many devices can train one run, as a rule that planning, a user's command and the training itself go by."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from suite import registry
+from suite.errors import ConfigError
 from suite.spec import RunSpec
 
 
-def possible(settings: dict[str, Any], ranks: int) -> bool:
-    """Whether `ranks` processes can share the batch, the groups within it and the path-length batch equally.
+def obstacle(spec: RunSpec, ranks: int) -> str | None:
+    """Why `ranks` processes cannot train the run, naming the numbers; None where they can.
 
-    `settings` are the keys of a preset with the backbone's defaults.
+    Each of them needs an equal part of the batch, in whole groups of the minibatch standard deviation, and of the
+    path-length batch. A single process needs whole groups, too.
     """
+    backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
+    if isinstance(backbone, registry.FailedImport):  # whose run ends by saying so
+        return None
+    settings = {**{key: entry.default for key, entry in backbone.keys.items()}, **spec.hyper}
     batch = settings["batch"]
-    group = min(settings.get("mbstd_group", 1), batch)
+    own_batch = batch // ranks
+    if batch % ranks:
+        return f"the batch of {batch} images cannot be shared equally by {ranks} ranks"
+    group = min(settings["mbstd_group"], batch) if settings.get("mbstd_features") else 1
+    if own_batch % group:
+        each = f"{own_batch} images on each of {ranks} ranks" if ranks > 1 else f"{batch} images"
+        return f"the batch of {each} is not a multiple of the minibatch-stddev group of {group}"
     path_length_batch = max(batch // settings["pl_batch_shrink"], 1) if settings.get("pl_weight") else 0
-    return batch % ranks == 0 and batch // ranks % group == 0 and path_length_batch % ranks == 0
+    if path_length_batch % ranks:
+        return f"the path-length batch of {path_length_batch} images cannot be shared equally by {ranks} ranks"
+    return None
+
+
+def check(spec: RunSpec, ranks: int) -> None:
+    """Raise ConfigError where `ranks` processes cannot train the run."""
+    if reason := obstacle(spec, ranks):
+        other = "start torchrun with another --nproc-per-node or " if ranks > 1 else ""
+        raise ConfigError(f"{reason}; {other}change preset {spec.preset!r} in config/presets.yaml")
 
 
 def ranks(spec: RunSpec, devices: int) -> int:
-    """The largest possible number of processes, one per device, up to `devices`."""
-    backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
-    if isinstance(backbone, registry.FailedImport):  # whose run ends by saying so
-        return 1
-    settings = {**{key: entry.default for key, entry in backbone.keys.items()}, **spec.hyper}
-    return max(count for count in range(1, devices + 1) if possible(settings, count))
+    """The largest possible number of processes, one per device, up to `devices`; 1 where none is."""
+    return max((count for count in range(1, devices + 1) if obstacle(spec, count) is None), default=1)

@@ -22,14 +22,17 @@ KEPT = 2
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors, numbers and containers of them; `cur_nimg` among its keys), then drop old ones."""
+    """Write `state` (tensors, numbers and containers of them; `cur_nimg` among its keys), then drop all but it and
+    the one before it: those after it are damaged, or the run would have continued from them."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
     name = f"{state['cur_nimg']:012d}-{hashlib.sha256(content).hexdigest()[:16]}.pt"
     write_atomic(folder / name, content)
-    for old in sorted(folder.glob("*.pt"))[:-KEPT]:
-        old.unlink()
+    files = sorted(folder.glob("*.pt"), reverse=True)
+    newest = files.index(folder / name)
+    for other in files[:newest] + files[newest + KEPT :]:
+        other.unlink()
     remove_temporaries(folder, 0.0)  # of writers that were killed: a run has one at a time
 
 

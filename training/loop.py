@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from augment.base import Networks
-from models.ranks import rank
+from models.ranks import rank, world_size
+from suite import devices
 from suite.spec import RunSpec, snapshot_name
 from training import checkpoint, log
 from training.distributed import drawing_own_rows, on_any_rank
@@ -54,8 +55,10 @@ def train(
     """Train `spec` in `run_dir` from its newest checkpoint to its length, to divergence or until `stop()`.
 
     Leaves `train.jsonl`, `snapshots/`, `samples/` and `ckpt/`. `tick_kimg` is the distance between two log lines,
-    `checkpoint_seconds` the least time between two checkpoints; neither changes what is trained.
+    `checkpoint_seconds` the least time between two checkpoints; neither changes what is trained. Raises ConfigError
+    where the ranks at work cannot share the run.
     """
+    devices.check(spec, world_size())
     hyper = spec.hyper
     nimg_per_iteration = hyper["batch"] * hyper["d_steps"]
     snapshot_nimgs = spec.snapshot_nimgs()
@@ -125,6 +128,7 @@ def train(
 
         if writes and cur_nimg in snapshot_nimgs:
             name = snapshot_name(cur_nimg)
+            ema.settle()
             if hasattr(ema.module, "accumulate_standing"):
                 ema.module.accumulate_standing(data.random_labels)
             pictures = run_dir / "samples"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from augment.base import StepContext
-from models.ranks import share
+from models.ranks import world_size
 from suite.errors import ConfigError
 from suite.spec import RunSpec
 from training.distributed import GradientAverage
@@ -62,7 +62,7 @@ class Steps:
     def __init__(self, spec: RunSpec, data: Reals, device: torch.device) -> None:
         self.data, self.device, self.hyper = data, device, spec.hyper
         self.batch = spec.hyper["batch"]
-        self.own_batch = share(self.batch, "batch")
+        self.own_batch = self.batch // world_size()
         self.backbone, G, D, method = build_networks(spec, data.channels, data.classes)
         if method.needs_held_out and len(data.validation) < self.batch:
             raise ConfigError(

@@ -17,7 +17,7 @@ from augment.base import Method, Role, StepContext
 from augment.check import HookError, check_gradients, check_images, check_log, check_loss, shown
 from augment.compose import Compose
 from models.base import Backbone
-from models.ranks import share
+from models.ranks import world_size
 from suite.errors import ConfigError
 from suite.spec import RunSpec
 from training.distributed import drawing_own_rows, lost_ranks
@@ -33,7 +33,7 @@ def try_hooks(spec: RunSpec, data: Reals, device: torch.device) -> None:
     """
     backbone, G, D, method = build_networks(spec, data.channels, data.classes)
     G, D, method = (part.to(device).train() for part in (G, D, method))
-    images, c_real = data.first(share(spec.hyper["batch"], "batch"))
+    images, c_real = data.first(spec.hyper["batch"] // world_size())
     with drawing_own_rows():
         z, c_fake = torch.randn(len(images), G.z_dim, device=device), data.random_labels(len(images))
         x_real = as_float(images)

@@ -137,6 +137,19 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, caplog
     assert "damaged" in caplog.text and newest.name in caplog.text
 
 
+def test_damaged_checkpoints_never_crowd_out_those_that_follow(tmp_path):
+    """A run whose checkpoints are all damaged starts anew, and what it saves has a lower position than theirs."""
+    for nimg in (16, 24):
+        checkpoint.save(tmp_path, {"cur_nimg": nimg})
+    for path in tmp_path.glob("*.pt"):
+        path.write_bytes(b"")
+    assert checkpoint.load_latest(tmp_path, torch.device("cpu")) is None
+    for nimg in (4, 8, 12):
+        checkpoint.save(tmp_path, {"cur_nimg": nimg})
+        assert checkpoint.load_latest(tmp_path, torch.device("cpu"))["cur_nimg"] == nimg
+    assert [int(path.name[:12]) for path in sorted(tmp_path.glob("*.pt"))] == [8, 12]
+
+
 def test_a_diverged_run_says_when_and_no_snapshot_of_it_counts(make_spec, prepared, tmp_path):
     spec = make_spec(hyper={"lr_d": 1e30, "lr_g": 1e30})
     (tmp_path / "spec.json").write_text(spec.to_json())

@@ -194,8 +194,8 @@ def test_ranks_diverge_and_refuse_together(two_ranks):
     assert first == second
     assert first["diverging"].startswith("diverged") and "not finite between" in first["diverging"]
     assert first["odd-batch"].startswith("ConfigError the batch of 9 images cannot be shared equally by 2 ranks")
-    assert first["groups"].startswith("ConfigError batch 8, 4 on each of 2 ranks, is not a multiple of the")
-    assert first["path"].startswith("ConfigError the path-length batch of 1 images cannot be shared")
+    assert first["groups"].startswith("ConfigError the batch of 4 images on each of 2 ranks is not a multiple of the")
+    assert first["path"].startswith("ConfigError the path-length batch of 1 images cannot be shared equally by 2 ranks")
 
 
 @pytest.fixture

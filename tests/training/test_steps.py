@@ -6,18 +6,30 @@ from torch import nn
 
 from augment.base import Method
 from suite.errors import ConfigError
+from training.ema import Ema
+from training.loop import train
+from training.reals import Reals
 from training.steps import Player, Steps, adam
 
 
 def test_adam_with_a_lazy_regulariser_has_the_published_corrections():
-    hyper = {"betas": [0.0, 0.99], "eps": 1e-8}
+    hyper = {"betas": [0.0, 0.99], "eps": 1e-5}
     param = [nn.Parameter(torch.zeros(1))]
     g = adam(param, 0.0025, hyper, reg_interval=4).param_groups[0]
-    assert g["lr"] == pytest.approx(0.0025 * 0.8) and g["betas"] == (0.0, pytest.approx(0.99**0.8))
+    assert g["eps"] == 1e-5 and g["lr"] == pytest.approx(0.0025 * 0.8) and g["betas"] == (0.0, pytest.approx(0.99**0.8))
     d = adam(param, 0.0025, hyper, reg_interval=16).param_groups[0]
     assert d["lr"] == pytest.approx(0.0025 * 16 / 17) and d["betas"][1] == pytest.approx(0.99 ** (16 / 17))
     for every in (0, 1):
         assert adam(param, 0.0025, hyper, every).param_groups[0]["lr"] == 0.0025
+
+
+def test_each_network_has_its_own_learning_rate_and_correction(make_spec, make_reals):
+    spec = make_spec(hyper={"lr_g": 0.003, "lr_d": 0.001, "r1_interval": 4, "pl_weight": 2.0, "pl_interval": 2})
+    steps = Steps(spec, make_reals(), torch.device("cpu"))
+    for player, network, lr in ((steps.g_player, steps.G, 0.003 * 2 / 3), (steps.d_player, steps.D, 0.001 * 4 / 5)):
+        (group,) = player.optimizer.param_groups
+        assert group["lr"] == pytest.approx(lr)
+        assert list(map(id, group["params"])) == list(map(id, network.parameters()))
 
 
 def test_a_player_moves_only_its_own_parameters_and_never_the_frozen():
@@ -91,6 +103,90 @@ def test_r1_is_taken_at_its_interval(make_spec, make_reals, every, expected):
     assert taken == expected
 
 
+class Losses:
+    """A player that notes the losses of its steps and does not move."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+
+    def step(self, loss):
+        value = loss()
+        self.taken.append(value.item())
+        return value.detach()
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_lazy_regulariser_is_weighted_by_its_interval(make_spec, make_reals, every):
+    """In every step it is part of the loss; every k-th step it is a loss of its own, times k."""
+
+    class Slope(nn.Module):
+        def forward(self, x, c):
+            return 0.01 * x.sum((1, 2, 3))[:, None]
+
+    def losses(**hyper) -> tuple[list[float], list[float]]:
+        steps = steps_with(make_spec, make_reals, Method(), **hyper)
+        steps.D, steps.g_player, steps.d_player = Slope(), Losses(), Losses()
+        steps.backbone.g_regularizer = lambda G, z, c: torch.tensor(0.25)
+        torch.manual_seed(1)
+        steps.d_step(0, 0)
+        steps.g_step(0, 0)
+        return steps.g_player.taken, steps.d_player.taken
+
+    regularised = losses(r1_interval=every, r1_gamma=2.0, pl_weight=2.0, pl_interval=every)
+    r1 = 2.0 / 2 * 0.01**2 * 3 * 16 * 16
+    for taken, plain, value in zip(regularised, losses(r1_gamma=0.0, pl_weight=0.0), (0.25, r1), strict=True):
+        (loss,) = plain
+        assert taken == pytest.approx([loss + value] if every == 1 else [loss, 4 * value], rel=1e-5)
+
+
+def test_every_image_goes_to_the_discriminator_with_its_own_label(make_spec, make_reals):
+    torch.manual_seed(0)
+    steps = Steps(
+        make_spec(hyper={"r1_interval": 1}, conditional=True), make_reals(conditional=True), torch.device("cpu")
+    )
+    lazy = Steps(
+        make_spec(hyper={"r1_interval": 4}, conditional=True), make_reals(conditional=True), torch.device("cpu")
+    )
+    for one, calls_of_d in ((steps, 2), (lazy, 3)):
+        made, seen, G, D = [], [], one.G, one.D
+        one.G = lambda z, c, G=G, made=made: made.append((G(z, c), c)) or made[-1][0]
+        one.G.z_dim = G.z_dim
+        one.D = lambda x, c, D=D, seen=seen: seen.append((x, c)) or D(x, c)
+        real = one.data.batch(8, 8)
+        one.d_step(8, 0)
+        assert len(made) == 1 and len(seen) == calls_of_d
+        for (x, c), (wanted_x, wanted_c) in zip(seen, [real, made[0], real], strict=False):
+            assert torch.equal(x, wanted_x) and torch.equal(c, wanted_c)
+        assert not torch.equal(real[1], made[0][1])
+        made.clear(), seen.clear()
+        one.g_step(8, 1)
+        (((x, c),), ((wanted_x, wanted_c),)) = seen, made
+        assert torch.equal(x, wanted_x) and torch.equal(c, wanted_c)
+
+
+def test_an_iteration_is_a_g_step_its_average_and_d_steps_on_fresh_reals(make_spec, make_reals, tmp_path, monkeypatch):
+    calls = []
+
+    def note(owner, name, what):
+        original = getattr(owner, name)
+
+        def noted(self, *args):
+            calls.append((what, *[arg for arg in args if isinstance(arg, int)]))
+            return original(self, *args)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    for owner, name, what in ((Steps, "g_step", "G"), (Ema, "update", "average"), (Steps, "d_step", "D")):
+        note(owner, name, what)
+    note(Steps, "validate", "held out")
+    note(Reals, "batch", "reals")
+    spec = make_spec(hyper={"d_steps": 2}, total_kimg=0.032, snapshot_kimg=0.032)
+    train(spec, make_reals(), tmp_path, torch.device("cpu"), 0.032, 1e9, lambda: False)
+    one = [("G", 0, 0), ("average", 0, 16), ("D", 0, 0), ("reals", 0, 8), ("D", 8, 0), ("reals", 8, 8)]
+    two = [("G", 16, 1), ("average", 16, 16), ("D", 16, 1), ("reals", 16, 8), ("D", 24, 1), ("reals", 24, 8)]
+    assert calls == [*one, ("held out", 16, 0), *two, ("held out", 32, 1)]
+
+
 class Halve(Method):
     def transform(self, x, role):
         return x / 2
@@ -114,18 +210,20 @@ def test_r1_gradient_is_taken_at_the_stated_image(make_spec, make_reals, r1_at, 
 
 
 def test_held_out_reals_pass_the_transform_at_their_interval_and_leave_no_trace(make_spec, make_reals):
-    method = Recorder()
-    steps = steps_with(make_spec, make_reals, method)
+    torch.manual_seed(0)
+    # A D that a pass in training mode changes: it takes a step of power iteration.
+    steps = Steps(make_spec("spectral_norm"), make_reals(), torch.device("cpu"))
+    steps.method = method = Recorder()
     before = {name: value.clone() for name, value in steps.D.state_dict().items()}
     for iteration in range(8):
         steps.validate(8 * iteration, iteration)
-    x = steps.data.held_out(0, 16)[0]
+    assert steps.D.training
+    assert all(torch.equal(before[name], now) for name, now in steps.D.state_dict().items())
+    x, D = steps.data.held_out(0, 16)[0], steps.D.eval()
     with torch.no_grad():
-        expected = torch.cat([steps.D(x[:8], None), steps.D(x[8:16], None)]).mean()
+        expected = torch.cat([D(x[:8], None), D(x[8:16], None)]).mean()
     assert method.calls == ["real", ("observe_held_out", 0), "real", ("observe_held_out", 32)]
     assert steps.tally.means()["d_valid"] == pytest.approx(expected.item(), rel=1e-5)
-    assert all(torch.equal(before[name], now) for name, now in steps.D.state_dict().items())
-    assert steps.D.training
 
 
 def test_a_method_that_learns_from_held_out_images_is_refused_without_enough(make_spec, make_reals):
