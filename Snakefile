@@ -46,7 +46,7 @@ rule plan:
     log:
         f"results/{SCALE}/logs/plan.log",
     params:
-        config=CONFIG,
+        config=lambda wildcards: CONFIG,
     shell:
         "python -m suite.plan --config {params.config:q} 2>&1 | tee {log}"
 

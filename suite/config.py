@@ -82,6 +82,10 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
         return ConfigError(f"{where} lacks {', '.join(missing)}{f' under {key}' if key else ''}.")
     if error.validator == "type":
         allowed = error.validator_value
+        if allowed == "array":
+            return ConfigError(
+                f"{key or where} = {error.instance!r} must be a list, such as [{error.instance}]. Change it in {where}."
+            )
         allowed = " or ".join(allowed) if isinstance(allowed, list) else allowed
         return ConfigError(f"{key or where} = {error.instance!r} must be of type {allowed}. Change it in {where}.")
     return ConfigError(f"{key or where} = {error.instance!r} is not allowed: {error.message}. Change it in {where}.")
@@ -122,6 +126,7 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     check(config, "config", where)
     if config["scale"] not in read("config/scales.yaml"):
         raise unknown_name("scale", config["scale"], read("config/scales.yaml"), where)
+    check(read("config/scales.yaml")[config["scale"]], "scale", f"config/scales.yaml, {config['scale']}")
     names = [[name] if name != PAPER else of_the_papers(config["scale"]) for name in config["artefacts"]]
     config = {**config, "artefacts": list(dict.fromkeys(itertools.chain(*names)))}
     for name in config["artefacts"]:
@@ -138,6 +143,11 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
 def artefact_names() -> list[str]:
     """The names of all artefacts, sorted."""
     return sorted(path.stem for path in (ROOT / "config" / "artefacts").glob("*.yaml"))
+
+
+def figure_names() -> list[str]:
+    """The names of all figures: the files of report/figures/."""
+    return sorted(path.stem for path in (ROOT / "report" / "figures").glob("*.py") if path.stem != "__init__")
 
 
 def figures_of(content: dict[str, Any]) -> dict[str, list[str] | None]:
@@ -161,4 +171,7 @@ def artefact(name: str) -> dict[str, Any]:
     for scale in content.get("scales", {}):
         if scale not in read("config/scales.yaml"):
             raise unknown_name("scale", scale, read("config/scales.yaml"), f"scales of {where}")
+    for figure in figures_of(content):
+        if figure not in figure_names():
+            raise unknown_name("figure", figure, figure_names(), f"figures of {where}")
     return content

@@ -81,11 +81,6 @@ class RunSpec:
         return json.dumps({"run": self.run_id, **asdict(self)}, indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> RunSpec:
-        """The spec that `to_json` wrote."""
-        return cls.from_fields(json.loads(text))
-
-    @classmethod
     def read(cls, path: Path) -> RunSpec:
         """The spec stored in a run's spec.json. Raises ConfigError where the file holds none."""
         fields = read_json(path)
@@ -183,6 +178,10 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
     have a resolution replace its own.
     """
     content = artefact(name)
+    for plugin in content.get("method_args", {}):
+        if plugin not in registry.names("method"):
+            where = f"method_args of config/artefacts/{name}.yaml"
+            raise unknown_name("plugin", plugin, registry.names("method"), where)
     seeds = read("config/scales.yaml")[config["scale"]]["seeds"]
     own_sets = [(own, entry["resolution"]) for own, entry in config["datasets"].items() if "resolution" in entry]
     specs = {}

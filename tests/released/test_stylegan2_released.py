@@ -255,7 +255,7 @@ def test_a_run_whose_metrics_can_be_computed(network: Path, tmp_path: Path):
     target = ["--run-dir", run_dir, "--data", images, "--subset", chosen, "--method", "ada", "--kimg", 12]
     run(network, "--preset", "small", "--resolution", RESOLUTION, "--classes", 0, *target)
 
-    spec = RunSpec.from_json((run_dir / "spec.json").read_text())
+    spec = RunSpec.read(run_dir / "spec.json")
     assert (spec.dataset, spec.images, spec.subset_seed, spec.method) == ("procedural", 20, 7, "ada")
     real, fake = tmp_path / "real.safetensors", tmp_path / "fake.json"
     device = torch.device("cpu")

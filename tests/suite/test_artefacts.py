@@ -5,14 +5,14 @@ import time
 from collections import defaultdict
 
 import pytest
+from report.columns import SETTING
 
 from data.subset import PUBLISHED
 from data.table import amplified, held_out, listed
-from report.artefact import SETTING
 from report.metric_names import FAMILIES, parse
 from report.published import Match, read_published
+from suite.cells import cells
 from suite.config import ROOT, artefact, artefact_names, read
-from suite.plan import cells
 from suite.spec import RunSpec, expand, presets
 
 PAPERS = [name for name in artefact_names() if name.startswith(("ada-", "diffaugment-"))]

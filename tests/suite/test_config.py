@@ -19,6 +19,7 @@ def config(**changes):
         ({"artefacts": ["dem"]}, ["unknown artefact 'dem'", "Did you mean 'demo'?"]),
         ({"device": "gpu"}, ["device", "'gpu'", "auto, cpu, cuda"]),
         ({"images": ["128"]}, ["images.0 = '128'", "integer"]),
+        ({"images": 128}, ["images = 128", "must be a list, such as [128]"]),
         ({"images": [0]}, ["images.0 = 0", "minimum"]),
         ({"artefacts": []}, ["artefacts = []"]),
         ({"seeds": [1]}, ["unknown key 'seeds'", "Known: artefacts"]),
@@ -42,6 +43,32 @@ def test_a_wrong_value_is_named_with_what_is_allowed(changes, words):
     assert "\n" not in message
     for word in words:
         assert word in message, message
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"kimg": -24}, "kimg = -24 is not allowed"),
+        ({"seeds": []}, "seeds = []"),
+        ({"fakes": "many"}, "fakes = 'many' must be of type integer or null"),
+        ({"kimgs": 24}, "unknown key 'kimgs'. Did you mean 'kimg'"),
+    ],
+)
+def test_a_wrong_value_of_a_scale_is_named(monkeypatch, change, words):
+    scales = read("config/scales.yaml")
+    changed = {"config/scales.yaml": {**scales, "demo": {**scales["demo"], **change}}}
+    monkeypatch.setattr(configuration, "read", lambda path: changed.get(path) or read(path))
+    with pytest.raises(ConfigError) as error:
+        configuration.checked(config())
+    assert words in str(error.value) and "Change it in config/scales.yaml, demo." in str(error.value)
+
+
+def test_a_figure_that_cannot_be_drawn_is_refused_before_anything_runs(monkeypatch):
+    content = {**read("config/artefacts/demo.yaml"), "figures": ["overfiting"]}
+    monkeypatch.setattr(configuration, "artefact_names", lambda: ["misdrawn"])
+    monkeypatch.setattr(configuration, "read", lambda path: content if "misdrawn" in path else read(path))
+    with pytest.raises(ConfigError, match="unknown figure 'overfiting'. Did you mean 'overfitting'"):
+        configuration.artefact("misdrawn")
 
 
 def test_the_shipped_configuration_and_every_artefact_are_valid():

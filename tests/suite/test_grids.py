@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from suite import cells, registry, spec
 from suite import config as configuration
-from suite import plan, registry, spec
 from suite.config import artefact, check, read
 from suite.errors import ConfigError
 from suite.spec import RunSpec, expand
@@ -27,7 +27,7 @@ def content(monkeypatch):
     def put(**keys):
         keys = {"title": "Any", "protocol": "proxy", "grid": GRID, **keys}
         check(keys, "artefact", "config/artefacts/any.yaml")
-        for module in (spec, plan):
+        for module in (spec, cells):
             monkeypatch.setattr(module, "artefact", lambda name: keys)
 
     return put
@@ -35,10 +35,10 @@ def content(monkeypatch):
 
 def test_every_method_of_the_suite_is_in_the_demonstration_and_runs_there():
     """A file of augment/ that is forgotten in config/artefacts/methods-demo.yaml is found here."""
-    cells = plan.cells(config(artefacts=[SHIPPED]))[SHIPPED]
-    used = {plugin for cell in cells for plugin, _ in cell.spec.plugins if not cell.refused}
+    members = cells.cells(config(artefacts=[SHIPPED]))[SHIPPED]
+    used = {plugin for cell in members for plugin, _ in cell.spec.plugins if not cell.refused}
     assert used == set(registry.names("method"))
-    assert not [(cell.spec.run_id, cell.refused) for cell in cells if cell.refused]
+    assert not [(cell.spec.run_id, cell.refused) for cell in members if cell.refused]
 
 
 def test_the_demonstration_is_as_long_as_it_says_and_the_other_scales_keep_theirs():
@@ -63,6 +63,12 @@ def test_arguments_go_to_every_method_that_has_the_plugin(content):
     assert tuned == {"ada": {"ada": 6}, "ada-bcr": {"ada": 6, "bcr": None}, "da": {"da": None}}
 
 
+def test_arguments_of_a_plugin_that_does_not_exist_are_refused(content):
+    content(method_args={"adda": {"tune_kimg": 6}})
+    with pytest.raises(ConfigError, match="unknown plugin 'adda'. Did you mean 'ada'.* method_args of config"):
+        expand("any", config())
+
+
 def from_many(**source):
     return {"grid": {**GRID, "method": ["none", "freeze-d"]}, "method_args": {"transfer": {"run": source}}}
 
@@ -73,7 +79,7 @@ def test_a_run_that_starts_from_another_holds_its_specification_and_its_identity
     assert none.source is None
     assert (later.source.method, later.source.images, later.source.dataset) == ("none", 2000, "elpv")
     assert later.source.total_kimg == later.total_kimg and later.source.run_id.startswith("elpv-2000/stylegan2-none")
-    assert RunSpec.from_json(later.to_json()).digest == later.digest
+    assert RunSpec.from_fields(json.loads(later.to_json())).digest == later.digest
     content(**from_many(method="none", images=1000))
     assert expand("any", config())[1].digest != later.digest
     fields = json.loads(later.to_json())
@@ -83,21 +89,21 @@ def test_a_run_that_starts_from_another_holds_its_specification_and_its_identity
 
 def test_the_source_is_trained_once_and_measured_only_where_a_table_shows_it(content):
     content(**from_many(method="none", images=2000))
-    assert [(c.spec.method, c.spec.images, c.protocol) for c in plan.cells(config())["any"]] == [
+    assert [(c.spec.method, c.spec.images, c.protocol) for c in cells.cells(config())["any"]] == [
         ("none", 2000, None), ("none", 32, "proxy"), ("freeze-d", 32, "proxy")
     ]  # fmt: skip
     content(**from_many(method="none"))
-    assert [(c.spec.method, c.protocol) for c in plan.cells(config())["any"]] == [
+    assert [(c.spec.method, c.protocol) for c in cells.cells(config())["any"]] == [
         ("none", "proxy"), ("freeze-d", "proxy")
     ]  # fmt: skip
 
 
 def test_a_run_whose_source_is_refused_is_refused_for_that_reason(content):
     content(**from_many(method="ada-rv", images=2000))
-    source, _, later = plan.cells(config())["any"]
+    source, _, later = cells.cells(config())["any"]
     assert source.refused is None and later.refused is None
     content(**from_many(method="shallow_mapping", images=2000))
-    source, _, later = plan.cells(config())["any"]
+    source, _, later = cells.cells(config())["any"]
     assert source.refused[0] == "skip" and "2 layers" in source.refused[1]
     assert later.refused == ("skip", f"{source.spec.run_id}, which it starts from: {source.refused[1]}")
 
@@ -122,7 +128,7 @@ def test_a_source_that_cannot_be_is_named(content, source, words):
         ({"grid": {**GRID, "methods": ["none"]}}, "unknown key 'grid.methods'. Did you mean 'grid.method'"),
         ({"grid": [{**GRID, "titel": "A"}]}, "unknown key 'grid.0.titel'. Did you mean 'grid.0.title'"),
         ({"scales": {"demo": {"kmg": 8}}}, "unknown key 'scales.demo.kmg'. Did you mean 'scales.demo.kimg'"),
-        ({"figures": [{"samples": "none"}]}, "figures.0.samples = 'none' must be of type array"),
+        ({"figures": [{"samples": "none"}]}, "figures.0.samples = 'none' must be a list"),
     ],
 )
 def test_a_wrong_key_of_an_artefact_is_named(content, change, words):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from suite.cells import cells
 from suite.config import read
-from suite.plan import cells
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")

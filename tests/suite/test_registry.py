@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from suite import config, registry
+from suite.cells import cells
 from suite.errors import ConfigError
-from suite.plan import cells
 
 GOOD = "from augment.base import Method as Base\nclass Method(Base):\n    title = 'Good'\n"
 

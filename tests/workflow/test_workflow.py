@@ -39,9 +39,7 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-def snakemake(
-    project: Path, *arguments: str, config: tuple[str, ...] = ("scale=smoke", OWN_SET, "images=[24]"), **options
-):
+def snakemake(project: Path, *arguments: str, config: tuple[str, ...] = SMOKE):
     command = [SNAKEMAKE, "--cores", "2", *arguments, "--config", *config]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
     return subprocess.run(
@@ -102,14 +100,23 @@ def test_a_second_call_does_nothing(finished):
     assert again.returncode == 0 and "Nothing to be done" in said(again), said(again)
 
 
-def test_a_second_call_at_the_same_time_waits_for_the_first(finished):
+def test_nothing_is_trained_or_measured_again_for_another_device_or_place_of_the_weights(finished):
+    again = snakemake(finished, "all", "-n", config=(*SMOKE, "device=cpu", "inception_weights=/moved/{to}/here"))
+    assert again.returncode == 0, said(again)
+    assert not re.search(r"^ *(train|measure|reference features) +\d", said(again), flags=re.M), said(again)
+
+
+def test_a_second_call_at_the_same_time_waits_for_the_first_and_takes_what_that_has_made(finished):
     command = [SNAKEMAKE, "--cores", "2", "all", "--config", *SMOKE]
+    tables = finished / "results/smoke/tables"
     with FileLock(finished / ".snakemake/leangan.lock"):
+        tables.rename(tables.with_suffix(".later"))
         waiting = subprocess.Popen(command, cwd=finished, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for line in waiting.stdout:
             if "Another call works in this folder" in line:
                 break
         assert waiting.poll() is None
+        tables.with_suffix(".later").rename(tables)
     rest = waiting.stdout.read()
     assert waiting.wait() == 0 and "Nothing to be done" in rest
 

@@ -15,9 +15,9 @@ sys.path.insert(0, workflow.basedir)
 from data.table import amplified, downloads, held_out, place
 from suite import config as configuration
 from suite import cost, devices, memory, registry
+from suite.cells import cells
 from suite.config import artefact, artefact_names, figures_of, read
 from suite.errors import ConfigError
-from suite.plan import cells
 from suite.rows import without_value
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
@@ -30,6 +30,7 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
+# Rules name it in functions, since the engine would take braces within it for wildcards.
 CONFIG = json.dumps(dict(config))
 SCALE = config["scale"]
 LENGTH = read("config/scales.yaml")[SCALE]
@@ -51,7 +52,10 @@ TORCHRUN = "-m torch.distributed.run --standalone --nproc-per-node {resources.ra
 PYTHON = f"{KEEP_MEMORY} python -m suite.gpus {{resources.gpu}} python $([ {{resources.ranks}} = 1 ] || echo {TORCHRUN})"
 THREADS = "--threads $(({threads} < {resources.ranks} ? 1 : {threads} / {resources.ranks}))"
 
+# Where a job computes and where files lie changes no number, so these are no parameters either: with other ones nothing
+# is made again. Braces are doubled because the engine formats the command.
 FEATURE_OPTIONS = f"--device {config['device']} --inception-weights {shlex.quote(config['inception_weights'] or '')}"
+FEATURE_OPTIONS = FEATURE_OPTIONS.replace("{", "{{").replace("}", "}}")
 
 
 def ranks_of(wildcards):
@@ -173,6 +177,16 @@ def source_result(run):
 def rows_files(name):
     """The row files that an artefact is rendered from."""
     return [f"results/{SCALE}/rows/{cell.spec.run_id}/{cell.protocol}.jsonl" for cell in CELLS[name] if cell.protocol]
+
+
+def rows_to_wait_for(name):
+    """The same as an input function, by which this call has the folder before the engine looks what lies in it."""
+
+    def files(wildcards):
+        alone()
+        return rows_files(name)
+
+    return files
 
 
 def curve_files(name):

@@ -13,10 +13,9 @@ rule reference_features:
         runtime=240,
     params:
         split=lambda wildcards: "--test" if wildcards.split == "test" else "",
-        options=FEATURE_OPTIONS,
     shell:
         f"{PYTHON} -m metrics.features --data {{input.images}} --extractor {{wildcards.extractor}}"
-        f" --out {{output}} {THREADS} {{params.split}} {{params.options}} 2>&1 | tee {{log}}"
+        f" --out {{output}} {THREADS} {{params.split}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
 
 
 rule subset_reference_features:
@@ -33,11 +32,9 @@ rule subset_reference_features:
         gpu=GPU * DEVICES,
         mem_mb=4000 * DEVICES,
         runtime=240,
-    params:
-        options=FEATURE_OPTIONS,
     shell:
         f"{PYTHON} -m metrics.features --data {{input.images}} --subset {{input.subset}}"
-        f" --extractor {{wildcards.extractor}} --out {{output}} {THREADS} {{params.options}} 2>&1 | tee {{log}}"
+        f" --extractor {{wildcards.extractor}} --out {{output}} {THREADS} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
 
 
 # Features of the fakes are not declared, so that a job that was interrupted continues with the snapshot it was at. They
@@ -61,12 +58,11 @@ rule measure:
         runtime=1440,
     params:
         fakes=lambda wildcards: cost.fakes_of(SCALE, wildcards.protocol),
-        options=FEATURE_OPTIONS,
     shell:
         "run=$(dirname {input.run}); features=$run/features-{wildcards.protocol}; "
         'these="--protocol {wildcards.protocol} --data {input.images} --subset {input.subset}"; '
         f"({PYTHON} -m metrics.features --run-dir $run $these --n-fake {{params.fakes}} --out $features.json {THREADS}"
-        " {params.options}"
+        f" {FEATURE_OPTIONS}"
         " && python -m metrics.compute --real {input.real} --fake $features.json --run $run $these --out {output}"
         " --threads {threads} && rm $features.json && rm -rf $features) 2>&1 | tee {log}"
 

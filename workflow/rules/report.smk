@@ -17,7 +17,7 @@ for name in CELLS:
         name:
             name
         input:
-            rows=rows_files(name),
+            rows=rows_to_wait_for(name),
             curves=curve_files(name),
             artefact=local(f"config/artefacts/{name}.yaml"),
         output:
@@ -27,7 +27,7 @@ for name in CELLS:
         localrule: True
         params:
             artefact=name,
-            config=CONFIG,
+            config=lambda wildcards: CONFIG,
         shell:
             f"({COLLECT} && python -m report.render --artefacts {{params.artefact}}"
             " --config {params.config:q} --results $results) 2>&1 | tee {log}"
@@ -71,7 +71,7 @@ rule figures:
     localrule: True
     params:
         artefacts=lambda wildcards: with_rows(),
-        config=CONFIG,
+        config=lambda wildcards: CONFIG,
     shell:
         f"({COLLECT} && python -m report.render --artefacts {{params.artefacts}}"
         f" --config {{params.config:q}} --results $results && {PAGE}) 2>&1 | tee {{log}}"

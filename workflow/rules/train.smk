@@ -24,14 +24,12 @@ rule train:
         runtime=minutes_of,
     params:
         spec=lambda wildcards: SPECS[wildcards.run].to_json(),
-        tick=LENGTH["tick_kimg"],
-        device=config["device"],
     shell:
         "trap '' TERM; spec=$(dirname {output})/spec.json; "
         "printf '%s\\n' {params.spec:q} > $spec.$$; mv $spec.$$ $spec; "
         f"{PYTHON} -m training.run --spec $spec --data {{input.images}} --subset {{input.subset}}"
-        f" --run-dir $(dirname {{output}}) {THREADS} --tick-kimg {{params.tick}}"
-        " --device {params.device} 2>&1 | tee {log}"
+        f" --run-dir $(dirname {{output}}) {THREADS} --tick-kimg {LENGTH['tick_kimg']}"
+        f" --device {config['device']} 2>&1 | tee {{log}}"
 
 
 rule keep_curves:
