@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from report.metric_names import parse
 from report.submitted import read_submissions
 from suite import rows
 from suite.errors import ConfigError, one_line
@@ -50,29 +52,28 @@ def flatten(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def row_files(path: Path) -> Iterator[Path]:
-    """The files of rows (<dataset>-<size>/<run>/<protocol>.jsonl) in a folder, or `path` itself if it is a file.
-
-    Raises ConfigError where there is none.
-    """
+def row_files(path: Path) -> list[Path]:
+    """The files of rows (<dataset>-<size>/<run>/<protocol>.jsonl) in a folder, or `path` itself if it is a file."""
     files = [path] if path.is_file() else sorted(path.glob("*/*/*.jsonl"))
-    files = [file for file in files if file.name != "train.jsonl"]
-    if not files:
-        raise ConfigError(f"{path} holds no rows (<dataset>-<size>/<run>/<protocol>.jsonl). Run snakemake first.")
-    yield from files
+    return [file for file in files if file.name != "train.jsonl"]
 
 
 def collect(paths: Iterable[str | Path], submitted: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     """All rows of files and folders and the `submitted` ones (of report.submitted), flat and sorted.
 
-    ConfigError names a file that is empty, broken or repeats a row.
+    ConfigError names a folder without rows, an empty file, or the line that is broken, repeats another or has an
+    unknown metric.
     """
     found: dict[tuple, tuple[Path, dict]] = {}
-    for path in (file for given in paths for file in row_files(Path(given))):
+    files = {Path(path): row_files(Path(path)) for path in paths}
+    for path in (path for path, of_path in files.items() if not of_path):
+        raise ConfigError(f"{path} holds no rows (<dataset>-<size>/<run>/<protocol>.jsonl). Run snakemake first.")
+    for path in itertools.chain(*files.values()):
         content = rows.read(path)
         if not content:
             raise ConfigError(f"{path} holds no rows. Delete it and run the same command again to measure the run.")
         for number, row in enumerate(map(flatten, content), 1):
+            _check(row, f"{path}, line {number}")
             key = tuple(row[name] for name in KEY)
             if key in found:
                 raise ConfigError(
@@ -82,6 +83,14 @@ def collect(paths: Iterable[str | Path], submitted: Iterable[dict[str, Any]] = (
             found[key] = path, row
     table = [*(row for _, row in found.values()), *map(flatten, submitted)]
     return sorted(table, key=lambda row: [_sortable(row[name]) for name in ORDER])
+
+
+def _check(row: dict[str, Any], where: str) -> None:
+    """ConfigError unless tables and page know what to make of a row that fits the schema."""
+    if row["source"] == "reported":
+        raise ConfigError(f"{where}: a paper's number is no row. Put it into results/published/published.csv.")
+    if row["metric"]:
+        parse(row["metric"], where)
 
 
 def _sortable(value: Any) -> tuple:
@@ -114,16 +123,24 @@ def csv_text(columns: list[str], table: Iterable[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
+def write(out: str | Path, paths: Iterable[str | Path], submitted: Path | None = None) -> None:
+    """Write all rows of files and folders to the CSV `out`, with the submissions in the folder `submitted`.
+
+    What of these is not accepted is named on stderr; a ConfigError, as of `collect`, leaves `out` as it was.
+    """
+    accepted, rejections = read_submissions(submitted) if submitted else ([], [])
+    for rejection in rejections:
+        print(f"not accepted: {rejection}", file=sys.stderr)
+    write_atomic(out, to_csv(collect(paths, accepted)))
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Collect rows (JSONL) into one table (CSV).")
     parser.add_argument("--rows", nargs="+", default=[], metavar="PATH", help="folders or JSONL files")
     parser.add_argument("--submitted", type=Path, metavar="FOLDER", help="submissions, see report/submitted.py")
     parser.add_argument("--out", required=True, metavar="CSV")
     args = parser.parse_args(argv)
-    submitted, rejections = read_submissions(args.submitted) if args.submitted else ([], [])
-    for rejection in rejections:
-        print(f"not accepted: {rejection}", file=sys.stderr)
-    write_atomic(args.out, to_csv(collect(args.rows, submitted)))
+    write(args.out, args.rows, args.submitted)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """(pixel, text) of round values."""
         values = log_ticks(self.low, self.high) if self.log else nice_ticks(self.low, self.high)
-        return [(self.at(value), f"{value:g}") for value in values]
+        return [(self.at(value), f"{value:,.9g}") for value in values]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from report.collect import csv_text
-from report.entries import Entry
+from report.entry import Entry
 from report.standing import RANKINGS
 
 VERSION = 1

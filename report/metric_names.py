@@ -84,19 +84,19 @@ class Metric:
         """The value in the unit of the label: KID is printed times 1000."""
         return value * FAMILIES[self.family].scale
 
-    def text(self, value: float) -> str:
-        """The value as printed, with the decimals usual for the family."""
-        return f"{self.shown(value):.{self.digits}f}"
+    def text(self, value: float, deviation: float | None = None) -> str:
+        """The value, ± its deviation, as printed: with the decimals usual for the family."""
+        return " ± ".join(f"{self.shown(each):.{self.digits}f}" for each in (value, deviation) if each is not None)
 
 
-def parse(name: str) -> Metric:
-    """The parts of a metric's name; ConfigError where the family is unknown."""
+def parse(name: str, where: str = "the row that names it") -> Metric:
+    """The parts of a metric's name; ConfigError, saying `where` it stands, where the family is unknown."""
     match = re.fullmatch(r"([a-z_]+)(\d+k?)(?:_(full|test|train))?(?:_(\w+))?", name)
     if match is None or match[1] not in FAMILIES:
         raise unknown_name(
             "metric",
             name,
             [f"{family}<fakes>_<reference>" for family in FAMILIES],
-            "FAMILIES of report/metric_names.py",
+            where,
         )
     return Metric(name, *match.groups())

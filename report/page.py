@@ -15,6 +15,8 @@ import base64
 import gzip
 import hashlib
 import json
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from report import collect, curve_geometry, export, sample_grids
-from report.entries import Entry, board_order, measured_entries, published_entries, rank, scale_of
+from report.entry import Entry, ordered
+from report.measured_entries import measured_entries, scale_of
 from report.published import read_published
+from report.published_entries import published_entries
 from report.results import read_results
 from report.settings import settings_of
 from report.size_curves import views as size_views
@@ -44,12 +48,6 @@ HINTS = {
     "published": "From papers. Ranks are among numbers verified at their source, under one protocol; quoted ones "
     "have none.",
 }
-
-
-def ordered(entries: list[Entry]) -> list[Entry]:
-    """The entries with their ranks, in the page's order."""
-    rank(entries)
-    return sorted(entries, key=board_order)
 
 
 def render(measured: list[Entry], published: list[Entry], scale: str, papers: pd.DataFrame | None = None) -> str:
@@ -72,7 +70,7 @@ def render(measured: list[Entry], published: list[Entry], scale: str, papers: pd
             entry.id: {**entry.sort_keys(), "size": entry.images_text, "group": order[entry.peers], "place": place}
             for place, entry in enumerate(entries)
         },
-        "details": {entry.id: macros.detail(entry, _curve(entry, 380, 210, (48, 12, 12, 36))) for entry in entries},
+        "details": {entry.id: macros.detail(entry, _curve(entry, 380, 210, (48, 12, 24, 36))) for entry in entries},
         "sparks": {
             entry.id: macros.spark(curve) for entry in entries if (curve := _curve(entry, 96, 24, (3, 3, 3, 3)))
         },
@@ -90,9 +88,9 @@ def render(measured: list[Entry], published: list[Entry], scale: str, papers: pd
         hints=HINTS,
         views=views,
         cards=[s for s in settings if s.first.source == "measured" and s.metric == s.first.metric],
-        compared=sorted({method for setting in compared for method in setting.scores}, key=str.lower),
+        compared=alphabetical({method for setting in compared for method in setting.scores}),
         filters={
-            name: sorted({getattr(entry, name) for entry in entries} - {None}, key=_alphabetical)
+            name: alphabetical({getattr(entry, name) for entry in entries} - {None})
             for name in ("dataset", "images", "method", "protocol", "source")
         },
         scale=scale,
@@ -105,8 +103,9 @@ def render(measured: list[Entry], published: list[Entry], scale: str, papers: pd
     )
 
 
-def _alphabetical(value: str | int) -> str | int:
-    return value.lower() if isinstance(value, str) else value
+def alphabetical(values: Iterable[str | int]) -> list[str | int]:
+    """In one order whatever that of the values, with or without capitals: ADA before ada."""
+    return sorted(sorted(values), key=lambda value: value.lower() if isinstance(value, str) else value)
 
 
 def _curve(entry: Entry, width: int, height: int, margin: tuple[int, int, int, int]) -> curve_geometry.Curve | None:
@@ -122,7 +121,9 @@ def _snapshots(entry: Entry) -> list[str]:
     curves = [(metric, dict(run.curve)) for metric, run in entry.runs.items()]
     lines = [["kimg", *(metric.label for metric in entry.runs)]]
     for kimg in dict.fromkeys(kimg for _, curve in curves for kimg in curve):
-        lines.append([f"{kimg:g}", *(metric.text(curve[kimg]) if kimg in curve else "–" for metric, curve in curves)])
+        lines.append(
+            [f"{kimg:,.9g}", *(metric.text(curve[kimg]) if kimg in curve else "–" for metric, curve in curves)]
+        )
     return ["|".join(line) for line in lines]
 
 
@@ -137,12 +138,18 @@ def _digest(text: str) -> str:
 
 
 def _collected(rows: list[Path], submitted: Path | None, out: Path) -> Path | None:
-    """`out` with all rows in one table, None (and no such file) where there are none."""
-    submissions = ["--submitted", str(submitted)] if submitted and any(submitted.glob("*.json")) else []
-    if not rows and not submissions:
+    """`out` with all rows in one table, None (and no such file) where there are none.
+
+    A folder whose runs have no rows yet is left out and named on stderr.
+    """
+    for folder in (folder for folder in rows if folder.is_dir() and not collect.row_files(folder)):
+        print(f"{folder} holds no rows yet.", file=sys.stderr)
+        rows = [other for other in rows if other != folder]
+    submitted = submitted if submitted and any(submitted.glob("*.json")) else None
+    if not rows and not submitted:
         out.unlink(missing_ok=True)
         return None
-    collect.main([*(["--rows", *map(str, rows)] if rows else []), *submissions, "--out", str(out)])
+    collect.write(out, rows, submitted)
     return out
 
 

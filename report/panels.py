@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from report import style
-from report.artefact import Artefact, Column
+from report.artefact import Artefact
+from report.columns import Column
 from report.results import Run
 
 
@@ -40,6 +41,9 @@ def panels(artefact: Artefact) -> list[tuple[str, list[Line]]]:
     ]
 
 
+KIMG = "images shown to D (kimg)"
+
+
 def distance_axis(ax: Axes, column: Column) -> None:
     """Distances span decades and get a logarithmic axis with plain numbers; scores a linear one."""
     proxy = ", proxy" if column.proxy else ""
@@ -48,25 +52,24 @@ def distance_axis(ax: Axes, column: Column) -> None:
         ax.set_yscale("log")
         low, high = ax.get_ylim()
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 8 * low else (1, 1.5, 2, 3, 5, 7)))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.9g}"))
         ax.yaxis.set_minor_locator(NullLocator())
 
 
 def kimg_axis(ax: Axes) -> None:
-    """Training length from 0, in thousands of images."""
+    """Training length from 0 to the end of the runs, in thousands of images; for after the curves."""
+    ax.margins(x=0)
     ax.set_xlim(left=0)
-    long = ax.get_xlim()[1] >= 100_000
-    ax.xaxis.set_major_locator(MaxNLocator(3 if long else 5))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda kimg, _: f"{kimg:,g}" if long else f"{kimg:g}"))
-    ax.set_xlabel("images shown to D (kimg)")
+    ax.xaxis.set_major_locator(MaxNLocator(5 if ax.get_xlim()[1] < 10_000 else 3, steps=[1, 2, 2.5, 5, 10]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda kimg, _: f"{kimg:,.9g}"))
 
 
-def legend(figure: Figure, columns: int) -> None:
-    """One legend below all panels, each label once, in lines of up to `columns` entries as far as these fit."""
+def legend(figure: Figure, columns: int, loc: str = "outside lower center") -> None:
+    """One legend for all panels, each label once, in lines of up to `columns` entries as far as these fit."""
     handles = {label: line for ax in figure.axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     if not handles:
         return
     entry_in = 0.45 + 0.055 * max(map(len, handles))
     columns = max(1, min(columns, int(figure.get_figwidth() / entry_in)))
     lines = -(-len(handles) // columns)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=-(-len(handles) // lines))
+    figure.legend(handles.values(), handles.keys(), loc=loc, ncols=-(-len(handles) // lines))

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from report import style
-from report.artefact import Artefact, Column
+from report.artefact import Artefact
+from report.columns import Column
 from report.results import Run
 
 

@@ -58,6 +58,12 @@ class Match:
     methods: dict[str, str]
     datasets: dict[str, str]
 
+    @classmethod
+    def of(cls, layout: dict[str, Any]) -> Match | None:
+        """That of an artefact's layout; None where it names no published numbers."""
+        stated = layout.get("published")
+        return stated and cls(stated.get("where", {}), stated["methods"], stated.get("datasets", {}))
+
     def find(
         self, table: pd.DataFrame, setting: dict[str, Any], method: str, metric: Metric, proxy: bool
     ) -> pd.Series | None:

@@ -3,7 +3,8 @@
     python -m report.render --artefacts demo --config '{"scale": "demo"}' --results results/demo
 
 Reads results.csv (of report.collect) and rows/ in the folder of results, and writes there
-tables/<artefact>.md|csv|tex and figures/<artefact>-<figure>.png|svg|pdf for each of the artefact's `figures:`.
+tables/<artefact>.md|csv|tex and figures/<artefact>-<figure>.png|svg|pdf for each of the artefact's `figures:`. A figure
+whose log or pictures are missing or damaged is an error at the end, when all others are written.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from report.results import read_results
 from report.table_formats import latex, markdown
 from suite import registry
 from suite.config import ROOT, artefact, checked, figures_of, read
-from suite.errors import one_line, unknown_name
+from suite.errors import ConfigError, one_line, unknown_name
 from suite.files import write_atomic
 from suite.spec import expand
 
@@ -84,9 +85,15 @@ def main(argv: list[str] | None = None) -> None:
     }
     for name, content in contents.items():
         write_table(content, args.results / "rows", args.results / "tables" / name)
+    lacking = []
     for (name, kind), (drawing, methods) in drawings.items():
         chosen = contents[name] if methods is None else contents[name].only(methods)
-        write_figure(drawing, chosen, args.results / "rows", args.results / "figures" / f"{name}-{kind}")
+        try:
+            write_figure(drawing, chosen, args.results / "rows", args.results / "figures" / f"{name}-{kind}")
+        except ConfigError as error:
+            lacking.append(f"{name}-{kind}: {error}")
+    if lacking:
+        raise ConfigError("All other figures are written. " + " ".join(lacking))
 
 
 if __name__ == "__main__":

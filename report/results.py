@@ -56,7 +56,7 @@ def read_results(path: str | Path) -> pd.DataFrame:
         table[name] = np.nan
     table["metric"] = table["metric"].fillna("")
     for name in table.loc[table["proxy"].eq(True) & table["status"].eq("done"), "metric"].unique():
-        if any(metric_names.parse(name).family in families for families in OWN_FAMILIES.values()):
+        if any(metric_names.parse(name, str(path)).family in families for families in OWN_FAMILIES.values()):
             raise ConfigError(f"{path}: {name!r} is a proxy; FID, KID and IS are names of Inception's metrics only.")
     return table
 
@@ -122,7 +122,12 @@ def mean_and_deviation(values: list[float]) -> tuple[float, float | None]:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
+def over_seeds(curves: list[pd.Series]) -> pd.DataFrame:
+    """Mean, min and max of the curves of several runs at each kimg, their index, that all of them have."""
+    table = pd.concat(curves, axis=1, join="inner").astype(float)
+    return pd.DataFrame({"mean": table.mean(axis=1), "min": table.min(axis=1), "max": table.max(axis=1)})
+
+
 def mean_curve(runs: list[Run]) -> pd.DataFrame:
-    """Mean, min and max over the runs at each kimg that all of them reached; the index is kimg."""
-    curves = pd.concat([pd.Series(dict(run.curve), name=run.run) for run in runs], axis=1, join="inner")
-    return pd.DataFrame({"mean": curves.mean(axis=1), "min": curves.min(axis=1), "max": curves.max(axis=1)})
+    """`over_seeds` of the metric's values."""
+    return over_seeds([pd.Series(dict(run.curve)) for run in runs])

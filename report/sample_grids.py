@@ -58,12 +58,17 @@ def reals_path(rows: Path, run: str) -> Path:
 def read_grid(path: Path, resolution: int) -> np.ndarray:
     """All images of a grid, uint8 [rows, columns, C, H, W].
 
-    Raises ConfigError where the file is missing or is no whole number of images wide and high.
+    Raises ConfigError where the file is missing, damaged or no whole number of images wide and high.
     """
     if not path.exists():
         raise ConfigError(f"{path} is missing. Run snakemake for this run, or leave its samples out.")
-    with Image.open(path) as image:
-        grid = np.atleast_3d(np.asarray(image if image.mode == "L" else image.convert("RGB")))
+    try:
+        with Image.open(path) as image:
+            grid = np.atleast_3d(np.asarray(image if image.mode == "L" else image.convert("RGB")))
+    except (OSError, SyntaxError) as error:  # Pillow's words for half a file, and for one of another kind
+        if getattr(error, "errno", None) is not None:
+            raise
+        raise ConfigError(f"{path} is no whole picture. Delete it: the page does without it.") from None
     height, width, channels = grid.shape
     if width % resolution or height % resolution:
         raise ConfigError(f"{path} is {width} x {height} pixels, no whole number of {resolution}-pixel images.")
@@ -86,7 +91,7 @@ def grids_of(rows: Path, run: Run, protocol: str, resolution: int, method: str, 
     kimgs = dict.fromkeys((run.best_kimg, run.final_kimg))
     kinds = ["best and final"] if len(kimgs) == 1 else ["best", "final"]
     found = [
-        (grid_path(rows, run.run, kimg), f"Samples, {kind}, {kimg:g} kimg", f"Generated images of {method}", SIDE)
+        (grid_path(rows, run.run, kimg), f"Samples, {kind}, {kimg:,.9g} kimg", f"Generated images of {method}", SIDE)
         for kind, kimg in zip(kinds, kimgs, strict=True)
     ]
     found.append((reals_path(rows, run.run), "Training images", f"Training images of {dataset}", SIDE))

@@ -6,27 +6,13 @@ and, unless they are full reproductions, training length; published ones if they
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from metrics.base import OF_TRAINING_IMAGES
-from report.entries import Entry
-from report.metric_names import Metric
-from report.results import mean_and_deviation
-
-
-@dataclass(frozen=True)
-class Score:
-    """A method's mean over `n` runs, in the unit that the metric's title names; None: not stated by the paper."""
-
-    mean: float
-    deviation: float | None
-    n: int | None
-    text: str
-    final: str = "–"
-    doubt: str = ""
-    method_name: str = ""
+from report import scores
+from report.entry import Entry
+from report.scores import Score
 
 
 @dataclass
@@ -77,42 +63,20 @@ def settings_of(entries: list[Entry]) -> list[Setting]:
 
     Signs of copying are no quality that one method has more of than another, and are left out.
     """
-    found: dict[tuple, tuple[Setting, dict[str, list[tuple[Metric, Entry]]]]] = {}
+    found: dict[tuple, tuple[Setting, dict[str, list[Entry]]]] = {}
     for entry in entries:
         common = entry.peers, entry.model, entry.credit, str(entry.setting.get("conditional"))
         for metric in (each for each in entry.runs if each.family not in OF_TRAINING_IMAGES):
-            setting, runs = found.setdefault(
-                (*common, metric.name), (Setting(entry, metric.label, metric.higher_is_better), {})
+            _, measured = found.setdefault(
+                (*common, metric), (Setting(entry, metric.label, metric.higher_is_better), {})
             )
-            runs.setdefault(entry.method, []).append((metric, entry))
+            measured.setdefault(entry.method, []).append(entry)
         if entry.source == "published" and entry.best is not None:
             place = *common, entry.setting["artefact"]
             setting, _ = found.setdefault(place, (Setting(entry, entry.metric, entry.higher_is_better), {}))
-            setting.scores[entry.method] = _published(entry)
-    for setting, runs in found.values():
-        for method, measured in runs.items():
-            setting.scores[method] = _mean(measured)
+            setting.scores[entry.method] = scores.of_paper(entry.best, entry.best_text, entry.spread, entry.doubt)
+    for (*_, metric), (setting, measured) in found.items():
+        for method, of_seeds in measured.items():
+            runs = [entry.runs[metric] for entry in of_seeds]
+            setting.scores[method] = scores.of_runs(metric, runs, of_seeds[0].method_name)
     return [setting for setting, _ in found.values()]
-
-
-def _mean(measured: list[tuple[Metric, Entry]]) -> Score:
-    metric = measured[0][0]
-    best, final = ([getattr(entry.runs[metric], kind) for _, entry in measured] for kind in ("best", "final"))
-    mean, deviation = mean_and_deviation(best)
-    return Score(
-        metric.shown(mean),
-        None if deviation is None else metric.shown(deviation),
-        len(best),
-        _text(metric, mean, deviation),
-        _text(metric, *mean_and_deviation(final)),
-        method_name=measured[0][1].method_name,
-    )
-
-
-def _text(metric: Metric, mean: float, deviation: float | None) -> str:
-    return metric.text(mean) + ("" if deviation is None else f" ± {metric.text(deviation)}")
-
-
-def _published(entry: Entry) -> Score:
-    stated = re.match(r"± ([\d.]+)", entry.spread)
-    return Score(entry.best, float(stated[1]) if stated else None, None, entry.best_text, doubt=entry.doubt)

@@ -1,20 +1,21 @@
-"""Quality over the size of the training set, the view of ADA's fig. 7 (arXiv:2006.06676): one picture per data set,
-protocol and metric, measured means as solid lines and published numbers as dashed ones.
+"""Pictures of quality over the size of the training set for the page: one per data set, protocol and metric, measured
+means as solid lines and published numbers as dashed ones. What they show, report/size_lines.py says.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 
+from report import scores
 from report.curve_geometry import Axis
-from report.metric_names import Metric
-from report.published import UNVERIFIED, Match
-from report.settings import Score, Setting
+from report.published import Match
+from report.scores import Score
+from report.settings import Setting
+from report.size_lines import Line, families, short, with_room
 from report.standing import RANKINGS
 from suite.config import artefact, artefact_names
 from suite.spec import grids
@@ -28,31 +29,25 @@ KNOWN = ("baseline", "diffaugment", "da", "ada")
 
 
 @dataclass(frozen=True)
-class Point:
-    """A method's score with so many training images, drawn at (x, y)."""
-
-    images: int
-    score: Score
-    x: float = 0.0
-    y: float = 0.0
-
-
-@dataclass
-class Line:
-    """The points of one method, by number of images. `colour` and `marker` are indices."""
+class Drawn:
+    """A line as it is drawn: `points` are (images, score, x, y); `colour` is an index."""
 
     method: str
     published: bool
-    points: list[Point]
-    colour: int = 0
-    marker: str = MARKERS[0]
+    points: list[tuple[int, Score, float, float]]
+    colour: int
+    marker: str
 
     @property
     def path(self) -> str:
-        return " ".join(f"{point.x},{point.y}" for point in self.points)
+        return " ".join(f"{x},{y}" for _, _, x, y in self.points)
+
+    def at(self, images: int) -> Score | None:
+        """What the line says for so many images."""
+        return next((score for size, score, _, _ in self.points if size == images), None)
 
 
-@dataclass
+@dataclass(frozen=True)
 class View:
     """One picture; its ticks are (pixel, text). `id` is the same whenever the page is written anew."""
 
@@ -61,25 +56,18 @@ class View:
     ranking: str
     metric: str
     higher_is_better: bool
-    lines: list[Line]
-    x_ticks: list[tuple[float, str]] = field(default_factory=list)
-    y_ticks: list[tuple[float, str]] = field(default_factory=list)
+    sizes: list[int]
+    lines: list[Drawn]
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
     width: int = WIDTH
     height: int = HEIGHT
     frame: tuple[int, int, int, int] = FRAME
 
     @property
-    def sizes(self) -> list[int]:
-        return sorted({point.images for line in self.lines for point in line.points})
-
-    def at(self, line: Line, images: int) -> Score | None:
-        """What a line says for so many images."""
-        return next((point.score for point in line.points if point.images == images), None)
-
-    @property
     def doubtful(self) -> int:
         """How many of the points are numbers that are not ranked."""
-        return sum(bool(point.score.doubt) for line in self.lines for point in line.points)
+        return sum(bool(score.doubt) for line in self.lines for _, score, _, _ in line.points)
 
     @property
     def count(self) -> int:
@@ -91,23 +79,15 @@ def views(settings: list[Setting], published: pd.DataFrame | None = None) -> lis
 
     `published` (of read_published) gives the numbers that the artefacts in config/artefacts set beside measured ones.
     """
-    families: dict[tuple, list[Setting]] = {}
-    for setting in settings:
-        if setting.first.images is not None:
-            families.setdefault(_family(setting), []).append(setting)
+    counted = [setting for setting in settings if setting.first.images is not None]
+    pictures = families(counted, _shared, lambda setting: setting.first.images, lambda setting: setting.first.model)
     found = []
-    for key, members in _without_repeats(families):
-        lines: dict[str, Line] = {}
-        for setting in sorted(members, key=lambda member: member.first.images):
-            for method, score in setting.scores.items():
-                line = lines.setdefault(method, Line(method, setting.ranking == "published", []))
-                line.points.append(Point(setting.first.images, score))
-        first = members[0]
-        drawn = [*lines.values(), *(_beside(members, lines, published) if published is not None else [])]
-        identity = hashlib.sha256(repr(key).encode()).hexdigest()[:8]
-        view = View(identity, _title(first), first.ranking, first.metric, first.higher_is_better, drawn)
-        if len(view.sizes) > 1:
-            found.append(_drawn(view))
+    for key, members in pictures.items():
+        lines = _lines(members)
+        if published is not None:
+            lines += _beside(members, lines, published)
+        if len({images for line in lines for images in line.scores}) > 1:
+            found.append(_view(key, members[0], lines))
     return sorted(found, key=_interest)
 
 
@@ -116,24 +96,23 @@ def _interest(view: View) -> tuple:
     return list(RANKINGS).index(view.ranking), view.doubtful == view.count, -len(view.sizes), -view.count, view.title
 
 
-def _without_repeats(families: dict[tuple, list[Setting]]) -> Iterator[tuple[tuple, list[Setting]]]:
-    """The families; one in which presets meet at the same number of images is one family per preset."""
-    for key, members in families.items():
-        models: dict[str, list[Setting]] = {"": members}
-        if len({member.first.images for member in members}) < len(members):
-            models = {}
-            for member in members:
-                models.setdefault(member.first.model, []).append(member)
-        yield from (((*key, model), of_model) for model, of_model in models.items())
-
-
-def _family(setting: Setting) -> tuple:
-    """What all points of one picture share. Presets of measured runs change with the number of images."""
+def _shared(setting: Setting) -> tuple:
+    """What all points of one picture share."""
     first = setting.first
     group = (*first.group[:2], *first.group[3:]) if first.runs else (first.group[0], *first.group[2:])
     model = first.setting["backbone"] if first.runs else first.model
     place = str(first.setting["conditional"]), first.credit, first.setting.get("artefact", "")
     return setting.ranking, first.standing.level, setting.length, group, model, *place, setting.metric
+
+
+def _lines(members: list[Setting]) -> list[Line]:
+    """A line per method."""
+    lines: dict[str, Line] = {}
+    for setting in sorted(members, key=lambda member: member.first.images):
+        for method, score in setting.scores.items():
+            line = lines.setdefault(method, Line(method, setting.ranking == "published", {}))
+            line.scores[setting.first.images] = score
+    return list(lines.values())
 
 
 def _title(setting: Setting) -> str:
@@ -144,80 +123,78 @@ def _title(setting: Setting) -> str:
     return ", ".join(filter(None, (first.dataset, setting.metric, source, model, protocol, setting.length)))
 
 
-def _beside(members: list[Setting], lines: dict[str, Line], published: pd.DataFrame) -> list[Line]:
+def _beside(members: list[Setting], lines: list[Line], published: pd.DataFrame) -> list[Line]:
     """The published lines that artefacts set beside these methods on this data set, protocol, preset and metric."""
     first = members[0].first
     if not first.runs or first.proxy:
         return []
     metric = next(metric for metric in first.runs if metric.label == members[0].metric)
     presets = {setting.first.setting["preset"] for setting in members}
-    titles = {score.method_name: line.method for line in lines.values() for score in (line.points[0].score,)}
-    found: dict[str, dict[int, Point]] = {}
+    titles = {next(iter(line.scores.values())).method_name: line.method for line in lines}
+    found: dict[str, dict[int, Score]] = {}
     for content in map(artefact, artefact_names()):
-        stated = content.get("layout", {}).get("published")
+        match = Match.of(content.get("layout", {}))
         same_kind = content.get("conditional", False) == bool(first.setting["conditional"])
-        if not stated or content["protocol"] != first.protocol or not same_kind:
+        if match is None or content["protocol"] != first.protocol or not same_kind:
             continue
-        match = Match(stated.get("where", {}), stated["methods"], stated.get("datasets", {}))
         for grid in grids(content):
             fits = first.setting["dataset"] in grid["dataset"] and first.setting["resolution"] in grid["resolution"]
             if not fits or not presets & set(grid["preset"]):
                 continue
             for name, images in itertools.product(titles.keys() & match.methods.keys(), grid["images"]):
-                point = _published_point(match, published, first.setting["dataset"], images, name, metric)
-                if point is not None:
-                    found.setdefault(titles[name], {})[images] = point
-    return [Line(method, True, [points[n] for n in sorted(points)]) for method, points in found.items()]
+                setting = {"dataset": first.setting["dataset"], "images": images}
+                score = scores.beside(metric, match.find(published, setting, name, metric, proxy=False))
+                if score is not None:
+                    found.setdefault(titles[name], {})[images] = score
+    return [Line(method, True, dict(sorted(of_method.items()))) for method, of_method in found.items()]
 
 
-def _published_point(
-    match: Match, published: pd.DataFrame, dataset: str, images: int, method: str, metric: Metric
-) -> Point | None:
-    line = match.find(published, {"dataset": dataset, "images": images}, method, metric, proxy=False)
-    if line is None or pd.isna(line["number"]):
-        return None
-    doubt = "" if line["verified"] == "yes" else UNVERIFIED
-    return Point(images, Score(metric.shown(line["number"]), None, None, line["value"], doubt=doubt))
-
-
-def _drawn(view: View) -> View:
-    """The view with coordinates, ticks, colours and markers."""
-    values = [point.score.mean for line in view.lines for point in line.points]
+def _view(key: tuple, setting: Setting, lines: list[Line]) -> View:
+    """The lines with coordinates, ticks, colours and markers; `setting` is one of the picture's."""
+    sizes = sorted({images for line in lines for images in line.scores})
+    values = [score.mean for line in lines for score in line.scores.values()]
     low, high = min(values), max(values)
-    sizes = view.sizes
     left, top, right, bottom = FRAME
     x_axis = Axis(sizes[0], sizes[-1], left + 12, right - 12, log=True)
     y_axis = Axis(low, high, bottom - 8, top + 8, log=low > 0 and high > 3 * low)
-    for images in sizes:
-        if not view.x_ticks or x_axis.at(images) - view.x_ticks[-1][0] >= 30:
-            view.x_ticks.append((x_axis.at(images), short(images)))
-    view.y_ticks = y_axis.ticks()
-    methods = sorted({line.method for line in view.lines}, key=_order)
-    others = [method for method in methods if _known(method) is None]
-    for line in view.lines:
-        place = _known(line.method)
-        order = others.index(line.method) if place is None else 0
-        line.colour = len(KNOWN) + order % (COLOURS - len(KNOWN)) if place is None else place
-        line.marker = MARKERS[order // (COLOURS - len(KNOWN)) % len(MARKERS)]
-        line.points = [
-            Point(point.images, point.score, x_axis.at(point.images), y_axis.at(point.score.mean))
-            for point in line.points
-        ]
-    view.lines.sort(key=lambda line: (methods.index(line.method), line.published))
-    return view
+    methods = sorted({line.method for line in lines}, key=_order)
+    drawn = [
+        Drawn(
+            line.method,
+            line.published,
+            [(images, score, x_axis.at(images), y_axis.at(score.mean)) for images, score in line.scores.items()],
+            *_look(line.method, methods),
+        )
+        for line in sorted(lines, key=lambda line: (methods.index(line.method), line.published))
+    ]
+    return View(
+        hashlib.sha256(repr(key).encode()).hexdigest()[:8],
+        _title(setting),
+        setting.ranking,
+        setting.metric,
+        setting.higher_is_better,
+        sizes,
+        drawn,
+        [(x_axis.at(images), short(images)) for images in with_room(sizes)],
+        y_axis.ticks(),
+    )
+
+
+def _look(method: str, methods: list[str]) -> tuple[int, str]:
+    """Colour and marker of one of `methods`, its own or the next of those that are free: lines differ in both."""
+    if (place := _known(method)) is not None:
+        return place, MARKERS[place]
+    order = [other for other in methods if _known(other) is None].index(method)
+    free = COLOURS - len(KNOWN)
+    return len(KNOWN) + order % free, MARKERS[(order + order // free) % len(MARKERS)]
 
 
 def _order(method: str) -> tuple:
     """Methods with a colour of their own first."""
     place = _known(method)
-    return len(KNOWN) if place is None else place, method.lower()
+    return len(KNOWN) if place is None else place, method.lower(), method
 
 
 def _known(method: str) -> int | None:
     words = method.lower().split(" (")[0]
     return KNOWN.index(words) if words in KNOWN else None
-
-
-def short(images: int) -> str:
-    """A number of images as on an axis: 5k."""
-    return f"{images / 1000:g}k" if images >= 1000 else str(images)

@@ -65,10 +65,17 @@ def standing(
     if share is None:
         shortfalls.append("no published training length to compare with")
     elif kimg < published_kimg - tick_kimg:
-        shortfalls.append(f"trained for {100 * share:.2g} % of the published length")
+        shortfalls.append(f"trained for {percent(share)} of the published length")
     shortfalls += deviations
     level = "proxy" if proxy else "reduced" if shortfalls else "full"
     return Standing(level if source == "measured" else "submitted", level, done, tuple(shortfalls), share)
+
+
+def percent(share: float) -> str:
+    """A share in print: 0.08 %, 99 %, 1,040 %. Less than all of it is never 100 %."""
+    if share >= 1:
+        return f"{100 * share:,.0f} %"
+    return f"{min(round(100 * share), 99)} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
 def deviations(row: pd.Series, metric: Metric | None) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -61,6 +63,7 @@ class Look:
 
     color: str
     linestyle: str | tuple = "-"
+    marker: str = "o"
 
 
 def method_styles(methods: list[str], shown: list[str] | None = None) -> dict[str, Look]:
@@ -110,11 +113,24 @@ def wrapped(count: int, row_in: float, **kwargs) -> tuple[Figure, list[Axes]]:
     return figure, axes[:count]
 
 
+def title(ax: Axes, text: str) -> None:
+    """The title of a panel, in as many lines as its width needs."""
+    width_in = ax.figure.get_figwidth() / ax.get_subplotspec().get_gridspec().ncols
+    ax.set_title(textwrap.fill(text, int(width_in / 0.06), break_long_words=False, break_on_hyphens=False))
+
+
+def curve(ax: Axes, table: pd.DataFrame, look: Look, label: str) -> None:
+    """A line through the mean over seeds (`table` is of report.results.over_seeds), their range shaded."""
+    ax.plot(table.index, table["mean"], color=look.color, linestyle=look.linestyle, label=label)
+    if (table["max"] > table["min"]).any():
+        ax.fill_between(table.index, table["min"], table["max"], color=look.color, alpha=0.15, linewidth=0)
+
+
 def seeds(ax: Axes, points: dict[float, list[float]], look: Look, label: str) -> None:
     """A marked line through the mean over seeds at each x, their range shaded; nothing where there are no points."""
     if points:
         low, mean, high = zip(*((min(ys), sum(ys) / len(ys), max(ys)) for ys in points.values()), strict=True)
-        ax.plot(list(points), mean, "o", linestyle=look.linestyle, color=look.color, markersize=3, label=label)
+        ax.plot(list(points), mean, look.marker, linestyle=look.linestyle, color=look.color, markersize=3, label=label)
         ax.fill_between(list(points), low, high, color=look.color, alpha=0.15, linewidth=0)
 
 

@@ -82,7 +82,7 @@ def check_claim(row: dict[str, Any], where: str) -> None:
     protocols, stated = read("config/protocols.yaml"), row["protocol"]
     if stated["name"] not in protocols:
         raise unknown_name("protocol", stated["name"], protocols, where)
-    protocol, metric = protocols[stated["name"]], parse(row["metric"])
+    protocol, metric = protocols[stated["name"]], parse(row["metric"], where)
     if metric.family not in protocol["metrics"]:
         raise unknown_name(f"metric of protocol {stated['name']}", metric.family, protocol["metrics"], where)
     named = parse(metric_name(metric.family, row["n_fake"], protocol["reference"], protocol["extractor"]))

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from report import published
-from report.artefact import Artefact, Column
+from report.artefact import Artefact
+from report.columns import Column
 from report.metric_names import EXTRACTORS, Metric
 from report.results import Run, mean_and_deviation
 from report.table_formats import Cell, Table
@@ -101,7 +102,7 @@ def _measured(table: Table, metric: Metric, line: Any, winner: float) -> Cell:
     """Mean ± deviation, how many runs are behind it where some are missing, or why there is none."""
     text = line.status or "–"
     if line.n:
-        text = metric.text(line.mean) + ("" if pd.isna(line.std) else f" ± {metric.text(line.std)}")
+        text = metric.text(line.mean, None if pd.isna(line.std) else line.std)
         text += f" (n = {line.n} of {line.planned})" if line.n < line.planned else ""
     return Cell(text, table.note("" if line.reason == text else line.reason), bool(line.mean == winner))
 

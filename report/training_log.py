@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from report.results import Run
+from report.results import Run, over_seeds
 from suite.errors import ConfigError
 
 
@@ -49,7 +49,4 @@ def seed_range(rows: Path, runs: list[Run], key: str) -> pd.DataFrame | None:
     """Mean, min and max over the runs of one logged value at the ticks they share, None if none logs it."""
     logs = [read_log(rows, run.run) for run in runs]
     values = [log[key].dropna() for log in logs if key in log and log[key].notna().any()]
-    if not values:
-        return None
-    table = pd.concat(values, axis=1, join="inner").astype(float)
-    return pd.DataFrame({"mean": table.mean(axis=1), "min": table.min(axis=1), "max": table.max(axis=1)})
+    return over_seeds(values) if values else None

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from report import style
-from report.artefact import Artefact, Column
+from report.artefact import Artefact
+from report.columns import Column
+from report.panels import KIMG, kimg_axis, legend
 from report.results import Run
 from report.training_log import seed_range
 
-Curves = dict[str, tuple[str, str, Any]]
-"""Key of train.jsonl -> (label, colour, line style)."""
+Curves = dict[str, tuple[str, style.Look]]
+"""Key of train.jsonl -> (label, look)."""
 
 
 def draw(artefact: Artefact, rows: Path, settings: list[Column], curves: Curves, ylabel: str, level: float) -> Figure:
@@ -28,7 +29,7 @@ def draw(artefact: Artefact, rows: Path, settings: list[Column], curves: Curves,
         figure, axes = style.wrapped(len(settings), 1.6, sharex=True, sharey=True)
         for ax, column in zip(axes, settings, strict=True):
             _panel(ax, rows, column.done(method), curves, level)
-            ax.set_title(column.title)
+            style.title(ax, column.title)
             if ax.get_subplotspec().is_first_col():
                 ax.set_ylabel(ylabel)
     else:
@@ -39,19 +40,17 @@ def draw(artefact: Artefact, rows: Path, settings: list[Column], curves: Curves,
                 _panel(ax, rows, column.done(method), curves, level)
             line[0].set_ylabel(ylabel if len(settings) == 1 else f"{ylabel}\n{column.title}")
         for ax, title in zip(grid[0], methods.values(), strict=True):
-            ax.set_title(title)
-    figure.supxlabel("images shown to D (kimg)", fontsize=7)
-    handles = {label: line for ax in figure.axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
+            style.title(ax, title)
+    for ax in figure.axes:
+        kimg_axis(ax)
+    figure.supxlabel(KIMG, fontsize=7)
+    legend(figure, 4, "outside upper center")
     return figure
 
 
 def _panel(ax: Axes, rows: Path, runs: list[Run], curves: Curves, level: float) -> None:
-    for key, (label, color, dashes) in curves.items():
+    for key, (label, look) in curves.items():
         values = seed_range(rows, runs, key)
-        if values is None:
-            continue
-        ax.plot(values.index, values["mean"], color=color, linestyle=dashes, label=label)
-        ax.fill_between(values.index, values["min"], values["max"], color=color, alpha=0.15, linewidth=0)
+        if values is not None:
+            style.curve(ax, values, look, label)
     ax.axhline(level, color="black", linewidth=0.5)
-    ax.set_xlim(left=0)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from report import style
 from report.artefact import Artefact
-from report.panels import kimg_axis, legend, panels
+from report.panels import KIMG, kimg_axis, legend, panels
 from report.training_log import seed_range
 from suite.spec import RunSpec
 
@@ -40,17 +40,16 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
         row[0].set_ylabel(QUANTITIES[key])
         for i, ax in enumerate(row):
             for line, curve in curves[key, i]:
-                color = line.look.color
-                ax.plot(curve.index, curve["mean"], color=color, linestyle=line.look.linestyle, label=line.label)
-                ax.fill_between(curve.index, curve["min"], curve["max"], color=color, alpha=0.15, linewidth=0)
+                style.curve(ax, curve, line.look, line.label)
             for target in targets(artefact.specs, key):
                 ax.axhline(target, color=style.GREY, linewidth=0.8, linestyle=(0, (5, 3)))
                 ax.annotate(f"target {target:g}", (0, target), (3, 2), xycoords=("axes fraction", "data"),
                             textcoords="offset points", color=style.GREY, fontsize=6)  # fmt: skip
             ax.set_ylim(*{"p": (0, p_top), "r_t": (-1, 1), "r_v": (0, 1)}[key])
     for (title, _), top, bottom in zip(drawn, axes[0], axes[-1], strict=True):
-        top.set_title(title)
+        style.title(top, title)
         kimg_axis(bottom)
+        bottom.set_xlabel(KIMG)
     legend(figure, 3 if len(drawn) == 1 else 6)
     return figure
 

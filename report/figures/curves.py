@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from report import style
 from report.artefact import Artefact
-from report.panels import Line, distance_axis, kimg_axis, legend, panels
+from report.panels import KIMG, Line, distance_axis, kimg_axis, legend, panels
 from report.results import mean_curve
 
 
@@ -20,15 +20,15 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     for ax, (title, lines) in zip(axes, drawn, strict=True):
         for line in lines:
             _line(ax, line)
-        ax.set_title(title)
-        ax.set_xlim(right=max(kimg for line in lines for run in line.runs for kimg, _ in run.curve))
+        style.title(ax, title)
         kimg_axis(ax)
+        ax.set_xlabel(KIMG)
     column = artefact.main_columns[0]
     for ax in axes:
         if ax.get_subplotspec().is_first_col():
             distance_axis(ax, column)
     best = "highest" if column.metric.higher_is_better else "lowest"
-    axes[0].plot([], [], "o", color=style.GREY, markerfacecolor="white", label=f"{best} mean")
+    axes[-1].plot([], [], "o", color=style.GREY, markerfacecolor="white", label=f"{best} mean")
     legend(figure, 3 if len(axes) == 1 else 7)
     return figure
 
@@ -36,8 +36,6 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
 def _line(ax: Axes, line: Line) -> None:
     """Mean over seeds, their range shaded, the best snapshot of the mean marked."""
     curve = mean_curve(line.runs) * line.column.metric.shown(1.0)
-    ax.plot(curve.index, curve["mean"], color=line.look.color, linestyle=line.look.linestyle, label=line.label)
-    if len(line.runs) > 1:
-        ax.fill_between(curve.index, curve["min"], curve["max"], color=line.look.color, alpha=0.15, linewidth=0)
+    style.curve(ax, curve, line.look, line.label)
     best = curve["mean"].idxmax() if line.column.metric.higher_is_better else curve["mean"].idxmin()
     ax.plot(best, curve["mean"][best], "o", color=line.look.color, markerfacecolor="white", zorder=3, clip_on=False)

@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 
 from report import training_panels
 from report.artefact import Artefact
+from report.style import Look
 
 ACCURACIES = {
-    "accuracy_real": ("training images", "#0072B2", "-"),
-    "accuracy_held_out": ("held-out images", "#009E73", (0, (4, 1, 1, 1))),
-    "accuracy_fake_d": ("fakes, D's step", "#E69F00", (0, (4, 1.5))),
-    "accuracy_fake_g": ("fakes, G's step", "#D55E00", (0, (1, 1))),
+    "accuracy_real": ("training images", Look("#0072B2")),
+    "accuracy_held_out": ("held-out images", Look("#009E73", (0, (4, 1, 1, 1)))),
+    "accuracy_fake_d": ("fakes, D's step", Look("#E69F00", (0, (4, 1.5)))),
+    "accuracy_fake_g": ("fakes, G's step", Look("#D55E00", (0, (1, 1)))),
 }
 
 
@@ -27,9 +28,6 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     complete = [column for column in artefact.main_columns if all(map(column.of, artefact.main_methods))]
     settings = complete or artefact.main_columns
     figure = training_panels.draw(artefact, rows, settings, ACCURACIES, "accuracy of D", level=0.5)
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + 0.15)  # titles of methods that share one have a second line
     for ax in figure.axes:
         ax.set_ylim(0, 1)
-        ax.set_title(ax.get_title().replace(" (", "\n("))
     return figure

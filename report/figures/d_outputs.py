@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 
 from report import training_panels
 from report.artefact import Artefact
+from report.style import GREY, Look
 
 OUTPUTS = {
-    "d_real": ("training images", "#0072B2", "-"),
-    "d_valid": ("held-out images", "#E69F00", (0, (4, 1.5))),
-    "d_fake": ("generated images", "#666666", (0, (1, 1))),
+    "d_real": ("training images", Look("#0072B2")),
+    "d_valid": ("held-out images", Look("#E69F00", (0, (4, 1.5)))),
+    "d_fake": ("generated images", Look(GREY, (0, (1, 1)))),
 }
 
 

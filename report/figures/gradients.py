@@ -26,7 +26,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
         named = {kimg: f"gradients-{snapshot_name(round(kimg * 1000))}.png" for kimg, _ in run.curve}
         paths = {kimg: path for kimg, name in named.items() if (path := folder(rows, run) / name).exists()}
         pictures = [
-            (tile(read_grid(paths[kimg], int(column.setting["resolution"]))[:, :IMAGES]), f"{kimg:g} kimg")
+            (tile(read_grid(paths[kimg], int(column.setting["resolution"]))[:, :IMAGES]), f"{kimg:,.9g} kimg")
             for kimg in first_middle_last(list(paths))
         ]
         if pictures:

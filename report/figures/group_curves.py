@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from report import style
 from report.artefact import Artefact, Group
-from report.panels import distance_axis
+from report.panels import KIMG, distance_axis, kimg_axis
 from report.results import mean_curve
 
 COLUMNS = 3
@@ -17,7 +17,7 @@ BASELINE = "none"
 
 
 def draw(artefact: Artefact, rows: Path) -> Figure:
-    """Panels side by side with one y axis; a line is the mean over seeds. Each panel has colours of its own."""
+    """Panels side by side with one y axis: means over seeds, their range shaded. Each panel has colours of its own."""
     groups = [group for group in artefact.groups if any(map(group.columns[0].done, group.methods))]
     if not groups:
         return style.message("The grids of this artefact have no titles, or no run has finished.")
@@ -29,10 +29,11 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     for ax in panels[len(groups) :]:
         ax.remove()
     for ax in panels[: len(groups)]:
+        kimg_axis(ax)
         ax.tick_params(labelbottom=True)
     for line in axes:
         distance_axis(line[0], groups[0].columns[0])
-    figure.supxlabel("images shown to D (kimg)", fontsize=7)
+    figure.supxlabel(KIMG, fontsize=7)
     return figure
 
 
@@ -43,9 +44,6 @@ def _panel(ax: Axes, artefact: Artefact, group: Group) -> None:
     for method in methods:
         if runs := column.done(method):
             curve = mean_curve(runs) * column.metric.shown(1.0)
-            title = artefact.methods.get(method, method)
-            look = looks[method]
-            ax.plot(curve.index, curve["mean"], color=look.color, linestyle=look.linestyle, label=title)
-    ax.set_title(group.title)
-    ax.set_xlim(left=0)
+            style.curve(ax, curve, looks[method], artefact.methods.get(method, method))
+    style.title(ax, group.title)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=1, fontsize=5.5)

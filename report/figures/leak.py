@@ -12,19 +12,24 @@ from statistics import fmean
 from matplotlib.figure import Figure
 
 from report import style
-from report.artefact import Artefact, Column
+from report.artefact import Artefact
+from report.columns import Column
+from report.panels import legend
 from suite.spec import RunSpec
 
 BASELINE = "none"
-LOOKS = {"scale": ("#0072B2", "o"), "rotate90": ("#D55E00", "s"), "color": ("#009E73", "^")}
-OTHER = (style.GREY, "D")
-TITLES = {"scale": "isotropic scaling", "rotate90": "90-degree rotations", "color": "colour transforms"}
+LOOKS = {
+    "scale": ("isotropic scaling", style.Look("#0072B2", marker="o")),
+    "rotate90": ("90-degree rotations", style.Look("#D55E00", (0, (4, 1.5)), marker="s")),
+    "color": ("colour transforms", style.Look("#009E73", (0, (1, 1)), marker="^")),
+}
+OTHER = style.Look(style.GREY, marker="D")
 
 
 def draw(artefact: Artefact, rows: Path) -> Figure:
     """A panel per attribute, a line per augmentation: mean and range over seeds at the last snapshot."""
     columns = [column for column in artefact.columns if any(map(column.done, artefact.methods))]
-    found = {method: swept for spec in artefact.specs if (swept := strength(spec)) for method in [spec.method]}
+    found = {spec.method: swept for spec in artefact.specs if (swept := strength(spec))}
     if not found:
         return style.message("No method of this artefact augments with a fixed p.")
     figure, axes = style.panels(1, len(columns), 2.3, style.TEXT_IN, sharey=True)
@@ -32,25 +37,19 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
         if baseline := finals(column, BASELINE):
             ax.axhline(fmean(baseline), color=style.GREY, linewidth=1, linestyle=(0, (4, 1.5)), label="no augmentation")
         for group in dict.fromkeys(group for group, _ in found.values()):
-            lines = sorted((p, finals(column, method)) for method, (name, p) in found.items() if name == group)
-            lines = [(p, values) for p, values in lines if values]
-            color, marker = LOOKS.get(group, OTHER)
-            x = [p for p, _ in lines]
-            ax.plot(x, [fmean(values) for _, values in lines], marker=marker, color=color,
-                    label=TITLES.get(group, group), clip_on=False, zorder=3)  # fmt: skip
-            low, high = [min(values) for _, values in lines], [max(values) for _, values in lines]
-            ax.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-        ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability $p$ of the augmentation")
-        ax.set_title(column.metric.label.split(" (")[0])
+            by_p = {p: finals(column, method) for method, (name, p) in found.items() if name == group}
+            label, look = LOOKS.get(group, (group, OTHER))
+            style.seeds(ax, {p: by_p[p] for p in sorted(by_p) if by_p[p]}, look, label)
+        ax.set(xlim=(0, 1.02), ylim=(0, 1), xlabel="probability $p$ of the augmentation")
+        style.title(ax, column.metric.label.split(" (")[0])
     axes[0][0].set_ylabel("share of generated images\noutside the reals' range")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    legend(figure, 4)
     return figure
 
 
 def finals(column: Column, method: str) -> list[float]:
     """The values at the last snapshot of each run of a method; none where it has no run."""
-    return [run.final for run in column.done(method)] if method in {run.method for run in column.runs} else []
+    return [run.final for run in column.done(method)]
 
 
 def strength(spec: RunSpec) -> tuple[str, float] | None:

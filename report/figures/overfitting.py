@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from report import style
 from report.artefact import Artefact
-from report.panels import kimg_axis, legend, panels
-from report.results import Run
+from report.panels import KIMG, kimg_axis, legend, panels
+from report.results import Run, over_seeds
 from report.training_log import read_log
 
 WINDOWS = 9
@@ -30,17 +30,14 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     for ax, (title, lines) in zip(axes, drawn, strict=True):
         for line in lines:
             curves = [r_v for run in line.runs if len(r_v := overfitting(rows, run))]
-            if not curves:
-                continue
-            table, look = pd.concat(curves, axis=1, join="inner"), line.look
-            ax.plot(table.index, table.mean(axis=1), color=look.color, linestyle=look.linestyle, label=line.label)
-            low, high = table.min(axis=1), table.max(axis=1)
-            ax.fill_between(table.index, low, high, color=look.color, alpha=0.15, linewidth=0)
+            if curves:
+                style.curve(ax, over_seeds(curves), line.look, line.label)
         for level in (0, 1):
             ax.axhline(level, color=style.GREY, linewidth=0.8, linestyle=(0, (5, 3)))
         ax.set_ylim(-0.25, 1.5)
-        ax.set_title(title)
+        style.title(ax, title)
         kimg_axis(ax)
+        ax.set_xlabel(KIMG)
         if ax.get_subplotspec().is_first_col():
             ax.set_ylabel("overfitting of D, $r_v$ ↓")
     legend(figure, 3 if len(axes) == 1 else 7)

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from report import style
-from report.artefact import Artefact, Column
+from report.artefact import Artefact
+from report.columns import Column
 from report.sample_grids import SIDE, grid_path, read_grid, reals_path, tile
 
 PANEL_IN = 1.6
@@ -62,7 +63,7 @@ def _generated(ax: Axes, column: Column, method: str, kind: str, rows: Path) -> 
         return
     kimg, value = getattr(runs[0], f"{kind}_kimg"), getattr(runs[0], kind)
     _show(ax, read_grid(grid_path(rows, runs[0].run, kimg), int(column.setting["resolution"]))[:SIDE, :SIDE])
-    ax.set_xlabel(f"{kind}: {column.metric.text(value)} at {kimg:g} kimg", fontsize=6)
+    ax.set_xlabel(f"{kind}: {column.metric.text(value)} at {kimg:,.9g} kimg", fontsize=6)
 
 
 def _show(ax: Axes, cells: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Best distance over one argument of the method or its preset: the layout's `sweep`, see report/artefact.py.
+"""Best distance over one argument of the method or its preset: the layout's `sweep`, see report/layout.py.
 
 The layout of arXiv:2006.06676, fig. 4a-c (strength), 5a, b (targets) and 8b (width of D), and of arXiv:2006.10738,
 fig. 8 (width of BigGAN, weight of R1).
@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from report import style
-from report.artefact import Artefact, Column
+from report.artefact import Artefact
+from report.columns import Column
 from report.panels import distance_axis, legend
 from suite.errors import ConfigError
 from suite.spec import RunSpec
 
-DASHES = [(0, (1, 1)), (0, (4, 1.5)), (0, (4, 1, 1, 1))]
+DASHES = [(0, (1, 2)), (0, (4, 1.5)), (0, (4, 1, 1, 1))]
 
 Drawn = tuple[str, style.Look, str, Column]
 """Label and look of a line, its name in `lines`, and its setting."""
@@ -43,7 +44,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
                 if (best := level(column, methods)) is not None:
                     ax.axhline(best, color=color, linestyle=dashes, linewidth=0.9)
                     levels.setdefault(name, dashes)
-        ax.set_title(title)
+        style.title(ax, title)
         ax.set_xlabel(sweep.get("label", sweep["x"]))
         if ax.get_subplotspec().is_first_col():
             distance_axis(ax, settings[0])

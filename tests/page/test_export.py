@@ -10,12 +10,14 @@ import pytest
 import synthetic
 
 from report import export, page
-from report.entries import Entry, published_entries
+from report.entry import Entry
 from report.metric_names import parse
 from report.published import read_published
+from report.published_entries import published_entries
 from report.results import Run
 from report.standing import standing
 from suite.config import ROOT, check, read
+from suite.errors import ConfigError
 
 FAMILIES = ("fid", "kid", "precision", "recall", "copying", "nn_ratio")
 SNAPSHOTS = [1000.0 * k for k in range(1, 26)]
@@ -95,6 +97,26 @@ def test_without_rows_the_page_shows_what_is_published(tmp_path, published):
     page.main(["--rows", "--submitted", str(tmp_path / "none"), "--published",
                str(ROOT / "results/published/published.csv"), "--out", str(tmp_path / "index.html")])  # fmt: skip
     assert (tmp_path / "index.html").read_text().count("<tbody class=") == len(published)
+
+
+def test_a_folder_without_rows_yet_leaves_the_page_whole(tmp_path, capsys):
+    """As an interrupted first run of another scale leaves it; a folder that does not exist is a mistake."""
+    begun, other = tmp_path / "paper/rows", tmp_path / "day/rows"
+    synthetic.write_rows(tmp_path / "day", [synthetic.row("none", 0, "fd1k_full_efficientnet_lite0", 2.5, 7.0)])
+    (begun / "elpv-32/run").mkdir(parents=True)
+    (begun / "elpv-32/run/train.jsonl").write_text('{"kimg": 1}\n')
+    options = ["--published", str(ROOT / "results/published/published.csv"), "--rows"]
+    page.main([*options, str(begun), str(other), "--out", str(tmp_path / "page/index.html")])
+    assert f"{begun} holds no rows yet" in capsys.readouterr().err
+    records = json.loads((tmp_path / "page/leaderboard.json").read_text())["rows"]
+    assert [record["value"] for record in records if record["source"] == "measured"] == [7.0]
+    with pytest.raises(ConfigError, match="absent/rows holds no rows"):
+        page.main([*options, str(tmp_path / "absent/rows"), "--out", str(tmp_path / "page/index.html")])
+
+
+def test_names_that_differ_in_capitals_alone_have_one_order():
+    assert page.alphabetical(["b", "ada", "ADA"]) == page.alphabetical(["ADA", "b", "ada"]) == ["ADA", "ada", "b"]
+    assert page.alphabetical({5000, 50}) == [50, 5000]
 
 
 def test_the_guide_names_every_field():

@@ -8,11 +8,14 @@ import pytest
 from synthetic import row, write_rows
 
 from report.collect import collect, to_csv
-from report.entries import measured_entries, published_entries, rank
+from report.entry import rank
+from report.measured_entries import measured_entries
 from report.published import read_published
+from report.published_entries import published_entries
 from report.results import read_results
 from report.settings import settings_of
 from report.size_curves import views
+from report.size_lines import families, short, with_room
 from suite.config import ROOT
 
 FID = "fid50k_full"
@@ -42,7 +45,7 @@ def drawn(tmp_path, rows, papers=None):
 def test_points_lie_by_the_logarithm_of_size_and_value(tmp_path):
     (view,) = drawn(tmp_path, [fid(1000, 100.0), fid(5000, 50.0), fid(70000, 5.0)])
     (line,) = view.lines
-    (x0, y0), (x1, y1), (x2, y2) = [(point.x, point.y) for point in line.points]
+    (x0, y0), (x1, y1), (x2, y2) = [(x, y) for _, _, x, y in line.points]
     assert (x1 - x0) / (x2 - x0) == pytest.approx(math.log(5) / math.log(70), abs=1e-3)
     assert (y1 - y0) / (y2 - y0) == pytest.approx(math.log(2) / math.log(20), abs=1e-3)
     assert x0 < x1 < x2 and y0 < y1 < y2, "less data, and a larger FID, is left and above"
@@ -64,12 +67,45 @@ def test_published_numbers_stand_beside_a_reproduction_and_never_beside_a_proxy(
     lines = {(line.method, line.published): line for line in view.lines}
     assert set(lines) == {("baseline", False), ("baseline", True), ("ADA", False), ("ADA", True)}
     # arXiv:2006.06676, fig. 7c: 1,000 images of FFHQ.
-    assert [view.at(lines[name, True], 1000).text for name in ("baseline", "ADA")] == ["100.16", "21.29"]
+    assert [lines[name, True].at(1000).text for name in ("baseline", "ADA")] == ["100.16", "21.29"]
     assert lines["baseline", True].colour == lines["baseline", False].colour != lines["ADA", True].colour
     proxy = [{**each, "proxy": True, "metric": "fd50k_full_efficientnet_lite0",
               "protocol": {**each["protocol"], "extractor": "efficientnet_lite0"}} for each in rows]  # fmt: skip
     (view,) = drawn(tmp_path / "proxy", proxy, papers)
     assert view.ranking == "proxy" and not any(line.published for line in view.lines)
+
+
+@pytest.mark.parametrize(
+    "images, text",
+    [(32, "32"), (500, "500"), (1336, "1.34k"), (5000, "5k"), (140_000, "140k"), (640_583, "641k"),
+     (999_900, "1M"), (1_281_167, "1.28M")],
+)  # fmt: skip
+def test_sizes_on_axes_are_short(images, text):
+    assert short(images) == text
+
+
+def test_sizes_too_near_to_the_one_before_have_no_name():
+    # log 2 is 0.07 of log 20000, log 3 is 0.11 of it.
+    assert with_room([30_000, 10, 200_000, 20, 60_000]) == [10, 30_000, 200_000]
+    assert with_room([1000, 1000]) == [1000]
+
+
+def test_presets_share_a_picture_unless_two_meet_at_one_size():
+    members = [("a", 1, "x"), ("a", 2, "y"), ("b", 1, "x"), ("b", 1, "y"), ("b", 2, "x")]
+    found = families(members, lambda m: (m[0],), lambda m: m[1], lambda m: m[2])
+    assert found == {
+        ("a", ""): members[:2],
+        ("b", "x"): [members[2], members[4]],
+        ("b", "y"): [members[3]],
+    }
+
+
+def test_lines_differ_in_colour_and_marker(tmp_path):
+    methods = ["none", "diffaugment", "da", "ada", *(f"other{i}" for i in range(9))]
+    rows = [fid(images, 10.0, method) for images in (1000, 5000) for method in methods]
+    (view,) = drawn(tmp_path, rows)
+    assert len({(line.colour, line.marker) for line in view.lines}) == len(methods)
+    assert len({line.marker for line in view.lines if line.method.lower() in ("diffaugment", "da", "ada")}) == 3
 
 
 def test_without_measurements_the_first_picture_is_fig_7_of_ada(papers):
@@ -78,5 +114,5 @@ def test_without_measurements_the_first_picture_is_fig_7_of_ada(papers):
     assert [line.method for line in found[0].lines] == ["baseline (StyleGAN2)", "ADA", "ADA + bCR"]
     assert any(view.title.startswith("lsun-cat 256, FID, ADA (2006.06676), Fig 7c") for view in found)
     assert len({view.id for view in found}) == len(found)
-    assert all(0 < point.x < view.width and 0 < point.y < view.height
-               for view in found for line in view.lines for point in line.points)  # fmt: skip
+    assert all(0 < x < view.width and 0 < y < view.height
+               for view in found for line in view.lines for _, _, x, y in line.points)  # fmt: skip

@@ -9,9 +9,9 @@ import pytest
 from synthetic import row
 
 from report.collect import flatten
-from report.entries import Entry, rank
+from report.entry import Entry, rank
 from report.metric_names import parse
-from report.standing import deviations, is_proxy, published_doubt, standing
+from report.standing import deviations, is_proxy, percent, published_doubt, standing
 
 PUBLISHED_KIMG = 25000.0
 LENGTHS = (None, 1.0, 24989.0, 24990.0, PUBLISHED_KIMG, 30000.0)
@@ -66,6 +66,14 @@ def test_each_row_says_how_far_its_length_is_from_the_published_one():
     assert stand("measured", True, True, 1.0, None, ()).shortfalls == (
         "a proxy metric, not FID", "no published training length to compare with"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "share, text",
+    [(1, "100 %"), (0.99999, "99 %"), (0.503, "50 %"), (0.04, "4 %"), (0.0008, "0.08 %"), (10.4, "1,040 %")],
+)
+def test_a_share_is_whole_only_if_it_is(share, text):
+    assert percent(share) == text
 
 
 def result(metric="fid50k_full", protocol=None, provenance=None, **changes):

@@ -54,6 +54,24 @@ def test_broken_line_is_named(tmp_path):
         collect([path])
 
 
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"metric": "frechet1k_full"}, r"unknown metric 'frechet1k_full'.*proxy\.jsonl, line 2"),
+        ({"source": "reported"}, r"proxy\.jsonl, line 2: a paper's number is no row"),
+    ],
+)
+def test_a_line_that_no_table_can_take_is_named_and_the_table_stays(tmp_path, wrong, message):
+    """It fits the schema; without the check it would stop the page, which no longer knows the file."""
+    (path,) = write_rows(tmp_path, [row("none", 0, "fd1k_full_efficientnet_lite0", 2.5, 1.0)])
+    main(["--rows", str(path), "--out", str(tmp_path / "r.csv")])
+    before = (tmp_path / "r.csv").read_bytes()
+    path.write_text(path.read_text() + json.dumps(row("none", 0, "fd1k_full", 5.0, 1.0) | wrong) + "\n")
+    with pytest.raises(ValueError, match=message):
+        main(["--rows", str(path), "--out", str(tmp_path / "r.csv")])
+    assert (tmp_path / "r.csv").read_bytes() == before
+
+
 def test_empty_file_is_named_and_nothing_is_written(tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(ValueError, match=r"empty\.jsonl holds no rows"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from synthetic import ARTEFACT, KIMG, SEEDS, SPECS, distance, images, write_grid
 from report import style
 from report.artefact import load
 from report.figures import controller, curves, d_outputs, overfitting, samples
+from report.panels import kimg_axis
 from report.results import Run, mean_curve, read_results
 from report.sample_grids import grid_path, read_grid, reals_path, tile
 from report.training_log import read_log
@@ -134,6 +136,28 @@ def test_methods_keep_their_colour_whatever_is_beside_them():
     )
     assert alone["ada"] == beside["ada"] and alone["none"] == beside["none"]
     assert len({(look.color, look.linestyle) for look in beside.values()}) == 6
+
+
+def test_long_titles_stay_within_their_panels():
+    figure, (axes,) = style.panels(1, 4, 2)
+    for ax in axes:
+        style.title(ax, "100-shot-temple_of_heaven, 100 images")
+    figure.draw_without_rendering()
+    boxes = [ax.title.get_window_extent() for ax in axes]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert boxes[-1].x1 <= figure.bbox.x1 and boxes[0].y1 <= figure.bbox.y1
+
+
+def test_training_axis_ends_with_the_longest_run_and_writes_thousands_out():
+    figure, (axes,) = style.panels(1, 2, 2, sharex=True)
+    for ax, end in zip(axes, (20_000, 1_024_000), strict=True):
+        ax.plot([10_000, end], [1, 2])
+    for ax in axes:
+        kimg_axis(ax)
+    figure.draw_without_rendering()
+    assert {ax.get_xlim() for ax in axes} == {(0, 1_024_000)}
+    labels = [text.get_text() for text in axes[0].get_xticklabels()]
+    assert labels[:3] == ["0", "500,000", "1,000,000"]
 
 
 def test_cells_of_a_grid_come_back_in_reading_order(tmp_path):

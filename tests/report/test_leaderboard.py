@@ -6,8 +6,10 @@ from synthetic import SPECS, failed, measured_rows, row, spec, write_rows
 
 from report.collect import collect, to_csv
 from report.curve_geometry import curve, log_ticks, nice_ticks
-from report.entries import measured_entries, published_entries, rank
+from report.entry import rank
+from report.measured_entries import measured_entries
 from report.published import COLUMNS
+from report.published_entries import published_entries
 from report.results import read_results
 from report.settings import settings_of
 
@@ -73,6 +75,12 @@ def test_failed_run_has_no_rank_but_a_reason(tmp_path):
 def test_length_is_compared_with_the_published_one(tmp_path):
     (entry,) = entries(tmp_path, [row("none", 0, FD, 20.0, 9.0, published_kimg=25000)])
     assert (entry.length, entry.length_note) == ("20 kimg", "0.08 % of the published 25,000")
+
+
+def test_lengths_and_counts_of_millions_are_written_out(tmp_path):
+    (entry,) = entries(tmp_path, [row("none", 0, FD, 1024000.0, 9.0, published_kimg=1024000, n_real=1281167)])
+    assert (entry.length, entry.length_note) == ("1,024,000 kimg", "100 % of the published 1,024,000")
+    assert dict(entry.facts)["reference images"] == "1,281,167"
 
 
 def test_command_names_the_file_of_rows(tmp_path):

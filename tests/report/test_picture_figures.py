@@ -13,7 +13,9 @@ from PIL import Image
 from report.artefact import Artefact, load
 from report.figures import gradients, leak, strips
 from report.results import read_results
+from report.sample_grids import read_grid
 from suite.config import artefact, read
+from suite.errors import ConfigError
 from suite.spec import RunSpec, expand, snapshot_name
 
 CONFIG = {**read("config/config.yaml"), "scale": "demo", "methods": [], "datasets": {}, "images": []}
@@ -42,6 +44,14 @@ def test_leak_rates_stand_at_their_p(tmp_path):
             assert list(x) == [p for p in (0.2, 0.4, 0.6, 0.8, 0.9, 1.0) if (group, p) != ("scale", 0.2)]
             assert list(y) == [column.done(f"da-{group}-{p}")[0].final for p in x]
         assert list(lines["colour transforms"].get_xdata()) == [0.2, 0.6, 0.8, 0.9, 1.0]
+
+
+def test_the_legend_of_leak_rates_names_only_what_is_drawn(tmp_path):
+    none_of_colour = {f"da-color-{p}": None for p in (0.2, 0.4, 0.6, 0.8, 0.9, "1.0")}
+    drawn, _ = made(tmp_path, "ada-fig3", none_of_colour)
+    (legend,) = leak.draw(drawn, tmp_path / "rows").legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert sorted(labels) == ["90-degree rotations", "isotropic scaling", "no augmentation"]
 
 
 def test_augmentation_and_p_come_from_the_arguments():
@@ -89,6 +99,16 @@ def test_strips_have_a_line_per_method(tmp_path):
         picture = ax.images[0].get_array()
         # Two of the six strips, 12 images and 11 white lines between them.
         assert picture.shape[:2] == (2 * 32 + 1, 12 * 32 + 11) and shade(ax) == 77
+
+
+def test_half_a_picture_is_named(tmp_path):
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "grid.png")
+    assert read_grid(tmp_path / "grid.png", 32).shape == (2, 2, 1, 32, 32)
+    whole = (tmp_path / "grid.png").read_bytes()
+    for content in (whole[: len(whole) // 2], b"GIF", b""):
+        (tmp_path / "grid.png").write_bytes(content)
+        with pytest.raises(ConfigError, match=r"grid\.png is no whole picture"):
+            read_grid(tmp_path / "grid.png", 32)
 
 
 @pytest.mark.parametrize("draw, what", [(gradients.draw, "gradients"), (strips.draw, "interpolations")])

@@ -78,6 +78,15 @@ def test_an_unknown_figure_is_refused_before_anything_is_written(demo, tmp_path,
     assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
 
 
+def test_a_figure_whose_log_is_missing_leaves_the_others(demo, tmp_path, monkeypatch):
+    results = shutil.copytree(demo, tmp_path / SCALE, ignore=shutil.ignore_patterns("figures"))
+    next((results / "rows").glob("*/*/train.jsonl")).unlink()
+    monkeypatch.setattr(render, "figures_of", lambda content: {"overfitting": None, "curves": None})
+    with pytest.raises(ValueError, match=r"All other figures are written.*demo-overfitting: .*train\.jsonl is missing"):
+        render.main(arguments(results))
+    assert [path.name for path in (results / "figures").glob("*.png")] == ["demo-curves.png"]
+
+
 def test_where_no_run_has_finished_the_figures_say_so(demo, tmp_path):
     """All runs diverged after their first values: the table gives the reasons, the figures one sentence."""
     with (demo / "results.csv").open() as file:

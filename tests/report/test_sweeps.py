@@ -48,7 +48,8 @@ def bests(specs, **fields) -> list[float]:
 
 def test_size_curve_has_means_ranges_and_published_numbers(made):
     content, specs, rows = made("ada-fig7")
-    ffhq, cat = size_curve.draw(content, rows).axes
+    figure = size_curve.draw(content, rows)
+    ffhq, cat = figure.axes
     assert (ffhq.get_title(), cat.get_title()) == ("ffhq", "lsun-cat")
     sizes = [1000, 5000, 10000, 30000, 100000, 200000]
     (line,) = (line for line in cat.lines if line.get_label() == "ada")
@@ -64,7 +65,7 @@ def test_size_curve_has_means_ranges_and_published_numbers(made):
     assert list(drawn.values()).count("o") == sum(
         (REPORTED["artefact"] == "Fig 7c") & (REPORTED["dataset"] == "ffhq 256") & (REPORTED["verified"] == "yes")
     )
-    labels = ffhq.get_legend_handles_labels()[1]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["none", "bcr", "ada", "ada-bcr", "published", "published, not verified at its source"]
     assert {line.get_label() for line in ffhq.lines if line.get_linestyle() == "-"} == {"none", "bcr", "ada", "ada-bcr"}
 

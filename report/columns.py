@@ -1,0 +1,163 @@
+"""The columns of an artefact: each setting of its runs under each metric, and the one protocol it was measured by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from metrics.base import PUBLISHED, metric_name
+from report.metric_names import FAMILIES, Metric, parse
+from report.results import NOT_YET_RUN, PROTOCOL, Run, runs_of
+from suite.config import read
+from suite.errors import ConfigError
+from suite.spec import RunSpec
+
+SETTING = ["dataset", "resolution", "images", "backbone", "preset", "conditional"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One setting under one metric. `protocol` has one value per key; `runs` holds every run of the setting.
+
+    The setting's preset names several, joined by " / ", where each method has its own, as in the papers' tables.
+    """
+
+    setting: dict[str, Any]
+    title: str
+    metric: Metric
+    protocol: dict[str, Any]
+    runs: list[Run]
+
+    @property
+    def proxy(self) -> bool:
+        return bool(self.protocol["proxy"])
+
+    def of(self, method: str) -> list[Run]:
+        """The runs of one method, by seed."""
+        return sorted((run for run in self.runs if run.method == method), key=lambda run: run.seed)
+
+    def done(self, method: str) -> list[Run]:
+        """The runs of one method that have numbers, by seed."""
+        return [run for run in self.of(method) if run.status == "done"]
+
+
+def columns_of(
+    specs: list[RunSpec], rows: pd.DataFrame, content: dict[str, Any], apart: bool, fakes: int | None, where: str
+) -> list[Column]:
+    """The columns of the runs in `specs`, by metric, then setting; planned ones where no run has a value yet.
+
+    `rows` are those runs' under the protocol of `content`, the artefact's. Presets that could share a column stay
+    `apart`. `fakes` is the number of generated images of planned columns, None: the protocol's.
+
+    Raises ConfigError where one column would mix protocols.
+    """
+    settings = _settings(specs, apart)
+    families = content.get("layout", {}).get("metrics") or _families(rows)
+    return _measured(settings, rows, families, where) or _planned(settings, rows, content, fakes)
+
+
+def _families(rows: pd.DataFrame) -> list[str]:
+    """The metric families among the rows, in the order of FAMILIES."""
+    present = {parse(name).family for name in rows["metric"].unique() if name}
+    return [family for family in FAMILIES if family in present]
+
+
+def _settings(specs: list[RunSpec], apart: bool) -> dict[str, list[RunSpec]]:
+    """The specs of each setting, by its title.
+
+    Presets share a setting where none of its methods has two of them, unless they are to stay `apart`.
+    """
+    found: dict[tuple, list[RunSpec]] = {}
+    for spec in specs:
+        found.setdefault(tuple(getattr(spec, key) for key in SETTING if apart or key != "preset"), []).append(spec)
+    presets = [{(spec.method, spec.preset) for spec in members} for members in found.values()]
+    if not apart and any(len(pairs) > len(dict(pairs)) for pairs in presets):
+        return _settings(specs, apart=True)
+    first = [members[0] for members in found.values()]
+    varying = [key for key in SETTING if len({getattr(spec, key) for spec in first}) > 1]
+    if len({tuple(getattr(spec, key) for key in varying if key != "preset") for spec in first}) == len(first):
+        varying = [key for key in varying if key != "preset"]
+    return {_setting_title(spec, varying): members for spec, members in zip(first, found.values(), strict=True)}
+
+
+def _measured(settings: dict[str, list[RunSpec]], rows: pd.DataFrame, families: list[str], where: str) -> list[Column]:
+    """Those of the families that have values; none where no run has one."""
+    rows = rows.assign(family=[parse(name).family if name else "" for name in rows["metric"]])
+    return [
+        _column(rows, (family, families[0]), title, members, where)
+        for family in families
+        if rows["family"].eq(family).any()
+        for title, members in settings.items()
+    ]
+
+
+def _planned(
+    settings: dict[str, list[RunSpec]], rows: pd.DataFrame, content: dict[str, Any], fakes: int | None
+) -> list[Column]:
+    """The columns of an artefact of which no run has a value yet."""
+    name = content["protocol"]
+    protocol = read("config/protocols.yaml")[name]
+    reference, extractor = protocol["reference"], protocol["extractor"]
+    columns = []
+    for family in content.get("layout", {}).get("metrics") or protocol["metrics"]:
+        metric = metric_name(family, fakes or protocol["fakes"], reference, extractor)
+        for title, members in settings.items():
+            stated = {"name": name, "proxy": extractor not in PUBLISHED}
+            columns.append(Column(_setting(members), title, parse(metric), stated, _runs(rows, members, metric, None)))
+    return columns
+
+
+def _column(rows: pd.DataFrame, families: tuple[str, str], title: str, specs: list[RunSpec], where: str) -> Column:
+    """The setting of `specs` under the first of `families`, the best snapshots chosen by the second."""
+    group = rows[rows["run"].isin([spec.run_id for spec in specs])]
+    values, judges = (group[group["family"] == family] for family in families)
+    for names in (values["metric"].unique(), judges["metric"].unique()):
+        if len(names) > 1:
+            raise ConfigError(f"{title} of {where} would mix {', '.join(sorted(names))} in one column.")
+    # A setting without a value is described by the first that has one: the artefact's protocol is theirs too.
+    described = rows[rows["family"] == families[0]].head(1) if values.empty else values
+    metric = described["metric"].iloc[0]
+    judge = None if judges.empty else judges["metric"].iloc[0]
+    protocol = _one_protocol(described, f"{metric}, {title}, of {where}")
+    return Column(_setting(specs), title, parse(metric), protocol, _runs(rows, specs, metric, judge))
+
+
+def _runs(rows: pd.DataFrame, specs: list[RunSpec], metric: str, judge: str | None) -> list[Run]:
+    """Every run of `specs` under `metric`, its best snapshot chosen by `judge`; those without rows are not yet run."""
+    group = rows[rows["run"].isin([spec.run_id for spec in specs])]
+    waiting = [spec for spec in specs if spec.run_id not in set(group["run"])]
+    return [
+        *runs_of(group[group["metric"].isin([metric, judge, ""])], metric, best_by=judge),
+        *(Run(spec.run_id, spec.method, spec.seed, NOT_YET_RUN, None, []) for spec in waiting),
+    ]
+
+
+def _setting(specs: list[RunSpec]) -> dict[str, Any]:
+    """What the runs of one column share."""
+    presets = " / ".join(dict.fromkeys(spec.preset for spec in specs))
+    return {**{key: getattr(specs[0], key) for key in SETTING}, "preset": presets}
+
+
+def _setting_title(spec: RunSpec, varying: list[str]) -> str:
+    """What tells the columns apart; the images always."""
+    words = {
+        "dataset": spec.dataset,
+        "resolution": f"{spec.resolution} px",
+        "images": f"{spec.images:,} images",
+        "backbone": spec.backbone,
+        "preset": spec.preset,
+        "conditional": "conditional" if spec.conditional else "unconditional",
+    }
+    return ", ".join(text for key, text in words.items() if key in varying or key == "images")
+
+
+def _one_protocol(rows: pd.DataFrame, where: str) -> dict[str, Any]:
+    """The protocol that all rows share; ConfigError names what differs."""
+    for key in PROTOCOL:
+        values = rows[key].unique()
+        if len(values) > 1:
+            raise ConfigError(f"{where} would mix protocols in one column: {key} is {' and '.join(map(str, values))}.")
+    first = rows.iloc[0]
+    return {key.removeprefix("protocol."): None if pd.isna(first[key]) else first[key] for key in PROTOCOL}

@@ -1,0 +1,59 @@
+"""What a method amounts to in one setting: the mean over its runs, or one published number."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+
+from report.metric_names import Metric
+from report.published import UNVERIFIED
+from report.results import Run, mean_and_deviation
+
+
+@dataclass(frozen=True)
+class Score:
+    """A method's mean over `n` runs, in the unit that the metric's title names; None: not stated by the paper.
+
+    `values` are those of the single runs, `text` and `final` what is printed of the best and the last snapshots.
+    `doubt` says why a published number is not to be relied on.
+    """
+
+    mean: float
+    deviation: float | None
+    n: int | None
+    text: str
+    final: str = "–"
+    doubt: str = ""
+    method_name: str = ""
+    values: tuple[float, ...] = ()
+
+
+def of_runs(metric: Metric, runs: list[Run], method_name: str) -> Score:
+    """The score of runs that differ in the seed and have numbers: of their best snapshots."""
+    best, final = ([getattr(run, snapshot) for run in runs] for snapshot in ("best", "final"))
+    mean, deviation = mean_and_deviation(best)
+    return Score(
+        metric.shown(mean),
+        None if deviation is None else metric.shown(deviation),
+        len(runs),
+        metric.text(mean, deviation),
+        metric.text(*mean_and_deviation(final)),
+        method_name=method_name,
+        values=tuple(map(metric.shown, best)),
+    )
+
+
+def of_paper(number: float, text: str, spread: str = "", doubt: str = "") -> Score:
+    """The score that a paper states, `number` in the unit that the metric's title names, `spread` as "± 0.3"."""
+    stated = re.match(r"± ([\d.]+)", spread)
+    return Score(number, float(stated[1]) if stated else None, None, text, doubt=doubt)
+
+
+def beside(metric: Metric, line: pd.Series | None) -> Score | None:
+    """The score of a line of published.csv that stands beside measured ones; None where that states no number."""
+    if line is None or pd.isna(line["number"]):
+        return None
+    doubt = "" if line["verified"] == "yes" else UNVERIFIED
+    return of_paper(metric.shown(line["number"]), line["value"], doubt=doubt)
