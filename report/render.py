@@ -23,22 +23,15 @@ from report.results import read_results
 from report.table_formats import latex, markdown
 from suite import registry
 from suite.config import ROOT, artefact, checked, figures_of, read
-from suite.errors import ConfigError, one_line, unknown_name
+from suite.errors import ConfigError, one_line
 from suite.files import write_atomic
 from suite.spec import expand
 
 PUBLISHED = ROOT / "results" / "published" / "published.csv"
 
 
-def figure_names() -> list[str]:
-    """The names of all figures: the files of report/figures/."""
-    return sorted(path.stem for path in Path(figures.__file__).parent.glob("*.py") if path.stem != "__init__")
-
-
-def figure(name: str, where: str) -> ModuleType:
-    """The figure's module; ConfigError with the nearest names where there is no such file."""
-    if name not in figure_names():
-        raise unknown_name("figure", name, figure_names(), where)
+def figure(name: str) -> ModuleType:
+    """The module of a figure; `suite.config.artefact` has seen that there is one."""
     return import_module(f"report.figures.{name}")
 
 
@@ -74,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     config = checked({**read("config/config.yaml"), **yaml.safe_load(args.config)})
     registry.search(config["method_folders"])
     drawings = {
-        (name, kind): (figure(kind, f"figures: of config/artefacts/{name}.yaml"), methods)
+        (name, kind): (figure(kind), methods)
         for name in args.artefacts
         for kind, methods in figures_of(artefact(name)).items()
     }

@@ -65,7 +65,7 @@ def test_table_and_figures_on_the_embedded_photographs(name, tmp_path):
         assert status in printed
     assert "No run has finished" not in printed
     for kind, methods in figures_of(artefact(name)).items():
-        module, shown = render.figure(kind, name), content if methods is None else content.only(methods)
+        module, shown = render.figure(kind), content if methods is None else content.only(methods)
         axes = module.draw(shown, tmp_path / "rows").axes
         assert axes and any(ax.lines or ax.images for ax in axes), kind
 
