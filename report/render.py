@@ -16,7 +16,7 @@ from types import ModuleType
 
 import yaml
 
-from report import figures, grouped_tables, style, tables
+from report import grouped_tables, style, tables
 from report.artefact import Artefact, load
 from report.published import read_published
 from report.results import read_results
