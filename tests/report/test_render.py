@@ -70,14 +70,6 @@ def test_tables_hold_mean_and_deviation_over_seeds(rendered):
     assert text.replace("±", r"$\pm$") in (rendered / "tables/demo.tex").read_text()
 
 
-def test_an_unknown_figure_is_refused_before_anything_is_written(demo, tmp_path, monkeypatch):
-    (tmp_path / "results.csv").write_bytes((demo / "results.csv").read_bytes())
-    monkeypatch.setattr(render, "artefact", lambda name: {**artefact(name), "figures": ["curves", "sampels"]})
-    with pytest.raises(ValueError, match=r"figure 'sampels'.*mean 'samples'.*config/artefacts/demo\.yaml"):
-        render.main(arguments(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
-
-
 def test_a_figure_whose_log_is_missing_leaves_the_others(demo, tmp_path, monkeypatch):
     results = shutil.copytree(demo, tmp_path / SCALE, ignore=shutil.ignore_patterns("figures"))
     next((results / "rows").glob("*/*/train.jsonl")).unlink()
