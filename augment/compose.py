@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from torch import Tensor, nn
 
 from augment.base import Method, Networks, Role, StepContext
-from suite.errors import unknown_name
+from suite.errors import check_names
 
 
 class Compose(Method):
@@ -102,9 +102,7 @@ def build(entries: Sequence[tuple[str, type[Method], dict[str, Any]]]) -> Compos
             for key, parameter in inspect.signature(cls).parameters.items()
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         }
-        for argument in kwargs:
-            if argument not in allowed:
-                raise unknown_name(f"argument of method {name!r}", argument, allowed, "config/methods.yaml")
+        check_names(f"argument of method {name!r}", kwargs, allowed, "config/methods.yaml")
         for argument, value in kwargs.items():
             _check_type(name, cls, argument, value)
         required = [key for key, parameter in allowed.items() if parameter.default is parameter.empty]

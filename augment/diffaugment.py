@@ -13,7 +13,7 @@ from torch import Tensor
 
 from augment import base
 from augment.base import ROLES, Role
-from suite.errors import unknown_name
+from suite.errors import check_names
 
 
 def color(x: Tensor) -> Tensor:
@@ -69,13 +69,9 @@ class Method(base.Method):
     def __init__(self, policy: str = "color,translation,cutout", roles: Sequence[Role] = ROLES) -> None:
         super().__init__()
         self.policy = [name.strip() for name in policy.split(",") if name.strip()]
-        for name in self.policy:
-            if name not in OPERATIONS:
-                raise unknown_name("operation", name, OPERATIONS, "the method's `policy`")
+        check_names("operation", self.policy, OPERATIONS, "the method's `policy`")
         self.roles = list(roles)
-        for role in self.roles:
-            if role not in ROLES:
-                raise unknown_name("role", role, ROLES, "the method's `roles`")
+        check_names("role", self.roles, ROLES, "the method's `roles`")
         if set(self.roles) != set(ROLES):
             self.title = f"DiffAugment ({', '.join(self.roles)} only)"
 

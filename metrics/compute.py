@@ -26,7 +26,7 @@ from metrics.memorisation import Memorisation
 from metrics.precision_recall import PrecisionRecall
 from metrics.protocols import FILE, Protocol, read_protocol
 from metrics.store import load_features, load_meta, part_file
-from suite.errors import ConfigError, one_line, unknown_name
+from suite.errors import ConfigError, check_names, one_line
 from suite.files import read_json
 from suite.rows import identity, without_value, write
 from suite.spec import RunSpec
@@ -46,9 +46,7 @@ METRICS: tuple[type[Metric], ...] = (
 def metric_classes(protocol: Protocol) -> list[type[Metric]]:
     """The classes behind the protocol's metrics; ConfigError with the nearest name for an unknown one."""
     known = sorted(name for metric in METRICS for name in metric.names)
-    for name in protocol.metrics:
-        if name not in known:
-            raise unknown_name("metric", name, known, f"{FILE}, {protocol.name}")
+    check_names("metric", protocol.metrics, known, f"{FILE}, {protocol.name}")
     return [metric for metric in METRICS if metric.names & set(protocol.metrics)]
 
 

@@ -11,6 +11,7 @@ from report import layout
 from report.columns import Column, columns_of
 from report.method_titles import distinct, title_of
 from report.published import Match
+from suite.errors import check_names
 from suite.spec import RunSpec, grids
 
 
@@ -70,7 +71,7 @@ class Artefact:
 
     def only(self, methods: list[str]) -> Artefact:
         """The same with these methods alone, in this order; ConfigError for one that it does not have."""
-        layout.known("method", methods, self.methods, f"figures: of {self.where}")
+        check_names("method", methods, self.methods, f"figures: of {self.where}")
         groups = [replace(group, methods=[m for m in group.methods if m in methods]) for group in self.groups]
         kept = {name: self.methods[name] for name in methods}
         specs = [spec for spec in self.specs if spec.method in kept]

@@ -28,7 +28,7 @@ from typing import Any
 
 from report.metric_names import FAMILIES
 from report.training_log import TRAINING
-from suite.errors import ConfigError, unknown_name
+from suite.errors import ConfigError, check_names
 
 LAYOUT = ["caption", "metrics", "training", "published", "sweep"]
 SWEEP = ["x", "default", "label", "scale", "lines", "levels", "panels"]
@@ -40,9 +40,9 @@ def checked(content: dict[str, Any], methods: Iterable[str], titled: bool, where
     Raises ConfigError where it has an unknown key or value, or columns that a table of its kind does not have.
     """
     layout = content.get("layout", {})
-    known("key of layout", layout, LAYOUT, where)
-    known("metric family", layout.get("metrics", []), FAMILIES, f"layout.metrics of {where}")
-    known("quantity", layout.get("training", []), TRAINING, f"layout.training of {where}")
+    check_names("key of layout", layout, LAYOUT, where)
+    check_names("metric family", layout.get("metrics", []), FAMILIES, f"layout.metrics of {where}")
+    check_names("quantity", layout.get("training", []), TRAINING, f"layout.training of {where}")
     if sweep := layout.get("sweep"):
         _check_sweep(sweep, methods, f"layout.sweep of {where}")
     if layout.get("published") and titled or layout.get("training") and not titled:
@@ -57,13 +57,6 @@ def _check_sweep(sweep: dict[str, Any], methods: Iterable[str], where: str) -> N
     for key in ("x", "lines"):
         if key not in sweep:
             raise ConfigError(f"{where} lacks {key}.")
-    known("key", sweep, SWEEP, where)
+    check_names("key", sweep, SWEEP, where)
     for members in [*sweep["lines"].values(), *sweep.get("levels", {}).values()]:
-        known("method", members, methods, where)
-
-
-def known(what: str, names: Iterable[str], allowed: Iterable[str], where: str) -> None:
-    """ConfigError for a name that is not allowed, with the nearest that are."""
-    for name in names:
-        if name not in allowed:
-            raise unknown_name(what, name, allowed, where)
+        check_names("method", members, methods, where)

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from data.table import listed
-from suite.errors import ConfigError, unknown_name
+from suite.errors import ConfigError, check_names, unknown_name
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -168,10 +168,6 @@ def artefact(name: str) -> dict[str, Any]:
     check(content, "artefact", where)
     if content["protocol"] not in read("config/protocols.yaml"):
         raise unknown_name("protocol", content["protocol"], read("config/protocols.yaml"), where)
-    for scale in content.get("scales", {}):
-        if scale not in read("config/scales.yaml"):
-            raise unknown_name("scale", scale, read("config/scales.yaml"), f"scales of {where}")
-    for figure in figures_of(content):
-        if figure not in figure_names():
-            raise unknown_name("figure", figure, figure_names(), f"figures of {where}")
+    check_names("scale", content.get("scales", {}), read("config/scales.yaml"), f"scales of {where}")
+    check_names("figure", figures_of(content), figure_names(), f"figures of {where}")
     return content

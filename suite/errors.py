@@ -20,6 +20,13 @@ def unknown_name(what: str, name: str, known: Iterable[str], where: str) -> Conf
     return ConfigError(f"unknown {what} {name!r}.{hint} Known: {', '.join(known) or 'none'}. Change it in {where}.")
 
 
+def check_names(what: str, names: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise the error of `unknown_name` for the first of `names` that is not known."""
+    for name in names:
+        if name not in known:
+            raise unknown_name(what, name, known, where)
+
+
 @contextmanager
 def one_line(*kinds: type[Exception]) -> Iterator[None]:
     """A command within ends with one line and status 1 on a ConfigError, one of `kinds` or a fault of the machine.

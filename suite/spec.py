@@ -18,7 +18,7 @@ from typing import Any
 from data.table import amplified
 from suite import auto, registry
 from suite.config import artefact, read
-from suite.errors import ConfigError, unknown_name
+from suite.errors import ConfigError, check_names, unknown_name
 from suite.files import read_json
 
 PRESET = "preset"
@@ -178,10 +178,8 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
     have a resolution replace its own.
     """
     content = artefact(name)
-    for plugin in content.get("method_args", {}):
-        if plugin not in registry.names("method"):
-            where = f"method_args of config/artefacts/{name}.yaml"
-            raise unknown_name("plugin", plugin, registry.names("method"), where)
+    where = f"method_args of config/artefacts/{name}.yaml"
+    check_names("plugin", content.get("method_args", {}), registry.names("method"), where)
     seeds = read("config/scales.yaml")[config["scale"]]["seeds"]
     own_sets = [(own, entry["resolution"]) for own, entry in config["datasets"].items() if "resolution" in entry]
     specs = {}
@@ -225,9 +223,7 @@ def _spec(
     for plugin, args in method_plugins(method, content.get("method_args")):
         if plugin == TRANSFER and "run" in args:
             source = {"method": None, "dataset": dataset, "images": images, "preset": preset, **args["run"]}
-            for key in source:
-                if key not in RUN_KEYS:
-                    raise unknown_name(f"key of {TRANSFER}'s `run`", key, RUN_KEYS, f"{where} or config/methods.yaml")
+            check_names(f"key of {TRANSFER}'s `run`", source, RUN_KEYS, f"{where} or config/methods.yaml")
             if source in later:
                 raise ConfigError(f"the run of method {method!r} in {where} starts from itself: name another in `run`.")
             run = _spec(name, scale, **source, resolution=resolution, seed=seed, later=later)

@@ -54,12 +54,13 @@ class Reals:
         """Reals number `start` to `start + size` of the endless sequence, in [-1, 1], and their one-hot labels."""
         count = len(self.train)
         drawn = self._drawn(start, size)
-        x = as_float(self.train.take(drawn % count))
+        rows = drawn % count
+        x = as_float(self.train.take(rows))
         self.train.read_ahead(self._drawn(start + size, size) % count)
         if self.mirror:
             mirrored = upload(drawn >= count, self.device)
             x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
-        return x, self._one_hot(self.labels, drawn % count)
+        return x, self._one_hot(self.labels, rows)
 
     def random_labels(self, size: int) -> Tensor | None:
         """One-hot labels [size, classes] drawn from those of the training images, or None."""
