@@ -1,41 +1,53 @@
 """The contract of a backbone: a generator, a discriminator, their losses and the preset keys they read.
 
 A backbone is one file `models/<name>.py` that defines a class named `Backbone`, built from one row of
-`config/presets.yaml`. That row holds two kinds of keys: those of the backbone (`Backbone.keys`) and those
-of the training loop (`LOOP_KEYS`), which every backbone accepts and none reads.
+`config/presets.yaml`. That row holds the keys of the backbone (`Backbone.keys`), those of the training loop
+(`LOOP_KEYS`) and those of the run (`RUN_KEYS`).
 """
 
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
-from torch import Tensor, nn
+from suite.values import canonical, name_of
+
+if TYPE_CHECKING:  # the keys below are those of every configuration, which is read without torch
+    from torch import Tensor, nn
+
+REQUIRED = object()
+"""The default of a key that every preset must state."""
 
 
 class Key(NamedTuple):
-    """One preset key: the value it has when a preset does not name it, and what it means."""
+    """One preset key: the type of its values, the value it has when a preset does not name it, and what it means."""
 
+    kind: Any
     default: Any
     meaning: str
 
 
 LOOP_KEYS = {
-    "backbone": "file in models/ that holds the backbone",
-    "source": "where the values were published, beginning with arXiv:, or this project",
-    "kimg": "length of training at scale paper, thousands of real images shown to D",
-    "snapshot_kimg": "distance between measured snapshots at scale paper",
-    "batch": "images per step over all devices",
-    "lr_g": "Adam learning rate of G",
-    "lr_d": "Adam learning rate of D",
-    "betas": "Adam betas of both networks",
-    "eps": "Adam epsilon of both networks",
-    "ema_half_life_kimg": "half-life of the moving average of G's weights",
-    "ema_ramp": "limit of the half-life as a fraction of the images shown so far; null: none",
-    "ema_start_kimg": "until then the average is a copy of G",
-    "mirror": "flip every real image left-right with probability 1/2",
-    "d_steps": "D steps per G step",
+    "batch": Key(int, REQUIRED, "images per step over all devices"),
+    "lr_g": Key(float, REQUIRED, "Adam learning rate of G"),
+    "lr_d": Key(float, REQUIRED, "Adam learning rate of D"),
+    "betas": Key(list[float], [0.0, 0.99], "Adam betas of both networks"),
+    "eps": Key(float, 1e-8, "Adam epsilon of both networks"),
+    "ema_half_life_kimg": Key(float, REQUIRED, "half-life of the moving average of G's weights"),
+    "ema_ramp": Key(float | None, None, "limit of the half-life as a fraction of the images shown so far; null: none"),
+    "ema_start_kimg": Key(float, 0.0, "until then the average is a copy of G"),
+    "mirror": Key(bool, False, "flip every real image left-right with probability 1/2"),
+    "d_steps": Key(int, 1, "D steps per G step"),
 }
+"""The keys of the training loop, which every backbone accepts and none reads."""
+
+RUN_KEYS = {
+    "backbone": Key(str, REQUIRED, "file in models/ that holds the backbone"),
+    "citation": Key(str, REQUIRED, "where the values were published, beginning with arXiv:, or this project"),
+    "kimg": Key(float, REQUIRED, "length of training at scale paper, thousands of real images shown to D"),
+    "snapshot_kimg": Key(float, 200.0, "distance between measured snapshots at scale paper"),
+}
+"""Keys of a preset that say what the run is and how long it lasts; neither the backbone nor the loop reads them."""
 
 
 class Backbone(Protocol):
@@ -48,6 +60,11 @@ class Backbone(Protocol):
 
     keys: ClassVar[dict[str, Key]]
     """The preset keys this backbone reads."""
+
+    @classmethod
+    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """All `settings` of a run, with one form for settings that train the same. A run's identity is made of them."""
+        ...
 
     g_reg_interval: int
     """G steps between regularisations: 0 never, 1 in the backward pass of every loss, k lazily (times k)."""
@@ -91,11 +108,12 @@ class Backbone(Protocol):
 
 
 def read_preset(preset: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:
-    """The values of `keys` in `preset`, defaults filled in; loop keys are accepted and left out.
+    """The values of all `keys` in `preset`, each in its one form (suite.values), defaults filled in.
 
-    Raises ValueError on a key that is neither, naming it and the nearest known one.
+    Keys of the training loop and of the run are accepted and left out, unless they are among `keys`. Raises ValueError
+    on any other key, naming it and the nearest known one, on a missing key and on a value of another type.
     """
-    known = [*keys, *LOOP_KEYS]
+    known = {**RUN_KEYS, **LOOP_KEYS, **keys}
     for name in preset:
         if name not in known:
             nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
@@ -103,7 +121,19 @@ def read_preset(preset: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:
                 f"unknown preset key {name!r}, did you mean {nearest!r}? "
                 f"Known: {', '.join(sorted(known))}. Presets are in config/presets.yaml"
             )
-    return {name: preset.get(name, key.default) for name, key in keys.items()}
+    return {name: _value(preset, name, key) for name, key in keys.items()}
+
+
+def _value(preset: dict[str, Any], name: str, key: Key) -> Any:
+    value = preset.get(name, key.default)
+    if value is REQUIRED:
+        raise ValueError(f"preset key {name} is missing: {key.meaning}; add it in config/presets.yaml")
+    try:
+        return canonical(value, key.kind)
+    except ValueError as error:
+        raise ValueError(
+            f"preset key {name} is {value!r}, must be {name_of(key.kind)} ({error}); see config/presets.yaml"
+        ) from None
 
 
 def check_choice(key: str, value: Any, allowed: tuple[Any, ...]) -> None:

@@ -24,19 +24,25 @@ class Backbone:
     d_reg_interval = 0
     r1_at = "real"
     keys = {
-        "z_dim": Key(128, "length of the latent z"),
-        "g_maps": Key([256, 256, 256, 256], "G's feature maps at 4 px, 8 px, ... up to the image's resolution"),
-        "d_maps": Key([256, 256, 256, 256], "feature maps after each of D's blocks"),
-        "d_down": Key(2, "how many of D's blocks, the first ones, halve the resolution"),
-        "hierarchical_z": Key(False, "whether each block of G gets its own part of z"),
-        "shared_dim": Key(0, "length of the label embedding G's blocks share; 0: every norm has its own table"),
-        "attention_at": Key(0, "resolution of self-attention in both networks; 0: none"),
-        "init": Key("normal", "initial weights: normal, N(0, 0.02^2), or orthogonal"),
-        "gain_offset": Key(1.0, "added to the conditional gains of G's norms"),
-        "eval_statistics": Key("batch", "what G's norms use in evaluation: batch, running or standing"),
-        "eval_batch": Key(50, "images per batch in evaluation with batch statistics and in a standing pass"),
-        "standing_passes": Key(100, "batches that standing statistics are gathered from"),
+        "z_dim": Key(int, 128, "length of the latent z"),
+        "g_maps": Key(
+            list[int], [256, 256, 256, 256], "G's feature maps at 4 px, 8 px, ... up to the image's resolution"
+        ),
+        "d_maps": Key(list[int], [256, 256, 256, 256], "feature maps after each of D's blocks"),
+        "d_down": Key(int, 2, "how many of D's blocks, the first ones, halve the resolution"),
+        "hierarchical_z": Key(bool, False, "whether each block of G gets its own part of z"),
+        "shared_dim": Key(int, 0, "length of the label embedding G's blocks share; 0: every norm has its own table"),
+        "attention_at": Key(int, 0, "resolution of self-attention in both networks; 0: none"),
+        "init": Key(str, "normal", "initial weights: normal, N(0, 0.02^2), or orthogonal"),
+        "gain_offset": Key(float, 1.0, "added to the conditional gains of G's norms"),
+        "eval_statistics": Key(str, "batch", "what G's norms use in evaluation: batch, running or standing"),
+        "eval_batch": Key(int, 50, "images per batch in evaluation with batch statistics and in a standing pass"),
+        "standing_passes": Key(int, 100, "batches that standing statistics are gathered from"),
     }
+
+    @classmethod
+    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        return settings
 
     def __init__(self, preset: dict[str, Any], resolution: int, channels: int, classes: int) -> None:
         s = read_preset(preset, self.keys)

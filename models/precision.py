@@ -1,8 +1,8 @@
 """Which type a layer computes in: 16 bits at the highest resolutions (arXiv:2006.06676, appendix D.1).
 
 Parameters, latents, styles, demodulation, the image, the last layers of D and the losses keep the type of the
-weights, float32. A block of a resolution that was asked for casts what enters it to the 16-bit type of the device:
-bfloat16 where a GPU computes in it, float16 on older GPUs, none on a CPU unless `half_precision` asks for one.
+weights, float32. A block of a resolution that was asked for casts what enters it to the 16-bit type of its preset
+(`half_type`) on a GPU. On a CPU it computes in float32 unless `half_precision` asks for 16 bits.
 
 float16 ends at 65504. Three things keep features below: limited feature maps (`conv_clamp`), styles and filters
 brought to unit size before they are multiplied (`ops.modulated_conv2d`), and float32 everywhere else. The loss is not
@@ -12,13 +12,15 @@ is about 1e-5, a hundred times float16's least number. Gradients that overflow a
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 import torch
 from torch import Tensor
+
+HALF_TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""The 16-bit types by the names that configurations give them."""
 
 _asked: ContextVar[torch.dtype | None] = ContextVar("asked", default=None)
 
@@ -33,18 +35,11 @@ def half_precision(dtype: torch.dtype) -> Iterator[None]:
         _asked.reset(token)
 
 
-@functools.cache
-def _of_device(device: torch.device) -> torch.dtype | None:
-    if device.type != "cuda":
-        return None
-    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
-
-
-def compute_dtype(weight: Tensor, half: bool) -> torch.dtype:
-    """The type in which a block with the parameter `weight` computes; `half`: its resolution is a 16-bit one."""
-    if not half:
+def compute_dtype(weight: Tensor, half: torch.dtype | None) -> torch.dtype:
+    """The type in which a block with the parameter `weight` computes. `half`: its 16-bit type on a GPU, None: none."""
+    if half is None:
         return weight.dtype
-    return _asked.get() or _of_device(weight.device) or weight.dtype
+    return _asked.get() or (half if weight.is_cuda else weight.dtype)
 
 
 def cast(x: Tensor, dtype: torch.dtype) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from models.base import Key, check_choice, read_preset
 from models.layers import Mapping
+from models.precision import HALF_TYPES
 from models.ranks import mean_over_ranks, world_size
 from models.stylegan2_discriminator import Discriminator
 from models.stylegan2_generator import Generator
@@ -24,37 +25,48 @@ class Backbone:
     """StyleGAN2 at one preset; see `models.base.Backbone`."""
 
     keys = {
-        "z_dim": Key(512, "length of the latent z"),
-        "w_dim": Key(512, "length of the intermediate latent w and of label embeddings"),
-        "mapping_layers": Key(8, "dense layers from z to w"),
-        "mapping_lr_multiplier": Key(0.01, "learning rate of the mapping network relative to the rest"),
-        "fmap_base": Key(16384, "maps at resolution r are min(fmap_max, 2 fmap_base / r)"),
-        "fmap_max": Key(512, "most feature maps a layer has"),
-        "d_capacity": Key(1.0, "factor of fmap_base and fmap_max in D"),
-        "d_architecture": Key("resnet", "discriminator blocks: resnet or orig (no skips)"),
-        "d_mapping_layers": Key(0, "dense layers after D's label embedding; conditional only"),
-        "mbstd_group": Key(4, "samples per group of the minibatch standard deviation"),
-        "mbstd_features": Key(1, "maps the minibatch standard deviation adds; 0: none"),
-        "adversarial_loss": Key("logistic", "logistic (non-saturating) or wasserstein"),
-        "r1_gamma": Key(10.0, "weight of R1, gamma/2 E|grad D|^2; 0: no R1"),
-        "r1_interval": Key(16, "D steps between R1 evaluations, each times the interval"),
-        "r1_at": Key("real", "R1 differentiates by the real image or by the augmented one"),
-        "pl_weight": Key(2.0, "weight of the path-length regularisation; 0: none"),
-        "pl_decay": Key(0.01, "step of the moving average of path lengths"),
-        "pl_batch_shrink": Key(2, "the path length is measured on batch / this samples"),
-        "pl_interval": Key(4, "G steps between path-length evaluations, each times the interval"),
-        "style_mixing": Key(0.9, "probability of mixing two w in one batch"),
-        "noise_inputs": Key(True, "whether G's convolutions add noise of learned strength"),
-        "w_avg_decay": Key(0.995, "decay of the moving average of w that truncation uses"),
-        "half_resolutions": Key(0, "how many of the highest resolutions compute in 16 bits on a GPU; never 4 x 4"),
-        "conv_clamp": Key(None, "feature maps of all convolutions are limited to +- this; null: not at all"),
+        "z_dim": Key(int, 512, "length of the latent z"),
+        "w_dim": Key(int, 512, "length of the intermediate latent w and of label embeddings"),
+        "mapping_layers": Key(int, 8, "dense layers from z to w"),
+        "mapping_lr_multiplier": Key(float, 0.01, "learning rate of the mapping network relative to the rest"),
+        "fmap_base": Key(int, 16384, "maps at resolution r are min(fmap_max, 2 fmap_base / r)"),
+        "fmap_max": Key(int, 512, "most feature maps a layer has"),
+        "d_capacity": Key(float, 1.0, "factor of fmap_base and fmap_max in D"),
+        "d_architecture": Key(str, "resnet", "discriminator blocks: resnet or orig (no skips)"),
+        "d_mapping_layers": Key(int, 0, "dense layers after D's label embedding; conditional only"),
+        "mbstd_group": Key(int, 4, "samples per group of the minibatch standard deviation"),
+        "mbstd_features": Key(int, 1, "maps the minibatch standard deviation adds; 0: none"),
+        "adversarial_loss": Key(str, "logistic", "logistic (non-saturating) or wasserstein"),
+        "r1_gamma": Key(float, 10.0, "weight of R1, gamma/2 E|grad D|^2; 0: no R1"),
+        "r1_interval": Key(int, 16, "D steps between R1 evaluations, each times the interval"),
+        "r1_at": Key(str, "real", "R1 differentiates by the real image or by the augmented one"),
+        "pl_weight": Key(float, 2.0, "weight of the path-length regularisation; 0: none"),
+        "pl_decay": Key(float, 0.01, "step of the moving average of path lengths"),
+        "pl_batch_shrink": Key(int, 2, "the path length is measured on batch / this samples"),
+        "pl_interval": Key(int, 4, "G steps between path-length evaluations, each times the interval"),
+        "style_mixing": Key(float, 0.9, "probability of mixing two w in one batch"),
+        "noise_inputs": Key(bool, True, "whether G's convolutions add noise of learned strength"),
+        "w_avg_decay": Key(float, 0.995, "decay of the moving average of w that truncation uses"),
+        "half_resolutions": Key(int, 0, "how many of the highest resolutions compute in 16 bits on a GPU; never 4 x 4"),
+        "half_type": Key(str, "bfloat16", "the 16-bit type of these on a GPU: bfloat16, float16 or none"),
+        "conv_clamp": Key(
+            float | None, None, "feature maps of all convolutions are limited to +- this; null: not at all"
+        ),
     }
 
+    @classmethod
+    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Without 16-bit resolutions there is no 16-bit type, and the reverse."""
+        if settings["half_type"] == "none" or not settings["half_resolutions"]:
+            return {**settings, "half_type": "none", "half_resolutions": 0}
+        return settings
+
     def __init__(self, preset: dict[str, Any], resolution: int, channels: int, classes: int) -> None:
-        settings = read_preset(preset, self.keys)
+        settings = self.resolve(read_preset(preset, self.keys))
         check_choice("d_architecture", settings["d_architecture"], ("orig", "resnet"))
         check_choice("adversarial_loss", settings["adversarial_loss"], ("logistic", "wasserstein"))
         check_choice("r1_at", settings["r1_at"], ("real", "augmented"))
+        check_choice("half_type", settings["half_type"], (*HALF_TYPES, "none"))
         if resolution < 8 or resolution & (resolution - 1):
             raise ValueError(
                 f"resolution is {resolution}, must be a power of two from 8 up; prepare the data set at one"
@@ -92,10 +104,10 @@ class Backbone:
         sizes = [2**k for k in range(2, self.resolution.bit_length())]
         return {r: min(most, 2 * base // r) for r in sizes}
 
-    def half(self) -> frozenset[int]:
-        """The resolutions that compute in 16 bits where the device does."""
+    def half(self) -> dict[int, torch.dtype]:
+        """The resolutions that compute in 16 bits on a GPU, each with the type."""
         highest = sorted(self.maps(), reverse=True)[: self.settings["half_resolutions"]]
-        return frozenset(highest) - {4}
+        return {resolution: HALF_TYPES[self.settings["half_type"]] for resolution in highest if resolution > 4}
 
     def mapping(self, z_dim: int, layers: int) -> Mapping:
         s = self.settings

@@ -16,7 +16,12 @@ class DiscriminatorBlock(nn.Module):
     """Two convolutions, the second of which halves the resolution; "resnet" adds a filtered 1 x 1 skip."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, architecture: str, half: bool = False, clamp: float | None = None
+        self,
+        in_channels: int,
+        out_channels: int,
+        architecture: str,
+        half: torch.dtype | None = None,
+        clamp: float | None = None,
     ) -> None:
         super().__init__()
         self.in_half = half
@@ -31,8 +36,8 @@ class DiscriminatorBlock(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The type in which the block computes."""
-        # That of the bias: a weight may be computed anew at each look, as under spectral normalisation.
-        return compute_dtype(self.conv0.bias, self.in_half)
+        # A weight itself may be computed anew at each look, as under spectral normalisation.
+        return compute_dtype(next(self.parameters()), self.in_half)
 
     def forward(self, x: Tensor) -> Tensor:
         x = cast(x, self.dtype)
@@ -60,7 +65,7 @@ class Discriminator(nn.Module):
         architecture: str,
         mbstd_group: int,
         mbstd_features: int,
-        half: frozenset[int] = frozenset(),
+        half: dict[int, torch.dtype] | None = None,
         clamp: float | None = None,
     ) -> None:
         super().__init__()
@@ -68,10 +73,11 @@ class Discriminator(nn.Module):
         self.channels = channels
         self.mbstd_group = mbstd_group
         self.mbstd_features = mbstd_features
+        self.in_half = (half or {}).get(resolution)
         self.from_rgb = Conv(channels, maps[resolution], 1, clamp=clamp)
         sizes = sorted(maps, reverse=True)
         self.blocks = nn.Sequential(
-            *[DiscriminatorBlock(maps[r], maps[r // 2], architecture, r in half, clamp) for r in sizes[:-1]]
+            *[DiscriminatorBlock(maps[r], maps[r // 2], architecture, (half or {}).get(r), clamp) for r in sizes[:-1]]
         )
         self.conv = Conv(maps[4] + mbstd_features, maps[4], 3, clamp=clamp)
         self.dense = Linear(maps[4] * 4**2, maps[4], activate=True)
@@ -83,8 +89,8 @@ class Discriminator(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, maps at 4 x 4]."""
-        x = cast(x.contiguous(memory_format=torch.channels_last), self.blocks[0].dtype)
-        x = cast(self.blocks(self.from_rgb(x)), self.conv.bias.dtype)
+        x = cast(x.contiguous(memory_format=torch.channels_last), compute_dtype(self.dense.bias, self.in_half))
+        x = cast(self.blocks(self.from_rgb(x)), self.dense.bias.dtype)
         if self.mbstd_features:
             x = minibatch_stddev(x, self.mbstd_group, self.mbstd_features)
         return self.dense(self.conv(x).flatten(1))

@@ -26,7 +26,7 @@ class SynthesisBlock(nn.Module):
         resolution: int,
         channels: int,
         noise: bool,
-        half: bool = False,
+        half: torch.dtype | None = None,
         clamp: float | None = None,
     ) -> None:
         super().__init__()
@@ -58,6 +58,9 @@ class Generator(nn.Module):
     resolutions in `half` compute in 16 bits; `clamp` limits the feature maps of all convolutions.
     """
 
+    w_avg: Tensor
+    pl_mean: Tensor
+
     def __init__(
         self,
         mapping: Mapping,
@@ -68,7 +71,7 @@ class Generator(nn.Module):
         style_mixing: float,
         w_avg_decay: float,
         noise: bool = True,
-        half: frozenset[int] = frozenset(),
+        half: dict[int, torch.dtype] | None = None,
         clamp: float | None = None,
     ) -> None:
         super().__init__()
@@ -82,7 +85,7 @@ class Generator(nn.Module):
         self.const = nn.Parameter(torch.randn(maps[4], 4, 4))
         self.blocks = nn.ModuleList(
             [
-                SynthesisBlock(maps.get(r // 2), maps[r], w_dim, r, channels, noise, r in half, clamp)
+                SynthesisBlock(maps.get(r // 2), maps[r], w_dim, r, channels, noise, (half or {}).get(r), clamp)
                 for r in sorted(maps)
             ]
         )
@@ -123,4 +126,5 @@ class Generator(nn.Module):
         for index, block in enumerate(self.blocks):
             first = max(2 * index - 1, 0)
             x, image = block(x, image, styles[first : 2 * index + 2], noise_mode)
+        assert image is not None  # there is at least the block of 4 x 4
         return image

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from suite.config import artefact
-from suite.spec import RunSpec, expand, refusal
+from suite.grid import expand, refusal
+from suite.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -22,24 +23,30 @@ class Cell:
 
 
 def cells(config: dict[str, Any]) -> dict[str, list[Cell]]:
-    """The cells of every artefact in `config`, by its name; a run that several need has the same id in each."""
+    """The cells of every artefact in `config`, by its name; a run that several need has the same id in each.
+
+    A run that an artefact shows under several labels has a cell for each of them.
+    """
     refusals: dict[str, tuple[str, str] | None] = {}
 
     def refused(spec: RunSpec) -> tuple[str, str] | None:
         if spec.run_id not in refusals:
             refusals[spec.run_id] = refusal(spec)
-            if spec.source and (source := refused(spec.source)) and not refusals[spec.run_id]:
-                refusals[spec.run_id] = source[0], f"{spec.source.run_id}, which it starts from: {source[1]}"
+            if spec.parent and (parent := refused(spec.parent)) and not refusals[spec.run_id]:
+                refusals[spec.run_id] = parent[0], f"{spec.parent.run_id}, which it starts from: {parent[1]}"
         return refusals[spec.run_id]
 
     result = {}
     for name in config["artefacts"]:
-        specs = {spec.run_id: spec for spec in expand(name, config)}
-        sources: dict[str, RunSpec] = {}
-        for spec in specs.values():
-            while (spec := spec.source) and spec.run_id not in specs:
-                sources[spec.run_id] = spec
-        members = [(spec, None) for spec in sources.values()]
-        members += [(spec, artefact(name)["protocol"]) for spec in specs.values()]
+        specs = expand(name, config)
+        shown = {spec.run_id for spec in specs}
+        parents: dict[str, RunSpec] = {}
+        for spec in specs:
+            parent = spec.parent
+            while parent and parent.run_id not in shown:
+                parents[parent.run_id] = parent
+                parent = parent.parent
+        members: list[tuple[RunSpec, str | None]] = [(spec, None) for spec in parents.values()]
+        members += [(spec, artefact(name)["protocol"]) for spec in specs]
         result[name] = [Cell(spec, protocol, refused(spec)) for spec, protocol in members]
     return result

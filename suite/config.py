@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,15 @@ MAX_VALUES = 100_000
 """In one YAML file. Aliases can make millions of a few lines, or a list that holds itself."""
 
 
+class Loader(yaml.SafeLoader):
+    """Plain values only, with the numbers of YAML 1.2: 1e-3 and 2E8 are numbers, which YAML 1.1 takes for text."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 @cache
 def read(relative: str) -> Any:
     """The content of one YAML file, named from the project's root; ConfigError where it does not parse."""
@@ -38,7 +48,7 @@ def read(relative: str) -> Any:
 def parse_yaml(text: str | bytes) -> Any:
     """The plain values in `text`. Raises ValueError where it is no YAML or more than MAX_VALUES values."""
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except (yaml.YAMLError, AttributeError, TypeError, KeyError) as error:  # PyYAML's own slips on odd tags among them
@@ -100,7 +110,7 @@ def typed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        leaf = yaml.safe_load(value)
+        leaf = yaml.load(value, Loader)
     except yaml.YAMLError:
         return value
     return leaf if leaf is None or isinstance(leaf, int | float) else value

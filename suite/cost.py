@@ -21,7 +21,9 @@ from suite.spec import RunSpec
 FLOAT = 4
 
 FEATURES = {"inception_v3": 2048 + 1008, "clean_inception": 2048, "efficientnet_lite0": 1280}
-"""Numbers kept of one image, pooled features and logits, by network; what is no network keeps next to nothing."""
+"""Numbers kept of one image, pooled features and logits, by network.
+
+Extractors without a network store almost nothing."""
 
 PNG_SHARE = 0.55
 """A PNG of photographs, as a part of its pixels' bytes."""
@@ -103,7 +105,7 @@ def parameters(spec: RunSpec) -> tuple[int, int] | None:
         return None
     row = listed().get(spec.dataset)
     classes = (row.classes if row and row.classes else 10) if spec.conditional else 0
-    hyper = {key: value for key, value in spec.hyper.items() if key in backbone.keys}
+    hyper = {key: spec.hyper[key] for key in backbone.keys}
     return _counted(backbone, json.dumps(hyper, sort_keys=True), spec.resolution, classes)
 
 

@@ -16,7 +16,7 @@ def obstacle(spec: RunSpec, ranks: int) -> str | None:
     backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
     if isinstance(backbone, registry.FailedImport):  # whose run ends by saying so
         return None
-    settings = {**{key: entry.default for key, entry in backbone.keys.items()}, **spec.hyper}
+    settings = spec.hyper
     batch = settings["batch"]
     own_batch = batch // ranks
     if batch % ranks:

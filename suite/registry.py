@@ -16,12 +16,12 @@ import traceback
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
+from suite.code import code_sha256
 from suite.config import ROOT, read
 from suite.errors import ConfigError, unknown_name
-from suite.files import sha256
 
 KINDS = {"method": ("augment", "Method"), "backbone": ("models", "Backbone")}
 GROUPS = {"method": "leangan.methods"}
@@ -56,8 +56,8 @@ def search(folders: list[str]) -> None:
     the name of another method.
     """
     os.environ[FOLDERS] = os.pathsep.join(str(ROOT / Path(folder).expanduser()) for folder in folders)
-    _found.cache_clear()
-    load.cache_clear()
+    for cached in (_found, load, code_digest):
+        cached.cache_clear()
     _found("method")
 
 
@@ -106,10 +106,29 @@ def _import(path: Path) -> type:
     return getattr(module, KINDS["method"][1])
 
 
-def digests(methods: list[str]) -> dict[str, str]:
-    """The sha256 of those methods' files that lie in folders of the user's own, which no commit of ours describes."""
-    paths = {name: _found("method").get(name, [None])[0] for name in methods}
-    return {name: sha256(path) for name, path in paths.items() if isinstance(path, Path)}
+def home(name: str) -> str:
+    """Where a method comes from: "project", "folder" (one of the user's own) or "package NAME VERSION"."""
+    entry = _found("method")[name][0]
+    if isinstance(entry, Path):
+        return "folder"
+    return f"package {entry.dist.name} {entry.dist.version}" if entry.dist else "project"
+
+
+@cache
+def code_digest(name: str) -> str:
+    """The digest of a method's own file, wherever it comes from, see suite.code. ConfigError where it has none."""
+    entry = _found("method")[name][0]
+    path = entry if isinstance(entry, Path) else _module_file(entry)
+    if path is None or not path.is_file():
+        raise ConfigError(f"the code of method {name!r}, {_origin(entry)}, is not in a file that can be read.")
+    return code_sha256(path)
+
+
+def _module_file(entry: EntryPoint) -> Path | None:
+    if not entry.dist:
+        return ROOT / f"{entry.module.replace('.', '/')}.py"
+    found = find_spec(entry.module)
+    return Path(found.origin) if found and found.origin else None
 
 
 def _origin(entry: EntryPoint | Path) -> str:

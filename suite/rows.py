@@ -11,13 +11,15 @@ from typing import Any
 from suite.config import check
 from suite.errors import ConfigError
 from suite.files import parse_json, write_atomic
-from suite.spec import RunSpec
+from suite.spec import SCHEME, RunSpec, check_scheme
 
 
 def identity(spec: RunSpec, method_title: str) -> dict[str, Any]:
     """The columns that say which run a row belongs to."""
     return {
+        "scheme": SCHEME,
         "run": spec.run_id,
+        "setting": spec.setting,
         "dataset": spec.dataset,
         "images": spec.images,
         "resolution": spec.resolution,
@@ -28,8 +30,7 @@ def identity(spec: RunSpec, method_title: str) -> dict[str, Any]:
         "method_title": method_title,
         "seed": spec.seed,
         "total_kimg": spec.total_kimg,
-        # A preset of this project's own has no published length to fall short of.
-        "published_kimg": spec.hyper["kimg"] if spec.hyper["source"].startswith("arXiv:") else None,
+        "published_kimg": spec.labels.published_kimg,
     }
 
 
@@ -70,6 +71,8 @@ def read(path: str | Path) -> list[dict[str, Any]]:
             row = parse_json(line)
         except ValueError as error:
             raise ConfigError(f"{path}, line {number}: not valid JSON ({error}).") from None
+        if isinstance(row, dict):
+            check_scheme(row, f"{path}, line {number},")
         check(row, "row", f"{path}, line {number}")
         rows.append(row)
     return rows

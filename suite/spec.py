@@ -1,99 +1,164 @@
-"""From configuration to runs: artefact grid -> RunSpec -> run id.
+"""What a run is: a RunSpec holds every value it is trained with, and what it is called beside them.
 
-A RunSpec holds everything that changes the numbers of a training run and nothing else: no paths, no
-GPU counts, no log intervals. Its digest is the run's identity, so that a run needed by three tables
-is trained once and a changed hyper-parameter is another run.
+The digest of a spec is the run's identity. It covers every key of the backbone and of the training loop and every
+argument of every plugin, defaults included, each in one canonical form, so that a changed default is another run. It
+covers nothing else: no paths, GPU counts or log intervals, and no labels. docs/run-identity.md lists what is in it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import itertools
 import json
-from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from data.table import amplified
-from suite import auto, registry
-from suite.config import artefact, read
-from suite.errors import ConfigError, check_names, unknown_name
+from suite.errors import ConfigError
 from suite.files import read_json
 
-PRESET = "preset"
-"""The part of an entry in config/methods.yaml that is no plugin."""
+SCHEME = 2
+"""The version of what a digest covers. Runs of another version have other ids and are not read."""
 
 TRANSFER = "transfer"
-"""The plugin whose argument `run` names another run of the grid."""
-
-RUN_KEYS = ("method", "dataset", "images", "preset")
-"""What an argument `run` may say of that run."""
-
-SCALED = ("dataset", "images", "method")
-"""Keys of a grid of which a scale may keep a part."""
+"""The plugin that starts a run from the networks of its parent."""
 
 SUBSET_DEFAULTS = {"subset_rule": "permutation", "validation_images": 500}
-"""Keys of an artefact, beside subset_seed, that choose its images; the digest leaves them out where they are these."""
+"""What an artefact may leave out about its images, and file names then do, too."""
+
+
+def check_scheme(content: dict[str, Any], where: str) -> None:
+    """Raise ConfigError unless `content`, read from `where`, was written under this version of the scheme."""
+    if (found := content.get("scheme", 1)) != SCHEME:
+        raise ConfigError(
+            f"{where} belongs to a run of scheme {found}; this version writes scheme {SCHEME}, in which the same "
+            "training has another id. Move that results tree away, and run the same command."
+        )
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a run is called, and which publication its preset repeats. Two runs with other labels may be the same run.
+
+    `full_kimg` is the preset's own training length. `citation` says where its values were published, beginning with
+    arXiv:, or "this project".
+    """
+
+    preset: str
+    method: str
+    citation: str
+    full_kimg: float
+
+    @property
+    def published_kimg(self) -> float | None:
+        """The training length in the publication; a preset of this project has none to fall short of."""
+        return self.full_kimg if self.citation.startswith("arXiv:") else None
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One training run. `hyper` is the preset's row in numbers, `plugins` are the method's parts with arguments."""
+    """One training run, complete.
+
+    `hyper` has all keys of the backbone and of the training loop; `plugins` are the method's parts in their order, each
+    with all its arguments. `tf32` allows GPUs to round float32 factors to 10 bits. `parent` is the run whose networks
+    this one starts from, see augment/transfer.py; None: it starts from random ones.
+    """
 
     dataset: str
     resolution: int
     images: int
     subset_seed: int
+    subset_rule: str
+    validation_images: int
     conditional: bool
     backbone: str
-    preset: str
     hyper: dict[str, Any]
-    method: str
     plugins: list[tuple[str, dict[str, Any]]]
     seed: int
     total_kimg: float
     snapshot_kimg: float
-    subset_rule: str = SUBSET_DEFAULTS["subset_rule"]
-    validation_images: int = SUBSET_DEFAULTS["validation_images"]
+    tf32: bool
+    parent: RunSpec | None
+    labels: Labels
+
+    @property
+    def method(self) -> str:
+        return self.labels.method
+
+    @property
+    def preset(self) -> str:
+        return self.labels.preset
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over the canonical JSON of all fields; names of presets and methods are labels, not numbers."""
-        fields = {field: getattr(self, field) for field in self.__dataclass_fields__}
-        del fields["preset"], fields["method"]
-        for key, default in SUBSET_DEFAULTS.items():
-            if fields[key] == default:
-                del fields[key]
-        if self.source:
-            fields["plugins"] = [
-                (name, {**args, "run": self.source.digest} if name == TRANSFER else args) for name, args in self.plugins
-            ]
-        fields["hyper"] = {k: v for k, v in self.hyper.items() if k not in ("source", "kimg")}
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        """sha256 over the canonical JSON of everything but the labels; the parent counts by its own digest."""
+        return _sha256({**self._trained(), "parent": self.parent and self.parent.digest})
+
+    @cached_property
+    def setting(self) -> str:
+        """The same without the training seed, the parent's included: runs of one setting differ by chance alone."""
+        trained = {**self._trained(), "parent": self.parent and self.parent.setting}
+        del trained["seed"]
+        return _sha256(trained)
+
+    def _values(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "labels"}
+
+    def _trained(self) -> dict[str, Any]:
+        fields = self._values()
+        if self.parent:  # named in full under its own key
+            fields["plugins"] = [(n, {**args, "run": None} if n == TRANSFER else args) for n, args in self.plugins]
+        return {"scheme": SCHEME, **fields}
 
     @property
     def run_id(self) -> str:
-        """`<dataset>-<size>/<backbone>-<method>-s<seed>-<digest8>`, also the run's folder."""
-        return f"{self.dataset}-{self.images}/{self.backbone}-{self.method}-s{self.seed}-{self.digest[:8]}"
+        """`<dataset>-<images>/<backbone>-<plugins>-s<seed>-<digest8>`, also the run's folder."""
+        plugins = "-".join(name for name, _ in self.plugins)
+        return f"{self.dataset}-{self.images}/{self.backbone}-{plugins}-s{self.seed}-{self.digest[:8]}"
 
-    def to_json(self) -> str:
-        return json.dumps({"run": self.run_id, **asdict(self)}, indent=1)
+    def to_json(self, labels: Iterable[Labels] = (), config: dict[str, Any] | None = None) -> str:
+        """The text of spec.json. `labels` are all that the run has, its own by default.
+
+        `config` holds the keys of config/config.yaml that make the run again when they are given on the command line.
+        """
+        content = {
+            "scheme": SCHEME,
+            "run": self.run_id,
+            "digest": self.digest,
+            "setting": self.setting,
+            **self._fields(list(labels) or [self.labels]),
+            "config": config or {},
+        }
+        return json.dumps(content, indent=1)
+
+    def _fields(self, labels: list[Labels]) -> dict[str, Any]:
+        trained = self._values()
+        trained["parent"] = self.parent and self.parent._fields([self.parent.labels])
+        return {"trained": trained, "labels": [dataclasses.asdict(label) for label in labels]}
 
     @classmethod
     def read(cls, path: Path) -> RunSpec:
-        """The spec stored in a run's spec.json. Raises ConfigError where the file holds none."""
+        """The spec in a run's spec.json, under its first labels. Raises ConfigError where the file holds none."""
         fields = read_json(path)
+        check_scheme(fields, str(path))
         try:
             return cls.from_fields(fields)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
             raise ConfigError(f"{path} is damaged: no spec ({error!r}). Delete it and run the same command.") from None
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> RunSpec:
-        """The spec from its fields as JSON holds them."""
-        plugins = [(name, args) for name, args in fields["plugins"]]
-        return cls(**{**{k: v for k, v in fields.items() if k != "run"}, "plugins": plugins})
+        """The spec from the content of spec.json, under its first labels."""
+        trained = dict(fields["trained"])
+        parent = trained["parent"]
+        trained["parent"] = None if parent is None else cls.from_fields(parent)
+        trained["plugins"] = [(name, args) for name, args in trained["plugins"]]
+        spec = cls(**trained, labels=Labels(**fields["labels"][0]))
+        if fields.get("digest", spec.digest) != spec.digest:
+            raise ValueError(f"its values have digest {spec.digest}, it states {fields['digest']}")
+        return spec
 
     @property
     def subset_size(self) -> str:
@@ -105,15 +170,9 @@ class RunSpec:
             parts.append(f"v{self.validation_images}")
         return "-".join(parts)
 
-    @cached_property
-    def source(self) -> RunSpec | None:
-        """The run of the suite whose networks this one starts from, see augment/transfer.py; None: there is none."""
-        fields = dict(self.plugins).get(TRANSFER, {}).get("run")
-        return RunSpec.from_fields(fields) if fields else None
-
     def snapshot_nimgs(self) -> list[int]:
         """Images shown at each snapshot: every `snapshot_kimg`, rounded up to whole batches, the end included."""
-        batch = self.hyper["batch"] * self.hyper.get("d_steps", 1)
+        batch = self.hyper["batch"] * self.hyper["d_steps"]
         total = self.total_kimg * 1000
         marks = [i * self.snapshot_kimg * 1000 for i in range(1, int(total // (self.snapshot_kimg * 1000)) + 1)]
         if not marks or marks[-1] < total:
@@ -121,149 +180,10 @@ class RunSpec:
         return sorted({-(-round(mark) // batch) * batch for mark in marks})
 
 
+def _sha256(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
 def snapshot_name(nimg: int) -> str:
     """Name without ending of what a run leaves after `nimg` images: thousands of images, sortable as text."""
     return f"{nimg / 1000:010.3f}"
-
-
-def method_plugins(name: str, overrides: dict[str, dict] | None = None) -> list[tuple[str, dict[str, Any]]]:
-    """The plugins behind a method's name, in order, with their arguments and those in `overrides`, by plugin.
-
-    The name is an entry of config/methods.yaml or a file of augment/; ConfigError with the nearest otherwise.
-    """
-    named = read("config/methods.yaml")
-    known = set(named) | set(registry.names("method"))
-    if name not in known:
-        raise unknown_name("method", name, known, "config/config.yaml, an artefact's grid or --config methods=[...]")
-    plugins = []
-    for part in named.get(name, [name]):
-        plugin, args = next(iter(part.items())) if isinstance(part, dict) else (part, {})
-        if plugin == PRESET:
-            continue
-        if plugin not in registry.names("method"):
-            raise unknown_name("plugin", plugin, registry.names("method"), f"config/methods.yaml, entry {name!r}")
-        plugins.append((plugin, {**(args or {}), **(overrides or {}).get(plugin, {})}))
-    return plugins
-
-
-def method_preset(name: str) -> dict[str, Any]:
-    """The preset keys that the method's entry in config/methods.yaml replaces, in its part `preset`."""
-    parts = read("config/methods.yaml").get(name, [])
-    return next((part[PRESET] for part in parts if isinstance(part, dict) and PRESET in part), {})
-
-
-@cache
-def presets() -> dict[str, dict[str, Any]]:
-    """All presets of config/presets.yaml by name as they stand there, each laid over the file's defaults."""
-    rows = dict(read("config/presets.yaml"))
-    defaults = rows.pop("defaults")
-    return {name: {**defaults, **row} for name, row in rows.items()}
-
-
-def preset_at(name: str, resolution: int, where: str, method: str = "none") -> dict[str, Any]:
-    """The preset `name` in numbers for images of `resolution` pixels, with the keys that `method` replaces.
-
-    An unknown name was given in `where`.
-    """
-    if name not in presets():
-        raise unknown_name("preset", name, presets(), where)
-    return {**auto.resolved(presets()[name], resolution), **method_preset(method)}
-
-
-def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
-    """The runs of one artefact under `config` (config/config.yaml): its grids at the config's scale, each run once.
-
-    Where the artefact names data sets, sizes or methods for the scale, only those of its grids belong to it.
-    `config["methods"]` are added to the artefact's own; `config["images"]` and those of `config["datasets"]` that
-    have a resolution replace its own.
-    """
-    content = artefact(name)
-    where = f"method_args of config/artefacts/{name}.yaml"
-    check_names("plugin", content.get("method_args", {}), registry.names("method"), where)
-    seeds = read("config/scales.yaml")[config["scale"]]["seeds"]
-    own_sets = [(own, entry["resolution"]) for own, entry in config["datasets"].items() if "resolution" in entry]
-    specs = {}
-    scaled = content.get("scales", {}).get(config["scale"], {})
-    for grid in grids(content):
-        kept = {key: [value for value in grid[key] if value in scaled.get(key, grid[key])] for key in SCALED}
-        sets = own_sets or list(itertools.product(kept["dataset"], grid["resolution"]))
-        methods = dict.fromkeys([*kept["method"], *config["methods"]])
-        cells = itertools.product(sets, config["images"] or kept["images"], grid["preset"], methods, seeds)
-        for (dataset, resolution), images, preset, method, seed in cells:
-            spec = _spec(name, config["scale"], dataset, resolution, images, preset, method, seed)
-            specs[spec.run_id] = spec
-    return list(specs.values())
-
-
-def grids(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """The grids of an artefact, which may have one or a list of them."""
-    return content["grid"] if isinstance(content["grid"], list) else [content["grid"]]
-
-
-def _spec(
-    name: str,
-    scale: str,
-    dataset: str,
-    resolution: int,
-    images: int,
-    preset: str,
-    method: str,
-    seed: int,
-    later: tuple[dict[str, Any], ...] = (),
-) -> RunSpec:
-    """The run of one cell of the artefact `name`; `later` are those that start from it."""
-    content, where = artefact(name), f"config/artefacts/{name}.yaml"
-    later = (*later, {"method": method, "dataset": dataset, "images": images, "preset": preset})
-    length = {**read("config/scales.yaml")[scale], **content.get("scales", {}).get(scale, {})}
-    hyper = preset_at(preset, resolution, where, method)
-    snapshot_kimg = hyper.pop("snapshot_kimg")
-    if amplified(dataset, images):
-        hyper = {**hyper, "mirror": True}
-    plugins = []
-    for plugin, args in method_plugins(method, content.get("method_args")):
-        if plugin == TRANSFER and "run" in args:
-            source = {"method": None, "dataset": dataset, "images": images, "preset": preset, **args["run"]}
-            check_names(f"key of {TRANSFER}'s `run`", source, RUN_KEYS, f"{where} or config/methods.yaml")
-            if source in later:
-                raise ConfigError(f"the run of method {method!r} in {where} starts from itself: name another in `run`.")
-            run = _spec(name, scale, **source, resolution=resolution, seed=seed, later=later)
-            args = {**args, "run": json.loads(run.to_json())}
-        plugins.append((plugin, args))
-    return RunSpec(
-        dataset=dataset,
-        resolution=resolution,
-        images=images,
-        subset_seed=content.get("subset_seed", 0),
-        conditional=content.get("conditional", False),
-        backbone=hyper["backbone"],
-        preset=preset,
-        hyper=hyper,
-        method=method,
-        plugins=plugins,
-        seed=seed,
-        total_kimg=length["kimg"] or hyper["kimg"],
-        snapshot_kimg=length["snapshot_kimg"] or snapshot_kimg,
-        **{key: content.get(key, default) for key, default in SUBSET_DEFAULTS.items()},
-    )
-
-
-def refusal(spec: RunSpec) -> tuple[str, str] | None:
-    """(status, reason) where the run cannot or should not be trained: a plugin that cannot be used, or a skip."""
-    from models.base import LOOP_KEYS  # imports torch, which expanding does without
-
-    backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
-    if not isinstance(backbone, registry.FailedImport):
-        foreign = [key for key in method_preset(spec.method) if key not in {**backbone.keys, **LOOP_KEYS}]
-        if foreign:
-            return "skip", f"it sets the preset key {foreign[0]!r}, which backbone {spec.backbone!r} does not have"
-    for name, _ in spec.plugins:
-        plugin = registry.load("method", name)
-        if isinstance(plugin, registry.FailedImport):
-            return "error", plugin.reason
-        try:
-            reason = plugin.skip(asdict(spec))
-        except Exception as error:
-            return "error", f"skip of method {name!r} raised {registry.explain(error)}"
-        if reason:
-            return "skip", reason
-    return None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from suite.spec import RunSpec, method_plugins, presets
+from suite.methods import bound, method_plugins
+from suite.presets import preset_at
+from suite.spec import RunSpec
 
 torch.set_num_threads(1)
 
@@ -17,24 +20,38 @@ RESOLUTION, IMAGES = 16, 24
 
 @pytest.fixture(scope="session")
 def make_spec():
-    """A function (method, **changes) -> RunSpec of the tiny preset, made tinier; changes to `hyper` merge."""
+    """A function (method, **changes) -> RunSpec of the preset `tiny`, made tinier, or of another one as it is.
 
-    def make(method: str = "none", hyper: dict | None = None, **changes) -> RunSpec:
+    `hyper` replaces keys of the preset, `plugins` are completed, `preset` gives the run another label.
+    """
+
+    def make(
+        method: str = "none",
+        hyper: dict | None = None,
+        plugins: list | None = None,
+        preset: str = "tiny",
+        of: str = "tiny",
+        **changes,
+    ) -> RunSpec:
         smaller = {"batch": 8, "fmap_base": 32, "fmap_max": 8, "z_dim": 8, "w_dim": 8, "r1_interval": 4}
+        stated = preset_at(of, RESOLUTION, "tests", {**(smaller if of == "tiny" else {}), **(hyper or {})})
         fields = {
             "dataset": "procedural",
             "resolution": RESOLUTION,
             "images": IMAGES,
             "subset_seed": 0,
+            "subset_rule": "permutation",
+            "validation_images": 500,
             "conditional": False,
-            "backbone": "stylegan2",
-            "preset": "tiny",
-            "hyper": {**presets()["tiny"], **smaller, **(hyper or {})},
-            "method": method,
-            "plugins": method_plugins(method),
+            "backbone": stated.backbone,
+            "hyper": stated.hyper,
+            "plugins": method_plugins(method) if plugins is None else bound(plugins),
             "seed": 0,
             "total_kimg": 0.128,
             "snapshot_kimg": 0.064,
+            "tf32": False,
+            "parent": None,
+            "labels": replace(stated.labels(method), preset=preset),
         }
         return RunSpec(**{**fields, **changes})
 

@@ -5,15 +5,17 @@ import time
 from collections import defaultdict
 
 import pytest
-from report.columns import SETTING
 
 from data.subset import PUBLISHED
 from data.table import amplified, held_out, listed
+from report.columns import SETTING
 from report.metric_names import FAMILIES, parse
 from report.published import Match, read_published
 from suite.cells import cells
 from suite.config import ROOT, artefact, artefact_names, read
-from suite.spec import RunSpec, expand, presets
+from suite.grid import expand
+from suite.presets import preset_at
+from suite.spec import RunSpec
 
 PAPERS = [name for name in artefact_names() if name.startswith(("ada-", "diffaugment-"))]
 PROTOCOLS = read("config/protocols.yaml")
@@ -86,8 +88,8 @@ def test_what_two_artefacts_train_alike_is_one_run(runs):
     """Runs of one method and seed that differ in nothing but labels; sources of transfer count, too."""
     ids = defaultdict(set)
     for spec in [spec for specs in runs.values() for spec in specs]:
-        for run in filter(None, (spec, spec.source)):
-            ids[run.digest, run.method].add(run.run_id)
+        for run in filter(None, (spec, spec.parent)):
+            ids[run.digest].add(run.run_id)
     assert all(len(same) == 1 for same in ids.values())
 
 
@@ -117,15 +119,15 @@ def test_artefacts_share_runs(runs, inner: str, outer: str, shared: int):
 
 def test_transfer_starts_from_runs_of_the_published_kind(runs):
     of_table3 = {spec.run_id for spec in runs["diffaugment-table3"] if (spec.images, spec.method) == (70000, "none")}
-    assert {spec.source.run_id for spec in runs["diffaugment-table5-transfer"]} == of_table3
-    sources = [spec.source for spec in runs["ada-fig9"] if spec.source]
+    assert {spec.parent.run_id for spec in runs["diffaugment-table5-transfer"]} == of_table3
+    sources = [spec.parent for spec in runs["ada-fig9"] if spec.parent]
     assert {(run.dataset, run.images, run.total_kimg, run.hyper["mirror"]) for run in sources} == {
         ("celeba-hq", 30000, 100000, True)
     }
     assert {dict(run.plugins)["ada"]["target"] for run in sources} == {0.5}
     for spec in [*runs["ada-fig9"], *runs["ada-fig11a-transfer"], *runs["diffaugment-table5-transfer"]]:
         for key in ("fmap_base", "fmap_max", "mapping_layers", "d_architecture", "z_dim", "w_dim"):
-            assert spec.source is None or spec.source.hyper[key] == spec.hyper[key]
+            assert spec.parent is None or spec.parent.hyper[key] == spec.hyper[key]
 
 
 def test_subsets_are_the_published_ones(runs):
@@ -193,9 +195,9 @@ def test_policies_of_table_4(runs):
 
 def test_tuning_makes_the_preset_cifar(runs):
     tuned = next(spec for spec in runs["ada-fig11b-conditional"] if spec.method == "ada-tuned")
-    wanted = presets()["cifar"]
-    assert {key: value for key, value in tuned.hyper.items() if value != wanted[key]}.keys() == {"source"}
-    assert tuned.conditional and tuned.total_kimg == wanted["kimg"]
+    wanted = preset_at("cifar", 32, "this test")
+    assert tuned.hyper == wanted.hyper and tuned.preset == "cifarbaseline"
+    assert tuned.conditional and tuned.total_kimg == wanted.kimg
 
 
 def beside(name: str, specs: list[RunSpec], table) -> dict[tuple, float]:

@@ -6,9 +6,11 @@ import pytest
 
 from models.base import LOOP_KEYS
 from models.stylegan2 import Backbone
-from suite import auto, spec
+from suite import auto
+from suite.config import read
 from suite.errors import ConfigError
-from suite.spec import preset_at
+from suite.grid import expand
+from suite.presets import preset_at
 
 KEYS = ("batch", "mbstd_group", "fmap_base", "lr_g", "lr_d", "r1_gamma", "ema_half_life_kimg")
 
@@ -37,12 +39,13 @@ def test_values_of_the_table(gpus: int, resolution: int, expected: tuple):
 
 @pytest.mark.parametrize("gpus", [1, 2, 4, 8])
 def test_presets_hold_numbers_once_the_resolution_is_known(gpus: int):
-    row = preset_at(f"auto-{gpus}gpu", 256, "this test")
-    assert set(LOOP_KEYS) <= set(row) and "auto_gpus" not in row
+    preset = preset_at(f"auto-{gpus}gpu", 256, "this test")
+    row = preset.hyper
+    assert set(row) == {*LOOP_KEYS, *Backbone.keys}
     assert {key: row[key] for key in KEYS} == auto.derive(gpus, 256)
     backbone = Backbone(row, 256, channels=3, classes=0)
     assert (backbone.g_reg_interval, backbone.d_reg_interval) == (4, 16)
-    assert (row["mapping_layers"], row["ema_ramp"], row["kimg"], row["style_mixing"]) == (2, 0.05, 25000, 0.9)
+    assert (row["mapping_layers"], row["ema_ramp"], preset.kimg, row["style_mixing"]) == (2, 0.05, 25000, 0.9)
 
 
 def test_a_key_of_the_row_wins_and_rows_without_auto_stay():
@@ -58,7 +61,7 @@ def test_a_number_of_gpus_that_is_none(gpus):
 
 def test_the_grid_resolves_the_preset_at_each_resolution(monkeypatch: pytest.MonkeyPatch):
     grid = {"dataset": ["a"], "resolution": [32, 256], "images": [10], "preset": ["auto-8gpu"], "method": ["none"]}
-    monkeypatch.setattr(spec, "artefact", lambda name: {"grid": grid})
-    runs = spec.expand("any", {"scale": "smoke", "datasets": {}, "images": [], "methods": []})
+    monkeypatch.setattr("suite.grid.artefact", lambda name: {"grid": grid})
+    runs = expand("any", {**read("config/config.yaml"), "scale": "smoke"})
     assert {run.resolution: run.hyper["r1_gamma"] for run in runs} == pytest.approx({32: 0.0032, 256: 0.2048})
     assert all("auto_gpus" not in run.hyper for run in runs)

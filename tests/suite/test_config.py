@@ -5,7 +5,8 @@ import pytest
 from suite import config as configuration
 from suite.config import read
 from suite.errors import ConfigError
-from suite.spec import expand, method_plugins
+from suite.grid import expand
+from suite.methods import method_plugins
 
 
 def config(**changes):
@@ -22,7 +23,7 @@ def config(**changes):
         ({"images": 128}, ["images = 128", "must be a list, such as [128]"]),
         ({"images": [0]}, ["images.0 = 0", "minimum"]),
         ({"artefacts": []}, ["artefacts = []"]),
-        ({"seeds": [1]}, ["unknown key 'seeds'", "Known: artefacts"]),
+        ({"seeds": [1]}, ["unknown key 'seeds'", "Known: arithmetic, artefacts"]),
         ({"threads": 0}, ["threads = 0"]),
         ({"datasets": {"mine": {"path": "/x"}}}, ["lacks resolution", "datasets.mine"]),
         (

@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from suite import cells, registry, spec
+from suite import cells, grid, registry
 from suite import config as configuration
 from suite.config import artefact, check, read
 from suite.errors import ConfigError
-from suite.spec import RunSpec, expand
+from suite.grid import expand
+from suite.spec import RunSpec
 
 SHIPPED = "methods-demo"
 GRID = {"dataset": ["elpv"], "resolution": [32], "images": [32], "preset": ["tiny"], "method": ["none"]}
@@ -27,7 +28,7 @@ def content(monkeypatch):
     def put(**keys):
         keys = {"title": "Any", "protocol": "proxy", "grid": GRID, **keys}
         check(keys, "artefact", "config/artefacts/any.yaml")
-        for module in (spec, cells):
+        for module in (grid, cells):
             monkeypatch.setattr(module, "artefact", lambda name: keys)
 
     return put
@@ -76,14 +77,14 @@ def from_many(**source):
 def test_a_run_that_starts_from_another_holds_its_specification_and_its_identity(content):
     content(**from_many(method="none", images=2000))
     none, later = expand("any", config())
-    assert none.source is None
-    assert (later.source.method, later.source.images, later.source.dataset) == ("none", 2000, "elpv")
-    assert later.source.total_kimg == later.total_kimg and later.source.run_id.startswith("elpv-2000/stylegan2-none")
+    assert none.parent is None
+    assert (later.parent.method, later.parent.images, later.parent.dataset) == ("none", 2000, "elpv")
+    assert later.parent.total_kimg == later.total_kimg and later.parent.run_id.startswith("elpv-2000/stylegan2-none")
     assert RunSpec.from_fields(json.loads(later.to_json())).digest == later.digest
     content(**from_many(method="none", images=1000))
     assert expand("any", config())[1].digest != later.digest
     fields = json.loads(later.to_json())
-    fields["plugins"][0][1]["run"]["method"] = "another-name"
+    fields["trained"]["parent"]["labels"][0]["method"] = "another-name"
     assert RunSpec.from_fields(fields).digest == later.digest
 
 

@@ -13,7 +13,9 @@ from suite import cost, devices, plan
 from suite.config import artefact_names, checked, of_the_papers, read
 from suite.errors import ConfigError
 from suite.rows import without_value
-from suite.spec import RunSpec, expand, preset_at, presets
+from suite.grid import expand
+from suite.presets import preset_at, presets
+from suite.spec import RunSpec
 from training.loop import train
 
 CONFIG = read("config/config.yaml")
@@ -25,9 +27,10 @@ def config(**changes):
 
 
 def spec_of(preset: str, resolution: int, make_spec, **changes) -> RunSpec:
-    hyper = preset_at(preset, resolution, "a test")
-    length = {"total_kimg": hyper["kimg"], "snapshot_kimg": hyper.pop("snapshot_kimg"), "resolution": resolution}
-    return replace(make_spec(), preset=preset, backbone=hyper["backbone"], hyper=hyper, **{**length, **changes})
+    stated = preset_at(preset, resolution, "a test")
+    length = {"total_kimg": stated.kimg, "snapshot_kimg": stated.snapshot_kimg, "resolution": resolution}
+    of_preset = {"labels": stated.labels("none"), "backbone": stated.backbone, "hyper": stated.hyper}
+    return replace(make_spec(), **{**of_preset, **length, **changes})
 
 
 @pytest.fixture

@@ -62,13 +62,21 @@ def test_an_unknown_name_offers_the_nearest(folder):
 def test_a_failed_import_or_a_skip_is_a_refused_cell_and_the_others_run(folder):
     (folder / "none.py").write_text(GOOD)
     (folder / "diffaugment.py").write_text("raise OSError('no disk')\nclass Method: pass\n")
-    (folder / "da.py").write_text(GOOD + "    @classmethod\n    def skip(cls, spec): return 'needs labels'\n")
-    (folder / "ada.py").write_text(GOOD + "    @classmethod\n    def skip(cls, spec): return 1 / 0\n")
+    (folder / "da.py").write_text(
+        GOOD
+        + "    def __init__(self, p): super().__init__()\n"
+        + "    @classmethod\n    def skip(cls, spec): return 'needs labels'\n"
+    )
+    (folder / "ada.py").write_text(
+        GOOD
+        + "    def __init__(self, categories, target, tune_kimg): super().__init__()\n"
+        + "    @classmethod\n    def skip(cls, spec): return 1 / 0\n"
+    )
     refused = {cell.spec.method: cell.refused for cell in cells(config.read("config/config.yaml"))["demo"]}
     assert refused["none"] is None
     assert refused["da"] == ("skip", "needs labels")
     assert refused["ada"] == (
-        "error", "skip of method 'ada' raised ZeroDivisionError: division by zero (ada.py, line 5)"
+        "error", "skip of method 'ada' raised ZeroDivisionError: division by zero (ada.py, line 6)"
     )  # fmt: skip
     assert refused["diffaugment"][0] == "error" and "no disk" in refused["diffaugment"][1]
 
@@ -178,6 +186,23 @@ def test_a_method_of_ones_own_is_a_cell_that_trains_and_is_known_by_its_digest(o
     assert process.returncode == 0, process.stderr
     result = json.loads((tmp_path / "runs" / spec.run_id / "train.json").read_text())
     assert (result["status"], result["method_title"]) == ("done", "Mine")
-    digest = subprocess.run(["sha256sum", own / "mine.py"], capture_output=True, text=True).stdout.split()[0]
-    assert result["provenance"]["method_files"] == {"mine": digest}
-    assert registry.digests(["ada", "none"]) == {}
+    assert result["origin"]["methods"] == {"mine": registry.code_digest("mine")}
+    (recorded,) = result["provenance"]["methods"]
+    assert recorded == {"name": "mine", "code_sha256": registry.code_digest("mine"), "home": "folder"}
+
+
+def test_a_methods_home_and_its_code_are_known_wherever_it_comes_from(own, install, monkeypatch):
+    """Comments, docstrings and layout do not count; a constant does."""
+    monkeypatch.delitem(sys.modules, "theirs_package", raising=False)
+    install("theirs_package", "theirs = theirs_package", GOOD)
+    registry.search([str(own)])
+    names = ("ada", "mine", "theirs")
+    assert [registry.home(name) for name in names] == ["project", "folder", "package theirs_package 1.0"]
+    before = registry.code_digest("mine")
+    (own / "mine.py").write_text('"""What it does."""\n# why\n' + MINE.replace("GAIN * x", "(GAIN * x)  # as it is"))
+    registry.search([str(own)])
+    assert registry.code_digest("mine") == before
+    (own / "mine.py").write_text(MINE.replace("GAIN * x", "2 * GAIN * x"))
+    registry.search([str(own)])
+    assert registry.code_digest("mine") != before
+    assert len({registry.code_digest(name) for name in names}) == 3

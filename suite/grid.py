@@ -1,0 +1,143 @@
+"""From an artefact's grid to its runs: every cell is a RunSpec, or a reason why there is none."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from functools import cache
+from typing import Any
+
+from data.table import amplified, listed
+from models.base import LOOP_KEYS
+from suite import registry
+from suite.config import artefact, read
+from suite.errors import ConfigError, check_names
+from suite.methods import bound, method_parts, method_preset
+from suite.presets import preset_at
+from suite.spec import SUBSET_DEFAULTS, TRANSFER, RunSpec
+
+PARENT_KEYS = ("method", "dataset", "images", "preset")
+"""What transfer's argument `run` may say of the parent."""
+
+SCALED = ("dataset", "images", "method")
+"""Keys of a grid of which a scale may keep a part."""
+
+
+def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
+    """The runs of one artefact under `config` (config/config.yaml): its grids at the config's scale.
+
+    Where the artefact names data sets, sizes or methods for the scale, only those of its grids belong to it.
+    `config["methods"]` are added to the artefact's own; `config["images"]` and those of `config["datasets"]` that
+    have a resolution replace its own. A run comes once for each pair of a method's and a preset's name that it has.
+    """
+    content = artefact(name)
+    where = f"method_args of config/artefacts/{name}.yaml"
+    check_names("plugin", content.get("method_args", {}), registry.names("method"), where)
+    seeds = read("config/scales.yaml")[config["scale"]]["seeds"]
+    own_sets = [(own, entry["resolution"]) for own, entry in config["datasets"].items() if "resolution" in entry]
+    specs = {}
+    scaled = content.get("scales", {}).get(config["scale"], {})
+    for grid in grids(content):
+        kept = {key: [value for value in grid[key] if value in scaled.get(key, grid[key])] for key in SCALED}
+        sets = own_sets or list(itertools.product(kept["dataset"], grid["resolution"]))
+        methods = dict.fromkeys([*kept["method"], *config["methods"]])
+        cells = itertools.product(sets, config["images"] or kept["images"], grid["preset"], methods, seeds)
+        for (dataset, resolution), images, preset, method, seed in cells:
+            spec = _spec(name, config, dataset, resolution, images, preset, method, seed)
+            specs[spec.run_id, method, preset] = spec
+    return list(specs.values())
+
+
+def grids(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The grids of an artefact, which may have one or a list of them."""
+    return content["grid"] if isinstance(content["grid"], list) else [content["grid"]]
+
+
+def _spec(
+    name: str,
+    config: dict[str, Any],
+    dataset: str,
+    resolution: int,
+    images: int,
+    preset: str,
+    method: str,
+    seed: int,
+    later: tuple[dict[str, Any], ...] = (),
+) -> RunSpec:
+    """The run of one cell of the artefact `name`; `later` are those that start from it."""
+    content, where = artefact(name), f"config/artefacts/{name}.yaml"
+    later = (*later, {"method": method, "dataset": dataset, "images": images, "preset": preset})
+    scale, arithmetic = config["scale"], config["arithmetic"]
+    length = {**read("config/scales.yaml")[scale], **content.get("scales", {}).get(scale, {})}
+    stated = preset_at(preset, resolution, where, method_preset(method), arithmetic["half"])
+    hyper = {**stated.hyper, "mirror": True} if amplified(dataset, images) else stated.hyper
+    parent, parts = None, []
+    for plugin, args in method_parts(method, content.get("method_args")):
+        if plugin == TRANSFER and "run" in args:
+            of_parent = {"method": None, "dataset": dataset, "images": images, "preset": preset, **args["run"]}
+            check_names(f"key of {TRANSFER}'s `run`", of_parent, PARENT_KEYS, f"{where} or config/methods.yaml")
+            if of_parent in later:
+                raise ConfigError(f"the run of method {method!r} in {where} starts from itself: name another in `run`.")
+            parent = _spec(name, config, **of_parent, resolution=resolution, seed=seed, later=later)
+            args = {**args, "run": parent.run_id}
+        parts.append((plugin, args))
+    return RunSpec(
+        dataset=dataset,
+        resolution=resolution,
+        images=images,
+        subset_seed=content.get("subset_seed", 0),
+        **{key: content.get(key, default) for key, default in SUBSET_DEFAULTS.items()},
+        conditional=content.get("conditional", False),
+        backbone=stated.backbone,
+        hyper=hyper,
+        plugins=bound(parts),
+        seed=seed,
+        total_kimg=float(length["kimg"] or stated.kimg),
+        snapshot_kimg=float(length["snapshot_kimg"] or stated.snapshot_kimg),
+        tf32=arithmetic["tf32"],
+        parent=parent,
+        labels=stated.labels(method),
+    )
+
+
+def refusal(spec: RunSpec) -> tuple[str, str] | None:
+    """(status, reason) where the run cannot or should not be trained: a plugin that cannot be used, or a skip."""
+    backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
+    if isinstance(backbone, registry.FailedImport):
+        return "error", backbone.reason
+    keys = {*backbone.keys, *LOOP_KEYS}
+    if foreign := [key for key in spec.hyper if key not in keys]:
+        return "skip", f"it sets the preset key {foreign[0]!r}, which backbone {spec.backbone!r} does not have"
+    for name, args in spec.plugins:
+        plugin = registry.load("method", name)
+        if isinstance(plugin, registry.FailedImport):
+            return "error", plugin.reason
+        try:
+            reason = plugin.skip(spec)
+        except Exception as error:
+            return "error", f"skip of method {name!r} raised {registry.explain(error)}"
+        try:
+            reason = reason or _without_held_out(spec, _needs_held_out(name, json.dumps(args)))
+        except Exception as error:
+            return "error", f"method {name!r} cannot be built: {registry.explain(error)}"
+        if reason:
+            return "skip", reason
+    return None
+
+
+@cache
+def _needs_held_out(name: str, args: str) -> bool:
+    """Whether the plugin with these arguments (JSON) learns nothing without held-out images."""
+    return registry.load("method", name)(**json.loads(args)).needs_held_out
+
+
+def _without_held_out(spec: RunSpec, needed: bool) -> str | None:
+    """The reason where a run whose method needs a batch of held-out images is known to have fewer."""
+    row = listed().get(spec.dataset)
+    held_out = spec.validation_images
+    if row is not None and row.count is not None:
+        trained = spec.images // 2 if amplified(spec.dataset, spec.images) else spec.images
+        held_out = min(held_out, max(row.count - trained, 0))
+    if not needed or held_out >= spec.hyper["batch"]:
+        return None
+    return f"it needs a batch of {spec.hyper['batch']} held-out images; the run holds out {held_out}"

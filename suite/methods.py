@@ -1,0 +1,67 @@
+"""Methods by name: the plugins behind an entry of config/methods.yaml, with all their arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from suite import registry
+from suite.config import read
+from suite.errors import ConfigError, unknown_name
+
+PRESET = "preset"
+"""The part of an entry in config/methods.yaml that is no plugin: keys of the preset that the method replaces."""
+
+Plugins = list[tuple[str, dict[str, Any]]]
+
+
+def method_parts(name: str, overrides: dict[str, dict[str, Any]] | None = None) -> Plugins:
+    """The plugins behind a method's name, in order, with the arguments that it and `overrides`, by plugin, give them.
+
+    The name is an entry of config/methods.yaml or a file of augment/; ConfigError with the nearest otherwise.
+    """
+    named = read("config/methods.yaml")
+    known = set(named) | set(registry.names("method"))
+    if name not in known:
+        raise unknown_name("method", name, known, "config/config.yaml, an artefact's grid or --config methods=[...]")
+    parts = []
+    for part in named.get(name, [name]):
+        plugin, args = next(iter(part.items())) if isinstance(part, dict) else (part, {})
+        if plugin == PRESET:
+            continue
+        if plugin not in registry.names("method"):
+            raise unknown_name("plugin", plugin, registry.names("method"), f"config/methods.yaml, entry {name!r}")
+        parts.append((plugin, {**(args or {}), **(overrides or {}).get(plugin, {})}))
+    return parts
+
+
+def bound(parts: Plugins) -> Plugins:
+    """The plugins with all their arguments, defaults filled in. Raises ConfigError for an argument that cannot be.
+
+    A plugin that cannot be used keeps what it was given: its runs end by saying why.
+    """
+    return [(name, _bound(name, given)) for name, given in parts]
+
+
+def _bound(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    plugin = registry.load("method", name)
+    if isinstance(plugin, registry.FailedImport):
+        return given
+    from augment.arguments import bind  # imports torch, which looking up names does without
+
+    try:
+        return bind(name, plugin, given)
+    except ValueError as error:
+        if not given:  # a fault of the plugin's own, which its runs tell: see suite.grid.refusal
+            return given
+        raise ConfigError(str(error)) from None
+
+
+def method_plugins(name: str, overrides: dict[str, dict[str, Any]] | None = None) -> Plugins:
+    """The plugins behind a method's name with all their arguments, `overrides` by plugin among them."""
+    return bound(method_parts(name, overrides))
+
+
+def method_preset(name: str) -> dict[str, Any]:
+    """The preset keys that the method's entry in config/methods.yaml replaces, in its part `preset`."""
+    parts = read("config/methods.yaml").get(name, [])
+    return next((part[PRESET] for part in parts if isinstance(part, dict) and PRESET in part), {})

@@ -1,0 +1,76 @@
+"""Presets: from a row of config/presets.yaml to all hyper-parameters of a run, defaults filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from models.base import LOOP_KEYS, RUN_KEYS, Key, read_preset
+from suite import auto, registry
+from suite.config import read
+from suite.errors import ConfigError, unknown_name
+from suite.spec import Labels
+
+HALF_TYPE = "half_type"
+"""The key of a backbone that may compute in 16 bits; `arithmetic` of the configuration is its value where a preset
+states none."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A preset at one resolution, in numbers.
+
+    `hyper` has all keys of the backbone and of the training loop, and those that a method asks for and the backbone
+    does not have: suite.grid.refusal tells of them.
+    """
+
+    name: str
+    backbone: str
+    citation: str
+    kimg: float
+    snapshot_kimg: float
+    hyper: dict[str, Any]
+
+    def labels(self, method: str) -> Labels:
+        """What a run of this preset and `method` is called."""
+        return Labels(preset=self.name, method=method, citation=self.citation, full_kimg=self.kimg)
+
+
+@cache
+def presets() -> dict[str, dict[str, Any]]:
+    """The rows of config/presets.yaml by name, as they stand there."""
+    return dict(read("config/presets.yaml"))
+
+
+def preset_at(
+    name: str,
+    resolution: int,
+    where: str,
+    replaced: dict[str, Any] | None = None,
+    half: str = "bfloat16",
+) -> Preset:
+    """The preset `name` for images of `resolution` pixels, with the keys that a method has `replaced`.
+
+    `half` is the 16-bit type of resolutions that compute in 16 bits. Raises ConfigError for an unknown name, which was
+    given in `where`, and for a key or value that the preset cannot have.
+    """
+    if name not in presets():
+        raise unknown_name("preset", name, presets(), where)
+    row = auto.resolved(presets()[name], resolution)
+    run = _checked(name, {key: value for key, value in row.items() if key in RUN_KEYS}, RUN_KEYS)
+    backbone = registry.load("backbone", run["backbone"], "config/presets.yaml")
+    if isinstance(backbone, registry.FailedImport):  # its runs end by saying so
+        return Preset(name, **run, hyper=_checked(name, {k: v for k, v in row.items() if k in LOOP_KEYS}, LOOP_KEYS))
+    keys: dict[str, Key] = {**LOOP_KEYS, **backbone.keys}
+    stated = {HALF_TYPE: half} if HALF_TYPE in keys else {}
+    row = {**stated, **row, **(replaced or {})}
+    foreign = {key: row.pop(key) for key in replaced or {} if key not in keys}
+    return Preset(name, **run, hyper={**backbone.resolve(_checked(name, row, keys)), **foreign})
+
+
+def _checked(name: str, row: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:
+    try:
+        return read_preset(row, keys)
+    except ValueError as error:
+        raise ConfigError(f"preset {name!r}: {error}") from None
