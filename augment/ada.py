@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from augment.base import Role
@@ -9,7 +11,14 @@ from augment.controller import ControlledMethod, Controller, HeldOutController
 from augment.pipeline import Pipeline
 from suite.errors import unknown_name
 
-HEURISTICS = {"rt": Controller, "rv": HeldOutController}
+HEURISTICS: dict[str, type[Controller]] = {"rt": Controller, "rv": HeldOutController}
+
+
+def controller_of(heuristic: str) -> type[Controller]:
+    """The controller that goes by `heuristic`; ConfigError with the known ones where there is none."""
+    if heuristic not in HEURISTICS:
+        raise unknown_name("heuristic", heuristic, HEURISTICS, "the method's `heuristic`")
+    return HEURISTICS[heuristic]
 
 
 class Method(ControlledMethod):
@@ -18,7 +27,7 @@ class Method(ControlledMethod):
     Args:
         categories: which transforms, see `augment.pipeline.Pipeline`.
         heuristic: rt, from the signs of the training images' logits, or rv, which needs held-out images.
-        target, interval, tune_kimg: see `augment.controller`; the target's default is the heuristic's own.
+        target, interval, tune_kimg: see `augment.controller`; without a target it is the heuristic's published one.
         p: initial strength.
     """
 
@@ -35,13 +44,18 @@ class Method(ControlledMethod):
         p: float = 0.0,
     ) -> None:
         super().__init__()
-        if heuristic not in HEURISTICS:
-            raise unknown_name("heuristic", heuristic, HEURISTICS, "the method's `heuristic`")
+        controller = controller_of(heuristic)
         if heuristic == "rv":
             self.title, self.needs_held_out = "ADA (r_v)", True
         self.pipeline = Pipeline(categories)
-        own_target = {} if target is None else {"target": target}
-        self.controller = HEURISTICS[heuristic](**own_target, interval=interval, tune_kimg=tune_kimg, p=p)
+        target = controller.published_target if target is None else target
+        self.controller = controller(target, interval, tune_kimg, p)
 
     def transform(self, x: Tensor, role: Role) -> Tensor:
         return self.pipeline(x, self.controller.p)
+
+    @classmethod
+    def resolve(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        if arguments["target"] is not None:
+            return arguments
+        return {**arguments, "target": controller_of(arguments["heuristic"]).published_target}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from augment.base import Networks
 from augment.controller import ControlledMethod, Controller
 from augment.exclusion import image_augmentation, other_backbone
-from models.layers import Conv
+from augment.stylegan2 import discriminator
+from models.layers import Conv, Linear
 from models.precision import cast
+from suite.spec import RunSpec
 
 
 class Method(ControlledMethod):
@@ -36,9 +36,9 @@ class Method(ControlledMethod):
         self.controller = Controller(target=target, interval=interval, tune_kimg=tune_kimg, p=p)
 
     def prepare(self, networks: Networks) -> None:
-        D = networks.D
-        layers = [layer for layer in D.modules() if isinstance(layer, Conv)] + [D.dense]
-        for layer in layers:
+        D = discriminator(networks.D)
+        layers: list[Conv | Linear] = [layer for layer in D.modules() if isinstance(layer, Conv)]
+        for layer in [*layers, D.dense]:
             layer.before_bias = self.noisy
 
     def noisy(self, y: Tensor) -> Tensor:
@@ -47,5 +47,5 @@ class Method(ControlledMethod):
         return y * cast(noise, y.dtype).view(*y.shape[:2], *[1] * (y.ndim - 2))
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
+    def skip(cls, spec: RunSpec) -> str | None:
         return other_backbone(spec, "discriminator") or image_augmentation(spec, "noisy features")

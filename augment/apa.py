@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from augment.controller import ControlledMethod, Controller
+from suite.spec import RunSpec
 
 
 class Method(ControlledMethod):
@@ -37,5 +36,5 @@ class Method(ControlledMethod):
         return torch.where(deceived, x_fake, x_real)
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
-        return "generated images would carry the labels of the reals they replace" if spec["conditional"] else None
+    def skip(cls, spec: RunSpec) -> str | None:
+        return "generated images would carry the labels of the reals they replace" if spec.conditional else None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from augment import base
-from augment.base import Networks, Role, StepContext
+from augment.base import DStep, GStep, Networks, Role, Step
 from augment.exclusion import other_backbone
+from augment.stylegan2 import discriminator
 from models.layers import Linear
+from suite.spec import RunSpec
 
 TURNS = 4
 
@@ -43,22 +43,22 @@ class Method(base.Method):
 
     def prepare(self, networks: Networks) -> None:
         # Rows of a dense layer learn independently, so these four stand beside that of the logit.
-        self.output = Linear(networks.D.output.weight.shape[1], TURNS)
+        self.output = Linear(discriminator(networks.D).output.weight.shape[1], TURNS)
 
-    def d_loss(self, ctx: StepContext) -> Tensor:
+    def d_loss(self, ctx: DStep) -> Tensor:
         return self.d_weight * self.turn_loss(ctx, ctx.x_real, "real")
 
-    def g_loss(self, ctx: StepContext) -> Tensor:
+    def g_loss(self, ctx: GStep) -> Tensor:
         return self.g_weight * self.turn_loss(ctx, ctx.x_fake, "fake_g")
 
-    def turn_loss(self, ctx: StepContext, x: Tensor, role: Role) -> Tensor:
+    def turn_loss(self, ctx: Step, x: Tensor, role: Role) -> Tensor:
         """Mean cross-entropy of the turns of images x [N, C, H, H]."""
-        logits = self.output(ctx.D.features(ctx.transform(rotated(x), role)))
+        logits = self.output(discriminator(ctx.D).features(ctx.transform(rotated(x), role)))
         turns = torch.arange(TURNS, device=x.device).repeat_interleave(len(x))
         return F.cross_entropy(logits, turns)
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
-        if spec["conditional"]:
+    def skip(cls, spec: RunSpec) -> str | None:
+        if spec.conditional:
             return "auxiliary rotation is defined without class labels (arXiv:2006.06676, fig. 8a)"
         return other_backbone(spec, "discriminator")

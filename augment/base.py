@@ -14,6 +14,8 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
+from suite.spec import RunSpec
+
 Role = Literal["real", "fake_d", "fake_g"]
 """Which images D is about to see: reals, fakes in D's step, fakes in G's step."""
 
@@ -24,40 +26,71 @@ ROLES: tuple[Role, ...] = get_args(Role)
 class Networks:
     """The trained pair, handed to `Method.prepare` before the optimisers and the EMA copy exist.
 
-    `Method.initialize` gets more: `G_ema`, G's moving average, and `runs`, the folder in which the runs of the suite
-    lie.
+    `Method.initialize` gets more: `G_ema`, G's moving average, and `parent`, the folder of the run whose networks this
+    one starts from (it holds train.json and ckpt/), or None where it starts from none.
     """
 
     G: nn.Module
     D: nn.Module
     G_ema: nn.Module | None = None
-    runs: Path | None = None
+    parent: Path | None = None
 
 
-@dataclass
-class StepContext:
-    """What one D or G step has computed, for methods that add a loss.
-
-    `x_real` and `x_fake` are images [N, C, H, W] in [-1, 1] before `transform`, `t_real` and `t_fake` what it made
-    of them, `d_real` and `d_fake` the logits [N, 1] of the latter. In a G step `x_real`, `t_real` and `d_real` are
-    None. `transform` is the composed transform of the run, for methods that need another view. `reals()` gives the
-    reals of the D step to come and their labels, for methods whose G is compared with them.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What D's step and G's step both hand to methods that add a loss or replace one; see `DStep` and `GStep`."""
 
     G: nn.Module
+    """The generator: `G(z, c)` gives images [N, C, H, W] in [-1, 1]."""
+
     D: nn.Module
+    """The discriminator: `D(x, c)` gives logits [N, 1], high for real."""
+
     transform: Callable[[Tensor, Role], Tensor]
+    """The composed transform of the run, for methods that need another view."""
+
     cur_nimg: int
+    """Real images that D was shown before this step."""
+
     z: Tensor
+    """The latents [N, z_dim] of the fakes."""
+
+    c_fake: Tensor | None
+    """The one-hot labels [N, classes] of the fakes; None where the run is unconditional."""
+
     x_fake: Tensor
+    """The fakes G(z, c_fake), images [N, C, H, W] in [-1, 1] before `transform`."""
+
+    t_fake: Tensor
+    """What `transform` made of them, as D saw them."""
+
     d_fake: Tensor
-    c_fake: Tensor | None = None
-    x_real: Tensor | None = None
-    d_real: Tensor | None = None
-    c_real: Tensor | None = None
-    t_fake: Tensor | None = None
-    t_real: Tensor | None = None
-    reals: Callable[[], tuple[Tensor, Tensor | None]] | None = None
+    """D's logits [N, 1] of `t_fake`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DStep(Step):
+    """What one D step has computed. No gradient leads from it to G."""
+
+    c_real: Tensor | None
+    """The one-hot labels [N, classes] of the reals; None where the run is unconditional."""
+
+    x_real: Tensor
+    """The reals, or what `mix` put in their place: images [N, C, H, W] in [-1, 1] before `transform`."""
+
+    t_real: Tensor
+    """What `transform` made of them, as D saw them."""
+
+    d_real: Tensor
+    """D's logits [N, 1] of `t_real`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GStep(Step):
+    """What one G step has computed. It has seen no reals."""
+
+    reals: Callable[[], tuple[Tensor, Tensor | None]]
+    """Gives the reals of the D step to come and their labels, for methods whose G is compared with them."""
 
 
 class Method(nn.Module):
@@ -80,26 +113,26 @@ class Method(nn.Module):
         """Set the weights of the prepared networks that a new run starts from; not called where one continues."""
 
     def transform(self, x: Tensor, role: Role) -> Tensor:
-        """Images [N, C, H, W] in [-1, 1] as D shall see them; same shape, differentiable twice."""
+        """Images [N, C, H, W] in [-1, 1] as D will see them; same shape, differentiable twice."""
         return x
 
     def mix(self, x_real: Tensor, x_fake: Tensor) -> Tensor:
         """The images that take the place of the reals in the D step."""
         return x_real
 
-    def d_adversarial(self, ctx: StepContext, loss: Tensor) -> Tensor:
+    def d_adversarial(self, ctx: DStep, loss: Tensor) -> Tensor:
         """D's adversarial loss, a scalar in place of the backbone's, which is `loss`."""
         return loss
 
-    def g_adversarial(self, ctx: StepContext, loss: Tensor) -> Tensor:
+    def g_adversarial(self, ctx: GStep, loss: Tensor) -> Tensor:
         """The same for G."""
         return loss
 
-    def d_loss(self, ctx: StepContext) -> Tensor | float:
+    def d_loss(self, ctx: DStep) -> Tensor | float:
         """Scalar added to D's loss."""
         return 0.0
 
-    def g_loss(self, ctx: StepContext) -> Tensor | float:
+    def g_loss(self, ctx: GStep) -> Tensor | float:
         """Scalar added to G's loss."""
         return 0.0
 
@@ -118,6 +151,15 @@ class Method(nn.Module):
         return {}
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
+    def resolve(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        """All arguments of a run, with those filled in that follow from others. A run's identity is made of them.
+
+        Asked once all arguments are there, each of its type (augment/arguments.py). Raises ValueError for a value that
+        the method does not take.
+        """
+        return arguments
+
+    @classmethod
+    def skip(cls, spec: RunSpec) -> str | None:
         """Why this method makes no sense for the run `spec`, or None; asked when the DAG is built."""
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from augment import base
-from augment.base import StepContext
+from augment.base import DStep
 from augment.pipeline.blit import REACH
 from augment.pipeline.transforms import translate_whole
 
@@ -36,7 +36,7 @@ class Method(base.Method):
         self.fake_weight = fake_weight
         self.strength = reach / REACH
 
-    def d_loss(self, ctx: StepContext) -> Tensor:
+    def d_loss(self, ctx: DStep) -> Tensor:
         d_real = ctx.D(self._view(ctx.t_real), ctx.c_real)
         d_fake = ctx.D(self._view(ctx.t_fake), ctx.c_fake)
         real, fake = ((a - b).square().mean() for a, b in ((ctx.d_real, d_real), (ctx.d_fake, d_fake)))

@@ -52,8 +52,8 @@ def place(thing: type | Callable) -> str:
     try:
         file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
     except (OSError, TypeError):
-        return f"{thing.__module__}.{thing.__qualname__}"
-    return f"{shown(file)}, line {line}"
+        file = None
+    return f"{shown(file)}, line {line}" if file else f"{thing.__module__}.{thing.__qualname__}"
 
 
 def shown(file: str) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from torch import Tensor, nn
 
-from augment.base import Method, Networks, Role, StepContext
-from suite.errors import check_names
+from augment.arguments import bind
+from augment.base import DStep, GStep, Method, Networks, Role
 
 
 class Compose(Method):
@@ -25,7 +23,8 @@ class Compose(Method):
 
     def __init__(self, methods: dict[str, Method]) -> None:
         super().__init__()
-        self.methods = nn.ModuleDict(methods)
+        self.methods = dict(methods)
+        self.parts = nn.ModuleDict(methods)  # the same, where torch looks for parameters and buffers
         self.title = " + ".join(method.title for method in methods.values())
         self.paper = ", ".join(dict.fromkeys(method.paper for method in methods.values()))
         self.needs_held_out = any(method.needs_held_out for method in methods.values())
@@ -48,20 +47,20 @@ class Compose(Method):
             x_real = method.mix(x_real, x_fake)
         return x_real
 
-    def d_adversarial(self, ctx: StepContext, loss: Tensor) -> Tensor:
+    def d_adversarial(self, ctx: DStep, loss: Tensor) -> Tensor:
         for method in self.methods.values():
             loss = method.d_adversarial(ctx, loss)
         return loss
 
-    def g_adversarial(self, ctx: StepContext, loss: Tensor) -> Tensor:
+    def g_adversarial(self, ctx: GStep, loss: Tensor) -> Tensor:
         for method in self.methods.values():
             loss = method.g_adversarial(ctx, loss)
         return loss
 
-    def d_loss(self, ctx: StepContext) -> Tensor | float:
+    def d_loss(self, ctx: DStep) -> Tensor | float:
         return sum((method.d_loss(ctx) for method in self.methods.values()), 0.0)
 
-    def g_loss(self, ctx: StepContext) -> Tensor | float:
+    def g_loss(self, ctx: GStep) -> Tensor | float:
         return sum((method.g_loss(ctx) for method in self.methods.values()), 0.0)
 
     def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
@@ -81,58 +80,16 @@ class Compose(Method):
             for key, value in log.items()
         }
 
-    def skip(self, spec: dict[str, Any]) -> str | None:
-        reasons = (method.skip(spec) for method in self.methods.values())
-        return next((reason for reason in reasons if reason), None)
-
 
 def build(entries: Sequence[tuple[str, type[Method], dict[str, Any]]]) -> Compose:
     """The composition of (name, class, keyword arguments) entries.
 
-    A name that comes twice, an unknown argument, a missing one and one of another type than the method declares are
-    ValueErrors that say what is allowed.
+    Raises ValueError, which says what is allowed, for a name that comes twice and for arguments that
+    `augment.arguments.bind` refuses.
     """
     methods: dict[str, Method] = {}
-    for name, cls, kwargs in entries:
+    for name, cls, given in entries:
         if name in methods:
             raise ValueError(f"method {name!r} comes twice in {[n for n, _, _ in entries]}: name it once")
-        # A method without an __init__ of its own shows nn.Module's *args and **kwargs, and takes nothing.
-        allowed = {
-            key: parameter
-            for key, parameter in inspect.signature(cls).parameters.items()
-            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        }
-        check_names(f"argument of method {name!r}", kwargs, allowed, "config/methods.yaml")
-        for argument, value in kwargs.items():
-            _check_type(name, cls, argument, value)
-        required = [key for key, parameter in allowed.items() if parameter.default is parameter.empty]
-        missing = [key for key in required if key not in kwargs]
-        if missing:
-            raise ValueError(f"method {name!r} needs {', '.join(missing)}: add it in config/methods.yaml")
-        methods[name] = cls(**kwargs)
+        methods[name] = cls(**bind(name, cls, given))
     return Compose(methods)
-
-
-def _check_type(name: str, cls: type[Method], argument: str, value: Any) -> None:
-    """Raise ValueError for a value that the type hint of its argument excludes."""
-    try:
-        hint = get_type_hints(cls.__init__).get(argument, Any)
-    except (NameError, AttributeError):  # a hint known to type checkers only
-        return
-    if _fits(value, hint):
-        return
-    allowed = hint.__name__ if isinstance(hint, type) else hint
-    yaml = "; YAML takes a number such as 2e-7 for text, write 2.0e-7" if isinstance(value, str) else ""
-    raise ValueError(
-        f"argument {argument} of method {name!r} is {value!r}, allowed is {allowed}: change it in "
-        f"config/methods.yaml{yaml}"
-    )
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value has the type of a hint. Only numbers, texts, None and unions of them are judged."""
-    if isinstance(hint, UnionType) or get_origin(hint) is Union:
-        return any(_fits(value, each) for each in get_args(hint))
-    if hint in (int, float):
-        return isinstance(value, (int, hint)) and not isinstance(value, bool)
-    return isinstance(value, hint) if hint in (bool, str, NoneType) else True

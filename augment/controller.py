@@ -33,13 +33,16 @@ class Controller(nn.Module):
     """
 
     measure, lowest = "r_t", -1
+    published_target = 0.6  # arXiv:2006.06676, sec. 3.1
     summed = 1  # kinds of logits that are summed: of the reals
     p: Tensor
     r: Tensor  # at the last change of p; NaN before the first
     steps: Tensor  # since the last change of p, like the sums
     sums: Tensor  # per kind: sum and count
 
-    def __init__(self, target: float = 0.6, interval: int = 4, tune_kimg: float = 500, p: float = 0.0) -> None:
+    def __init__(
+        self, target: float = published_target, interval: int = 4, tune_kimg: float = 500, p: float = 0.0
+    ) -> None:
         super().__init__()
         if not self.lowest <= target <= 1:
             raise ValueError(f"target is {target}; {self.measure} lies in [{self.lowest}, 1]: change `target`")
@@ -103,9 +106,12 @@ class HeldOutController(Controller):
     """
 
     measure, lowest = "r_v", 0
+    published_target = 0.5  # likewise
     summed = 3  # reals, fakes, held-out reals
 
-    def __init__(self, target: float = 0.5, interval: int = 4, tune_kimg: float = 500, p: float = 0.0) -> None:
+    def __init__(
+        self, target: float = published_target, interval: int = 4, tune_kimg: float = 500, p: float = 0.0
+    ) -> None:
         super().__init__(target, interval, tune_kimg, p)
 
     @torch.no_grad()

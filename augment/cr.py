@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from augment import base
-from augment.base import StepContext
+from augment.base import DStep
 from suite.errors import unknown_name
 
 
@@ -49,7 +49,7 @@ class Method(base.Method):
         self.weight = weight
         self.view = VIEWS[view]
 
-    def d_loss(self, ctx: StepContext) -> Tensor:
+    def d_loss(self, ctx: DStep) -> Tensor:
         d_view = ctx.D(self.view(ctx.x_real), ctx.c_real)
         return self.weight * (ctx.d_real - d_view).square().mean()
 

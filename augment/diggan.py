@@ -1,4 +1,4 @@
-"""DigGAN: D's slope shall be the same at reals and at fakes (arXiv:2211.14694)."""
+"""DigGAN: D's slope is held the same at reals and at fakes (arXiv:2211.14694)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from augment import base
-from augment.base import StepContext
+from augment.base import DStep
 from models.ranks import world_size
 
 
@@ -38,7 +38,7 @@ class Method(base.Method):
         self.weight = weight
         self.interval = interval
 
-    def d_loss(self, ctx: StepContext) -> Tensor | float:
+    def d_loss(self, ctx: DStep) -> Tensor | float:
         step = ctx.cur_nimg // (len(ctx.t_real) * world_size())
         if step % self.interval:
             return 0.0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from augment import base
 from augment.base import Networks
 from augment.exclusion import other_backbone, random_start
 from models.layers import Conv, Linear
 from suite.errors import ConfigError
+from suite.spec import RunSpec
 
 
 class Method(base.Method):
@@ -44,5 +43,5 @@ class Method(base.Method):
             layer.requires_grad_(False)
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
+    def skip(cls, spec: RunSpec) -> str | None:
         return other_backbone(spec, "discriminator") or random_start(spec, "D")

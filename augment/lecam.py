@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augment import base
-from augment.base import StepContext
+from augment.base import DStep
 from models.ranks import mean_over_ranks
 
 
@@ -44,7 +44,7 @@ class Method(base.Method):
         self.register_buffer("anchors", torch.zeros(2))
         self.register_buffer("steps", torch.tensor(0))
 
-    def d_loss(self, ctx: StepContext) -> Tensor:
+    def d_loss(self, ctx: DStep) -> Tensor:
         a_real, a_fake = self.move_anchors(ctx.d_real.detach(), ctx.d_fake.detach())
         return self.weight * (F.relu(ctx.d_real - a_fake).square().mean() + F.relu(a_real - ctx.d_fake).square().mean())
 

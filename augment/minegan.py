@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from augment import base
 from augment.base import Networks
 from augment.exclusion import other_backbone, random_start
+from augment.stylegan2 import generator
 from models.layers import Linear, Mapping
+from suite.spec import RunSpec
 
 MINER = "mapping.miner."  # its tensors in G
 
@@ -40,7 +40,7 @@ class Method(base.Method):
         self.layers = layers
 
     def prepare(self, networks: Networks) -> None:
-        G = networks.G
+        G = generator(networks.G)
         if self.freeze_g:
             G.requires_grad_(False)
         depth = range(1, self.layers + 1)
@@ -48,11 +48,11 @@ class Method(base.Method):
         G.mapping.register_forward_pre_hook(mine)
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
+    def skip(cls, spec: RunSpec) -> str | None:
         return other_backbone(spec, "mapping network") or random_start(spec, "G")
 
 
 def mine(mapping: Mapping, inputs: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
     """The mapping's inputs (z, c) as (M(z), c)."""
     z, c = inputs
-    return mapping.miner(z), c
+    return mapping.get_submodule("miner")(z), c

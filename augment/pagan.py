@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from augment.base import Networks
 from augment.controller import ControlledMethod, Controller
 from augment.exclusion import image_augmentation, other_backbone
+from augment.stylegan2 import discriminator
 from models.layers import Linear
 from models.ops import LRELU_GAIN
 from models.precision import cast
+from suite.spec import RunSpec
 
 
 class Method(ControlledMethod):
@@ -33,6 +33,7 @@ class Method(ControlledMethod):
 
     title = "PA-GAN"
     paper = "arXiv:1901.10422, arXiv:2006.06676"
+    index: Tensor  # 0 to K - 1
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class Method(ControlledMethod):
         self.register_buffer("index", torch.arange(bits), persistent=False)
 
     def prepare(self, networks: Networks) -> None:
-        D = networks.D
+        D = discriminator(networks.D)
         self.dense = Linear(len(self.index), len(D.from_rgb.weight))
         D.from_rgb.before_bias = self.inject
         D.register_forward_hook(self.turn)
@@ -70,7 +71,7 @@ class Method(ControlledMethod):
         return logits * self.sign
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
-        if "adaptive_dropout" in dict(spec.get("plugins", ())):
+    def skip(cls, spec: RunSpec) -> str | None:
+        if "adaptive_dropout" in dict(spec.plugins):
             return "PA-GAN and adaptive dropout are alternatives (arXiv:2006.06676, fig. 8a)"
         return other_backbone(spec, "discriminator") or image_augmentation(spec, "random bits")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from augment import base
-from augment.base import StepContext
+from augment.base import DStep, GStep
 from augment.controller import ControlledMethod
 from suite.registry import load
+from suite.spec import RunSpec
 
 
 class Method(base.Method):
@@ -49,7 +49,7 @@ class Method(base.Method):
         done = min(cur_nimg / self.burn_in_nimg, 1.0) if self.burn_in_nimg else 1.0
         return self.final_gamma + (self.gamma - self.final_gamma) * (1 + math.cos(math.pi * done)) / 2
 
-    def d_adversarial(self, ctx: StepContext, loss: Tensor) -> Tensor:
+    def d_adversarial(self, ctx: DStep, loss: Tensor) -> Tensor:
         x_real, x_fake = (x.detach().requires_grad_() for x in (ctx.x_real, ctx.x_fake))
         d_real = ctx.D(ctx.transform(x_real, "real"), ctx.c_real)
         d_fake = ctx.D(ctx.transform(x_fake, "fake_d"), ctx.c_fake)
@@ -57,21 +57,23 @@ class Method(base.Method):
         r1, r2 = (slope.square().sum(dim=(1, 2, 3)).mean() for slope in slopes)
         return F.softplus(d_fake - d_real).mean() + self.gamma_at(ctx.cur_nimg) / 2 * (r1 + r2)
 
-    def g_adversarial(self, ctx: StepContext, loss: Tensor) -> Tensor:
+    def g_adversarial(self, ctx: GStep, loss: Tensor) -> Tensor:
         x_real, c_real = ctx.reals()
         d_real = ctx.D(ctx.transform(x_real, "real"), c_real)
         return F.softplus(d_real - ctx.d_fake).mean()
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
-        if spec["conditional"]:
+    def skip(cls, spec: RunSpec) -> str | None:
+        if spec.conditional:
             return "the paper compares images of one class; labels of fakes are drawn apart from those of the reals"
-        if spec["backbone"] == "stylegan2" and spec.get("hyper", {}).get("r1_gamma") != 0:
+        if spec.backbone == "stylegan2" and spec.hyper["r1_gamma"] != 0:
             return "it brings R1 along: set the preset key r1_gamma to 0, as the entry `relativistic` does"
-        for name, args in spec.get("plugins", ()):
+        for name, args in spec.plugins:
             plugin = load("method", name)
             if name == "wgan_gp":
                 return "WGAN-GP has an adversarial loss of its own"
-            if isinstance(plugin, type) and issubclass(plugin, ControlledMethod) and args.get("heuristic") != "rv":
+            # Of the methods with a controller, ADA alone has a choice.
+            controlled = isinstance(plugin, type) and issubclass(plugin, ControlledMethod)
+            if controlled and args.get("heuristic") != "rv":
                 return f"{name!r} goes by the sign of D's logits, whose level this loss leaves free; see da, or ada-rv"
         return None

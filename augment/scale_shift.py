@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from augment import base
 from augment.base import Networks
 from augment.exclusion import other_backbone, random_start
 from models.layers import StyledConv
+from suite.spec import RunSpec
 
 
 class Method(base.Method):
@@ -29,5 +28,5 @@ class Method(base.Method):
                 layer.bias.requires_grad_(True)
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
+    def skip(cls, spec: RunSpec) -> str | None:
         return other_backbone(spec, "generator") or random_start(spec, "G")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from augment import base
 from augment.base import Networks
 from augment.exclusion import other_backbone
-
-LAYERS = 2  # in the paper
-PRESET_LAYERS = 8  # where a preset does not say
+from augment.stylegan2 import generator
+from suite.spec import RunSpec
 
 
 class Method(base.Method):
@@ -22,20 +19,19 @@ class Method(base.Method):
     title = "Shallow mapping"
     paper = "arXiv:2006.06676"
 
-    def __init__(self, layers: int = LAYERS) -> None:
+    def __init__(self, layers: int = 2) -> None:
         super().__init__()
         if layers < 1:
             raise ValueError(f"layers is {layers}; 1 or more are allowed: change the method's `layers`")
         self.layers = layers
 
     def prepare(self, networks: Networks) -> None:
-        mapping = networks.G.mapping
+        mapping = generator(networks.G).mapping
         mapping.layers = mapping.layers[: self.layers]
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
+    def skip(cls, spec: RunSpec) -> str | None:
         if reason := other_backbone(spec, "mapping network"):
             return reason
-        kept = dict(spec.get("plugins", ())).get("shallow_mapping", {}).get("layers", LAYERS)
-        layers = spec.get("hyper", {}).get("mapping_layers", PRESET_LAYERS)
+        kept, layers = dict(spec.plugins)["shallow_mapping"]["layers"], spec.hyper["mapping_layers"]
         return None if kept < layers else f"the preset's mapping network has {layers} layers, of which {kept} are kept"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch.nn.utils.parametrizations import spectral_norm
 
 from augment import base
 from augment.base import Networks
 from augment.exclusion import other_backbone
 from models.layers import Conv
+from suite.spec import RunSpec
 
 SN_EPS = 1e-12  # least length a vector is divided by
 
@@ -32,5 +31,5 @@ class Method(base.Method):
                 layer.weight_gain = layer.bias_gain
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
+    def skip(cls, spec: RunSpec) -> str | None:
         return other_backbone(spec, "discriminator")

@@ -17,7 +17,6 @@ from augment.base import Networks
 from augment.minegan import MINER
 from suite.errors import ConfigError
 from suite.files import sha256
-from suite.spec import RunSpec
 
 PARTS = ("G", "D", "G_ema")
 
@@ -25,9 +24,9 @@ PARTS = ("G", "D", "G_ema")
 class Method(base.Method):
     """Starts G, D and G's average from stored weights instead of random ones; all of them are trained on.
 
-    Either `run`, another run of the suite, which is then trained first: `{method: name}` in an artefact or in
-    config/methods.yaml, with `images`, `dataset` or `preset` where they differ from this run's. Its end is the start of
-    this one, and its specification a part of this one's identity.
+    Either `run`, another run of the suite, the parent, which is then trained first. An artefact or config/methods.yaml
+    names it by `{method: name}`, with `images`, `dataset` or `preset` where they differ from this run's; the argument
+    is its id. Its end is the start of this run, and its specification a part of this one's identity.
 
     Or files, each `{file: path, sha256: digest}`, where the digest makes the weights part of the run's identity:
     `checkpoint`, a file in the `ckpt` folder of a run, which holds all three networks, or snapshots (*.safetensors),
@@ -44,7 +43,7 @@ class Method(base.Method):
 
     def __init__(
         self,
-        run: dict[str, Any] | None = None,
+        run: str | None = None,
         checkpoint: dict[str, str] | None = None,
         G: dict[str, str] | None = None,
         D: dict[str, str] | None = None,
@@ -62,7 +61,7 @@ class Method(base.Method):
                 raise ValueError(f"the source of {part} is {source}; allowed is {{file: path, sha256: digest}}")
 
     def initialize(self, networks: Networks) -> None:
-        sources = dict.fromkeys(PARTS, last_checkpoint(networks.runs, self.run)) if self.run else self.sources
+        sources = dict.fromkeys(PARTS, last_checkpoint(networks.parent, self.run)) if self.run else self.sources
         for part, source in sources.items():
             network, tensors = getattr(networks, part), read(source, part)
             # A miner that the earlier run was without starts anew.
@@ -77,19 +76,24 @@ class Method(base.Method):
                 ) from None
 
 
-def last_checkpoint(runs: Path, fields: dict[str, Any]) -> dict[str, str]:
-    """The end of the run that `fields` specify, a file with its digest; ConfigError where it has not been trained.
+def last_checkpoint(parent: Path | None, run: str | None = None) -> dict[str, str]:
+    """The end of the run in the folder `parent`, a file with its digest.
 
-    RuntimeError where it has and gave no networks: then this run gives no number either.
+    Raises ConfigError where no folder was given, where it holds another run than `run` (None: any will do) and where
+    its run has not been trained. Raises RuntimeError where it has been and gave no networks: then the run that starts
+    from it gives no number either.
     """
-    run_id = RunSpec.from_fields(fields).run_id
-    result = runs / run_id / "train.json"
+    if parent is None:
+        raise ConfigError("this run starts from the networks of another: give the folder of that one by --parent-run")
+    result = parent / "train.json"
     if not result.exists():
         raise ConfigError(f"{result} is missing: train the run that this one starts from, or ask snakemake for both")
-    status = json.loads(result.read_text())["status"]
-    if status != "done":
-        raise RuntimeError(f"{run_id}, which it starts from, is {status}")
-    path = max((runs / run_id / "ckpt").glob("*.pt"))
+    trained = json.loads(result.read_text())
+    if run not in (None, trained["run"]):
+        raise ConfigError(f"{parent} holds run {trained['run']}, but this run starts from {run}: change --parent-run")
+    if trained["status"] != "done":
+        raise RuntimeError(f"{trained['run']}, which it starts from, is {trained['status']}")
+    path = max((parent / "ckpt").glob("*.pt"))
     return {"file": str(path), "sha256": sha256(path)}
 
 

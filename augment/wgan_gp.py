@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from augment import base
-from augment.base import StepContext
+from augment.base import DStep
+from suite.spec import RunSpec
 
 
 class Method(base.Method):
@@ -40,7 +39,7 @@ class Method(base.Method):
         self.target_norm = target_norm
         self.drift = drift
 
-    def d_loss(self, ctx: StepContext) -> Tensor:
+    def d_loss(self, ctx: DStep) -> Tensor:
         u = torch.rand(len(ctx.x_real), 1, 1, 1, dtype=ctx.x_real.dtype, device=ctx.x_real.device)
         x = ctx.x_fake.lerp(ctx.x_real, u).detach().requires_grad_()
         d_mixed = ctx.D(ctx.transform(x, "real"), ctx.c_real)
@@ -49,6 +48,6 @@ class Method(base.Method):
         return self.weight * (slope - 1).square().mean() + self.drift * ctx.d_real.square().mean()
 
     @classmethod
-    def skip(cls, spec: dict[str, Any]) -> str | None:
-        loss = spec.get("hyper", {}).get("adversarial_loss")
+    def skip(cls, spec: RunSpec) -> str | None:
+        loss = spec.hyper.get("adversarial_loss")  # a key of StyleGAN2 alone
         return None if loss == "wasserstein" else "it needs the preset key adversarial_loss: wasserstein; see wgan-gp"

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from augment import base
-from augment.base import StepContext
+from augment.base import DStep, GStep
 
 
 class Method(base.Method):
-    """D shall not see a small step in the latent space, G shall show it. With z' = z + N(0, noise^2),
+    """A small step in the latent space leaves D's logits alone and changes G's images. With z' = z + N(0, noise^2),
 
         D's loss += d_weight * E (D(T(G(z))) - D(T(G(z'))))^2
         G's loss -= g_weight * E (G(z) - G(z'))^2, the mean over pixels
@@ -35,13 +35,13 @@ class Method(base.Method):
         self.d_weight = d_weight
         self.g_weight = g_weight
 
-    def d_loss(self, ctx: StepContext) -> Tensor:
+    def d_loss(self, ctx: DStep) -> Tensor:
         with torch.no_grad():
             x = ctx.G(self._near(ctx.z), ctx.c_fake)
         d_near = ctx.D(ctx.transform(x, "fake_d"), ctx.c_fake)
         return self.d_weight * (ctx.d_fake - d_near).square().mean()
 
-    def g_loss(self, ctx: StepContext) -> Tensor:
+    def g_loss(self, ctx: GStep) -> Tensor:
         x = ctx.G(self._near(ctx.z), ctx.c_fake)
         return -self.g_weight * (ctx.x_fake - x).square().mean()
 

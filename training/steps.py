@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from augment.base import StepContext
+from augment.base import DStep, GStep
 from models.ranks import world_size
 from suite.errors import ConfigError
 from suite.spec import RunSpec
@@ -78,7 +78,8 @@ class Steps:
 
     def latents(self) -> tuple[Tensor, Tensor | None]:
         """This rank's part of a batch of z ~ N(0, 1) and of labels drawn from the training images' own."""
-        return torch.randn(self.own_batch, self.G.z_dim, device=self.device), self.data.random_labels(self.own_batch)
+        z_dim: Any = self.G.z_dim  # an int; torch's types know no attributes but tensors and modules
+        return torch.randn(self.own_batch, z_dim, device=self.device), self.data.random_labels(self.own_batch)
 
     def g_step(self, cur_nimg: int, iteration: int) -> None:
         """Move G so that D takes its images for real; then, where it is due, G's lazy regulariser."""
@@ -90,8 +91,18 @@ class Steps:
             t_fake = self.method.transform(x_fake, "fake_g")
             d_fake = self.D(t_fake, c)
             self.tally.add(accuracy_fake_g=d_fake < 0)
-            fakes, reals = (z, x_fake, d_fake, c), partial(self.data.batch, cur_nimg, self.batch)
-            ctx = StepContext(self.G, self.D, self.method.transform, cur_nimg, *fakes, t_fake=t_fake, reals=reals)
+            ctx = GStep(
+                G=self.G,
+                D=self.D,
+                transform=self.method.transform,
+                cur_nimg=cur_nimg,
+                z=z,
+                c_fake=c,
+                x_fake=x_fake,
+                t_fake=t_fake,
+                d_fake=d_fake,
+                reals=partial(self.data.batch, cur_nimg, self.batch),
+            )
             loss = self.method.g_adversarial(ctx, self.backbone.g_loss(d_fake)) + self.method.g_loss(ctx)
             return loss + regularizer() if every == 1 else loss
 
@@ -119,8 +130,21 @@ class Steps:
             d_fake = self.D(t_fake, c_fake)
             logits.update(d_real=d_real.detach(), d_fake=d_fake.detach())
             self.tally.add(accuracy_real=d_real > 0, accuracy_fake_d=d_fake < 0)
-            fakes, reals = (z, x_fake, d_fake, c_fake), (x_real, d_real, c_real)
-            ctx = StepContext(self.G, self.D, self.method.transform, cur_nimg, *fakes, *reals, t_fake, t_real)
+            ctx = DStep(
+                G=self.G,
+                D=self.D,
+                transform=self.method.transform,
+                cur_nimg=cur_nimg,
+                z=z,
+                c_fake=c_fake,
+                x_fake=x_fake,
+                t_fake=t_fake,
+                d_fake=d_fake,
+                c_real=c_real,
+                x_real=x_real,
+                t_real=t_real,
+                d_real=d_real,
+            )
             loss = self.method.d_adversarial(ctx, self.backbone.d_loss(d_real, d_fake)) + self.method.d_loss(ctx)
             return loss + self._regularizer(at, d_real) if every == 1 else loss
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from augment.base import Method, Role, StepContext
+from augment.base import DStep, GStep, Method, Role, Step
 from augment.check import HookError, check_gradients, check_images, check_log, check_loss, shown
 from augment.compose import Compose
 from models.base import Backbone
@@ -32,10 +32,11 @@ def try_hooks(spec: RunSpec, data: Reals, device: torch.device) -> None:
     Draws from torch's global generators: seed them afterwards.
     """
     backbone, G, D, method = build_networks(spec, data.channels, data.classes)
-    G, D, method = (part.to(device).train() for part in (G, D, method))
+    G, D, method = G.to(device).train(), D.to(device).train(), method.to(device).train()
     images, c_real = data.first(spec.hyper["batch"] // world_size())
     with drawing_own_rows():
-        z, c_fake = torch.randn(len(images), G.z_dim, device=device), data.random_labels(len(images))
+        z_dim: Any = G.z_dim  # an int; torch's types know no attributes but tensors and modules
+        z, c_fake = torch.randn(len(images), z_dim, device=device), data.random_labels(len(images))
         x_real = as_float(images)
         _try_d_step(backbone, G.requires_grad_(False), D, method, x_real, c_real, z, c_fake)
         D.requires_grad_(False)
@@ -62,8 +63,21 @@ def _try_d_step(
         x_real = mixed
     t_real, t_fake = _transformed(method, x_real, "real"), _transformed(method, x_fake, "fake_d")
     d_real, d_fake = D(t_real, c_real), D(t_fake, c_fake)
-    fakes, reals = (z, x_fake, d_fake, c_fake), (x_real, d_real, c_real)
-    ctx = StepContext(G, D, method.transform, 0, *fakes, *reals, t_fake, t_real)
+    ctx = DStep(
+        G=G,
+        D=D,
+        transform=method.transform,
+        cur_nimg=0,
+        z=z,
+        c_fake=c_fake,
+        x_fake=x_fake,
+        t_fake=t_fake,
+        d_fake=d_fake,
+        c_real=c_real,
+        x_real=x_real,
+        t_real=t_real,
+        d_real=d_real,
+    )
     _try_losses(method, ("d_adversarial", "d_loss"), ctx, backbone.d_loss(d_real, d_fake))
     for part in method.methods.values():
         _called(part, "observe", d_real.detach(), d_fake.detach(), 0)
@@ -77,12 +91,22 @@ def _try_g_step(
     x_fake = G(z, c_fake)
     _transformed(method, x_fake, "fake_g")
     t_fake = method.transform(x_fake, "fake_g")
-    fakes = (z, x_fake, D(t_fake, c_fake), c_fake)
-    ctx = StepContext(G, D, method.transform, 0, *fakes, t_fake=t_fake, reals=lambda: (x_real, c_real))
+    ctx = GStep(
+        G=G,
+        D=D,
+        transform=method.transform,
+        cur_nimg=0,
+        z=z,
+        c_fake=c_fake,
+        x_fake=x_fake,
+        t_fake=t_fake,
+        d_fake=D(t_fake, c_fake),
+        reals=lambda: (x_real, c_real),
+    )
     _try_losses(method, ("g_adversarial", "g_loss"), ctx, backbone.g_loss(ctx.d_fake))
 
 
-def _try_losses(method: Compose, hooks: tuple[str, str], ctx: StepContext, loss: Tensor) -> None:
+def _try_losses(method: Compose, hooks: tuple[str, str], ctx: Step, loss: Tensor) -> None:
     """The hooks that replace and add losses, each checked."""
     replaced, added = hooks
     for part in method.methods.values():

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
-from augment import ada, base, da, diffaugment, freeze_d, lecam, none
+from augment import ada, base, da, none
 from augment.compose import Compose, build
-from suite.spec import method_plugins, method_preset
+from suite.methods import method_plugins, method_preset
 from training.sampler import seed_step
 from training.steps import Steps
-
-if TYPE_CHECKING:
-    from somewhere import Missing
 
 
 class Affine(base.Method):
@@ -25,9 +20,9 @@ class Affine(base.Method):
 
     title, paper = "Affine", "arXiv:0000.00000"
 
-    def __init__(self, factor: float, shift: float = 0.0, reason: str | None = None) -> None:
+    def __init__(self, factor: float, shift: float = 0.0) -> None:
         super().__init__()
-        self.factor, self.shift, self.reason = factor, shift, reason
+        self.factor, self.shift = factor, shift
         self.seen: list[object] = []
 
     def prepare(self, networks):
@@ -59,9 +54,6 @@ class Affine(base.Method):
 
     def log(self):
         return {"p": self.factor, f"only_{self.factor:g}": self.shift}
-
-    def skip(self, spec):
-        return self.reason
 
 
 @pytest.fixture
@@ -98,13 +90,6 @@ def test_only_keys_that_collide_are_prefixed(pair):
     assert pair.log() == {"a.p": 2.0, "b.p": 3.0, "only_2": 1.0, "only_3": 5.0}
 
 
-def test_the_first_reason_to_skip_counts():
-    reasons = (None, "needs labels", "needs 64 px")
-    methods = {str(i): Affine(1.0, reason=reason) for i, reason in enumerate(reasons)}
-    assert Compose(methods).skip({}) == "needs labels"
-    assert Compose({"0": methods["0"]}).skip({}) is None
-
-
 def test_state_of_all_methods_is_in_the_checkpoint():
     entries = [("ada", ada.Method, {"p": 0.5}), ("none", none.Method, {}), ("da", da.Method, {"p": 0.25})]
     source, target = build(entries), build([(name, cls, {}) for name, cls, _ in entries])
@@ -119,40 +104,14 @@ def test_nothing_composed_is_the_baseline():
     empty = build([])
     assert empty.transform(x, "real") is x and empty.mix(x, -x) is x
     assert empty.d_adversarial(None, x) is x and empty.g_adversarial(None, x) is x
-    assert empty.d_loss(None) == 0 and empty.log() == {} and empty.skip({}) is None
+    assert empty.d_loss(None) == 0 and empty.log() == {}
 
 
-@pytest.mark.parametrize(
-    "cls, kwargs, message",
-    [
-        (ada.Method, {"targt": 0.5}, "'targt'.*'target'.*Known: categories, heuristic, interval, p, target, tune_kimg"),
-        (none.Method, {"p": 0.5}, "'p'.*Known: none"),
-        (diffaugment.Method, {"policy": "colr"}, "'colr'.*'color'"),
-        (Affine, {}, "needs factor"),
-        (Affine, {"factor": "2e-7"}, r"factor of method 'mine' is '2e-7', allowed is float.*YAML .*2.0e-7"),
-        (Affine, {"factor": True}, "factor of method 'mine' is True, allowed is float"),
-        (Affine, {"factor": 1, "shift": None}, "shift of method 'mine' is None, allowed is float"),
-        (Affine, {"factor": 1, "reason": 2}, r"reason of method 'mine' is 2, allowed is str \| None"),
-        (lecam.Method, {"weight": "3e-7"}, "weight of method 'mine' is '3e-7'"),
-        (freeze_d.Method, {"layers": 2.5}, "layers of method 'mine' is 2.5, allowed is int"),
-        (ada.Method, {"heuristic": ["rt"]}, r"heuristic of method 'mine' is \['rt'\], allowed is str"),
-        (diffaugment.Method, {"policy": ["color"]}, "policy of method 'mine' is .*, allowed is str"),
-    ],
-)
-def test_bad_arguments_say_what_is_allowed(cls, kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        build([("mine", cls, kwargs)])
-
-
-def test_what_has_no_plain_type_is_the_methods_own_business():
-    class Mine(base.Method):
-        def __init__(self, roles: Sequence[str], factor: float, settings: dict[str, int] | None, other: Missing, any=0):
-            super().__init__()
-            self.given = roles, factor, settings, other, any
-
-    given = (["real"], 2, None, "x", "y")
-    names = ("roles", "factor", "settings", "other", "any")
-    assert build([("mine", Mine, dict(zip(names, given, strict=True)))]).methods["mine"].given == given
+def test_arguments_are_bound():
+    (method,) = build([("mine", Affine, {"factor": 3})]).methods.values()
+    assert (method.factor, method.shift) == (3, 0) and isinstance(method.factor, float)
+    with pytest.raises(ValueError, match="unknown argument of method 'mine' 'facto'. Did you mean 'factor'"):
+        build([("mine", Affine, {"facto": 3})])
 
 
 def test_a_name_may_come_once():

@@ -19,8 +19,13 @@ ZERO_STRENGTH = {"p": 0.0, "policy": ""}
 
 
 @pytest.fixture(params=names("method"))
-def method_class(request) -> type[Method]:
-    cls = load("method", request.param)
+def method_name(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def method_class(method_name) -> type[Method]:
+    cls = load("method", method_name)
     assert not isinstance(cls, FailedImport), cls.traceback or cls.reason
     return cls
 
@@ -114,6 +119,9 @@ def test_state_survives_a_checkpoint(make, images):
     assert torch.equal(*outs)
 
 
-def test_skip_is_a_reason_or_none(method_class):
-    reason = method_class.skip({"conditional": False, "backbone": "stylegan2", "resolution": 16})
+@pytest.mark.parametrize(
+    "changes", [{}, {"conditional": True}, {"of": "tiny-biggan"}], ids=["plain", "labels", "biggan"]
+)
+def test_skip_is_a_reason_or_none(make_spec, method_name, method_class, changes):
+    reason = method_class.skip(make_spec(plugins=[(method_name, method_class.quick)], **changes))
     assert reason is None or (isinstance(reason, str) and reason)

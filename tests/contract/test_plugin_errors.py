@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -52,6 +51,7 @@ def write_method(tmp_path, monkeypatch):
         ("def transform(self, x):\n    return x", ["line 8: transform(self, x) is called as transform(self, x, role)"]),
         ("\ndef d_loss(self, ctx, weight):\n    return 0", ["line 9: d_loss", "is called as d_loss(self, ctx)"]),
         ("def skip(self, spec):\n    return None", ["line 8: skip(self, spec) is called as skip(spec)"]),
+        ("def resolve(self, arguments):\n    return {}", ["line 8: resolve", "called as resolve(arguments)"]),
         ("log = {}", ["log is {}, must be a function"]),
     ],
 )
@@ -133,6 +133,6 @@ def test_the_fault_is_the_reason_of_the_run_and_no_training_happens(write_method
 def test_every_method_passes_the_trial(make_spec, make_reals, name, conditional):
     cls = registry.load("method", name)
     spec = make_spec(name, plugins=[(name, cls.quick)], conditional=conditional)
-    if cls.skip(asdict(spec)):
-        pytest.skip(cls.skip(asdict(spec)))
+    if reason := cls.skip(spec):
+        pytest.skip(reason)
     try_hooks(spec, make_reals(conditional=conditional), torch.device("cpu"))

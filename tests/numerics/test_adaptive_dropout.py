@@ -9,7 +9,7 @@ from scipy.stats import kstest
 
 from augment.adaptive_dropout import Method
 from models.layers import Conv, Linear
-from suite.spec import refusal
+from suite.grid import refusal
 from training.snapshot import build_networks
 from training.steps import Steps
 

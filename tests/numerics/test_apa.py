@@ -7,7 +7,7 @@ import torch
 from scipy.stats import binomtest
 
 from augment.apa import Method
-from suite.spec import method_plugins
+from suite.methods import bound, method_plugins
 from training.steps import Steps
 
 
@@ -44,13 +44,12 @@ def test_d_learns_from_its_own_fakes_at_full_strength(make_spec, make_reals, mon
     assert torch.equal(seen[1.0].x_real, seen[1.0].x_fake)
 
 
-def test_labels_would_be_wrong():
-    spec = {"conditional": True, "backbone": "stylegan2", "resolution": 16}
-    assert "labels" in Method.skip(spec) and Method.skip({**spec, "conditional": False}) is None
+def test_labels_would_be_wrong(make_spec):
+    assert "labels" in Method.skip(make_spec("apa", conditional=True)) and Method.skip(make_spec("apa")) is None
 
 
 def test_with_ada_each_has_its_own_controller(make_spec, make_reals):
-    assert method_plugins("ada-apa") == [("ada", {}), ("apa", {})]
+    assert method_plugins("ada-apa") == bound([("ada", {}), ("apa", {})])
     plugins = [("ada", {"p": 0.25}), ("apa", {"p": 0.75})]
     steps = Steps(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
     steps.g_step(0, 0)

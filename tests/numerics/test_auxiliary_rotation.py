@@ -8,16 +8,17 @@ import torch
 from scipy.special import log_softmax
 
 from augment.auxiliary_rotation import Method, rotated
-from augment.base import StepContext
-from suite.spec import refusal
+from augment.base import DStep, GStep
+from models.stylegan2_discriminator import Discriminator
+from suite.grid import refusal
 from training.steps import Steps
 
 
-class Flat(torch.nn.Module):
+class Flat(Discriminator):
     """D whose last hidden layer is the image itself."""
 
     def __init__(self) -> None:
-        super().__init__()
+        torch.nn.Module.__init__(self)
         self.output = torch.nn.Linear(12, 1)
 
     def features(self, x):
@@ -32,8 +33,13 @@ def parts():
     return method, D
 
 
-def context(D, x_real, x_fake, transform=lambda x, role: x) -> StepContext:
-    return StepContext(None, D, transform, 0, None, x_fake, None, None, x_real)
+def contexts(D, x_real, x_fake, transform=lambda x, role: x) -> tuple[DStep, GStep]:
+    """A D step and a G step; what D made of the images is of no use to auxiliary rotation."""
+    unused = torch.full_like(x_fake, torch.nan)
+    common = {"G": None, "D": D, "transform": transform, "cur_nimg": 0, "z": unused, "c_fake": None}
+    fakes = {"x_fake": x_fake, "t_fake": unused, "d_fake": unused}
+    reals = {"c_real": None, "x_real": x_real, "t_real": unused, "d_real": unused}
+    return DStep(**common, **fakes, **reals), GStep(**common, **fakes, reals=lambda: (unused, None))
 
 
 def test_images_are_turned_like_matrices():
@@ -46,13 +52,14 @@ def test_losses_are_5_and_10_times_the_cross_entropy_of_reals_and_fakes(parts):
     method, D = parts
     x_real, x_fake = torch.randn(2, 6, 3, 2, 2).unbind()
     weight, bias = (t.detach().double().numpy() for t in (method.output.weight, method.output.bias))
-    for factor, x, loss in ((5, x_real, method.d_loss), (10, x_fake, method.g_loss)):
+    d_step, g_step = contexts(D, x_real, x_fake)
+    for factor, x, loss in ((5, x_real, method.d_loss(d_step)), (10, x_fake, method.g_loss(g_step))):
         terms = []
         for turn in range(4):
             features = np.rot90(x.double().numpy(), turn, axes=(2, 3)).reshape(len(x), -1)
             logits = features @ weight.T / np.sqrt(12) + bias
             terms.append(-log_softmax(logits, axis=1)[:, turn])
-        assert loss(context(D, x_real, x_fake)).item() == pytest.approx(factor * np.mean(terms), rel=1e-5)
+        assert loss.item() == pytest.approx(factor * np.mean(terms), rel=1e-5)
 
 
 def test_rotated_images_pass_the_transform_in_their_role(parts):
@@ -63,10 +70,10 @@ def test_rotated_images_pass_the_transform_in_their_role(parts):
         seen.append((role, x.shape))
         return torch.zeros_like(x)
 
-    ctx = context(D, torch.randn(2, 3, 2, 2), torch.randn(2, 3, 2, 2), transform)
+    d_step, g_step = contexts(D, torch.randn(2, 3, 2, 2), torch.randn(2, 3, 2, 2), transform)
     # Images of zeros say nothing of their turn.
-    assert method.d_loss(ctx).item() == pytest.approx(5 * np.log(4), rel=1e-5)
-    assert method.g_loss(ctx).item() == pytest.approx(10 * np.log(4), rel=1e-5)
+    assert method.d_loss(d_step).item() == pytest.approx(5 * np.log(4), rel=1e-5)
+    assert method.g_loss(g_step).item() == pytest.approx(10 * np.log(4), rel=1e-5)
     assert seen == [("real", (8, 3, 2, 2)), ("fake_g", (8, 3, 2, 2))]
 
 

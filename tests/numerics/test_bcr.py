@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from augment.base import StepContext
+from augment.base import DStep
 from augment.bcr import Method
-from suite.spec import method_plugins
+from suite.methods import bound, method_plugins
 from training.steps import Steps
 
 
@@ -26,13 +26,26 @@ class Weighted(torch.nn.Module):
         return (x * self.weights).sum((1, 2, 3))[:, None] + c.sum(1, keepdim=True)
 
 
-def context(D, t_real, t_fake, c_real, c_fake) -> StepContext:
+def context(D, t_real, t_fake, c_real, c_fake) -> DStep:
     """A D step whose transform gave t_real and t_fake; the images before it are of no use to bCR."""
     unused = torch.full_like(t_real, torch.nan)
     d_real, d_fake = D(t_real, c_real), D(t_fake, c_fake)
     D.seen.clear()
-    fakes, reals = (None, unused, d_fake, c_fake), (unused, d_real, c_real)
-    return StepContext(None, D, lambda x, role: unused, 0, *fakes, *reals, t_fake, t_real)
+    return DStep(
+        G=None,
+        D=D,
+        transform=lambda x, role: unused,
+        cur_nimg=0,
+        z=unused,
+        c_fake=c_fake,
+        x_fake=unused,
+        t_fake=t_fake,
+        d_fake=d_fake,
+        c_real=c_real,
+        x_real=unused,
+        t_real=t_real,
+        d_real=d_real,
+    )
 
 
 def shifts(image: np.ndarray, reach: int) -> dict[bytes, tuple[int, int]]:
@@ -98,7 +111,7 @@ def test_the_loop_hands_over_the_images_that_gave_the_logits(make_spec, make_rea
     before = {name: value.clone() for name, value in steps.D.state_dict().items()}
     steps.d_step(0, 0)
     g_step, d_step = contexts
-    assert g_step.t_real is None and not torch.equal(g_step.t_fake, g_step.x_fake)
+    assert not torch.equal(g_step.t_fake, g_step.x_fake)
     assert not torch.equal(d_step.t_real, d_step.x_real)
     steps.D.load_state_dict(before)
     with torch.no_grad():
@@ -108,7 +121,7 @@ def test_the_loop_hands_over_the_images_that_gave_the_logits(make_spec, make_rea
 
 
 def test_it_is_paid_in_every_d_step_on_top_of_ada(make_spec, make_reals, monkeypatch):
-    assert method_plugins("ada-bcr") == [("ada", {}), ("bcr", {})]
+    assert method_plugins("ada-bcr") == bound([("ada", {}), ("bcr", {})])
     steps = Steps(make_spec("ada-bcr"), make_reals(), torch.device("cpu"))
     paid = []
     bcr = steps.method.methods["bcr"]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from augment import ada, adaptive_dropout, apa, pagan
+from augment.arguments import bind
 from augment.controller import Controller, HeldOutController
 
 OVERFITTED = torch.full((64, 1), 3.0)  # D takes every real for real: r_t = 1
@@ -206,6 +207,16 @@ def test_by_default_p_moves_every_4_d_steps_and_crosses_0_to_1_in_500_thousand_r
         method.observe(OVERFITTED, FAKE, 64 * step)
         method.observe_held_out(FAKE, 64 * step)
         assert method.log()["p"] == pytest.approx(step // 4 * 256 / 500_000)
+
+
+def test_adas_target_is_the_heuristics_own_unless_it_is_given():
+    """An argument left out and the same value given are one run (suite.spec)."""
+    for heuristic, target in (("rt", 0.6), ("rv", 0.5)):
+        bound = bind("ada", ada.Method, {"heuristic": heuristic})
+        assert bound["target"] == target and bound == bind("ada", ada.Method, bound)
+        assert bind("ada", ada.Method, {"heuristic": heuristic, "target": 0.1})["target"] == 0.1
+    with pytest.raises(ValueError, match="'r_v'.*Known: rt, rv"):
+        bind("ada", ada.Method, {"heuristic": "r_v"})
 
 
 def test_ada_has_the_published_categories():

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from augment.base import StepContext
+from augment.base import DStep
 from augment.cr import Method, flip_and_translate
-from suite.spec import method_plugins
+from suite.methods import bound, method_plugins
 
 
 class Weighted(torch.nn.Module):
@@ -25,10 +25,24 @@ class Weighted(torch.nn.Module):
         return (x * self.weights).sum((1, 2, 3))[:, None] + c.sum(1, keepdim=True)
 
 
-def context(D, x_real, d_real, c_real) -> StepContext:
-    fake = torch.full_like(x_real, torch.nan)
-    d_fake = torch.full((len(x_real), 1), torch.nan)
-    return StepContext(None, D, lambda x, role: x, 0, None, fake, d_fake, None, x_real, d_real, c_real)
+def context(D, x_real, d_real, c_real) -> DStep:
+    """A D step on reals without a transform; its fakes are of no use to CR."""
+    unused = torch.full_like(x_real, torch.nan)
+    return DStep(
+        G=None,
+        D=D,
+        transform=lambda x, role: x,
+        cur_nimg=0,
+        z=unused,
+        c_fake=None,
+        x_fake=unused,
+        t_fake=unused,
+        d_fake=unused,
+        c_real=c_real,
+        x_real=x_real,
+        t_real=x_real,
+        d_real=d_real,
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 32, 32), (2, 16, 28)])
@@ -90,6 +104,6 @@ def test_unknown_view_names_the_known():
 
 
 def test_rows_of_the_published_table():
-    assert method_plugins("cr-diffaugment") == [("diffaugment", {"policy": "cutout"}), ("cr", {})]
+    assert method_plugins("cr-diffaugment") == bound([("diffaugment", {"policy": "cutout"}), ("cr", {})])
     limited = [("diffaugment", {"policy": "translation,cutout"}), ("cr", {"view": "none"})]
-    assert method_plugins("cr-diffaugment-limited") == limited
+    assert method_plugins("cr-diffaugment-limited") == bound(limited)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from augment.base import StepContext
+from augment.base import DStep
 from augment.diggan import Method
-from suite.spec import method_plugins
+from suite.methods import method_plugins
 from training.steps import Steps
 
 
@@ -24,11 +24,24 @@ class Quadratic(torch.nn.Module):
         return (self.s / 2 * square + (self.a * x).sum((1, 2, 3)) + c.sum(1) * square)[:, None]
 
 
-def context(D, t_real, t_fake, c_real, c_fake, cur_nimg: int = 0) -> StepContext:
+def context(D, t_real, t_fake, c_real, c_fake, cur_nimg: int = 0) -> DStep:
     """A D step whose transform gave t_real and t_fake; the images before it are of no use to DigGAN."""
     unused = torch.full_like(t_real, torch.nan)
-    fakes, reals = (None, unused, None, c_fake), (unused, None, c_real)
-    return StepContext(None, D, None, cur_nimg, *fakes, *reals, t_fake, t_real)
+    return DStep(
+        G=None,
+        D=D,
+        transform=lambda x, role: unused,
+        cur_nimg=cur_nimg,
+        z=unused,
+        c_fake=c_fake,
+        x_fake=unused,
+        t_fake=t_fake,
+        d_fake=unused,
+        c_real=c_real,
+        x_real=unused,
+        t_real=t_real,
+        d_real=unused,
+    )
 
 
 def norms(x: torch.Tensor) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 
 from augment.freeze_d import Method
 from suite.errors import ConfigError
-from suite.spec import refusal
+from suite.grid import refusal
 from training.snapshot import build_networks
 from training.steps import Steps
 

@@ -6,14 +6,30 @@ import numpy as np
 import pytest
 import torch
 
-from augment.base import StepContext
+from augment.base import DStep
 from augment.lecam import Method
-from suite.spec import method_plugins
+from suite.methods import method_plugins
 from training.steps import Steps
 
 
-def context(d_real: torch.Tensor, d_fake: torch.Tensor) -> StepContext:
-    return StepContext(None, None, None, 0, None, None, d_fake, d_real=d_real)
+def context(d_real: torch.Tensor, d_fake: torch.Tensor) -> DStep:
+    """A D step of these logits, which are all that LeCam looks at."""
+    unused = torch.full((), torch.nan)
+    return DStep(
+        G=None,
+        D=None,
+        transform=lambda x, role: unused,
+        cur_nimg=0,
+        z=unused,
+        c_fake=None,
+        x_fake=unused,
+        t_fake=unused,
+        d_fake=d_fake,
+        c_real=None,
+        x_real=unused,
+        t_real=unused,
+        d_real=d_real,
+    )
 
 
 def test_logits_are_held_near_the_anchor_of_the_other_kind():

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from suite.spec import refusal
+from suite.grid import refusal
 from training.loop import train
 from training.snapshot import build_networks, load_generator
 from training.steps import Steps

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binomtest
 
 from augment.pagan import Method
-from suite.spec import refusal
+from suite.grid import refusal
 from training.snapshot import build_networks
 from training.steps import Steps
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 import torch
 
-from augment.base import StepContext
+from augment.base import DStep, GStep
 from augment.relativistic import Method
 from suite.config import read
-from suite.spec import expand, method_preset, refusal
+from suite.grid import expand, refusal
+from suite.methods import method_preset
 from training.steps import Steps
 from training.trial import try_hooks
 
@@ -35,6 +34,43 @@ def transform(x: torch.Tensor, role: str) -> torch.Tensor:
     return FACTORS[role] * x
 
 
+def d_context(D, transform, cur_nimg: int, x_real, x_fake) -> DStep:
+    """A D step; logits of the backbone's loss and the images they are of have no meaning to this one."""
+    unused = torch.full((), torch.nan)
+    return DStep(
+        G=None,
+        D=D,
+        transform=transform,
+        cur_nimg=cur_nimg,
+        z=unused,
+        c_fake=None,
+        x_fake=x_fake,
+        t_fake=unused,
+        d_fake=unused,
+        c_real=None,
+        x_real=x_real,
+        t_real=unused,
+        d_real=unused,
+    )
+
+
+def g_context(D, transform, cur_nimg: int, x_real, x_fake) -> GStep:
+    """A G step on the fakes, compared with these reals."""
+    t_fake = transform(x_fake, "fake_g")
+    return GStep(
+        G=None,
+        D=D,
+        transform=transform,
+        cur_nimg=cur_nimg,
+        z=torch.full((), torch.nan),
+        c_fake=None,
+        x_fake=x_fake,
+        t_fake=t_fake,
+        d_fake=D(t_fake, None),
+        reals=lambda: (x_real, None),
+    )
+
+
 def softplus(t: np.ndarray) -> np.ndarray:
     return np.log1p(np.exp(t))
 
@@ -49,8 +85,7 @@ def test_losses_and_gradients_with_a_linear_d():
     method = Method(gamma=3.0, final_gamma=1.0, burn_in_kimg=0.008)
 
     # D's step, a quarter of the way into the burn-in: gamma = 1 + 2 (1 + cos(pi/4)) / 2.
-    ctx = StepContext(None, D, transform, 2, None, x_fake, unused, None, x_real, unused, None)
-    loss = method.d_adversarial(ctx, unused)
+    loss = method.d_adversarial(d_context(D, transform, 2, x_real, x_fake), unused)
     gap = (0.25 * fake - 0.5 * real) @ a[0]
     gamma = 2 + np.sqrt(0.5)
     slope = np.linalg.norm(a)
@@ -61,9 +96,7 @@ def test_losses_and_gradients_with_a_linear_d():
     np.testing.assert_allclose(torch.autograd.grad(loss, D.a)[0].flatten().numpy(), by_gap + by_slope, rtol=1e-4)
 
     # G's step: reals come from `reals`, fakes have been seen already.
-    d_fake = D(transform(x_fake, "fake_g"), None)
-    ctx = StepContext(None, D, transform, 2, None, x_fake, d_fake, reals=lambda: (x_real, None))
-    loss = method.g_adversarial(ctx, unused)
+    loss = method.g_adversarial(g_context(D, transform, 2, x_real, x_fake), unused)
     gap = (0.5 * real - 2 * fake) @ a[0]
     assert loss.item() == pytest.approx(softplus(gap).mean(), rel=1e-5)
     by_fake = -2 * a / (1 + np.exp(-gap))[:, None] / len(fake)
@@ -88,9 +121,7 @@ def test_dynamics_on_a_point_mass_are_those_of_the_paper(gamma):
 
     def field(theta: float, psi: float) -> np.ndarray:
         D, x_fake = Linear(torch.full((1, 1, 1), psi)), torch.full((1, 1, 1, 1), theta, requires_grad=True)
-        common = (None, D, lambda x, role: x, 0, None, x_fake)
-        d_step = StepContext(*common, None, None, x_real)
-        g_step = StepContext(*common, D(x_fake, None), reals=lambda: (x_real, None))
+        d_step, g_step = (context(D, lambda x, role: x, 0, x_real, x_fake) for context in (d_context, g_context))
         (by_psi,) = torch.autograd.grad(method.d_adversarial(d_step, x_real.sum()), D.a)
         (by_theta,) = torch.autograd.grad(method.g_adversarial(g_step, x_real.sum()), x_fake)
         return -np.array([by_theta.item(), by_psi.item()])
@@ -137,7 +168,7 @@ def test_where_it_makes_no_sense(make_spec):
 
     def reason(*plugins, **changes) -> str | None:
         spec = make_spec(plugins=[*plugins, ("relativistic", {})], **{"hyper": {"r1_gamma": 0.0}, **changes})
-        return Method.skip(asdict(spec))
+        return Method.skip(spec)
 
     assert reason(("diffaugment", {})) is None and reason(("da", {}), ("lecam", {})) is None
     assert reason(("ada", {"heuristic": "rv"})) is None

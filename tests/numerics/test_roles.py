@@ -8,7 +8,7 @@ import torch
 from augment import diffaugment
 from augment.base import ROLES
 from augment.diffaugment import Method
-from suite.spec import method_plugins
+from suite.methods import method_plugins
 from training.steps import Steps
 
 ROWS = {"diffaugment-reals": {"real"}, "diffaugment-d": {"real", "fake_d"}, "diffaugment": set(ROLES)}

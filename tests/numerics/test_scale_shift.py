@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from suite.spec import refusal
+from suite.grid import refusal
 from training.steps import Steps
 
 

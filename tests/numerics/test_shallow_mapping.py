@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from augment.shallow_mapping import Method
-from suite.spec import refusal
+from suite.grid import refusal
 from training.snapshot import build_networks
 
 
@@ -37,17 +37,17 @@ def test_it_has_the_tensors_of_a_preset_with_two_layers(make_spec):
 
 
 @pytest.mark.parametrize(
-    "plugins, hyper, backbone, reason",
+    "arguments, hyper, preset, reason",
     [
-        ([("shallow_mapping", {})], {"mapping_layers": 8}, "stylegan2", None),
-        ([("shallow_mapping", {})], {"mapping_layers": 2}, "stylegan2", "has 2 layers, of which 2"),
-        ([("shallow_mapping", {"layers": 4})], {"mapping_layers": 4}, "stylegan2", "has 4 layers, of which 4"),
-        ([("shallow_mapping", {"layers": 1})], {"mapping_layers": 2}, "stylegan2", None),
-        ([("shallow_mapping", {})], {}, "biggan", "'biggan'"),
+        ({}, {"mapping_layers": 8}, "tiny", None),
+        ({}, {"mapping_layers": 2}, "tiny", "has 2 layers, of which 2"),
+        ({"layers": 4}, {"mapping_layers": 4}, "tiny", "has 4 layers, of which 4"),
+        ({"layers": 1}, {"mapping_layers": 2}, "tiny", None),
+        ({}, {}, "tiny-biggan", "changes StyleGAN2's mapping network"),
     ],
 )
-def test_it_is_skipped_where_it_changes_nothing(make_spec, plugins, hyper, backbone, reason):
-    found = refusal(make_spec(plugins=plugins, hyper=hyper, backbone=backbone))
+def test_it_is_skipped_where_it_changes_nothing(make_spec, arguments, hyper, preset, reason):
+    found = refusal(make_spec(plugins=[("shallow_mapping", arguments)], hyper=hyper, of=preset))
     assert found is None if reason is None else found[0] == "skip" and reason in found[1]
 
 

@@ -17,8 +17,8 @@ from training.snapshot import load_generator
 STILL = {"lr_g": 0.0, "lr_d": 0.0, "ema_half_life_kimg": 1e12}
 
 
-def run(spec, data, folder):
-    outcome = train(spec, data, folder, torch.device("cpu"), 0.064, 0.0, lambda: False)
+def run(spec, data, folder, parent=None):
+    outcome = train(spec, data, folder, torch.device("cpu"), 0.064, 0.0, lambda: False, parent=parent)
     assert outcome.status == "done"
     newest = sorted((folder / "ckpt").glob("*.pt"))[-1]
     return newest, torch.load(newest, weights_only=True)
@@ -87,30 +87,33 @@ def test_wrong_files_say_what_is_wrong(make_spec, make_reals, tmp_path, earlier)
 
 
 def test_a_run_of_the_suite_is_the_start_once_it_is_done(make_spec, make_reals, tmp_path):
-    """Known by its specification alone: its networks are those at its end, wherever the folder of runs lies."""
-    source_spec = make_spec(total_kimg=0.064)
-    plugins = [("transfer", {"run": json.loads(source_spec.to_json())})]
-    spec = make_spec(hyper=STILL, total_kimg=0.016, seed=7, plugins=plugins)
-    runs = tmp_path / "runs"
-    with pytest.raises(ConfigError, match=f"{source_spec.run_id}/train.json is missing: train the run"):
-        run(spec, make_reals(), runs / spec.run_id)
-    folder = runs / source_spec.run_id
-    _, state = run(source_spec, make_reals(), folder)
-    (folder / "train.json").write_text('{"status": "done"}')
-    _, after = run(spec, make_reals(), runs / spec.run_id)
+    """Its networks are those at the end of the parent, whose folder the loop hands over."""
+    parent = make_spec(total_kimg=0.064)
+    plugins, folder = [("transfer", {"run": parent.run_id})], tmp_path / parent.run_id
+    spec = make_spec(hyper=STILL, total_kimg=0.016, seed=7, plugins=plugins, parent=parent)
+    with pytest.raises(ConfigError, match="give the folder of that one by --parent-run"):
+        run(spec, make_reals(), tmp_path / "a")
+    with pytest.raises(ConfigError, match=f"{parent.run_id}/train.json is missing: train the run"):
+        run(spec, make_reals(), tmp_path / "b", folder)
+    _, state = run(parent, make_reals(), folder)
+    (folder / "train.json").write_text(json.dumps({"run": parent.run_id, "status": "done"}))
+    _, after = run(spec, make_reals(), tmp_path / "c", folder)
     for name, value in networks(after).items():
         torch.testing.assert_close(value, networks(state)[name], rtol=1e-5, atol=1e-6, msg=name)
-    load_generator(sorted((runs / spec.run_id / "snapshots").glob("*"))[-1])
-    (folder / "train.json").write_text('{"status": "diverged"}')
-    with pytest.raises(RuntimeError, match=f"{source_spec.run_id}, which it starts from, is diverged"):
-        run(make_spec(seed=8, plugins=plugins), make_reals(), runs / "toy-24/another")
+    load_generator(sorted((tmp_path / "c" / "snapshots").glob("*"))[-1])
+    (folder / "train.json").write_text(json.dumps({"run": parent.run_id, "status": "diverged"}))
+    with pytest.raises(RuntimeError, match=f"{parent.run_id}, which it starts from, is diverged"):
+        run(spec, make_reals(), tmp_path / "d", folder)
+    (folder / "train.json").write_text('{"run": "procedural-24/another", "status": "done"}')
+    with pytest.raises(ConfigError, match=f"holds run procedural-24/another, but this run starts from {parent.run_id}"):
+        run(spec, make_reals(), tmp_path / "e", folder)
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         ({}, "either `run`, `checkpoint` or one or more of G, D, G_ema"),
-        ({"checkpoint": {"file": "a", "sha256": "b"}, "run": {"method": "none"}}, "either"),
+        ({"checkpoint": {"file": "a", "sha256": "b"}, "run": "procedural-24/stylegan2-none-s0-01234567"}, "either"),
         ({"checkpoint": {"file": "a", "sha256": "b"}, "D": {"file": "a", "sha256": "b"}}, "either"),
         ({"D": {"file": "a"}}, "source of D is .*allowed is {file: path, sha256: digest}"),
     ],

@@ -7,11 +7,13 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from augment.base import StepContext
+from augment.base import DStep
 from augment.wgan_gp import Method
 from models.stylegan2 import Backbone
 from suite.config import read
-from suite.spec import expand, method_preset, presets, refusal
+from suite.grid import expand, refusal
+from suite.methods import method_preset
+from suite.presets import presets
 from training.steps import Steps
 
 
@@ -29,14 +31,28 @@ class Quadratic(torch.nn.Module):
         return ((x * self.a) + self.s / 2 * x.square()).sum((1, 2, 3))[:, None]
 
 
-def context(D, n: int = 6, factor: float = 1.0) -> StepContext:
+def context(D, n: int = 6, factor: float = 1.0) -> DStep:
     """A D step on random images whose transform multiplies by `factor`."""
     x_real, x_fake = torch.randn(n, 3, 8, 8), torch.randn(n, 3, 8, 8)
     c_real, c_fake = torch.rand(n, 2), torch.rand(n, 2)
-    d_real, d_fake = D(factor * x_real, c_real), D(factor * x_fake, c_fake)
+    t_real, t_fake = factor * x_real, factor * x_fake
+    d_real, d_fake = D(t_real, c_real), D(t_fake, c_fake)
     D.seen.clear()
-    fakes, reals = (None, x_fake, d_fake, c_fake), (x_real, d_real, c_real)
-    return StepContext(None, D, lambda x, role: {"real": factor * x}[role], 0, *fakes, *reals)
+    return DStep(
+        G=None,
+        D=D,
+        transform=lambda x, role: {"real": factor * x}[role],
+        cur_nimg=0,
+        z=torch.full((), torch.nan),
+        c_fake=c_fake,
+        x_fake=x_fake,
+        t_fake=t_fake,
+        d_fake=d_fake,
+        c_real=c_real,
+        x_real=x_real,
+        t_real=t_real,
+        d_real=d_real,
+    )
 
 
 @pytest.mark.parametrize("factor, target", [(1.0, 1.0), (0.5, 1.0), (1.0, 750.0)])
@@ -96,7 +112,7 @@ def test_its_runs_have_the_published_settings_and_no_other_regulariser(make_spec
     assert refusal(specs["wgan-gp"]) is None
     status, reason = refusal(specs["wgan_gp"])
     assert status == "skip" and "wgan-gp" in reason
-    assert refusal(make_spec("wgan-gp", backbone="biggan"))[0] == "skip"
+    assert refusal(make_spec("wgan_gp", of="tiny-biggan"))[0] == "skip"
 
     full = {"pl_weight": 2.0, "r1_gamma": 10.0, **method_preset("wgan-gp")}
     steps = Steps(make_spec("wgan-gp", hyper=full), make_reals(), torch.device("cpu"))

@@ -6,10 +6,11 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from augment.base import StepContext
+from augment.base import DStep, GStep
 from augment.zcr import Method
 from suite.config import read
-from suite.spec import expand, method_preset, refusal
+from suite.grid import expand, refusal
+from suite.methods import bound, method_preset
 from training.steps import Steps
 
 
@@ -38,25 +39,42 @@ class LinearD(torch.nn.Module):
 
 
 @pytest.fixture
-def ctx() -> StepContext:
+def contexts() -> tuple[DStep, GStep]:
+    """A D step and a G step on the same fakes; the reals are of no use to zCR."""
     torch.manual_seed(0)
     G, D, z = LinearG(), LinearD(), torch.randn(20000, 8)
-    x = G(z, None)
+    x, unused = G(z, None), torch.full((), torch.nan)
     G.seen.clear()
-    return StepContext(G, D, lambda x, role: {"fake_d": 2 * x}[role], 0, z, x, D(2 * x, None))
+    common = {"G": G, "D": D, "transform": lambda x, role: {"fake_d": 2 * x}[role], "cur_nimg": 0, "z": z}
+    fake = x.detach()
+    d_step = DStep(
+        **common,
+        c_fake=None,
+        x_fake=fake,
+        t_fake=2 * fake,
+        d_fake=D(2 * fake, None),
+        c_real=None,
+        x_real=unused,
+        t_real=unused,
+        d_real=unused,
+    )
+    g_step = GStep(**common, c_fake=None, x_fake=x, t_fake=unused, d_fake=unused, reals=lambda: (unused, None))
+    return d_step, g_step
 
 
-def test_the_step_in_z_is_normal_with_deviation_a_tenth(ctx):
-    Method().d_loss(ctx)
-    Method().g_loss(ctx)
-    steps = [(z - ctx.z).detach() / 0.1 for z in ctx.G.seen]
+def test_the_step_in_z_is_normal_with_deviation_a_tenth(contexts):
+    d_step, g_step = contexts
+    Method().d_loss(d_step)
+    Method().g_loss(g_step)
+    steps = [(z - d_step.z).detach() / 0.1 for z in d_step.G.seen]
     assert len(steps) == 2 and not torch.equal(*steps)
     for step in steps:
         assert kstest(step.flatten()[::16].numpy(), "norm").pvalue > 1e-3
 
 
-def test_d_pays_a_fifth_of_the_mean_squared_difference_of_logits(ctx):
+def test_d_pays_a_fifth_of_the_mean_squared_difference_of_logits(contexts):
     """D(T(G(z'))) - D(T(G(z))) = 2 a^T A (z' - z), whose square is 4 * 0.1^2 |A a|^2 in expectation."""
+    ctx, _ = contexts
     loss = Method().d_loss(ctx)
     G, D = ctx.G, ctx.D
     expected = 0.2 * 4 * 0.01 * (G.A @ D.a).square().sum().item()
@@ -65,7 +83,8 @@ def test_d_pays_a_fifth_of_the_mean_squared_difference_of_logits(ctx):
     assert loss.item() == pytest.approx(0.2 * difference.square().mean().item(), rel=1e-4)
 
 
-def test_g_gains_a_fiftieth_of_the_mean_squared_difference_of_pixels(ctx):
+def test_g_gains_a_fiftieth_of_the_mean_squared_difference_of_pixels(contexts):
+    _, ctx = contexts
     loss = Method().g_loss(ctx)
     expected = -0.02 * 0.01 * ctx.G.A.square().sum().item() / 16
     assert loss.item() == pytest.approx(expected, rel=0.05)
@@ -74,8 +93,8 @@ def test_g_gains_a_fiftieth_of_the_mean_squared_difference_of_pixels(ctx):
     assert (grad * ctx.G.A).sum().item() == pytest.approx(2 * loss.item(), rel=1e-4)
 
 
-def test_ds_penalty_is_no_business_of_g(ctx):
-    ctx.x_fake, ctx.d_fake = ctx.x_fake.detach(), ctx.D(2 * ctx.x_fake.detach(), None)
+def test_ds_penalty_is_no_business_of_g(contexts):
+    ctx, _ = contexts
     grads = torch.autograd.grad(Method().d_loss(ctx), [ctx.D.a, ctx.G.A], allow_unused=True)
     assert grads[0].abs().sum() > 0 and grads[1] is None
 
@@ -88,11 +107,11 @@ def test_it_trains_in_32_bits_without_limits_on_maps():
     assert method_preset("zcr") == {"half_resolutions": 0, "conv_clamp": None}
     specs = {spec.method: spec for spec in demo(methods=["zcr", "none"])}
     assert specs["zcr"].hyper == {**specs["none"].hyper, "half_resolutions": 0, "conv_clamp": None}
-    assert specs["zcr"].plugins == [("zcr", {})] and refusal(specs["zcr"]) is None
+    assert specs["zcr"].plugins == bound([("zcr", {})]) and refusal(specs["zcr"]) is None
 
 
 def test_a_preset_key_that_the_backbone_lacks_is_a_reason_to_skip(make_spec):
-    status, reason = refusal(make_spec("zcr", backbone="biggan"))
+    status, reason = refusal(make_spec("zcr", of="tiny-biggan", hyper=method_preset("zcr")))
     assert status == "skip" and "'half_resolutions'" in reason and "'biggan'" in reason
 
 

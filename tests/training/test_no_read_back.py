@@ -16,7 +16,8 @@ import torch
 from augment import none
 from models.precision import half_precision
 from suite.config import read
-from suite.spec import TRANSFER, RunSpec, expand, refusal
+from suite.grid import expand, refusal
+from suite.spec import TRANSFER, RunSpec
 from training.reals import Reals
 from training.steps import Steps
 

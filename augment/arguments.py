@@ -1,0 +1,92 @@
+"""All arguments that a method trains with: those it was given and its defaults, each in its one form.
+
+They are part of a run's identity, so that a method with another default is another run.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from suite.errors import ConfigError, check_names
+from suite.values import canonical, name_of
+
+if TYPE_CHECKING:  # imports torch
+    from augment.base import Method
+
+WHERE = "config/methods.yaml"
+
+
+def bind(name: str, cls: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments of the method's constructor in their order, `given` ones and defaults, as JSON holds them.
+
+    Each has its one form (suite.values) by its type hint or, where it has none that says something here, by the type of
+    its default. What follows from other arguments is filled in (`Method.resolve`). Binding the result again gives the
+    same. `name` is the method's name in messages.
+
+    Raises ConfigError for an unknown argument, a missing one and a value of another type, and ValueError for a default
+    that is not of the type that its hint declares or that JSON cannot hold.
+    """
+    parameters = _parameters(cls)
+    check_names(f"argument of method {name!r}", given, parameters, WHERE)
+    missing = [key for key, each in parameters.items() if each.default is each.empty and key not in given]
+    if missing:
+        raise ConfigError(f"method {name!r} needs {', '.join(missing)}: add it in {WHERE}")
+    hints = _hints(cls)
+    arguments = {}
+    for key, parameter in parameters.items():
+        kind = hints.get(key, _kind_of(parameter.default))
+        if key in given:
+            arguments[key] = _given(name, key, given[key], kind)
+        else:
+            arguments[key] = _default(name, key, parameter.default, kind, cls)
+    return cls.resolve(arguments)
+
+
+def _parameters(cls: type[Method]) -> dict[str, inspect.Parameter]:
+    """The constructor's arguments that can be given by name.
+
+    A method without an __init__ of its own shows nn.Module's *args and **kwargs, and takes nothing.
+    """
+    found = inspect.signature(cls).parameters
+    return {key: each for key, each in found.items() if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
+
+
+def _hints(cls: type[Method]) -> dict[str, Any]:
+    try:
+        return get_type_hints(cls.__init__)
+    except (NameError, AttributeError):  # a hint known to type checkers only
+        return {}
+
+
+def _kind_of(default: Any) -> Any:
+    return type(default) if isinstance(default, bool | int | float | str) else Any
+
+
+def _given(name: str, key: str, value: Any, kind: Any) -> Any:
+    try:
+        return _form(value, kind)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(
+            f"argument {key} of method {name!r} is {value!r}, allowed is {name_of(kind)} ({error}): "
+            f"change it in {WHERE}"
+        ) from None
+
+
+def _default(name: str, key: str, value: Any, kind: Any, cls: type[Method]) -> Any:
+    try:
+        return _form(value, kind)
+    except (ValueError, TypeError, OverflowError) as error:
+        from augment.check import place  # imports torch
+
+        raise ValueError(
+            f"{place(cls)}: the default of argument {key} of method {name!r} is {value!r}, must be "
+            f"{name_of(kind)} in a form that JSON holds ({error})"
+        ) from None
+
+
+def _form(value: Any, kind: Any) -> Any:
+    """The one form of `value`, made of what JSON holds: a tuple becomes a list. Raises an error where it has none."""
+    return json.loads(json.dumps(canonical(value, kind), allow_nan=False))
