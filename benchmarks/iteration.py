@@ -16,7 +16,9 @@ import torch
 from benchmarks.peak import Operations, measured_peak
 from benchmarks.stopwatch import Stopwatch, synchronize
 from models.precision import half_precision
-from suite.spec import RunSpec, method_plugins, preset_at
+from suite.methods import method_plugins, method_preset
+from suite.presets import preset_at
+from suite.spec import SUBSET_DEFAULTS, RunSpec
 from training.ema import Ema
 from training.reals import Reals
 from training.sampler import seed_step
@@ -52,23 +54,26 @@ class Iterations:
         device: torch.device,
         replaced: dict[str, Any] | None = None,
     ) -> None:
-        hyper = {**preset_at(preset, resolution, "--preset", method), **(replaced or {})}
-        self.hyper = hyper = {**hyper, "batch": batch or hyper["batch"]}
+        changed = {**method_preset(method), **(replaced or {}), **({"batch": batch} if batch else {})}
+        stated = preset_at(preset, resolution, "--preset", changed)
+        self.hyper = hyper = stated.hyper
         count = 2 * hyper["batch"]
         spec = RunSpec(
             dataset="synthetic",
             resolution=resolution,
             images=count,
             subset_seed=0,
+            **SUBSET_DEFAULTS,
             conditional=classes > 0,
-            backbone=hyper["backbone"],
-            preset=preset,
+            backbone=stated.backbone,
             hyper=hyper,
-            method=method,
             plugins=method_plugins(method),
             seed=0,
-            total_kimg=hyper["kimg"],
-            snapshot_kimg=hyper["kimg"],
+            total_kimg=stated.kimg,
+            snapshot_kimg=stated.kimg,
+            tf32=False,
+            parent=None,
+            labels=stated.labels(method),
         )
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (2 * count, channels, resolution, resolution), dtype=np.uint8)

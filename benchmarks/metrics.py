@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -33,15 +34,15 @@ from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from
 from benchmarks.stopwatch import synchronize
 from metrics.base import CLEAN_INCEPTION, INCEPTION, Features
 from metrics.extractors import Extractor, load_extractor
-from metrics.fakes import Fakes
+from metrics.fakes import BLOCK, Fakes
 from metrics.features import fake_features
 from metrics.fid import FrechetDistance
 from metrics.weights import CLEAN, FIDELITY
 from suite.errors import ConfigError
 from suite.files import sha256
-from suite.registry import load
-from suite.spec import preset_at
-from training.run import pick_device, set_up
+from suite.presets import preset_at
+from suite.registry import FailedImport, load
+from training.device import pick_device, set_up
 
 FEATURES = 2048
 FIDELITY_BATCH = 64
@@ -97,8 +98,7 @@ def ours(extractor: Extractor, G: nn.Module, images: int, real: Tensor, device: 
     batch = 256 if device.type == "cuda" else 32
 
     def features() -> object:
-        G.sampling_batch = None
-        return fake_features(extractor, Fakes(G, images, None, 0, device), batch, extractor.name)
+        return fake_features(extractor, Fakes(G, images, None, 0, device, BLOCK), batch, extractor.name)
 
     return Pipeline(features, lambda fake: distance(Features(fake)))
 
@@ -110,8 +110,8 @@ def torch_fidelity(folder: Path, G: nn.Module, images: int, real: Tensor, device
     reference = fid_features_to_statistics(real)
 
     def features() -> object:
-        G.sampling_batch = FIDELITY_BATCH
-        model = GenerativeModelModuleWrapper(InOrder(Fakes(G, images, None, 0, device)), G.z_dim, "normal", 0)
+        fakes = InOrder(Fakes(G, images, None, 0, device, FIDELITY_BATCH))
+        model = GenerativeModelModuleWrapper(fakes, G.z_dim, "normal", 0)
         return get_featuresdict_from_generative_model(model, network, images, FIDELITY_BATCH, cuda, 0, False)
 
     return Pipeline(features, lambda fake: fid_statistics_to_metric(fid_features_to_statistics(fake), reference, False))
@@ -122,9 +122,9 @@ def clean_fid(folder: Path, G: nn.Module, images: int, real: Tensor, device: tor
     reference = real.numpy().mean(0), np.cov(real.numpy(), rowvar=False)
 
     def features() -> object:
-        G.sampling_batch = CLEAN_BATCH
+        fakes = InOrder(Fakes(G, images, None, 0, device, CLEAN_BATCH))
         options = {"z_dim": G.z_dim, "num_gen": images, "batch_size": CLEAN_BATCH, "device": device, "verbose": False}
-        return cleanfid.fid.get_model_features(InOrder(Fakes(G, images, None, 0, device)), network, **options)
+        return cleanfid.fid.get_model_features(fakes, network, **options)
 
     def number(fake: Tensor) -> object:
         return cleanfid.fid.frechet_distance(fake.numpy().mean(0), np.cov(fake.numpy(), rowvar=False), *reference)
@@ -152,7 +152,7 @@ def compare(theirs: tuple[str, Pipeline], own: Pipeline, images: int, fake: Tens
     turns = [{name: seconds(p.features, device) for name, p in both.items()} for _ in range(args.repeats)]
     for name, pipeline in both.items():
         rates[name] = images / statistics.median(turn[name] for turn in turns)
-        numbers[name] = seconds(lambda p=pipeline: p.number(fake), device)
+        numbers[name] = seconds(partial(pipeline.number, fake), device)
     whole = {name: len(fake) / (len(fake) / rates[name] + numbers[name]) for name in both}
     for name in both:
         cells = [
@@ -180,8 +180,11 @@ def main(argv: list[str] | None = None) -> int:
     device = pick_device(args.device)
     set_up(device, args.threads, tf32=False)
     torch.manual_seed(0)
-    hyper = preset_at(args.preset, args.resolution, "--preset", "none")
-    G = load("backbone", hyper["backbone"])(hyper, args.resolution, 3, 0).generator().eval().to(device)
+    preset = preset_at(args.preset, args.resolution, "--preset")
+    backbone = load("backbone", preset.backbone)
+    if isinstance(backbone, FailedImport):
+        raise ConfigError(backbone.reason)
+    G = backbone(preset.hyper, args.resolution, 3, 0).generator().eval().to(device)
     real, fake = torch.randn(2, args.n_fake, FEATURES).relu()
 
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{args.threads} threads"

@@ -31,7 +31,7 @@ def images_per_second(step: Callable[[], object], images: int, device: str, seco
         return time.perf_counter() - start
 
     timed(), timed()
-    times = []
+    times: list[float] = []
     while sum(times) < seconds:
         times.append(timed())
     return images / statistics.median(times)

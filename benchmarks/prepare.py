@@ -16,6 +16,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -97,8 +98,8 @@ def main(argv: list[str] | None = None) -> None:
     ):
         with tempfile.TemporaryDirectory() as name:
             source, out = make(Path(name)), Path(name) / "out" / "images.npy"
-            works = {"decoding only": lambda s=source: decode_all(s)}
-            works |= {f"--jobs {jobs}": lambda s=source, o=out, j=jobs: prepare(s, o, jobs=j) for jobs in args.jobs}
+            works: dict[str, Callable[[], object]] = {"decoding only": partial(decode_all, source)}
+            works |= {f"--jobs {jobs}": partial(prepare, source, out, jobs=jobs) for jobs in args.jobs}
             for title, work in works.items():
                 print(f"| {source.name} | {size} | {count} | {title} | {measure(work, count)} |", flush=True)
 

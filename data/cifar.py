@@ -31,6 +31,8 @@ class Cifar(Source):
     one. Other processes get the pixels with it: reading the archive anew would import torch in each.
     """
 
+    labels: np.ndarray
+
     def __init__(self, name: str, path: Path, licence: str):
         self.name = name
         self.path = path
@@ -62,7 +64,7 @@ class Cifar(Source):
                 inside = self.path / folder if (self.path / folder).is_dir() else self.path
                 return {file: (inside / file).read_bytes() for file in files}
             with tarfile.open(self.path) as archive:
-                return {file: archive.extractfile(f"{folder}/{file}").read() for file in files}
+                return {file: _member(archive, f"{folder}/{file}") for file in files}
         # A damaged archive: tarfile.TarError, EOFError, zlib.error, OSError; a missing file: KeyError, OSError.
         except Exception as error:
             raise DatasetError(f"{self.path}: cannot read {self.name} from it ({error}); fetch it again") from error
@@ -86,3 +88,12 @@ class Cifar(Source):
 
     def image(self, index: int) -> Image.Image:
         return Image.fromarray(self._content[0][index].transpose(1, 2, 0))
+
+
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    """The content of the file `name`. Raises KeyError where there is none, TarError where it is something else."""
+    file = archive.extractfile(name)
+    if file is None:
+        raise tarfile.TarError(f"{name} is no file")
+    with file:
+        return file.read()

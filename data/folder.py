@@ -39,11 +39,11 @@ class Folder(Source):
             self.labels, self.class_names = self._class_folders()
 
     def _class_folders(self) -> tuple[np.ndarray | None, list[str]]:
-        class_of = [file.split("/")[0] if "/" in file else None for file in self.files]
-        if all(label is None for label in class_of):
+        class_of = [file.split("/")[0] for file in self.files if "/" in file]
+        if not class_of:
             return None, []
-        if None in class_of:
-            stray = self.files[class_of.index(None)]
+        if len(class_of) < len(self.files):
+            stray = next(file for file in self.files if "/" not in file)
             raise DatasetError(
                 f"{self.path}: {stray} lies beside class folders; move it into one, or all images to the top"
             )

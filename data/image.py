@@ -41,8 +41,9 @@ def decode(file: Path | BinaryIO, where: str) -> Image.Image:
                     " make it smaller first"
                 )
             # Phones append a preview as a second frame (MPO); the first one is the photograph.
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                raise DatasetError(f"{where}: holds {image.n_frames} frames; save one frame per file")
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":
+                raise DatasetError(f"{where}: holds {frames} frames; save one frame per file")
             return to_rgb(ImageOps.exif_transpose(image), where)
     except (DatasetError, MemoryError):
         raise
@@ -55,7 +56,7 @@ def to_rgb(image: Image.Image, where: str) -> Image.Image:
     """The image in mode RGB by the rules of `decode`."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        if image.getchannel("A").getextrema()[0] < 255:
+        if image.getchannel("A").getextrema() != (255, 255):
             raise DatasetError(f"{where}: has transparent pixels; put it on a background first")
     if image.mode == "I" or image.mode.startswith("I;16"):
         values = np.asarray(image)

@@ -87,6 +87,8 @@ class LsunLmdb(Source):
     def image(self, index: int) -> Image.Image:
         with self._reading() as transaction:
             content = transaction.get(self._keys[index])
+        if content is None:
+            raise DatasetError(f"{self.where(index)}: not found under its key; fetch or unpack the LMDB again")
         return decode(io.BytesIO(content), self.where(index))
 
 

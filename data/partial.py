@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from suite.errors import ConfigError
@@ -31,7 +30,7 @@ class Places:
     start: int
     piece_bytes: int
 
-    def write(self, index: int, piece: bytes | np.ndarray) -> None:
+    def write(self, index: int, piece: bytes | memoryview) -> None:
         """Write piece `index`."""
         with naming(self.path), self.path.open("r+b") as file:
             file.seek(self.start + index * self.piece_bytes)

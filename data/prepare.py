@@ -16,6 +16,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import sys
 from concurrent.futures.process import BrokenProcessPool
@@ -29,6 +30,7 @@ import PIL
 from tqdm import tqdm
 
 from data.base import DatasetError, Source
+from data.fingerprint import stamp
 from data.image import RESIZE, fit
 from data.partial import Partial, Places
 from data.sources import find
@@ -77,13 +79,15 @@ def prepare(
     crop: bool | None = None,
     resize: str | None = None,
     jobs: int = 1,
+    fingerprint: str | None = None,
 ) -> dict[str, Any]:
     """Write `source` to `out` (.npy) and its metadata beside it; return the metadata.
 
     `resolution` in pixels, by default that of the images, which must then agree. `crop` and `resize` as in
-    data.image.fit, by default those of the source's published protocol. `jobs` processes decode. Every image is
-    decoded, and count and checksum are compared with what the source expects. Raises DatasetError and then leaves
-    no new file; interrupted in any other way, the next call with the same arguments continues.
+    data.image.fit, by default those of the source's published protocol. `jobs` processes decode. `fingerprint` is
+    that of the source (data.fingerprint), for the metadata alone. Every image is decoded, and count and checksum are
+    compared with what the source expects. Raises DatasetError and then leaves no new file; interrupted in any other
+    way, the next call with the same arguments continues.
     """
     if out.suffix != ".npy":
         raise ConfigError(f"{out}: the prepared array must be named *.npy (--out)")
@@ -91,6 +95,8 @@ def prepare(
         raise ConfigError(f"resolution {resolution} must be at least 1 pixel (--resolution)")
     if jobs < 1:
         raise ConfigError(f"{jobs} jobs cannot prepare anything; 1 or more (--jobs)")
+    if fingerprint is not None and not re.fullmatch("[0-9a-f]{64}", fingerprint):
+        raise ConfigError(f"fingerprint {fingerprint!r}: must be the 64 hex digits of a SHA-256 (--fingerprint)")
     source = source.at(resolution)
     verify(source)
     crop = source.crop if crop is None else crop
@@ -104,7 +110,7 @@ def prepare(
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
     meta_path = out.with_suffix(".json")
-    work = fingerprint(source, (shape, crop, resize, length))
+    work = identity(source, (shape, crop, resize, length))
     with Partial(out, work, header.getvalue(), length * 3 * size * size) as partial:
         for remainder in out.parent.glob(f".{meta_path.name}.*"):
             remainder.unlink()  # of a call that was killed while it wrote the metadata
@@ -123,7 +129,7 @@ def prepare(
         except DatasetError:
             partial.discard()
             raise
-        meta = describe(decoder, partial.digest.hexdigest())
+        meta = describe(decoder, partial.digest.hexdigest(), fingerprint)
         text = json.dumps(meta) + "\n"
         # Metadata of an earlier array must not outlive it, whatever happens between the two files.
         meta_path.unlink(missing_ok=True)
@@ -136,10 +142,10 @@ def prepare(
 def write_piece(decoder: Decoder, places: Places, piece: tuple[int, range]) -> None:
     """Decode a piece, given as its number and its images, and write it. Pixels between processes would cost more."""
     number, indices = piece
-    places.write(number, decoder(indices))
+    places.write(number, decoder(indices).data)
 
 
-def describe(decoder: Decoder, digest: str) -> dict[str, Any]:
+def describe(decoder: Decoder, digest: str, fingerprint: str | None) -> dict[str, Any]:
     """The metadata of the prepared array, see data.base.Dataset."""
     source = decoder.source
     return {
@@ -154,6 +160,7 @@ def describe(decoder: Decoder, digest: str) -> dict[str, Any]:
         "source": source.origin,
         "resize": decoder.resize,
         "crop": decoder.crop,
+        "fingerprint": fingerprint,
         "sha256": digest,
     }
 
@@ -183,17 +190,16 @@ def verify(source: Source) -> None:
         )
 
 
-def fingerprint(source: Source, arguments: tuple) -> str:
+def identity(source: Source, arguments: tuple) -> str:
     """SHA-256 that changes with the arguments, with the source's labels, and with names, sizes or times of its files.
 
     Also with Pillow, whose decoders may round differently in another version.
     """
     labels = None if source.labels is None else hashlib.sha256(source.labels.tobytes()).hexdigest()
-    identity = [source.name, source.origin, len(source), labels, source.class_names, PIL.__version__, arguments]
-    digest = hashlib.sha256(json.dumps(identity).encode())
+    known = [source.name, source.origin, len(source), labels, source.class_names, PIL.__version__, arguments]
+    digest = hashlib.sha256(json.dumps(known).encode())
     for path in source.paths():
-        stat = path.stat()
-        digest.update(json.dumps([str(path), stat.st_size, stat.st_mtime_ns]).encode())
+        digest.update(stamp(str(path), path.stat()))
     return digest.hexdigest()
 
 
@@ -208,13 +214,14 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--resize", choices=sorted(RESIZE), help="filter; default: as published, box for your own")
     parser.add_argument("--jobs", type=int, default=cores, help="processes that decode, default %(default)s")
+    parser.add_argument("--fingerprint", help="of the source (data.fingerprint), kept in the metadata; default: none")
     parser.add_argument("--out", required=True, type=Path, help="*.npy; metadata goes to *.json beside it")
     args = parser.parse_args(argv)
     again = "the same command continues where it was"
     try:
         with one_line():
             source = find(args.dataset, args.path or None)
-            prepare(source, args.out, args.resolution, args.crop, args.resize, args.jobs)
+            prepare(source, args.out, args.resolution, args.crop, args.resize, args.jobs, args.fingerprint or None)
     except BrokenProcessPool as error:
         raise SystemExit(f"error: a job was killed, perhaps for lack of memory; {again}, with fewer --jobs") from error
     except KeyboardInterrupt:

@@ -23,6 +23,7 @@ class Procedural(Source):
 
     name = "procedural"
     class_names = ["ellipse", "rectangle"]
+    labels: np.ndarray
 
     def __init__(self, licence: str, origin: str, count: int = 1024, seed: int = 0):
         self.licence = licence

@@ -25,12 +25,12 @@ def find(name: str, path: str | Path | None = None, table: Path = TABLE) -> Sour
 
     Raises ConfigError for an unknown name, DatasetError for a missing path or one for an embedded set.
     """
-    file = place(name, path, table)
-    row = listed(table).get(name)
-    if row is None:
+    file, known = place(name, path, table), listed(table)
+    if file is None:  # it comes with the installation
+        return EMBEDDED[name](known[name].licence, known[name].location)
+    if name not in known:
         return opened(name, file, "not stated")
-    if row.kind == "embedded":
-        return EMBEDDED[name](row.licence, row.location)
+    row = known[name]
     if not file.exists():
         raise DatasetError(f"{file}: not downloaded yet: `python -m data.download --dataset {name} --out {file}`")
     source = _published(row, file)

@@ -9,6 +9,7 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from data.base import DatasetError
 from suite.errors import ConfigError, unknown_name
@@ -52,15 +53,14 @@ def listed(table: Path = TABLE) -> dict[str, Listed]:
     with table.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             try:
-                rows[row["name"]] = Listed(
-                    **{
-                        **row,
-                        "count": int(row["count"]) if row["count"] else None,
-                        "classes": int(row["classes"]) if row["classes"] else None,
-                        "first": row["first"] == "yes",
-                        "crop": row["crop"] == "yes",
-                    }
-                )
+                fields: dict[str, Any] = {
+                    **row,
+                    "count": int(row["count"]) if row["count"] else None,
+                    "classes": int(row["classes"]) if row["classes"] else None,
+                    "first": row["first"] == "yes",
+                    "crop": row["crop"] == "yes",
+                }
+                rows[row["name"]] = Listed(**fields)
             except (KeyError, TypeError, ValueError) as error:
                 raise DatasetError(f"{table}, row {row.get('name')!r}: does not fit the header ({error})") from error
     return rows
@@ -73,8 +73,6 @@ def place(name: str, path: str | Path | None = None, table: Path = TABLE) -> Pat
     ConfigError for an unknown name and DatasetError, saying what to fetch and where to put it, for a missing file.
     """
     row = listed(table).get(name)
-    if row is None and path is None:
-        raise unknown_name("data set", name, listed(table), WHERE)
     if row is not None and row.kind == "embedded":
         if path is not None:
             raise DatasetError(f"{name}: comes with the installation and takes no path; rename your own set")
@@ -84,6 +82,8 @@ def place(name: str, path: str | Path | None = None, table: Path = TABLE) -> Pat
             return Path(path)
         needed = f": {row.note}. Correct the path" if row else "; put the set there or correct its path"
         raise DatasetError(f"{name}: no file or folder {path}{needed} (--path, or datasets in the config)")
+    if row is None:
+        raise unknown_name("data set", name, listed(table), WHERE)
     location = Path(row.location)
     candidates = [location] if location.suffix else [location, location.with_name(f"{location.name}.zip")]
     for candidate in candidates:

@@ -13,7 +13,7 @@ import re
 import struct
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -51,7 +51,7 @@ SCHEMA = """
 """
 _POOL = descriptor_pool.DescriptorPool()
 _POOL.Add(text_format.Parse(SCHEMA, descriptor_pb2.FileDescriptorProto()))
-Example = message_factory.GetMessageClass(_POOL.FindMessageTypeByName("tfrecord.Example"))
+Example: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeByName("tfrecord.Example"))
 
 
 class TFRecords(Source):

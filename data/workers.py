@@ -7,17 +7,17 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from typing import TypeVar
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_function: Callable | None = None  # that of this worker process
+_function: Callable[[Any], Any]  # that of this worker process
 
 
-def ordered(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Iterator[Result]:
+def ordered(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Generator[Result, None, None]:
     """function(item) of each item, in order, by `jobs` processes; by this one if one is enough.
 
     `function` is pickled once per process. At most 2 * jobs results exist ahead of the one that is consumed.
@@ -31,7 +31,7 @@ def ordered(function: Callable[[Item], Result], items: Sequence[Item], jobs: int
     # Spawned, not forked: the same on every system, and safe beside threads and open files.
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start, (function,))
     try:
-        pending = deque(pool.submit(_call, item) for item in items[: 2 * jobs])
+        pending: deque[Future[Result]] = deque(pool.submit(_call, item) for item in items[: 2 * jobs])
         for item in items[2 * jobs :]:
             yield pending.popleft().result()
             pending.append(pool.submit(_call, item))
@@ -41,7 +41,7 @@ def ordered(function: Callable[[Item], Result], items: Sequence[Item], jobs: int
         pool.shutdown(cancel_futures=True)
 
 
-def _start(function: Callable) -> None:
+def _start(function: Callable[[Any], Any]) -> None:
     global _function
     _function = function
     # Ctrl-C ends workers without a traceback each.
@@ -51,9 +51,11 @@ def _start(function: Callable) -> None:
 
 def _end_with_parent() -> None:
     # A worker waits for work on a pipe that it holds itself, and would do so for ever after its parent is killed.
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a worker
+    parent.join()
     os._exit(1)
 
 
-def _call(item: Item) -> Result:
+def _call(item: Any) -> Any:
     return _function(item)

@@ -71,7 +71,7 @@ def load_extractor(
         network = create_feature_extractor(
             "inception-v3-compat", layers, cuda=False, feature_extractor_weights_path=str(path), verbose=False
         )
-        resized = 299, "bilinear, as TensorFlow 1"
+        resized: tuple[int | None, str | None] = 299, "bilinear, as TensorFlow 1"
     elif name == CLEAN_INCEPTION:
         path, sha256 = find_weights(CLEAN, inception_weights, inception_sha256)
         network = clean_inception.CleanInception(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,18 +26,29 @@ class Fakes:
 
     What image i shows follows from G, the labels, `seed` and i. Latents and labels are drawn for all images at once;
     the generator's own noise is drawn block by block, each from a seed of its own. `labels`, int64 [N], is the
-    training set's, from which the fakes' are drawn; None: unconditional. On a GPU the noise is another than on a CPU.
+    training set's, from which the fakes' are drawn; None: unconditional. A call of the generator makes `block` images,
+    by default its own batch size for evaluation, or BLOCK. On a GPU the noise is another than on a CPU.
     """
 
-    def __init__(self, G: nn.Module, count: int, labels: np.ndarray | None, seed: int, device: torch.device):
+    def __init__(
+        self,
+        G: nn.Module,
+        count: int,
+        labels: np.ndarray | None,
+        seed: int,
+        device: torch.device,
+        block: int | None = None,
+    ):
         random = torch.Generator().manual_seed(seed)
-        self.z = torch.randn(count, G.z_dim, generator=random)
+        z_dim: Any = G.z_dim  # int; torch's types know of no attributes but tensors and modules
+        self.z = torch.randn(count, z_dim, generator=random)
         self.c = None
         if labels is not None:
             drawn = torch.randint(len(labels), (count,), generator=random)
-            self.c = F.one_hot(torch.from_numpy(labels)[drawn], G.c_dim).float()
+            c_dim: Any = G.c_dim
+            self.c = F.one_hot(torch.from_numpy(labels)[drawn], c_dim).float()
         self.G, self.seed, self.device = G, seed, device
-        self.block = getattr(G, "sampling_batch", None) or BLOCK
+        self.block = block or getattr(G, "sampling_batch", None) or BLOCK
         self._finite = torch.ones((), dtype=torch.bool, device=device)
 
     def __len__(self) -> int:

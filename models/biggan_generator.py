@@ -79,15 +79,15 @@ class Generator(nn.Module):
         condition_dim = (part if hierarchical_z else 0) + (shared_dim if shared else classes)
         # Embedding tables are not normalised: those shared, nor the gains and biases that a bare label looks up.
         normalized = shared or hierarchical_z
-        options = {"init": init, "gain_offset": gain_offset, "eval_statistics": eval_statistics}
-        norm = partial(BatchNorm, condition_dim=condition_dim, normalized=normalized, **options)
+        plain = partial(BatchNorm, init=init, gain_offset=gain_offset, eval_statistics=eval_statistics)
+        norm = partial(plain, condition_dim=condition_dim, normalized=normalized)
         self.embed = initialized(nn.Linear(classes, shared_dim, bias=False), init) if shared else None
         self.dense = spectral(nn.Linear(part, maps[0] * 4**2), init)
         self.blocks = nn.ModuleList(
             GeneratorBlock(i, o, norm, init, attention=attention_at == 4 * 2**k)
             for k, (i, o) in enumerate(pairwise(maps), start=1)
         )
-        self.norm = BatchNorm(maps[-1], condition_dim=0, normalized=False, **options)
+        self.norm = plain(maps[-1], condition_dim=0, normalized=False)
         self.to_rgb = spectral(nn.Conv2d(maps[-1], channels, 3, padding=1), init)
 
     def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
@@ -120,9 +120,10 @@ class Generator(nn.Module):
         if self.eval_statistics != "standing":
             return
         norms = [module for module in self.modules() if isinstance(module, BatchNorm)]
-        device, training = self.norm.gain.device, self.training
+        device, training = next(self.parameters()).device, self.training
         self.eval()
         for norm in norms:
+            assert norm.mean is not None and norm.var is not None
             norm.mean.zero_()
             norm.var.zero_()
         for number in range(1, self.standing_passes + 1):

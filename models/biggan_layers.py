@@ -25,7 +25,7 @@ def normal_(weight: Tensor) -> Tensor:
 INITS: dict[str, Callable[[Tensor], Tensor]] = {"normal": normal_, "orthogonal": nn.init.orthogonal_}
 
 
-def initialized(layer: nn.Module, init: str) -> nn.Module:
+def initialized(layer: nn.Linear | nn.Conv2d, init: str) -> nn.Module:
     """`layer` with its weight drawn by INITS[init] and its bias zero."""
     INITS[init](layer.weight)
     if layer.bias is not None:
@@ -33,7 +33,7 @@ def initialized(layer: nn.Module, init: str) -> nn.Module:
     return layer
 
 
-def spectral(layer: nn.Module, init: str) -> nn.Module:
+def spectral(layer: nn.Linear | nn.Conv2d, init: str) -> nn.Module:
     """`layer`, initialised, whose weight is divided by its largest singular value (arXiv:1802.05957).
 
     One step of power iteration in every forward pass in training mode, none in evaluation. D takes reals and fakes in a
@@ -97,6 +97,11 @@ class BatchNorm(nn.Module):
     that no image passes for a result.
     """
 
+    gain: nn.Module | nn.Parameter
+    bias: nn.Module | nn.Parameter
+    mean: Tensor | None
+    var: Tensor | None
+
     def __init__(
         self,
         channels: int,
@@ -124,10 +129,9 @@ class BatchNorm(nn.Module):
         self.register_buffer("var", torch.full((channels,), var) if stored else None)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        gain, bias = (part[None] if isinstance(part, Tensor) else part(y) for part in (self.gain, self.bias))
         if self.condition_dim:
-            gain, bias = self.gain_offset + self.gain(y), self.bias(y)
-        else:
-            gain, bias = self.gain[None], self.bias[None]
+            gain = self.gain_offset + gain
         return torch.addcmul(bias[:, :, None, None], self.standardize(x), gain[:, :, None, None])
 
     def standardize(self, x: Tensor) -> Tensor:
@@ -148,6 +152,7 @@ class BatchNorm(nn.Module):
         mean, second_moment = MeanOverRanks.apply(torch.stack([mean, var + mean.square()]))
         var = second_moment - mean.square()
         if self.eval_statistics == "running":
+            assert self.mean is not None and self.var is not None
             count = x.numel() // x.shape[1] * world_size()
             self.mean.lerp_(mean.detach().to(x.dtype), BN_MOMENTUM)
             self.var.lerp_((var.detach() * count / (count - 1)).to(x.dtype), BN_MOMENTUM)

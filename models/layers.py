@@ -131,6 +131,8 @@ class StyledConv(nn.Module):
     `resolution` is that of the output, twice the input's if `up`. `noise` False leaves the noise input out.
     """
 
+    noise_const: Tensor | None
+
     def __init__(
         self,
         in_channels: int,
@@ -154,7 +156,7 @@ class StyledConv(nn.Module):
     def forward(self, x: Tensor, w: Tensor, noise_mode: str) -> Tensor:
         """x [N, in, H, W], w [N, w_dim]; noise is drawn per sample ("random") or the stored map ("const")."""
         x = ops.modulated_conv2d(x, self.weight, self.affine(w) * self.weight_gain, norm=ops.LRELU_GAIN, up=self.up)
-        if self.noise_strength is not None:
+        if self.noise_strength is not None and self.noise_const is not None:
             noise = torch.randn_like(x[:, :1]) if noise_mode == "random" else self.noise_const.to(x.dtype)
             x = x.add_(noise * cast(self.noise_strength * ops.LRELU_GAIN, x.dtype))
         bias = cast(self.bias * ops.LRELU_GAIN, x.dtype)

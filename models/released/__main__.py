@@ -24,8 +24,12 @@ from models.released.convert import load_released
 from suite import provenance
 from suite.errors import ConfigError, one_line
 from suite.files import sha256, write_atomic
-from suite.spec import RunSpec, method_plugins, preset_at, snapshot_name
+from suite.methods import method_plugins, method_preset
+from suite.presets import preset_at
+from suite.spec import SUBSET_DEFAULTS, RunSpec, snapshot_name
 from training.memory import as_memory_error
+from training.origin import origin_of
+from training.run import summary
 from training.snapshot import build_networks, save_generator
 
 DISCRIMINATOR_HEADER = "leangan-discriminator"
@@ -40,22 +44,24 @@ class ImageKind(NamedTuple):
 
 def make_spec(args: argparse.Namespace, dataset: str, images: int, subset_seed: int) -> RunSpec:
     """The run that the network stands for."""
-    hyper = preset_at(args.preset, args.resolution, "--preset", args.method)
-    kimg = hyper["kimg"] if args.kimg is None else args.kimg
+    preset = preset_at(args.preset, args.resolution, "--preset", method_preset(args.method))
+    kimg = preset.kimg if args.kimg is None else args.kimg
     return RunSpec(
         dataset=dataset,
         resolution=args.resolution,
         images=images,
         subset_seed=subset_seed,
+        **SUBSET_DEFAULTS,
         conditional=args.classes > 0,
-        backbone=hyper["backbone"],
-        preset=args.preset,
-        hyper=hyper,
-        method=args.method,
+        backbone=preset.backbone,
+        hyper=preset.hyper,
         plugins=method_plugins(args.method),
         seed=0,
         total_kimg=kimg,
         snapshot_kimg=kimg,
+        tf32=False,
+        parent=None,
+        labels=preset.labels(args.method),
     )
 
 
@@ -88,19 +94,20 @@ def write_run(args: argparse.Namespace) -> None:
     G, title = build(spec, kind, args.file, args.which)
     nimg = spec.snapshot_nimgs()[-1]
     name = f"snapshots/{snapshot_name(nimg)}.safetensors"
-    save_generator(args.run_dir / name, G, spec, kind, nimg)
+    origin = origin_of(spec, dataset, subset, None, {"tf32": False, "half_type": spec.hyper.get("half_type", "none")})
+    save_generator(args.run_dir / name, G, spec, kind, nimg, origin)
     write_atomic(args.run_dir / "spec.json", spec.to_json() + "\n")
     train = {
         "run": spec.run_id,
+        "digest": spec.digest,
         "status": "done",
         "reason": None,
         "nimg": nimg,
         "method_title": f"{title}, released network",
-        "dataset_sha256": meta["sha256"],
-        "subset_digest": subset["digest"],
+        "origin": origin,
         "snapshots": [{"nimg": nimg, "kimg": nimg / 1000, "file": name, "sha256": sha256(args.run_dir / name)}],
         "released": {"file": args.file.name, "sha256": sha256(args.file), "network": args.which},
-        "provenance": provenance.record("cpu", 0.0, 0.0),
+        "provenance": {**provenance.record("cpu"), "seconds": 0.0, "images_per_s": 0.0, **summary(spec, origin)},
     }
     write_atomic(args.run_dir / "train.json", json.dumps(train, indent=1) + "\n")
 

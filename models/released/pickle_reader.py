@@ -49,6 +49,8 @@ class Record(dict):
     """An object of the file: the name of its class or maker, the arguments, the state, and items if it has any."""
 
     origin = ""
+    args: tuple[Any, ...]
+    state: Any
 
     def __new__(cls, *args: Any) -> Record:
         record = super().__new__(cls)
@@ -108,7 +110,7 @@ def read_pickle(path: Path) -> Any:
 def check_sizes(data: bytes) -> None:
     """Raise ValueError where an instruction of the pickle would claim memory beyond the file's own bytes."""
     for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > count:
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument is not None and argument > count:
             raise ValueError(f"slot {argument} is filled by instruction {count}")
 
 

@@ -82,3 +82,10 @@ def test_an_entry_that_is_no_image_is_named(tmp_path):
         transaction.put(b"abc", b"no image")
     with pytest.raises(DatasetError, match="broken, abc: not a readable image"):
         LsunLmdb("cat", tmp_path / "broken", "LSUN").image(0)
+
+
+def test_an_entry_that_is_not_found_under_its_name_is_named(tmp_path):
+    with lmdb.open(str(tmp_path / "odd"), map_size=2**20) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"abc\0", b"an image")  # NumPy drops the trailing zero
+    with pytest.raises(DatasetError, match="odd, abc: not found under its key"):
+        LsunLmdb("cat", tmp_path / "odd", "LSUN").image(0)

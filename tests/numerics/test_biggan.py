@@ -12,7 +12,7 @@ from torch import nn
 
 from models.biggan import Backbone
 from models.biggan_layers import Attention, BatchNorm, ConvDown, ConvUp, initialized, spectral
-from suite.spec import presets
+from suite.presets import presets
 
 PRESETS = presets()
 SMALL = {"z_dim": 12, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2, "eval_batch": 16}

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from models.stylegan2 import Backbone
-from suite.spec import preset_at
+from suite.presets import preset_at
 
 
 def networks(**changes):
-    backbone = Backbone({**preset_at("paper256", 256, "this test"), **changes}, resolution=256, channels=3, classes=0)
+    preset = preset_at("paper256", 256, "this test", changes)
+    backbone = Backbone(preset.hyper, resolution=256, channels=3, classes=0)
     with torch.device("meta"):
         return backbone.generator(), backbone.discriminator()
 

@@ -12,7 +12,7 @@ from scipy.special import log_expit
 from models.layers import Conv, Linear
 from models.precision import half_precision
 from models.stylegan2 import Backbone
-from suite.spec import presets
+from suite.presets import presets
 
 PRESETS = presets()
 SMALL = {"z_dim": 8, "w_dim": 6, "mapping_layers": 2, "fmap_base": 16, "fmap_max": 4}

@@ -10,7 +10,7 @@ import torch
 
 from models import ops
 from models.layers import Conv, StyledConv, ToRGB
-from models.precision import cast, compute_dtype, half_precision
+from models.precision import HALF_TYPES, cast, compute_dtype, half_precision
 from models.stylegan2 import Backbone
 
 TYPES = [torch.bfloat16, torch.float16]
@@ -115,18 +115,28 @@ def test_without_a_gpu_the_networks_compute_in_float32():
     assert torch.equal(*images) and torch.equal(*logits)
 
 
-def test_sixteen_bits_follow_the_device(monkeypatch: pytest.MonkeyPatch):
+def test_sixteen_bits_are_those_of_the_preset_on_a_gpu_and_none_on_a_cpu():
     weight = torch.zeros(1)
-    assert compute_dtype(weight, half=True) == torch.float32
-    for capability, dtype in (((7, 0), torch.float16), ((7, 5), torch.float16), ((8, 0), torch.bfloat16)):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, c=capability: c)
-        on_gpu = type("Weight", (), {"dtype": torch.float32, "device": torch.device("cuda", sum(capability))})
-        assert compute_dtype(on_gpu, half=True) == dtype
-        assert compute_dtype(on_gpu, half=False) == torch.float32
+    on_gpu = type("Weight", (), {"dtype": torch.float32, "is_cuda": True})
+    for dtype in TYPES:
+        assert compute_dtype(weight, dtype) == torch.float32
+        assert compute_dtype(on_gpu, dtype) == dtype
+        assert compute_dtype(on_gpu, None) == torch.float32
     with half_precision(torch.bfloat16):
-        assert compute_dtype(weight, half=True) == torch.bfloat16
-        assert compute_dtype(weight.double(), half=False) == torch.float64
-    assert compute_dtype(weight, half=True) == torch.float32
+        assert compute_dtype(weight, torch.float16) == torch.bfloat16
+        assert compute_dtype(weight.double(), None) == torch.float64
+    assert compute_dtype(weight, torch.float16) == torch.float32
+
+
+@pytest.mark.parametrize("half_type, dtype", HALF_TYPES.items())
+def test_every_block_has_the_type_of_the_preset(half_type: str, dtype: torch.dtype):
+    backbone = small(half_type=half_type)
+    assert backbone.half() == dict.fromkeys([8, 16, 32], dtype)
+    blocks = [*backbone.generator().blocks, *backbone.discriminator().blocks]
+    assert [block.in_half for block in blocks] == [None, dtype, dtype, dtype, dtype, dtype, dtype]
+    assert not small(half_type="none").half()
+    with pytest.raises(ValueError, match="half_type is 'float8'"):
+        small(half_type="float8")
 
 
 @pytest.mark.parametrize(
