@@ -1,8 +1,9 @@
 """From features to rows: every metric of a protocol for every snapshot of a run.
 
-    python -m metrics.compute --protocol proxy --real R --fake F --run RUN --subset U.json --data D.npy --out rows.jsonl
+    python -m metrics.compute --protocol proxy --real R --fake F --run-dir RUN --subset U.json --data D.npy --out OUT
 
-With --data it also draws what metrics.neighbours does, beside the rows, where the protocol looks for copies.
+With --data it also draws what metrics.neighbours does, beside the rows, where the protocol looks for copies. The
+features are those that metrics.features wrote; metrics.measure makes them and the rows in one command.
 """
 
 from __future__ import annotations
@@ -16,20 +17,18 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from metrics.base import OF_TRAINING_IMAGES, Features, Metric, Value, compared_with, metric_name
+from metrics.base import OF_TRAINING_IMAGES, Metric, Value, compared_with, metric_name
 from metrics.fid import FrechetDistance, FrechetInfinity
-from metrics.guard import SAME, check_fake, check_real, trained_images
+from metrics.guard import SAME, check_fake, check_real, read_run, trained_images
 from metrics.inception_score import InceptionScore
 from metrics.kid import KernelDistance
 from metrics.leak import Leak
 from metrics.memorisation import Memorisation
 from metrics.precision_recall import PrecisionRecall
 from metrics.protocols import FILE, Protocol, read_protocol
-from metrics.store import load_features, load_meta, part_file
+from metrics.store import load_features, load_meta, load_reference, part_file
 from suite.errors import ConfigError, check_names, one_line
-from suite.files import read_json
 from suite.rows import identity, without_value, write
-from suite.spec import RunSpec
 from training.memory import as_memory_error
 
 METRICS: tuple[type[Metric], ...] = (
@@ -83,22 +82,23 @@ def compute(
 
     `real_path` and `fake_path` are what metrics.features wrote, `run_dir` holds spec.json and train.json, `subset`
     lists the training images, which only the metrics of memorisation need. A run or snapshot that gives no number
-    has rows that say why.
+    has rows that say why. Raises ConfigError where spec.json and train.json are of two trainings, or the features of
+    other images than the run's.
     """
-    spec = RunSpec.read(run_dir / "spec.json")
-    train = read_json(run_dir / "train.json")
+    spec, train = read_run(run_dir)
     classes = metric_classes(protocol)
     if train["status"] != "done":
         return [without_value(spec, protocol.name, train["status"], train["reason"], train["provenance"])]
     real_meta = load_meta(real_path)
     check_real(real_meta, protocol, spec, train, real_path)
-    real: Features = replace(load_features(real_path), trained=trained_images(real_meta, train, subset))
+    real = replace(load_reference(real_path), trained=trained_images(real_meta, train, subset))
     metrics = []
     for metric in classes:
         if len(real) < metric.minimum:
             raise ConfigError(f"{real_path}: {len(real)} images; {metric.__name__} needs {metric.minimum}")
         metrics.append(metric(real))
 
+    n_trained = None if real.trained is None else len(real.trained)
     rows = []
     for snapshot in tqdm(train["snapshots"], desc=train["run"], unit="snapshot"):
         files = [part_file(fake_path, snapshot["file"], seed) for seed in range(protocol.eval_seeds)]
@@ -110,7 +110,7 @@ def compute(
         for family in protocol.metrics:
             value = values.get(family)
             reference = compared_with(family, protocol.reference)
-            n_real = len(real.trained) if family in OF_TRAINING_IMAGES else reference and real_meta["n_real"]
+            n_real = n_trained if family in OF_TRAINING_IMAGES else reference and real_meta["n_real"]
             rows.append(
                 {
                     **identity(spec, train["method_title"]),
@@ -133,9 +133,34 @@ def compute(
                     "status": "done" if value else "diverged",
                     "reason": next((meta["reason"] for meta in metas if meta["reason"]), None),
                     "source": "measured",
+                    "snapshot_sha256": snapshot["sha256"],
                 }
             )
     return rows
+
+
+def write_rows(
+    protocol: Protocol,
+    real: Path,
+    fake: Path,
+    run_dir: Path,
+    data: Path | None,
+    subset: Path | None,
+    out: Path,
+    device: torch.device,
+) -> None:
+    """Write the rows of a run, see `compute`, to `out`.
+
+    Where the protocol looks for copies, and `data` and `subset` are given, the picture of metrics.neighbours comes to
+    lie beside them; its fakes are made on `device`.
+    """
+    rows = compute(protocol, real, fake, run_dir, subset)
+    if data and subset and OF_TRAINING_IMAGES & set(protocol.metrics) and rows[-1]["status"] == "done":
+        from metrics import neighbours  # which needs the networks: seconds of imports
+
+        picture = neighbours.picture(protocol, real, fake, run_dir, data, subset, device)
+        neighbours.save(picture, out.with_name(f"neighbours-{protocol.name}.png"))
+    write(out, rows)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -143,7 +168,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--protocol", required=True, help="a name in config/protocols.yaml")
     parser.add_argument("--real", required=True, type=Path, help="features of the reference set")
     parser.add_argument("--fake", required=True, type=Path, help="features of the run's fakes")
-    parser.add_argument("--run", required=True, type=Path, help="run directory: spec.json and train.json")
+    parser.add_argument("--run-dir", required=True, type=Path, help="run directory: spec.json and train.json")
     parser.add_argument("--subset", type=Path, help="the run's training images (*.json), for metrics of memorisation")
     parser.add_argument("--data", type=Path, help="prepared data set (*.npy): fakes are drawn beside training images")
     parser.add_argument("--out", required=True, type=Path, help="rows (*.jsonl)")
@@ -151,17 +176,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     with one_line(), as_memory_error():
-        protocol = read_protocol(args.protocol)
-        rows = compute(protocol, args.real, args.fake, args.run, args.subset)
-        if args.data and OF_TRAINING_IMAGES & set(protocol.metrics) and rows[-1]["status"] == "done":
-            from metrics import neighbours  # which needs the networks: seconds of imports
-
-            files = args.real, args.fake, args.run, args.data, args.subset
-            neighbours.save(
-                neighbours.picture(protocol, *files, torch.device("cpu")),
-                args.out.with_name(f"neighbours-{protocol.name}.png"),
-            )
-        write(args.out, rows)
+        protocol, cpu = read_protocol(args.protocol), torch.device("cpu")
+        write_rows(protocol, args.real, args.fake, args.run_dir, args.data, args.subset, args.out, cpu)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Features of real images, once per data set and extractor, or of fakes from every snapshot of a run.
 
     python -m metrics.features --extractor efficientnet_lite0 --data elpv-32.npy --out elpv-32.safetensors
-    python -m metrics.features --protocol proxy --run RUNDIR --n-fake 1000 --out features-proxy.json
+    python -m metrics.features --protocol proxy --run-dir RUN --n-fake 1000 --out features-proxy.json
 
 The second writes one file per snapshot and evaluation seed into the folder features-proxy and, last, the index
 named. What is there already and was computed from the same things is kept, so that an interrupted command continues
 when given again. Fakes go from the generator to the extractor on the device; on several, started by
-`torchrun --nproc-per-node N -m metrics.features` (with --run-dir, as torchrun has an option that begins with --run),
-each makes its share. Inception features of 50,000 images take 400 MB per snapshot.
+`torchrun --nproc-per-node N -m metrics.features`, each makes its share. Inception features of 50,000 images take 400 MB
+per snapshot.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ from data.subset import read_subset
 from metrics.base import Features
 from metrics.extractors import NAMES, Extractor, load_extractor
 from metrics.fakes import BLOCK, Fakes, NotFinite, statistics_of
+from metrics.guard import check_snapshot, check_subset, read_run
 from metrics.protocols import Protocol, read_protocol
 from metrics.store import load_meta, part_file, save_features
 from models.ranks import rank, world_size
 from suite.errors import ConfigError, one_line
-from suite.files import read_json, write_atomic
+from suite.files import write_atomic
+from training.device import pick_device, set_up
 from training.distributed import LostRank, joined_ranks, on_any_rank
 from training.memory import as_memory_error
-from training.run import pick_device, set_up
 from training.snapshot import load_generator
 
 
@@ -148,7 +149,7 @@ def reference_features(
     }
     if not on_any_rank(not up_to_date(out, meta))[0]:
         return
-    indices = chosen and chosen["indices"]
+    indices = chosen["indices"] if chosen else None
     count = len(indices) if indices else dataset.meta["count"]
     batches = real_batches(dataset.images, indices, batch, device)
     own = extract(extractor, batches, count // world_size(), f"{meta['dataset']}, {meta['reference']}")
@@ -179,9 +180,11 @@ def run_features(
     """Write the features of `n_fake` fakes for every snapshot that the run's train.json lists, then `out`.
 
     `labels` int64 [N] are those of the training images, used by a conditional generator only. `protocol` says with
-    how many evaluation seeds, default one.
+    how many evaluation seeds, default one. Raises ConfigError where a snapshot is not the one that the training left.
     """
-    result = read_json(run_dir / "train.json")
+    _, result = read_run(run_dir)
+    for snapshot in result["snapshots"]:
+        check_snapshot(run_dir, snapshot, result)
     seeds = range(protocol.eval_seeds if protocol else 1)
     files = []
     for snapshot, seed in itertools.product(result["snapshots"], seeds):
@@ -215,19 +218,49 @@ def run_features(
         write_atomic(out, json.dumps({"run": result["run"], "n_fake": n_fake, "files": files}) + "\n")
 
 
-def labels_of_training_images(data: Path | None, subset: Path | None, run_dir: Path) -> np.ndarray | None:
-    """The labels int64 [N] of the images the run was trained on, None where they have none or are not given.
+def labels_of_training_images(data: Path | None, subset: Path | None, train: dict[str, Any]) -> np.ndarray | None:
+    """The labels int64 [N] of the images the run of `train`, its train.json, was trained on.
 
-    Raises ConfigError where `subset` lists others.
+    None where they have none or are not given. Raises ConfigError where `subset` lists others.
     """
     if data is None or subset is None:
         return None
     dataset = open_dataset(data)
     chosen = read_subset(subset, dataset)
-    trained = read_json(run_dir / "train.json")["subset_digest"]
-    if chosen["digest"] != trained:
-        raise ConfigError(f"{subset} lists other images than {run_dir} was trained on; give the subset of that run")
+    check_subset(chosen, train, subset)
     return None if dataset.labels is None else dataset.labels[chosen["indices"]]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every command that makes features of fakes: how many, by which network, and where."""
+    parser.add_argument("--n-fake", type=int, help="generated images; default: the protocol's")
+    parser.add_argument("--inception-weights", help="path to the 2015 Inception weights")
+    parser.add_argument("--inception-sha256", help="digest to expect in place of the published one")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
+    parser.add_argument("--batch", type=int, help="images the extractor sees at once; default 32, on a GPU 256")
+
+
+def extractor_of(args: argparse.Namespace, protocol: Protocol | None, device: torch.device) -> tuple[Extractor, int]:
+    """(extractor on `device`, images that it sees at once) as a command line asks for them."""
+    extractor = load_extractor(
+        protocol.extractor if protocol else args.extractor,
+        device,
+        inception_weights=args.inception_weights or None,
+        inception_sha256=args.inception_sha256,
+    )
+    return extractor, args.batch or (256 if device.type == "cuda" else 32)
+
+
+def features_of_fakes(args: argparse.Namespace, protocol: Protocol | None, out: Path, device: torch.device) -> None:
+    """Write the features of a run's fakes, and `out` as their index, as a command line asks for them."""
+    n_fake = args.n_fake or (protocol.fakes if protocol else 0)
+    if n_fake < 1:
+        raise ConfigError(f"{n_fake} fakes: give --n-fake or --protocol")
+    _, train = read_run(args.run_dir)
+    labels = labels_of_training_images(args.data, args.subset, train)
+    extractor, batch = extractor_of(args, protocol, device)
+    run_features(extractor, args.run_dir, n_fake, labels, out, batch, device, protocol)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -239,41 +272,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="prepared data set (*.npy)")
     parser.add_argument("--subset", type=Path, help="the training images among them (*.json)")
     parser.add_argument("--test", action="store_true", help="--data is a held-out set")
-    parser.add_argument("--run", "--run-dir", type=Path, help="run directory: features of its fakes; --data for labels")
-    parser.add_argument("--n-fake", type=int, help="generated images; default: the protocol's")
-    parser.add_argument("--inception-weights", help="path to the 2015 Inception weights")
-    parser.add_argument("--inception-sha256", help="digest to expect in place of the published one")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
-    parser.add_argument("--batch", type=int, help="images the extractor sees at once; default 32, on a GPU 256")
+    parser.add_argument("--run-dir", type=Path, help="run directory: features of its fakes; --data for labels")
+    add_options(parser)
     args = parser.parse_args(argv)
     with one_line(LostRank), as_memory_error():
+        protocol = read_protocol(args.protocol) if args.protocol else None
         device = pick_device(args.device)
         set_up(device, args.threads, tf32=False)
         with joined_ranks(device):
-            write_features(args, device)
-
-
-def write_features(args: argparse.Namespace, device: torch.device) -> None:
-    """Do what the command line asks for."""
-    protocol = read_protocol(args.protocol) if args.protocol else None
-    batch = args.batch or (256 if device.type == "cuda" else 32)
-    extractor = load_extractor(
-        protocol.extractor if protocol else args.extractor,
-        device,
-        inception_weights=args.inception_weights or None,
-        inception_sha256=args.inception_sha256,
-    )
-    if args.run is None:
-        if args.data is None:
-            raise ConfigError("give --data for features of reals or --run for features of fakes")
-        reference_features(extractor, args.data, args.subset, args.test, args.out, batch, device)
-        return
-    labels = labels_of_training_images(args.data, args.subset, args.run)
-    n_fake = args.n_fake or (protocol.fakes if protocol else 0)
-    if n_fake < 1:
-        raise ConfigError(f"{n_fake} fakes: give --n-fake or --protocol")
-    run_features(extractor, args.run, n_fake, labels, args.out, batch, device, protocol)
+            if args.run_dir is not None:
+                features_of_fakes(args, protocol, args.out, device)
+            elif args.data is not None:
+                extractor, batch = extractor_of(args, protocol, device)
+                reference_features(extractor, args.data, args.subset, args.test, args.out, batch, device)
+            else:
+                raise ConfigError("give --data for features of reals or --run-dir for features of fakes")
 
 
 if __name__ == "__main__":

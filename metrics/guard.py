@@ -1,4 +1,5 @@
-"""Features that do not belong together are refused: other data, split, resolution, network, library or snapshot."""
+"""What does not belong together is refused: features of other data, split, resolution, network, library or snapshot,
+and snapshots of another training."""
 
 from __future__ import annotations
 
@@ -6,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from data.table import held_out
 from metrics.base import library
 from metrics.protocols import Protocol
 from suite.errors import ConfigError
-from suite.files import read_json
+from suite.files import parse_json, read_json, sha256
 from suite.spec import RunSpec
+from training.snapshot import HEADER
 
 SAME = ("extractor", "extractor_sha256", "input_px", "resize", "library")
 """What features must share to be compared, and what a row says of its protocol."""
@@ -24,6 +27,39 @@ OF_REAL = (*SAME, "dataset", "resolution", "dataset_sha256", "subset_digest", "r
 def refuse(path: Path, why: str) -> ConfigError:
     """The error for a file of features that does not fit."""
     return ConfigError(f"{path}: {why}; delete it and run the same command again to compute it anew")
+
+
+def read_run(run_dir: Path) -> tuple[RunSpec, dict[str, Any]]:
+    """(spec, content of train.json) of a run that has ended. Raises ConfigError where they are of two trainings."""
+    spec, train = RunSpec.read(run_dir / "spec.json"), read_json(run_dir / "train.json")
+    if train.get("digest") != spec.digest:
+        raise other_training(run_dir, run_dir / "train.json", "it states another digest than spec.json beside it")
+    return spec, train
+
+
+def check_snapshot(run_dir: Path, snapshot: dict[str, Any], train: dict[str, Any]) -> None:
+    """Raise ConfigError unless the file of `snapshot` is the one that `train`, the run's train.json, lists.
+
+    Its sha256 must be the one stated there, and its header must state the same `origin`: data and code.
+    """
+    path = run_dir / snapshot["file"]
+    if not path.is_file():
+        raise other_training(run_dir, path, "there is no such file, but train.json lists it")
+    if sha256(path) != snapshot["sha256"]:
+        raise other_training(run_dir, path, "its sha256 is not the one in train.json")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            origin = dict(parse_json((file.metadata() or {})[HEADER])["origin"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise other_training(run_dir, path, f"its header does not say what it came from ({error!r})") from None
+    if origin != train["origin"]:
+        differing = [key for key in train["origin"] if origin.get(key, ...) != train["origin"][key]]
+        raise other_training(run_dir, path, f"it came from another {' and '.join(differing)} than train.json states")
+
+
+def other_training(run_dir: Path, path: Path, why: str) -> ConfigError:
+    """The error for a file in `run_dir` that the run's training did not leave."""
+    return ConfigError(f"{path}: {why}; train the run again: delete {run_dir} and run the same command")
 
 
 def check_real(real: dict[str, Any], protocol: Protocol, spec: RunSpec, train: dict[str, Any], path: Path) -> None:
@@ -43,9 +79,10 @@ def check_real(real: dict[str, Any], protocol: Protocol, spec: RunSpec, train: d
     if protocol.reference == "test":
         if real["dataset"] != (split := held_out(spec.dataset)):
             raise refuse(path, f"features of {real['dataset']}, but the test images of {spec.dataset} are {split}")
-    elif real["dataset_sha256"] != train["dataset_sha256"]:
-        raise refuse(path, f"features of other data than {train['run']} was trained on")
-    if protocol.reference == "train" and real["subset_digest"] != train["subset_digest"]:
+    elif real["dataset_sha256"] != train["origin"]["dataset_sha256"]:
+        changed = "where the data set itself has changed, delete the run's folder instead"
+        raise refuse(path, f"features of other data than {train['run']} was trained on ({changed})")
+    if protocol.reference == "train" and real["subset_digest"] != train["origin"]["subset_digest"]:
         raise refuse(path, f"features of other training images than those of {train['run']}")
 
 
@@ -67,6 +104,11 @@ def trained_images(real: dict[str, Any], train: dict[str, Any], subset: Path | N
     if real["reference"] == "test" or subset is None:
         return None
     chosen = read_json(subset)
-    if chosen["digest"] != train["subset_digest"]:
-        raise ConfigError(f"{subset} lists other images than {train['run']} was trained on; give that run's subset")
+    check_subset(chosen, train, subset)
     return torch.tensor(chosen["indices"])
+
+
+def check_subset(chosen: dict[str, Any], train: dict[str, Any], path: Path) -> None:
+    """Raise ConfigError unless the subset `chosen`, read from `path`, lists the images the run was trained on."""
+    if chosen["digest"] != train["origin"]["subset_digest"]:
+        raise ConfigError(f"{path} lists other images than {train['run']} was trained on; give that run's subset")

@@ -1,6 +1,6 @@
 """A picture of what a generator has copied: fakes beside the training images nearest to them in feature space.
 
-    python -m metrics.neighbours --protocol proxy --real R --fake F --run RUN --data D.npy --subset U.json --out N.png
+    python -m metrics.neighbours --protocol proxy --real R --fake F --run-dir RUN --data D.npy --subset U.json --out OUT
 
 Eight columns: twice a fake and its three nearest training images. On the left the first fakes, as they come; on the
 right those that lie nearest to a training image. All are of the run's last snapshot and first evaluation seed. The
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import sys
 from pathlib import Path
 
@@ -23,14 +22,13 @@ from data.base import open_dataset
 from data.subset import read_subset
 from metrics.fakes import Fakes
 from metrics.features import labels_of_training_images
-from metrics.guard import check_fake, check_real, trained_images
+from metrics.guard import check_fake, check_real, read_run, trained_images
 from metrics.memorisation import nearest
 from metrics.protocols import Protocol, read_protocol
-from metrics.store import load_features, load_meta, part_file
+from metrics.store import load_features, load_meta, load_reference, part_file
 from suite.errors import ConfigError
 from suite.files import write_atomic
-from suite.spec import RunSpec
-from training.run import pick_device, set_up
+from training.device import pick_device, set_up
 from training.snapshot import load_generator
 
 ROWS = 8
@@ -44,8 +42,7 @@ def picture(
 
     Latents are those of the measurement; the generator's noise is as well on the kind of device that measured.
     """
-    spec = RunSpec.read(run_dir / "spec.json")
-    train = json.loads((run_dir / "train.json").read_text())
+    spec, train = read_run(run_dir)
     if not train["snapshots"]:
         raise ConfigError(f"{train['run']} has no snapshot: {train['reason'] or train['status']}")
     snapshot = train["snapshots"][-1]
@@ -58,7 +55,7 @@ def picture(
         raise ConfigError(f"protocol {protocol.name} compares with no training images; choose one with full or train")
     if fake is None:
         raise ConfigError(f"{part}: {fake_meta['reason']}")
-    of_train = load_features(real_path).pooled[trained]
+    of_train = load_reference(real_path).pooled[trained]
 
     distance, _ = nearest(fake.pooled, of_train)
     shown = [*range(min(ROWS, len(fake))), *distance.argsort()[:ROWS].tolist()]
@@ -68,7 +65,7 @@ def picture(
     dataset = open_dataset(data)
     indices = np.asarray(read_subset(subset, dataset)["indices"])
     G = load_generator(run_dir / snapshot["file"], str(device))
-    labels = labels_of_training_images(data, subset, run_dir) if G.c_dim else None
+    labels = labels_of_training_images(data, subset, train) if G.c_dim else None
     images = Fakes(G, fake_meta["n_fake"], labels, fake_meta["seed"], device).images(shown).numpy()
     cells = np.concatenate([images[:, None], dataset.images[indices[neighbours]]], axis=1)  # [2 ROWS, 1 + 3, C, H, W]
     halves = np.concatenate(np.split(cells, 2), axis=1)
@@ -89,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--protocol", required=True, help="a name in config/protocols.yaml")
     parser.add_argument("--real", required=True, type=Path, help="features of the reference set")
     parser.add_argument("--fake", required=True, type=Path, help="features of the run's fakes")
-    parser.add_argument("--run", required=True, type=Path, help="run directory")
+    parser.add_argument("--run-dir", required=True, type=Path, help="run directory")
     parser.add_argument("--data", required=True, type=Path, help="prepared data set (*.npy)")
     parser.add_argument("--subset", required=True, type=Path, help="the training images among them (*.json)")
     parser.add_argument("--out", required=True, type=Path, help="*.png")
@@ -99,7 +96,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         device = pick_device(args.device)
         set_up(device, args.threads, tf32=False)
-        paths = args.real, args.fake, args.run, args.data, args.subset
+        paths = args.real, args.fake, args.run_dir, args.data, args.subset
         save(picture(read_protocol(args.protocol), *paths, device), args.out)
     except (ConfigError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ def part_file(index: Path, snapshot: str, seed: int = 0) -> Path:
     """Where the features of the fakes of one snapshot and evaluation seed lie, beside the `index` of a run's fakes."""
     name = Path(snapshot)
     return index.with_suffix("") / (f"{name.stem}-s{seed}{name.suffix}" if seed else name.name)
+
+
+def remove_features(index: Path) -> None:
+    """Remove the features of a run's fakes: first `index`, which says that they are complete, then their folder."""
+    index.unlink(missing_ok=True)
+    if (folder := index.with_suffix("")).exists():
+        shutil.rmtree(folder)
 
 
 def save_features(path: Path, features: Features | None, meta: dict[str, Any]) -> None:
@@ -50,3 +58,10 @@ def load_features(path: Path) -> Features | None:
     if not named or any(t.ndim != 2 or len(t) != len(tensors["pooled"]) for t in tensors.values()):
         raise ConfigError(f"{path}: holds no matrix of features; delete it and run `python -m metrics.features`")
     return Features(**tensors)
+
+
+def load_reference(path: Path) -> Features:
+    """The features of a reference set, on the CPU. Raises ConfigError where the file holds none."""
+    if (features := load_features(path)) is None:
+        raise ConfigError(f"{path}: holds no features; delete it and run `python -m metrics.features`")
+    return features

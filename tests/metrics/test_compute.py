@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save
 from torch import nn
 
 from data import subset
@@ -22,6 +23,9 @@ from metrics.protocols import Protocol
 from metrics.store import load_features
 from suite import provenance, rows
 from suite.errors import ConfigError
+from suite.files import sha256
+from suite.spec import SCHEME, RunSpec, snapshot_name
+from training.snapshot import save_generator
 
 CPU = torch.device("cpu")
 
@@ -112,9 +116,31 @@ def test_images_that_are_no_numbers_are_noticed():
         fakes(Painter(scale=float("nan")), 2)
 
 
+class Colour:
+    channels, classes = 3, 0
+
+
+def write_snapshots(run: Path, spec: RunSpec, origin: dict, stated: dict | None = None) -> list[dict]:
+    """Two files and their entries in train.json; `stated` is the origin that they state, if not the run's own."""
+    entries = []
+    for nimg in spec.snapshot_nimgs():
+        path = run / "snapshots" / f"{snapshot_name(nimg)}.safetensors"
+        save_generator(path, nn.Linear(1, 1), spec, Colour(), nimg, stated or origin)
+        entries.append({"kimg": nimg / 1000, "file": f"snapshots/{path.name}", "sha256": sha256(path)})
+    return entries
+
+
+def train_json(place: Path, **changes) -> dict:
+    """The content of the run's train.json, with `changes`, which are written to it."""
+    path = place / "run" / "train.json"
+    result = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps(result))
+    return result
+
+
 @pytest.fixture
 def place(tmp_path, make_spec, monkeypatch) -> Path:
-    """A folder with a prepared set, and a run of two snapshots: one good, one broken."""
+    """A folder with a prepared set, and a run of two snapshots: the generator of one is good, that of one is broken."""
     spec = make_spec(images=8)
     data = prepare(Procedural("free", "drawn", count=24), tmp_path / "procedural-16.npy", 16)
     subset.main(
@@ -123,19 +149,20 @@ def place(tmp_path, make_spec, monkeypatch) -> Path:
     run = tmp_path / "run"
     run.mkdir()
     (run / "spec.json").write_text(spec.to_json())
-    names = ["000000.064", "000000.128"]
+    chosen = json.loads((tmp_path / "subset.json").read_text())["digest"]
+    origin = {"dataset_sha256": data["sha256"], "subset_digest": chosen, "methods": {"none": "a" * 64}}
     result = {
         "run": spec.run_id,
+        "digest": spec.digest,
         "status": "done",
         "reason": None,
         "method_title": "Baseline",
-        "dataset_sha256": data["sha256"],
-        "subset_digest": json.loads((tmp_path / "subset.json").read_text())["digest"],
-        "snapshots": [{"kimg": float(name), "file": f"snapshots/{name}.safetensors", "sha256": name} for name in names],
-        "provenance": provenance.record("cpu", 1.0, 64.0),
+        "origin": origin,
+        "snapshots": write_snapshots(run, spec, origin),
+        "provenance": {**provenance.record("cpu"), "seconds": 1.0, "images_per_s": 64.0},
     }
     (run / "train.json").write_text(json.dumps(result))
-    scales = dict(zip(names, [0.5, float("nan")], strict=True))
+    scales = {"000000.064": 0.5, "000000.128": float("nan")}
     monkeypatch.setattr(features, "load_generator", lambda path, _: Painter(scale=scales[path.stem]))
     return tmp_path
 
@@ -149,7 +176,7 @@ def extract_real(place: Path) -> None:
 
 def extract_fake(place: Path, count: int = 12) -> None:
     features.main(
-        ["--protocol", "proxy", "--run", f"{place}/run", "--n-fake", str(count), "--device", "cpu"]
+        ["--protocol", "proxy", "--run-dir", f"{place}/run", "--n-fake", str(count), "--device", "cpu"]
         + ["--out", f"{place}/run/fake.json"]
     )
 
@@ -157,9 +184,17 @@ def extract_fake(place: Path, count: int = 12) -> None:
 def compute_rows(place: Path) -> list[dict]:
     compute.main(
         ["--protocol", "proxy", "--real", f"{place}/real.safetensors", "--fake", f"{place}/run/fake.json"]
-        + ["--run", f"{place}/run", "--subset", f"{place}/subset.json", "--out", f"{place}/rows.jsonl"]
+        + ["--run-dir", f"{place}/run", "--subset", f"{place}/subset.json", "--out", f"{place}/rows.jsonl"]
     )
     return rows.read(place / "rows.jsonl")
+
+
+def draw(place: Path) -> None:
+    neighbours.main(
+        ["--protocol", "proxy", "--real", f"{place}/real.safetensors", "--fake", f"{place}/run/fake.json"]
+        + ["--run-dir", f"{place}/run", "--data", f"{place}/procedural-16.npy", "--subset", f"{place}/subset.json"]
+        + ["--out", f"{place}/neighbours.png"]
+    )
 
 
 def test_a_run_becomes_rows(place, monkeypatch):
@@ -179,6 +214,10 @@ def test_a_run_becomes_rows(place, monkeypatch):
     assert all(row["protocol"]["eval_seeds"] == 1 and row["protocol"]["statistics"] is None for row in found)
     assert {(row["status"], row["value"]) for row in broken} == {("diverged", None)}
     assert "not finite at 0.128 kimg" in broken[0]["reason"]
+    spec, train = RunSpec.read(place / "run" / "spec.json"), train_json(place)
+    assert {(row["scheme"], row["setting"]) for row in found} == {(SCHEME, spec.setting)}
+    assert [row["snapshot_sha256"] for row in found] == [train["snapshots"][i]["sha256"] for i in [0] * 6 + [1] * 6]
+    assert all(row["provenance"] == train["provenance"] for row in found)
 
     def never(*_):
         raise AssertionError("computed again")
@@ -201,9 +240,7 @@ def test_the_real_set_itself_scores_near_zero(place, monkeypatch):
 
 
 def test_a_run_that_failed_is_one_row_that_says_why(place):
-    result = json.loads((place / "run" / "train.json").read_text())
-    failed = result | {"status": "diverged", "reason": "loss not finite at 0.01 kimg", "snapshots": []}
-    (place / "run" / "train.json").write_text(json.dumps(failed))
+    train_json(place, status="diverged", reason="loss not finite at 0.01 kimg", snapshots=[])
     extract_fake(place)
     (row,) = compute_rows(place)
     assert (row["status"], row["value"], row["reason"]) == ("diverged", None, "loss not finite at 0.01 kimg")
@@ -212,17 +249,72 @@ def test_a_run_that_failed_is_one_row_that_says_why(place):
 def test_features_of_other_things_are_refused(place):
     extract_real(place)
     extract_fake(place)
-    result = json.loads((place / "run" / "train.json").read_text())
-    other_data = result | {"dataset_sha256": "f" * 64}
-    (place / "run" / "train.json").write_text(json.dumps(other_data))
-    with pytest.raises(SystemExit, match="error: .*of other data than"):
+    result = train_json(place)
+    train_json(place, origin=result["origin"] | {"dataset_sha256": "f" * 64})
+    with pytest.raises(SystemExit, match="error: .*real.safetensors: features of other data than"):
         compute_rows(place)
-    result["snapshots"][0]["sha256"] = "retrained"
-    (place / "run" / "train.json").write_text(json.dumps(result))
+    retrained = result["snapshots"][0] | {"sha256": "f" * 64}
+    train_json(place, origin=result["origin"], snapshots=[retrained, result["snapshots"][1]])
     with pytest.raises(SystemExit, match="error: .*another snapshot"):
         compute_rows(place)
     with pytest.raises(SystemExit, match="error: .*run `python -m metrics.features`"):
-        compute.main(["--protocol", "proxy", "--real", "none", "--fake", "none", "--run", f"{place}/run", "--out", "x"])
+        compute.main(
+            ["--protocol", "proxy", "--real", "none", "--fake", "none", "--run-dir", f"{place}/run", "--out", "x"]
+        )
+
+
+AGAIN = "train the run again: delete .*/run and run the same command"
+
+
+def test_a_changed_snapshot_is_not_measured(place):
+    path = place / "run" / "snapshots" / "000000.128.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(SystemExit, match=f"^error: .*/000000.128.safetensors: its sha256 is not the one.*{AGAIN}$"):
+        extract_fake(place)
+    assert not (place / "run" / "fake").exists(), "seen before the first fakes are made"
+    path.unlink()
+    with pytest.raises(SystemExit, match=f"^error: .*/000000.128.safetensors: there is no such file.*{AGAIN}$"):
+        extract_fake(place)
+    path.write_bytes(whole)
+    extract_fake(place)
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"dataset_sha256": "f" * 64}, "dataset_sha256"),
+        ({"methods": {"none": "f" * 64}, "subset_digest": None}, "subset_digest and methods"),
+    ],
+)
+def test_a_snapshot_of_another_training_is_not_measured(place, changes, named):
+    """Its digest is the one that is listed, but it says that it came from something else."""
+    spec, origin = RunSpec.read(place / "run" / "spec.json"), train_json(place)["origin"]
+    train_json(place, snapshots=write_snapshots(place / "run", spec, origin, {**origin, **changes}))
+    words = f"^error: .*/000000.064.safetensors: it came from another {named} than train.json states; {AGAIN}$"
+    with pytest.raises(SystemExit, match=words):
+        extract_fake(place)
+
+
+@pytest.mark.parametrize("content", [b"", b"no snapshot", save({"a": torch.zeros(1)}), save({}, {"leangan": "{}"})])
+def test_a_file_that_does_not_say_what_it_came_from_is_not_measured(place, content):
+    first, second = train_json(place)["snapshots"]
+    (place / "run" / first["file"]).write_bytes(content)
+    train_json(place, snapshots=[first | {"sha256": sha256(place / "run" / first["file"])}, second])
+    with pytest.raises(SystemExit, match=f"^error: .*/000000.064.safetensors: its header does not say.*{AGAIN}$"):
+        extract_fake(place)
+
+
+@pytest.mark.parametrize("digest", ["f" * 64, None])
+def test_a_result_of_another_spec_gives_no_features_no_rows_and_no_picture(place, digest):
+    extract_real(place)
+    extract_fake(place)
+    train_json(place, digest=digest)
+    refused = f"^error: .*/train.json: it states another digest than spec.json beside it; {AGAIN}$"
+    for command in (extract_fake, compute_rows, draw):
+        with pytest.raises(SystemExit, match=refused):
+            command(place)
+    assert not (place / "rows.jsonl").exists()
 
 
 def test_a_conditional_run_needs_labels(place, monkeypatch):
@@ -299,9 +391,7 @@ def test_a_generator_that_copies_is_found_out(place, monkeypatch):
 
 def test_the_picture_shows_fakes_beside_their_nearest_training_images(place, monkeypatch):
     trained = json.loads((place / "subset.json").read_text())["indices"]
-    result = json.loads((place / "run" / "train.json").read_text())
-    result["snapshots"] = result["snapshots"][:1]
-    (place / "run" / "train.json").write_text(json.dumps(result))
+    train_json(place, snapshots=train_json(place)["snapshots"][:1])
     others = [i for i in range(24) if i not in trained]
     fake = others[:8] + trained  # the first eight fakes are new, the other eight copies
     for module in (features, neighbours):
@@ -309,11 +399,7 @@ def test_the_picture_shows_fakes_beside_their_nearest_training_images(place, mon
     extract_real(place)
     extract_fake(place, count=16)
     monkeypatch.setattr(neighbours.Fakes, "images", lambda self, shown: self.make(0)[shown])
-    neighbours.main(
-        ["--protocol", "proxy", "--real", f"{place}/real.safetensors", "--fake", f"{place}/run/fake.json"]
-        + ["--run", f"{place}/run", "--data", f"{place}/procedural-16.npy", "--subset", f"{place}/subset.json"]
-        + ["--out", f"{place}/neighbours.png"]
-    )
+    draw(place)
     picture = np.asarray(Image.open(place / "neighbours.png")).reshape(8, 16, 8, 16, 3).transpose(0, 2, 4, 1, 3)
     images = np.load(place / "procedural-16.npy")
     assert (picture[:, 0] == images[others[:8]]).all()
@@ -327,14 +413,10 @@ def test_a_run_without_images_has_no_picture(place):
     extract_real(place)
     extract_fake(place)
     with pytest.raises(SystemExit, match="error: .*not finite at 0.128 kimg"):
-        neighbours.main(
-            ["--protocol", "proxy", "--real", f"{place}/real.safetensors", "--fake", f"{place}/run/fake.json"]
-            + ["--run", f"{place}/run", "--data", f"{place}/procedural-16.npy", "--subset", f"{place}/subset.json"]
-            + ["--out", f"{place}/neighbours.png"]
-        )
+        draw(place)
 
 
 def test_labels_are_those_of_the_runs_own_subset(place):
-    (place / "run" / "train.json").write_text(json.dumps({"subset_digest": "0" * 64}))
-    with pytest.raises(ConfigError, match="lists other images than .* was trained on"):
-        features.labels_of_training_images(place / "procedural-16.npy", place / "subset.json", place / "run")
+    train = {"run": "a/b", "origin": {"subset_digest": "0" * 64}}
+    with pytest.raises(ConfigError, match="subset.json lists other images than a/b was trained on"):
+        features.labels_of_training_images(place / "procedural-16.npy", place / "subset.json", train)

@@ -15,7 +15,9 @@ from suite.errors import ConfigError
 
 PATH = Path("real.safetensors")
 
-TRAIN = {"run": "cifar10-8/mine", "dataset_sha256": "aa", "subset_digest": "bb"}
+ORIGIN = {"dataset_sha256": "aa", "subset_digest": "bb"}
+
+TRAIN = {"run": "cifar10-8/mine", "origin": ORIGIN}
 
 FAKE = {
     "extractor": "inception_v3",
@@ -114,7 +116,7 @@ def test_which_images_were_trained_on(tmp_path):
     assert trained_images(reference("test"), TRAIN, subset) is None
     assert trained_images(reference("full"), TRAIN, None) is None
     with pytest.raises(ConfigError, match="other images than cifar10-8/mine was trained on"):
-        trained_images(reference("full"), TRAIN | {"subset_digest": "ff"}, subset)
+        trained_images(reference("full"), TRAIN | {"origin": ORIGIN | {"subset_digest": "ff"}}, subset)
 
 
 def test_the_published_protocols_name_what_they_compare_with():

@@ -20,6 +20,8 @@ from metrics.extractors import load_extractor
 from metrics.leak import Leak
 from suite import provenance, rows
 from suite.errors import ConfigError
+from suite.files import sha256
+from training.snapshot import save_generator
 
 COUNT = 60
 
@@ -84,23 +86,32 @@ class Leaky(nn.Module):
         return torch.where((numbers % 3 == 0)[:, None, None, None], turned(x), x) / 127.5 - 1
 
 
+class Colour:
+    channels, classes = 3, 0
+
+
 def test_a_run_becomes_rows(data, make_spec, tmp_path, monkeypatch):
     """The protocol `leak` through the commands of the workflow; nothing is drawn, as no copies are looked for."""
     spec = make_spec(images=8, resolution=32)
     (tmp_path / "run").mkdir()
     (tmp_path / "run/spec.json").write_text(spec.to_json())
     subset.main(["--data", str(data), "--size", "8", "--seed", "0", "--out", f"{tmp_path}/subset.json"])
-    train = {
-        **{"run": spec.run_id, "status": "done", "reason": None, "method_title": "Baseline"},
+    origin = {
         "dataset_sha256": json.loads(data.with_suffix(".json").read_text())["sha256"],
         "subset_digest": json.loads((tmp_path / "subset.json").read_text())["digest"],
-        "snapshots": [{"kimg": 0.064, "file": "snapshots/000000.064.safetensors", "sha256": "aa"}],
-        "provenance": provenance.record("cpu", 1.0, 64.0),
+    }
+    file = "snapshots/000000.064.safetensors"
+    save_generator(tmp_path / "run" / file, nn.Linear(1, 1), spec, Colour(), 64, origin)
+    train = {
+        **{"run": spec.run_id, "digest": spec.digest, "status": "done", "reason": None, "method_title": "Baseline"},
+        "origin": origin,
+        "snapshots": [{"kimg": 0.064, "file": file, "sha256": sha256(tmp_path / "run" / file)}],
+        "provenance": {**provenance.record("cpu"), "seconds": 1.0, "images_per_s": 64.0},
     }
     (tmp_path / "run/train.json").write_text(json.dumps(train))
     reals = torch.from_numpy(np.load(data)).float()
     monkeypatch.setattr(features, "load_generator", lambda *_: Leaky(reals))
-    given = ["--run", f"{tmp_path}/run", "--protocol", "leak"]
+    given = ["--run-dir", f"{tmp_path}/run", "--protocol", "leak"]
     given += ["--data", str(data), "--subset", f"{tmp_path}/subset.json"]
     real, fake, out = (f"{tmp_path}/{name}" for name in ("real.safetensors", "run/fake.json", "rows.jsonl"))
     features.main(["--extractor", "shape_attributes", "--data", str(data), "--device", "cpu", "--out", real])

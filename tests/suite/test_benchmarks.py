@@ -16,7 +16,7 @@ from benchmarks.__main__ import preset_key
 from benchmarks.iteration import SECTIONS, Iterations, measure
 from benchmarks.peak import Operations, Shape, measured_peak
 from benchmarks.stopwatch import Stopwatch
-from suite.memory import KEEP_MEMORY
+from suite.launch import KEEP_MEMORY
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,63 @@
+"""Measure a run under one protocol: features of the fakes of every snapshot, then the rows.
+
+    python -m metrics.measure --protocol proxy --run-dir RUN --real R --data D.npy --subset U.json --out OUT.jsonl
+
+What metrics.features and metrics.compute do by hand, in one command; under torchrun the ranks share the fakes. Features
+lie in RUN until the rows are written, so that an interrupted command, given again, continues at the snapshot it was at;
+then they go: kept, they would be most of the disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from metrics.compute import metric_classes, write_rows
+from metrics.features import add_options, features_of_fakes
+from metrics.guard import check_real, read_run
+from metrics.protocols import read_protocol
+from metrics.store import load_meta, remove_features
+from models.ranks import rank, world_size
+from suite.errors import one_line
+from training.device import pick_device, set_up
+from training.distributed import LostRank, joined_ranks
+from training.memory import as_memory_error
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Do what the command line asks for, on every rank; rank 0 writes the rows once the ranks have parted."""
+    protocol = read_protocol(args.protocol)
+    index = args.run_dir / f"features-{protocol.name}.json"
+    device = pick_device(args.device)
+    set_up(device, args.threads, tf32=False)
+    with joined_ranks(device):
+        first, ranks = rank() == 0, world_size()
+        spec, train = read_run(args.run_dir)
+        if train["status"] == "done":
+            metric_classes(protocol)  # what compute refuses, before hours are spent on fakes
+            check_real(load_meta(args.real), protocol, spec, train, args.real)
+            features_of_fakes(args, protocol, index, device)
+    if first:
+        torch.set_num_threads(args.threads * ranks)  # those of the other ranks, too, which have ended
+        write_rows(protocol, args.real, index, args.run_dir, args.data, args.subset, args.out, device)
+        remove_features(index)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Measure a run under one protocol.")
+    parser.add_argument("--protocol", required=True, help="a name in config/protocols.yaml")
+    parser.add_argument("--run-dir", required=True, type=Path, help="run directory, of a run that has ended")
+    parser.add_argument("--real", required=True, type=Path, help="features of the reference set")
+    parser.add_argument("--data", required=True, type=Path, help="prepared data set (*.npy)")
+    parser.add_argument("--subset", required=True, type=Path, help="the training images among them (*.json)")
+    parser.add_argument("--out", required=True, type=Path, help="rows (*.jsonl)")
+    add_options(parser)
+    args = parser.parse_args(argv)
+    with one_line(LostRank), as_memory_error():
+        measure(args)
+
+
+if __name__ == "__main__":
+    main()
