@@ -31,7 +31,8 @@ SUBSET_DEFAULTS = {"subset_rule": "permutation", "validation_images": 500}
 
 def check_scheme(content: dict[str, Any], where: str) -> None:
     """Raise ConfigError unless `content`, read from `where`, was written under this version of the scheme."""
-    if (found := content.get("scheme", 1)) != SCHEME:
+    # Whatever names a run was written by the suite; the first scheme had no number.
+    if (found := content.get("scheme", 1 if "run" in content else SCHEME)) != SCHEME:
         raise ConfigError(
             f"{where} belongs to a run of scheme {found}; this version writes scheme {SCHEME}, in which the same "
             "training has another id. Move that results tree away, and run the same command."

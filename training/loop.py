@@ -12,17 +12,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from augment.base import Networks
 from models.ranks import rank, world_size
 from suite import devices
+from suite.provenance import continued
 from suite.spec import RunSpec, snapshot_name
 from training import checkpoint, log
 from training.distributed import drawing_own_rows, on_any_rank
 from training.ema import Ema
 from training.gradients import save_gradients
+from training.origin import Origin, resumable
 from training.progress import Progress
 from training.reals import Reals
 from training.sampler import seed_step, step_seed
@@ -34,13 +37,18 @@ from training.trial import try_hooks
 
 @dataclass
 class Outcome:
-    """How a run ended: `status` is done, diverged or interrupted; `seconds` of training, restarts added up."""
+    """How a run ended: `status` is done, diverged, interrupted or error; `seconds` of training, restarts added up.
+
+    `provenance` is that of the last call which trained: a run that was complete keeps its own.
+    """
 
     status: str
     reason: str | None
     cur_nimg: int
     seconds: float
     method_title: str
+    origin: Origin | None = None
+    provenance: dict[str, Any] | None = None
 
 
 def train(
@@ -51,12 +59,17 @@ def train(
     tick_kimg: float,
     checkpoint_seconds: float,
     stop: Callable[[], bool],
+    origin: Origin | None = None,
+    provenance: dict[str, Any] | None = None,
+    parent: Path | None = None,
 ) -> Outcome:
     """Train `spec` in `run_dir` from its newest checkpoint to its length, to divergence or until `stop()`.
 
     Leaves `train.jsonl`, `snapshots/`, `samples/` and `ckpt/`. `tick_kimg` is the distance between two log lines,
-    `checkpoint_seconds` the least time between two checkpoints; neither changes what is trained. Raises ConfigError
-    where the ranks at work cannot share the run.
+    `checkpoint_seconds` the least time between two checkpoints; neither changes what is trained. `origin` (of
+    training.origin; None: not known and not compared) and `provenance` (of suite.provenance) go into the checkpoints.
+    `parent` is the directory of the run that this one starts from. Raises ConfigError where the ranks at work cannot
+    share the run.
     """
     devices.check(spec, world_size())
     hyper = spec.hyper
@@ -73,12 +86,14 @@ def train(
 
     # Continue where the newest checkpoint stands.
     cur_nimg, seconds, finite_nimg = 0, 0.0, 0
-    if (state := checkpoint.load_latest(run_dir / "ckpt", device)) is not None:
+    state = resumable(checkpoint.load_latest(run_dir / "ckpt", device), run_dir, origin, total_nimg)
+    if state is not None:
         cur_nimg, seconds, finite_nimg = state["cur_nimg"], state["seconds"], state["finite_nimg"]
         steps.load_state_dict(state["steps"])
         ema.module.load_state_dict(state["ema"])
+        origin, provenance = state["origin"], continued(state["provenance"], provenance, cur_nimg < total_nimg)
     else:
-        steps.method.initialize(Networks(steps.G, steps.D, ema.module, run_dir.resolve().parent.parent))
+        steps.method.initialize(Networks(steps.G, steps.D, ema.module, parent))
     reals, labels = data.first(CELLS)
     writes = rank() == 0
     if writes:
@@ -138,15 +153,18 @@ def train(
             save_gradients(pictures / f"gradients-{name}.png", *shown)
             if cur_nimg == total_nimg:
                 save_strips(pictures / "strips.png", ema.module, labels, spec.seed)
-            save_generator(run_dir / "snapshots" / f"{name}.safetensors", ema.module, spec, data, cur_nimg)
+            save_generator(run_dir / "snapshots" / f"{name}.safetensors", ema.module, spec, data, cur_nimg, origin)
 
         now = time.monotonic()
         stopped, due = on_any_rank(stop(), now - last_checkpoint >= checkpoint_seconds)
         if stopped or due or cur_nimg == total_nimg:
+            seconds = seconds_before + now - started
             state = {
                 "cur_nimg": cur_nimg,
                 "finite_nimg": finite_nimg,
-                "seconds": seconds_before + now - started,
+                "seconds": seconds,
+                "origin": origin,
+                "provenance": provenance,
                 "steps": steps.state_dict(),
                 "ema": ema.module.state_dict(),
             }
@@ -156,5 +174,4 @@ def train(
 
     progress.close()
     status = "diverged" if reason else "done" if cur_nimg >= total_nimg else "interrupted"
-    total_seconds = seconds_before + time.monotonic() - started
-    return Outcome(status, reason, cur_nimg, total_seconds, steps.method.title)
+    return Outcome(status, reason, cur_nimg, seconds, steps.method.title, origin, provenance)

@@ -11,26 +11,31 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import traceback
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 
 from augment.check import HookError
-from data.base import open_dataset
+from augment.transfer import last_checkpoint
+from data.base import Dataset, open_dataset
 from data.subset import read_subset
 from models.ranks import rank, world_size
 from suite import provenance, registry
 from suite.errors import ConfigError, one_line
 from suite.files import sha256, write_atomic
 from suite.spec import RunSpec, snapshot_name
+from training.device import arithmetic, pick_device, set_up
 from training.distributed import LostRank, joined_ranks, on_any_rank
 from training.loop import Outcome, train
 from training.memory import as_memory_error
+from training.origin import Origin, origin_of
 from training.reals import Reals
 from training.sampler import step_seed
 from training.trial import of_the_method
@@ -40,8 +45,8 @@ logger = logging.getLogger("training")
 TERMINATED = 128 + signal.SIGTERM
 
 
-def load_reals(spec: RunSpec, data_path: Path, subset_path: Path, device: torch.device) -> tuple[Reals, dict]:
-    """The run's training and validation images on `device`, and the digests that identify them."""
+def open_images(spec: RunSpec, data_path: Path, subset_path: Path) -> tuple[Dataset, dict[str, Any]]:
+    """The prepared data set and the choice of its images that the run trains on; ConfigError where they do not fit."""
     dataset = open_dataset(data_path)
     subset = read_subset(subset_path, dataset)
     resolution, classes = dataset.meta["resolution"], dataset.meta["classes"]
@@ -51,22 +56,24 @@ def load_reals(spec: RunSpec, data_path: Path, subset_path: Path, device: torch.
         raise ConfigError(f"{subset_path} lists {subset['size']} images; the spec asks for {spec.images}.")
     if spec.conditional and not classes:
         raise ConfigError(f"{spec.run_id} is conditional, but the data set {spec.dataset!r} has no labels.")
-    reals = Reals(
+    return dataset, subset
+
+
+def load_reals(spec: RunSpec, dataset: Dataset, subset: dict[str, Any], device: torch.device) -> Reals:
+    """The run's training and validation images on `device`."""
+    return Reals(
         dataset.images,
         dataset.labels if spec.conditional else None,
-        classes,
+        dataset.meta["classes"],
         subset["indices"],
         subset["validation"],
         spec.hyper["mirror"],
         step_seed("data", spec.seed),
         device,
     )
-    return reals, {"dataset_sha256": dataset.meta["sha256"], "subset_digest": subset["digest"]}
 
 
-def write_result(
-    run_dir: Path, spec: RunSpec, outcome: Outcome, digests: dict, method_files: dict, device: torch.device
-) -> None:
+def write_result(run_dir: Path, spec: RunSpec, outcome: Outcome) -> None:
     """Write train.json, the last file of a run."""
     snapshots = []
     for nimg in spec.snapshot_nimgs() if outcome.status == "done" else []:
@@ -75,54 +82,44 @@ def write_result(
     rate = outcome.cur_nimg / max(outcome.seconds, 1e-9)
     result = {
         "run": spec.run_id,
+        "digest": spec.digest,
         "status": outcome.status,
         "reason": outcome.reason,
         "nimg": outcome.cur_nimg,
         "method_title": outcome.method_title,
-        **digests,
+        "origin": outcome.origin,
         "snapshots": snapshots,
         "ranks": world_size(),
-        "provenance": provenance.record(str(device), outcome.seconds, rate, world_size())
-        | ({"method_files": method_files} if method_files else {}),
+        "provenance": {
+            **(outcome.provenance or {}),
+            "seconds": round(outcome.seconds, 1),
+            "images_per_s": round(rate, 1),
+            **summary(spec, outcome.origin),
+        },
     }
     write_atomic(run_dir / "train.json", json.dumps(result, indent=1) + "\n")
 
 
-def pick_device(name: str) -> torch.device:
-    """`auto` is a GPU when there is one, the one that torchrun counts out to this process.
-
-    ConfigError where `cuda` is asked for and there is none, or fewer than processes.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "device cuda is asked for, but torch sees no GPU. Use device: cpu or auto in config/config.yaml."
-        )
-    if name == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    if "LOCAL_RANK" not in os.environ:
-        return torch.device("cuda")
-    local_rank, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    if local_rank >= count:
-        raise ConfigError(
-            f"process {local_rank} has no GPU of its own: torch sees {count}. Start torchrun with "
-            f"--nproc-per-node {count} at most, or train with --device cpu."
-        )
-    return torch.device("cuda", local_rank)
+def summary(spec: RunSpec, origin: Origin | None) -> dict[str, Any]:
+    """What rows say of a run's origin; nothing for a run that ended before it was known."""
+    if not origin:
+        return {}
+    methods = [
+        {"name": name, "code_sha256": origin["methods"][name], "home": registry.home(name)} for name, _ in spec.plugins
+    ]
+    digests = {key: origin[key] for key in ("dataset_sha256", "subset_digest", "parent_sha256")}
+    return {**origin["arithmetic"], **digests, "methods": methods}
 
 
-def set_up(device: torch.device, threads: int, tf32: bool) -> None:
-    """Settings of the process: CPU threads and, on a GPU, the arithmetic of float32.
-
-    float32 is float32 unless TF32 is asked for: the published numbers were trained without, and 10 bits of mantissa
-    are more than a change of rounding. cuDNN measures which of its convolutions is fastest at each shape, so that two
-    runs on a GPU are close, not equal.
-    """
-    torch.set_num_threads(threads)
-    if device.type == "cuda":
-        torch.cuda.set_device(device.index or 0)
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cudnn.allow_tf32 = tf32
-        torch.backends.cuda.matmul.allow_tf32 = tf32
+def keep(run_dir: Path, folder: Path) -> None:
+    """Copy the training log and the pictures of a run into `folder`, where they stay with its rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log, samples = run_dir / "train.jsonl", folder / "samples"
+    write_atomic(folder / "train.jsonl", log.read_bytes() if log.exists() else b"")
+    shutil.rmtree(samples, ignore_errors=True)
+    if (run_dir / "samples").exists():
+        shutil.copytree(run_dir / "samples", samples)
+    samples.mkdir(exist_ok=True)
 
 
 def lock(run_dir: Path) -> FileLock:
@@ -149,9 +146,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="prepared images, .npy with a .json beside it")
     parser.add_argument("--subset", type=Path, required=True, help="index list made by data.subset")
     parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--parent-run", type=Path, metavar="DIR", help="directory of the run that this one starts from")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="where log and pictures are copied to in the end")
     parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; more than the cores is very slow")
-    parser.add_argument("--tf32", action="store_true", help="let GPUs round float32 factors to 10 bits: faster")
     parser.add_argument("--tick-kimg", type=float, default=1.0, help="thousands of images between two log lines")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="least time between two checkpoints")
     args = parser.parse_args(argv)
@@ -165,16 +163,32 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, on_sigterm)
     spec = RunSpec.read(args.spec)
     device = pick_device(args.device)
-    set_up(device, args.threads, args.tf32)
+    set_up(device, args.threads, spec.tf32)
+    used = arithmetic(device, spec.tf32, spec.hyper.get("half_type", "none"))
     with joined_ranks(device), lock(args.run_dir) if rank() == 0 else nullcontext():
         if rank() > 0:
             logging.disable(logging.ERROR)
+        elif args.spec.resolve() != (args.run_dir / "spec.json").resolve():
+            write_atomic(args.run_dir / "spec.json", args.spec.read_bytes())
         on_any_rank(False)  # the others wait for rank 0 to have the lock
-        data, digests = load_reals(spec, args.data, args.subset, device)
-        method_files = registry.digests([name for name, _ in spec.plugins])
+        dataset, subset = open_images(spec, args.data, args.subset)
+        data = load_reals(spec, dataset, subset, device)
+        record = provenance.record(str(device), world_size())
+        origin: Origin | None = None
         try:
+            parent = last_checkpoint(args.parent_run, spec.parent.run_id) if spec.parent else None
+            origin = origin_of(spec, dataset, subset, parent, used)
             outcome = train(
-                spec, data, args.run_dir, device, args.tick_kimg, args.checkpoint_seconds, lambda: terminated
+                spec,
+                data,
+                args.run_dir,
+                device,
+                args.tick_kimg,
+                args.checkpoint_seconds,
+                lambda: terminated,
+                origin,
+                record,
+                args.parent_run,
             )
         except Exception as error:
             if not of_the_method(error):
@@ -182,7 +196,7 @@ def main(argv: list[str] | None = None) -> int:
             # A fault of a method or backbone: the other runs and the tables go on, this one says why it has no number.
             traceback.print_exc()
             reason = str(error) if isinstance(error, HookError) else registry.explain(error)
-            outcome = Outcome("error", reason, 0, 0.0, spec.method)
+            outcome = Outcome("error", reason, 0, 0.0, spec.method, origin, record)
         if outcome.status == "interrupted":
             logger.warning("%s stopped at %g kimg; the same command continues it", spec.run_id, outcome.cur_nimg / 1000)
             return TERMINATED
@@ -190,7 +204,9 @@ def main(argv: list[str] | None = None) -> int:
             logger.error("%s: %s: %s", spec.run_id, outcome.status, outcome.reason)
             logger.error("once mended: snakemake --cores all --forcerun %s", args.run_dir / "train.json")
         if rank() == 0:
-            write_result(args.run_dir, spec, outcome, digests, method_files, device)
+            if args.keep:
+                keep(args.run_dir, args.keep)
+            write_result(args.run_dir, spec, outcome)
     return 0
 
 

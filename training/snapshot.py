@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from augment.base import Method, Networks
-from augment.compose import build
+from augment.base import Networks
+from augment.compose import Compose, build
 from models.base import Backbone
 from suite import registry
 from suite.errors import ConfigError
 from suite.files import parse_json, write_atomic
-from suite.spec import RunSpec
-from training.reals import Reals
+from suite.spec import RunSpec, check_scheme
+from training.origin import Origin
 
 HEADER = "leangan"
 
 
-def build_networks(spec: RunSpec, channels: int, classes: int) -> tuple[Backbone, nn.Module, nn.Module, Method]:
+def build_networks(spec: RunSpec, channels: int, classes: int) -> tuple[Backbone, nn.Module, nn.Module, Compose]:
     """(backbone, G, D, method) of a run before its first step, `prepare` applied; classes 0 is unconditional."""
     plugins = []
     for name, args in spec.plugins:
@@ -40,11 +41,29 @@ def build_networks(spec: RunSpec, channels: int, classes: int) -> tuple[Backbone
     return backbone, networks.G, networks.D, method
 
 
-def save_generator(path: Path, G: nn.Module, spec: RunSpec, data: Reals, nimg: int) -> None:
-    """Write G's parameters and buffers with the spec that rebuilds it, all or nothing."""
+class ImageKind(Protocol):
+    """What a snapshot's header says of the images: their channels and classes (0: unconditional)."""
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def classes(self) -> int: ...
+
+
+def save_generator(
+    path: Path, G: nn.Module, spec: RunSpec, data: ImageKind, nimg: int, origin: Origin | None = None
+) -> None:
+    """Write G's parameters and buffers with the spec that rebuilds it and the run's `origin`, all or nothing."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in G.state_dict().items()}
     # One entry: safetensors writes several in random order, and the same run shall leave the same bytes.
-    header = {"spec": json.loads(spec.to_json()), "channels": data.channels, "classes": data.classes, "nimg": nimg}
+    header = {
+        "spec": json.loads(spec.to_json()),
+        "channels": data.channels,
+        "classes": data.classes,
+        "nimg": nimg,
+        "origin": origin,
+    }
     metadata = {HEADER: json.dumps(header)}
     write_atomic(path, save(tensors, metadata))
 
@@ -61,6 +80,7 @@ def load_generator(path: Path, device: str = "cpu") -> nn.Module:
         raise ConfigError(f"{path} is no snapshot of this suite: its header holds no {HEADER!r}.")
     try:
         header = parse_json(metadata[HEADER])
+        check_scheme(header["spec"], str(path))
         spec = RunSpec.from_fields(header["spec"])
         _, G, _, _ = build_networks(spec, header["channels"], header["classes"])
         G.load_state_dict(tensors)

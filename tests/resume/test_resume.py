@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from suite.spec import method_plugins
+from suite.methods import method_plugins
 from training import checkpoint, loop
 from training import run as command
 from training.loop import train

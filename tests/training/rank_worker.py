@@ -72,4 +72,5 @@ def train_all(runs: dict[str, tuple[RunSpec, dict[str, Any]]], out: Path) -> Non
 def run_command(options: list[str]) -> None:
     """`python -m training.run` with these options."""
     sys.argv[1:] = options
+    sys.modules.pop("training.run", None)  # a process forked from one that had imported it would be warned of it
     runpy.run_module("training.run", run_name="__main__", alter_sys=True)

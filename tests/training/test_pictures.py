@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from suite.spec import presets
 from training import loop
 from training.gradients import magnitudes, save_gradients
 from training.samples import COLUMNS, ROWS, interpolate, save_strips
@@ -143,10 +141,10 @@ def trained(spec, reals, folder: Path) -> dict[str, object]:
 @pytest.mark.parametrize("method, backbone", [("ada", "tiny"), ("pagan", "tiny"), ("diffaugment", "tiny-biggan")])
 def test_pictures_change_nothing_in_training(make_spec, make_reals, tmp_path, monkeypatch, method, backbone):
     """PA-GAN's D draws random bits, BigGAN's has spectral norms that each step of training moves."""
-    spec = make_spec(method, conditional=backbone == "tiny-biggan", total_kimg=0.064, snapshot_kimg=0.032)
-    if backbone == "tiny-biggan":
-        hyper = {**presets()[backbone], "batch": 8, "g_maps": [8, 8, 8], "d_maps": [8, 8, 8], "d_down": 2}
-        spec = replace(spec, backbone="biggan", hyper=hyper)
+    biggan = {"batch": 8, "g_maps": [8, 8, 8], "d_maps": [8, 8, 8], "d_down": 2}
+    hyper = biggan if backbone == "tiny-biggan" else {}
+    length = {"total_kimg": 0.064, "snapshot_kimg": 0.032}
+    spec = make_spec(method, of=backbone, hyper=hyper, conditional=backbone == "tiny-biggan", **length)
     with_pictures = trained(spec, make_reals(conditional=spec.conditional), tmp_path / "with")
     assert sorted(path.name for path in (tmp_path / "with" / "samples").iterdir()) == [
         *("000000.032.png", "000000.064.png", "gradients-000000.032.png", "gradients-000000.064.png"),

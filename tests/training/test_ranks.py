@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -24,7 +23,6 @@ import torch
 from metrics import features
 from metrics.base import Features
 from models import ranks
-from suite.spec import presets
 from training import checkpoint, distributed
 from training import reals as reals_module
 from training import run as command
@@ -105,8 +103,6 @@ def runs(make_spec) -> dict[str, tuple]:
     full = {"style_mixing": 0.9, "pl_weight": 2.0, "pl_interval": 4, "noise_inputs": True}
 
     small = {"z_dim": 8, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2, "eval_batch": 16, "batch": 8}
-    biggan = {"backbone": "biggan", "hyper": {**presets()["tiny-biggan"], **small}, "conditional": True}
-
     def spec(method: str = "none", hyper: dict | None = None, **changes):
         return make_spec(method, hyper={**full, **(hyper or {})}, **{"total_kimg": 0.096, **changes})
 
@@ -118,7 +114,10 @@ def runs(make_spec) -> dict[str, tuple]:
         "diffaugment": (spec("diffaugment"), reals()),
         "ada": (spec(plugins=[ada], conditional=True), reals(conditional=True)),
         "ada-double": (spec(plugins=[ada], total_kimg=0.4), reals()),
-        "biggan-double": (replace(spec("diffaugment", total_kimg=0.8), **biggan), reals(conditional=True)),
+        "biggan-double": (
+            make_spec("diffaugment", of="tiny-biggan", hyper=small, conditional=True, total_kimg=0.8),
+            reals(conditional=True),
+        ),
         "continued": (spec(plugins=[ada], total_kimg=0.064), reals()),
         "ada-bcr": (spec(plugins=[ada, ("bcr", {"reach": 1 / 8})], **short), reals()),
         "ada-lecam": (spec(plugins=[ada, ("lecam", {"weight": 0.3})], **short), reals()),

@@ -1,0 +1,329 @@
+"""A run whose data, methods or parent are no longer what they were starts anew, says so and loses nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from augment import none
+from data import prepare, subset
+from suite import registry
+from suite.errors import ConfigError
+from suite.spec import RunSpec
+from training import checkpoint
+from training import run as command
+from training.loop import train
+from training.origin import resumable
+
+CPU = torch.device("cpu")
+
+
+class Project:
+    """A data set of 40 images in a folder, prepared and chosen from, and runs that train on it."""
+
+    def __init__(self, folder: Path, make_spec) -> None:
+        self.folder, self.make_spec = folder, make_spec
+        self.images = folder / "images"
+        self.images.mkdir(parents=True)
+        for i in range(40):
+            self.draw(self.images / f"{i:02d}.png", seed=i)
+        self.prepare()
+
+    def draw(self, path: Path, seed: int) -> None:
+        pixels = np.random.default_rng(seed).integers(0, 256, (48, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path, compress_level=0)
+
+    def prepare(self, *options: str, path: Path | None = None) -> None:
+        data, chosen = str(self.folder / "data.npy"), str(self.folder / "subset.json")
+        source = ["--dataset", "mine", "--path", str(path or self.images), "--resolution", "16", "--crop"]
+        prepare.main([*source, "--jobs", "1", *options, "--out", data])
+        subset.main(["--data", data, "--size", "24", "--seed", "0", "--out", chosen])
+
+    def spec(self, method: str = "none", **changes) -> RunSpec:
+        return self.make_spec(method, dataset="mine", **{"total_kimg": 0.064, "snapshot_kimg": 0.032, **changes})
+
+    def train(self, spec: RunSpec, *options: str, stop: bool = False) -> Path:
+        """Train in the folder of the spec's id; `stop`: interrupt after the first checkpoint."""
+        run_dir = self.folder / "runs" / spec.run_id
+        path = self.folder / "spec.json"
+        path.write_text(spec.to_json())
+        files = ["--spec", path, "--data", self.folder / "data.npy", "--subset", self.folder / "subset.json"]
+        with pytest.MonkeyPatch.context() as patch:
+            if stop:
+                patch.setattr(command, "train", interrupted)
+            code = command.main([*map(str, files), "--run-dir", str(run_dir), "--device", "cpu", *options])
+        assert code == (command.TERMINATED if stop else 0)
+        return run_dir
+
+
+def interrupted(spec, data, run_dir, device, tick_kimg, checkpoint_seconds, stop, *others):
+    calls = iter(range(100))
+    return train(spec, data, run_dir, device, tick_kimg, 0.0, lambda: next(calls) >= 2, *others)
+
+
+@pytest.fixture
+def project(tmp_path, make_spec) -> Project:
+    return Project(tmp_path, make_spec)
+
+
+def result(run_dir: Path) -> dict:
+    return json.loads((run_dir / "train.json").read_text())
+
+
+def snapshots(run_dir: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(run_dir.glob("snapshots/*"))]
+
+
+def add(project: Project) -> None:
+    project.draw(project.images / "40.png", seed=40)
+    project.prepare()
+
+
+def remove(project: Project) -> None:
+    (project.images / "00.png").unlink()
+    project.prepare()
+
+
+def overwrite(project: Project) -> None:
+    size = (project.images / "07.png").stat().st_size
+    project.draw(project.images / "07.png", seed=700)
+    assert (project.images / "07.png").stat().st_size == size, "the file's size is no help"
+    project.prepare()
+
+
+def move(project: Project) -> None:
+    other = project.folder / "other"
+    other.mkdir()
+    for i in range(40):
+        project.draw(other / f"{i:02d}.png", seed=1000 + i)
+    project.prepare(path=other)
+
+
+def resize(project: Project) -> None:
+    project.prepare("--resize", "lanczos")
+
+
+CHANGES = {"added": add, "removed": remove, "overwritten": overwrite, "another path": move, "another filter": resize}
+
+
+@pytest.mark.parametrize("stop", [False, True], ids=["finished", "interrupted"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+def test_a_run_on_data_that_changed_starts_anew_and_its_old_networks_are_kept_apart(project, caplog, change, stop):
+    spec = project.spec()
+    run_dir = project.train(spec, stop=stop)
+    before, first = snapshots(run_dir), list(run_dir.glob("ckpt/*.pt"))
+    known = checkpoint.load_latest(run_dir / "ckpt", CPU)["origin"]["dataset_sha256"]
+    change(project)
+    caplog.clear()
+    project.train(spec)
+    now = result(run_dir)["origin"]["dataset_sha256"]
+    assert now == json.loads((project.folder / "data.json").read_text())["sha256"] != known
+    (said,) = [record.message for record in caplog.records if "starts anew" in record.message]
+    assert f"the data set was {known[:8]} and is {now[:8]}" in said and "\n" not in said and "replaced" in said
+    assert snapshots(run_dir) and not set(snapshots(run_dir)) & set(before)
+    aside = run_dir / "replaced"
+    assert snapshots(aside) == before and {path.name for path in aside.glob("ckpt/*.pt")} == {p.name for p in first}
+    # It trained from its beginning, as a run that never was anything else.
+    fresh = project.train(spec_elsewhere(spec))
+    assert [line["cur_nimg"] for line in log(run_dir)] == [line["cur_nimg"] for line in log(fresh)]
+    assert [line["loss_g"] for line in log(run_dir)] == [line["loss_g"] for line in log(fresh)]
+
+
+def spec_elsewhere(spec: RunSpec) -> RunSpec:
+    """The same training on a CPU under another id, whose folder is another one."""
+    return replace(spec, tf32=True)
+
+
+def log(run_dir: Path) -> list[dict]:
+    return [json.loads(line) for line in (run_dir / "train.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("stop", [False, True], ids=["finished", "interrupted"])
+def test_data_prepared_again_with_the_same_pixels_changes_nothing(project, caplog, stop):
+    run_dir = project.train(project.spec(), stop=stop)
+    for path in project.images.iterdir():
+        path.touch()
+    project.prepare()
+    project.train(project.spec())
+    assert "starts anew" not in caplog.text and not (run_dir / "replaced").exists()
+    assert result(run_dir)["status"] == "done"
+
+
+def test_other_labels_matter_to_a_conditional_run(project, make_spec, caplog):
+    def labelled(classes: int) -> None:
+        meta = json.loads((project.folder / "data.json").read_text())
+        meta |= {"classes": 2, "labels": [i % classes for i in range(40)], "class_names": ["a", "b"]}
+        (project.folder / "data.json").write_text(json.dumps(meta))
+
+    for conditional, anew in ((False, 0), (True, 1)):
+        labelled(2)
+        spec = project.spec(conditional=conditional)
+        project.train(spec)
+        caplog.clear()
+        labelled(1)
+        project.train(spec)
+        assert caplog.text.count("its labels was") == anew
+
+
+METHOD = '''
+from augment.base import Method as Base
+
+
+class Method(Base):
+    """What it does."""
+
+    title = "Mine"
+
+    def transform(self, x, role):
+        return 0.5 * x
+'''
+
+
+@pytest.fixture(params=["project", "folder", "package"])
+def home(request, tmp_path, monkeypatch):
+    """A function (source) that puts a method called mine_method into one of its three homes."""
+    folder = tmp_path / "methods"
+    folder.mkdir()
+    module = folder / "mine_method.py"
+    module.write_text(METHOD)
+    if request.param == "project":
+        (tmp_path / "augment_under_test").symlink_to(folder)
+        monkeypatch.setattr(registry, "ROOT", tmp_path)
+        (folder / "none.py").write_text(Path(none.__file__).read_text())
+        (tmp_path / "models").symlink_to(Path(none.__file__).parent.parent / "models")
+        monkeypatch.setitem(registry.KINDS, "method", ("augment_under_test", "Method"))
+        monkeypatch.syspath_prepend(tmp_path)
+    elif request.param == "package":
+        info = folder / "mine_package-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine-package\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[leangan.methods]\nmine_method = mine_method\n")
+        monkeypatch.syspath_prepend(folder)
+
+    def put(source: str) -> None:
+        module.write_text(source)
+        for name in [name for name in sys.modules if "mine_method" in name or "augment_under_test" in name]:
+            del sys.modules[name]
+        registry.search([str(folder)] if request.param == "folder" else [])
+
+    put(METHOD)
+    yield put
+    monkeypatch.undo()
+    for name in [name for name in sys.modules if "mine_method" in name or "augment_under_test" in name]:
+        del sys.modules[name]
+    registry.search([])
+
+
+@pytest.mark.parametrize("stop", [False, True], ids=["finished", "interrupted"])
+def test_a_run_whose_method_was_edited_starts_anew_and_one_whose_comments_were_does_not(project, caplog, home, stop):
+    spec = project.spec("mine_method")
+    run_dir = project.train(spec, stop=stop)
+    known = checkpoint.load_latest(run_dir / "ckpt", CPU)["origin"]["methods"]["mine_method"]
+    home(METHOD.replace("What it does.", "What it does, in other words.") + "# a remark\n")
+    project.train(spec)
+    assert "starts anew" not in caplog.text
+    before = snapshots(run_dir)
+    home(METHOD.replace("0.5", "0.25"))
+    project.train(spec)
+    digest = registry.code_digest("mine_method")
+    assert f"the code of method 'mine_method' was {known[:8]} and is {digest[:8]}" in caplog.text
+    assert result(run_dir)["origin"]["methods"] == {"mine_method": digest} != {"mine_method": known}
+    assert not set(snapshots(run_dir)) & set(before) and snapshots(run_dir / "replaced") == before
+
+
+@pytest.mark.parametrize("stop", [False, True], ids=["finished", "interrupted"])
+def test_a_run_whose_parent_was_trained_again_starts_anew(project, caplog, stop):
+    parent = project.spec()
+    child = project.spec("transfer", plugins=[("transfer", {"run": parent.run_id})], parent=parent)
+    parent_dir = project.train(parent)
+    run_dir = project.train(child, "--parent-run", str(parent_dir), stop=stop)
+    project.train(parent)  # which is complete, and stays what it is
+    project.train(child, "--parent-run", str(parent_dir))
+    assert "starts anew" not in caplog.text
+    add(project)
+    project.train(parent)
+    caplog.clear()
+    project.train(child, "--parent-run", str(parent_dir))
+    assert "the run it starts from was" in caplog.text and result(run_dir)["status"] == "done"
+    newest = max(parent_dir.glob("ckpt/*.pt"))
+    assert newest.stem.split("-")[1] == result(run_dir)["origin"]["parent_sha256"][:16]
+
+
+def test_every_snapshot_and_checkpoint_says_what_it_came_from(project):
+    run_dir = project.train(project.spec("ada"))
+    origin = result(run_dir)["origin"]
+    assert set(origin) == {
+        "dataset_sha256", "labels_sha256", "subset_digest", "parent_sha256", "methods", "arithmetic"
+    }  # fmt: skip
+    assert origin["arithmetic"] == {"tf32": False, "half_type": "none"}
+    for path in run_dir.glob("snapshots/*"):
+        with safe_open(str(path), framework="pt") as file:
+            assert json.loads(file.metadata()["leangan"])["origin"] == origin
+    for path in run_dir.glob("ckpt/*.pt"):
+        assert torch.load(path, weights_only=True)["origin"] == origin
+
+
+def test_a_complete_run_keeps_the_provenance_under_which_it_was_trained(project, monkeypatch):
+    spec = project.spec()
+    monkeypatch.setattr("suite.provenance.commit", lambda: ("a" * 40, False))
+    before = result(project.train(spec))
+    monkeypatch.setattr("suite.provenance.commit", lambda: ("b" * 40, True))
+    assert result(project.train(spec)) == before
+
+
+def test_a_run_that_two_commits_trained_names_both(project, monkeypatch):
+    spec = project.spec()
+    monkeypatch.setattr("suite.provenance.commit", lambda: ("a" * 40, False))
+    project.train(spec, stop=True)
+    monkeypatch.setattr("suite.provenance.commit", lambda: ("b" * 40, False))
+    provenance = result(project.train(spec))["provenance"]
+    assert (provenance["commit"], provenance["earlier_commits"]) == ("b" * 40, ["a" * 40])
+
+
+def test_a_run_begun_in_another_arithmetic_is_refused_until_the_user_decides(tmp_path):
+    origin = {
+        "dataset_sha256": "d", "labels_sha256": None, "subset_digest": "s", "parent_sha256": None, "methods": {},
+        "arithmetic": {"tf32": False, "half_type": "bfloat16"},
+    }  # fmt: skip
+    on_cpu = {**origin, "arithmetic": {"tf32": False, "half_type": "none"}}
+    state = {"cur_nimg": 8, "origin": origin}
+    with pytest.raises(ConfigError, match="begun with TF32 off and 16-bit layers in bfloat16.*all layers in float32"):
+        resumable(state, tmp_path, on_cpu, 16)
+    assert resumable(state, tmp_path, origin, 16) is state
+    assert resumable({**state, "cur_nimg": 16}, tmp_path, on_cpu, 16)["origin"] == origin, "nothing is left to train"
+
+
+def test_a_checkpoint_that_does_not_say_what_it_came_from_is_not_continued(project, caplog):
+    spec = project.spec()
+    run_dir = project.train(spec)
+    state = checkpoint.load_latest(run_dir / "ckpt", CPU)
+    del state["origin"]
+    checkpoint.save(run_dir / "ckpt", state)
+    project.train(spec)
+    assert "the data set was none and is" in caplog.text and result(run_dir)["status"] == "done"
+
+
+def test_a_parent_that_is_not_given_or_another_run_is_named(project):
+    parent, other = project.spec(), project.spec("da")
+    child = project.spec("transfer", plugins=[("transfer", {"run": parent.run_id})], parent=parent)
+    with pytest.raises(ConfigError, match="--parent-run"):
+        project.train(child)
+    other_dir = project.train(other)
+    with pytest.raises(ConfigError, match="stylegan2-none"):
+        project.train(child, "--parent-run", str(other_dir))
+
+
+def test_log_and_pictures_are_kept_with_the_rows(project):
+    rows = project.folder / "rows"
+    run_dir = project.train(project.spec(), "--keep", str(rows))
+    assert (rows / "train.jsonl").read_bytes() == (run_dir / "train.jsonl").read_bytes()
+    kept = {path.name: path.read_bytes() for path in (rows / "samples").iterdir()}
+    assert kept == {path.name: path.read_bytes() for path in (run_dir / "samples").iterdir()} and kept

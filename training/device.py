@@ -1,0 +1,61 @@
+"""The device of a process and the arithmetic it computes in; training, features and benchmarks set it up alike."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+from suite.errors import ConfigError
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is a GPU when there is one, the one that torchrun counts out to this process.
+
+    ConfigError where `cuda` is asked for and there is none, or fewer than processes.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "device cuda is asked for, but torch sees no GPU. Use device: cpu or auto in config/config.yaml."
+        )
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if "LOCAL_RANK" not in os.environ:
+        return torch.device("cuda")
+    local_rank, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if local_rank >= count:
+        raise ConfigError(
+            f"process {local_rank} has no GPU of its own: torch sees {count}. Start torchrun with "
+            f"--nproc-per-node {count} at most, or train with --device cpu."
+        )
+    return torch.device("cuda", local_rank)
+
+
+def set_up(device: torch.device, threads: int, tf32: bool) -> None:
+    """Settings of the process: CPU threads and, on a GPU, the arithmetic of float32.
+
+    With `tf32` a GPU rounds float32 factors to 10 bits of mantissa. cuDNN measures which of its convolutions is fastest
+    at each shape, so that two runs on a GPU are close, not equal.
+    """
+    torch.set_num_threads(threads)
+    if device.type == "cuda":
+        torch.cuda.set_device(device.index or 0)
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def arithmetic(device: torch.device, tf32: bool, half_type: str) -> dict[str, Any]:
+    """The arithmetic in which a run that asks for `tf32` and `half_type` computes on `device`, as rows record it.
+
+    A CPU computes all of it in float32. ConfigError for a GPU that does not compute in bfloat16.
+    """
+    if device.type != "cuda":
+        return {"tf32": False, "half_type": "none"}
+    if half_type == "bfloat16" and torch.cuda.get_device_capability(device) < (8, 0):
+        raise ConfigError(
+            f"{torch.cuda.get_device_name(device)} does not compute in bfloat16. Use float16 or none: arithmetic.half "
+            "in config/config.yaml."
+        )
+    return {"tf32": tf32, "half_type": half_type}
