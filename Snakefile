@@ -38,19 +38,27 @@ rule paper:
     log:
         f"results/{SCALE}/logs/paper.log",
     shell:
-        f"({COLLECT} && {PAGE}) 2>&1 | tee {{log}}"
+        f"{RESULTS}; {PAGE} --rows $results/rows --out $results/page/index.html 2>&1 | tee {{log}}"
 
 
 rule plan:
     localrule: True
     log:
         f"results/{SCALE}/logs/plan.log",
-    params:
-        config=lambda wildcards: CONFIG,
     shell:
-        "python -m suite.plan --config {params.config:q} 2>&1 | tee {log}"
+        f"python -m suite.plan --config {CONFIG} 2>&1 | tee {{log}}"
 
 
-# Every rule runs in the one environment that Snakemake itself runs in, described by environment.yml.
-for each in workflow.rules:
-    each.conda_env = workflow.source_path("environment.yml")
+# The name of every artefact is a target.
+if taken := {rule.name for rule in workflow.rules} & set(CELLS):
+    name = min(taken)
+    raise WorkflowError(f"config/artefacts/{name}.yaml: {name!r} is a rule of the workflow. Rename the file.")
+
+for name in CELLS:
+
+    rule:
+        name:
+            name
+        localrule: True
+        input:
+            rendered(name),

@@ -1,3 +1,18 @@
+def reference_file(spec, protocol):
+    """Features of the reals that a protocol compares with: the whole set, its test split or the training images."""
+    dataset, split, extractor = spec.dataset, PROTOCOLS[protocol]["reference"], PROTOCOLS[protocol]["extractor"]
+    if split == "train":
+        split = f"train{spec.subset_size}-s{spec.subset_seed}"
+    elif split == "test":
+        dataset = held_out(dataset)
+    return f"resources/features/{dataset}-{spec.resolution}-{split}-{extractor}.safetensors"
+
+
+def measured_by(protocol):
+    """What a protocol asks for, without the text that says where it was published."""
+    return {key: value for key, value in PROTOCOLS[protocol].items() if key != "source"}
+
+
 rule reference_features:
     input:
         images="resources/data/{dataset}-{px}.npy",
@@ -14,8 +29,8 @@ rule reference_features:
     params:
         split=lambda wildcards: "--test" if wildcards.split == "test" else "",
     shell:
-        f"{PYTHON} -m metrics.features --data {{input.images}} --extractor {{wildcards.extractor}}"
-        f" --out {{output}} {THREADS} {{params.split}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
+        f"{LAUNCH} metrics.features --data {{input.images}} --extractor {{wildcards.extractor}} --out {{output}}"
+        f" {{params.split}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
 
 
 rule subset_reference_features:
@@ -33,13 +48,12 @@ rule subset_reference_features:
         mem_mb=4000 * DEVICES,
         runtime=240,
     shell:
-        f"{PYTHON} -m metrics.features --data {{input.images}} --subset {{input.subset}}"
-        f" --extractor {{wildcards.extractor}} --out {{output}} {THREADS} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
+        f"{LAUNCH} metrics.features --data {{input.images}} --subset {{input.subset}} --out {{output}}"
+        f" --extractor {{wildcards.extractor}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
 
 
-# Features of the fakes are not declared, so that a job that was interrupted continues with the snapshot it was at. They
-# go when they are measured, first the index that says they are complete: kept, they would be most of the disk. A
-# picture of fakes beside the training images nearest to them is not declared either: a run may have none.
+# Features of the fakes lie in the run's folder and are not declared, so that a job that was interrupted continues with
+# the snapshot it was at. Nor is the picture of fakes beside the training images nearest to them: a run may have none.
 rule measure:
     input:
         run=f"results/{SCALE}/runs/{{run}}/train.json",
@@ -57,14 +71,12 @@ rule measure:
         mem_mb=4000 * DEVICES,
         runtime=1440,
     params:
+        protocol=lambda wildcards: measured_by(wildcards.protocol),
         fakes=lambda wildcards: cost.fakes_of(SCALE, wildcards.protocol),
     shell:
-        "run=$(dirname {input.run}); features=$run/features-{wildcards.protocol}; "
-        'these="--protocol {wildcards.protocol} --data {input.images} --subset {input.subset}"; '
-        f"({PYTHON} -m metrics.features --run-dir $run $these --n-fake {{params.fakes}} --out $features.json {THREADS}"
-        f" {FEATURE_OPTIONS}"
-        " && python -m metrics.compute --real {input.real} --fake $features.json --run $run $these --out {output}"
-        " --threads {threads} && rm $features.json && rm -rf $features) 2>&1 | tee {log}"
+        f"{LAUNCH} metrics.measure --protocol {{wildcards.protocol}} --run-dir $(dirname {{input.run}})"
+        " --real {input.real} --data {input.images} --subset {input.subset} --n-fake {params.fakes} --out {output}"
+        f" {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
 
 
 # A run that makes no sense, or whose method does not import, is a row that says so.
@@ -80,6 +92,8 @@ rule refuse:
         run=alternatives(REFUSED),
     localrule: True
     params:
-        row=lambda wildcards: refused_row(wildcards.run, wildcards.protocol),
+        row=lambda wildcards: json.dumps(
+            without_value(SPECS[wildcards.run], wildcards.protocol, *REFUSED[wildcards.run])
+        ),
     shell:
-        "(printf '%s\\n' {params.row:q} > {output}.$$ && mv {output}.$$ {output}) 2> {log}"
+        "printf '%s\\n' {params.row:q} > {output} 2> {log}"

@@ -1,44 +1,78 @@
-# Nothing here imports torch. Tables and figures of one artefact are one job, and that job's name is the artefact's.
-# Each job gathers anew whatever rows lie there, among them those it asked for. $results is results/<scale>, or the
-# folder where the engine keeps its copy of that while it lies in a bucket; what is under version control is local.
-COLLECT = (
-    'results=$(dirname "$(dirname {log})") && python -m report.collect --rows $results/rows'
-    " --submitted results/submitted --out $results/results.csv"
-)
-PAGE = (
-    "python -m report.page --results $results/results.csv --published {input.published}"
-    " --rows $results/rows --out $results/page/index.html"
-)
+# Tables and figures of one artefact are one job. What is under version control is local; rows lie in the bucket while the
+# engine keeps the results there, and beside the file it fetched on this machine.
+def shown_by(name):
+    """What an artefact is rendered from beyond its files: its runs and their labels, its protocol."""
+    runs = [(cell.spec.run_id, vars(cell.spec.labels)) for cell in CELLS[name]]
+    return digest_of([runs, PROTOCOLS[artefact(name)["protocol"]], LENGTH["fakes"]])
 
 
-for name in CELLS:
+def published_beside():
+    """Which published numbers the artefacts set beside measured ones, as the page does, too."""
+    keys = ("protocol", "grid", "conditional")
+    contents = [artefact(name) for name in artefact_names()]
+    return digest_of(
+        [[*(each.get(key) for key in keys), each.get("layout", {}).get("published")] for each in contents]
+    )
 
-    rule:
-        name:
-            name
-        input:
-            rows=rows_to_wait_for(name),
-            curves=curve_files(name),
-            artefact=local(f"config/artefacts/{name}.yaml"),
-        output:
-            rendered(name),
-        log:
-            f"results/{SCALE}/logs/render-{name}.log",
-        localrule: True
-        params:
-            artefact=name,
-            config=lambda wildcards: CONFIG,
-        shell:
-            f"({COLLECT} && python -m report.render --artefacts {{params.artefact}}"
-            " --config {params.config:q} --results $results) 2>&1 | tee {log}"
+
+def with_rows():
+    """The artefacts of which every run has its rows, and those of the configuration of which some run has."""
+    names = []
+    for name in CELLS:
+        there = [Path(file).exists() for file in rows_files(name)]
+        if all(there) or name in config["artefacts"] and any(there):
+            names.append(name)
+    return names or config["artefacts"]
+
+
+RENDER = f"python -m report.render --config {CONFIG}"
+RESULTS = 'results=$(dirname "$(dirname {log})")'
+PAGE = "python -m report.page --published {input.published} --submitted results/submitted"
+
+
+rule render:
+    input:
+        rows=lambda wildcards: rows_files(wildcards.artefact),
+        specs=lambda wildcards: spec_files(wildcards.artefact),
+        curves=lambda wildcards: curve_files(wildcards.artefact),
+        artefact=local("config/artefacts/{artefact}.yaml"),
+        published=local("results/published/published.csv"),
+    output:
+        f"results/{SCALE}/tables/{{artefact}}.md",
+        f"results/{SCALE}/tables/{{artefact}}.csv",
+        f"results/{SCALE}/tables/{{artefact}}.tex",
+        figures=directory(f"results/{SCALE}/figures/{{artefact}}"),
+    log:
+        f"results/{SCALE}/logs/render-{{artefact}}.log",
+    localrule: True
+    params:
+        shown=lambda wildcards: shown_by(wildcards.artefact),
+    shell:
+        f"{RENDER} --artefacts {{wildcards.artefact}} --results $(dirname $(dirname {{output.figures}}))"
+        " 2>&1 | tee {log}"
+
+
+rule collect:
+    input:
+        rows=lambda wildcards: of_all(rows_files),
+        specs=lambda wildcards: of_all(spec_files),
+        submitted=list(map(local, sorted(Path("results/submitted").glob("*.json")))),
+    output:
+        f"results/{SCALE}/results.csv",
+    log:
+        f"results/{SCALE}/logs/collect.log",
+    localrule: True
+    shell:
+        "python -m report.collect --rows $(dirname {output})/rows --submitted results/submitted --out {output}"
+        " 2>&1 | tee {log}"
 
 
 rule page:
     input:
-        rows=[file for name in config["artefacts"] for file in rows_files(name)],
-        curves=[file for name in config["artefacts"] for file in curve_files(name)],
+        results=f"results/{SCALE}/results.csv",
+        specs=lambda wildcards: of_all(spec_files),
+        curves=lambda wildcards: of_all(curve_files),
         published=local("results/published/published.csv"),
-        submitted=list(map(local, sorted(Path("results/submitted").glob("*.json")))),
     output:
         f"results/{SCALE}/page/index.html",
         f"results/{SCALE}/page/leaderboard.csv",
@@ -46,11 +80,14 @@ rule page:
     log:
         f"results/{SCALE}/logs/page.log",
     localrule: True
+    params:
+        beside=published_beside(),
     shell:
-        f"({COLLECT} && {PAGE}) 2>&1 | tee {{log}}"
+        f"{PAGE} --results {{input.results}} --rows $(dirname {{input.results}})/rows --out {{output[0]}}"
+        " 2>&1 | tee {log}"
 
 
-# The two targets below take the rows as they lie there, ask for no run and so never train one.
+# The targets below take the rows as they lie there, ask for no run and so never train one.
 
 
 rule leaderboard:
@@ -60,7 +97,7 @@ rule leaderboard:
         f"results/{SCALE}/logs/leaderboard.log",
     localrule: True
     shell:
-        f"({COLLECT} && {PAGE}) 2>&1 | tee {{log}}"
+        f"{RESULTS}; {PAGE} --rows $results/rows --out $results/page/index.html 2>&1 | tee {{log}}"
 
 
 rule figures:
@@ -71,7 +108,6 @@ rule figures:
     localrule: True
     params:
         artefacts=lambda wildcards: with_rows(),
-        config=lambda wildcards: CONFIG,
     shell:
-        f"({COLLECT} && python -m report.render --artefacts {{params.artefacts}}"
-        f" --config {{params.config:q}} --results $results && {PAGE}) 2>&1 | tee {{log}}"
+        f"{RESULTS}; ({RENDER} --artefacts {{params.artefacts}} --results $results"
+        f" && {PAGE} --rows $results/rows --out $results/page/index.html) 2>&1 | tee {{log}}"

@@ -1,17 +1,53 @@
-# Checkpoints, snapshots and logs of a run are not declared: the engine deletes the declared outputs of a job that
-# failed, and they are what its next try continues from. train.json, the last file of a run, stands for them.
+@cache
+def spec_text(run):
+    """The content of a run's spec.json: its values, everything it is called, and the configuration that makes it."""
+    of_run = [(name, cell.spec) for name, members in CELLS.items() for cell in members if cell.spec.run_id == run]
+    configs = [needed_config(spec, name, config) for name, spec in of_run]
+    return SPECS[run].to_json(dict.fromkeys(spec.labels for _, spec in of_run), min(configs, key=len))
+
+
+def code_of(run):
+    """The digests of the code of a run's methods, so that an edited one is trained anew."""
+    return {name: registry.code_digest(name) for name, _ in SPECS[run].plugins}
+
+
+def parent_result(run):
+    """What the run whose networks this one starts from leaves when it has ended; nothing for one that starts anew."""
+    parent = SPECS[run].parent
+    return f"results/{SCALE}/runs/{parent.run_id}/train.json" if parent else []
+
+
+# Beside the rows of the run, where it stays. Its labels may change: then tables and page are made again.
+rule spec:
+    output:
+        f"results/{SCALE}/rows/{{run}}/spec.json",
+    log:
+        f"results/{SCALE}/logs/{{run}}/spec.log",
+    localrule: True
+    params:
+        spec=lambda wildcards: spec_text(wildcards.run),
+    shell:
+        "printf '%s\\n' {params.spec:q} > {output} 2> {log}"
+
+
+# Checkpoints and snapshots of a run are not declared: the engine deletes the declared outputs of a job that failed, and
+# they are what its next try continues from. train.json, the last file of a run, stands for them. The log and the
+# pictures are copies that stay with the rows.
+#
+# Labels in the spec do not train again, so its time does not count: the digest does.
 #
 # A scheduler that takes a node back sends SIGTERM to every process of the job. Training answers it with a checkpoint;
 # the shell and tee around it ignore it, as else the job would be over before that is written.
-
-
 rule train:
     input:
+        spec=ancient(f"results/{SCALE}/rows/{{run}}/spec.json"),
         images=lambda wildcards: data_file(SPECS[wildcards.run]),
         subset=lambda wildcards: subset_file(SPECS[wildcards.run]),
-        source=lambda wildcards: source_result(wildcards.run),
+        parent=lambda wildcards: parent_result(wildcards.run),
     output:
-        f"results/{SCALE}/runs/{{run}}/train.json",
+        result=f"results/{SCALE}/runs/{{run}}/train.json",
+        curve=f"results/{SCALE}/rows/{{run}}/train.jsonl",
+        samples=directory(f"results/{SCALE}/rows/{{run}}/samples"),
     log:
         f"results/{SCALE}/logs/{{run}}/train.log",
     benchmark:
@@ -23,24 +59,10 @@ rule train:
         mem_mb=lambda wildcards: 4000 * ranks_of(wildcards),
         runtime=minutes_of,
     params:
-        spec=lambda wildcards: SPECS[wildcards.run].to_json(),
+        digest=lambda wildcards: SPECS[wildcards.run].digest,
+        code=lambda wildcards: code_of(wildcards.run),
+        parent=lambda wildcards, input: f"--parent-run {Path(input.parent).parent}" if input.parent else "",
     shell:
-        "trap '' TERM; spec=$(dirname {output})/spec.json; "
-        "printf '%s\\n' {params.spec:q} > $spec.$$; mv $spec.$$ $spec; "
-        f"{PYTHON} -m training.run --spec $spec --data {{input.images}} --subset {{input.subset}}"
-        f" --run-dir $(dirname {{output}}) {THREADS} --tick-kimg {LENGTH['tick_kimg']}"
-        f" --device {config['device']} 2>&1 | tee {{log}}"
-
-
-rule keep_curves:
-    input:
-        f"results/{SCALE}/runs/{{run}}/train.json",
-    output:
-        curve=f"results/{SCALE}/rows/{{run}}/train.jsonl",
-        samples=directory(f"results/{SCALE}/rows/{{run}}/samples"),
-    log:
-        f"results/{SCALE}/logs/{{run}}/keep_curves.log",
-    localrule: True
-    shell:
-        "run=$(dirname {input}); (cp $run/train.jsonl {output.curve}.$$; mv {output.curve}.$$ {output.curve}; "
-        "cp -r $run/samples {output.samples}) 2> {log}"
+        f"trap '' TERM; {LAUNCH} training.run --spec {{input.spec}} --data {{input.images}} --subset {{input.subset}}"
+        f" --run-dir $(dirname {{output.result}}) --keep $(dirname {{output.curve}}) {{params.parent}} {DEVICE}"
+        f" --tick-kimg {LENGTH['tick_kimg']} 2>&1 | tee {{log}}"
