@@ -1,6 +1,6 @@
 # make reproduce   train, measure and render the demo on the CPU, nothing downloaded but Python packages
 # make test        the test suite
-# make lint        style of code and workflow
+# make lint        style of code and workflow, types of the code
 # make page        the leaderboard of all scales' rows as a folder to publish; trains nothing
 # make new-method NAME=mine   a method of your own to start from: augment/mine.py
 # Each creates .venv from requirements.lock when it is missing or older, and otherwise starts at once.
@@ -18,12 +18,13 @@ reproduce: $(INSTALLED)
 	@echo "Figures: results/demo/figures/    Leaderboard: results/demo/page/index.html"
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" \
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" \
 		tests/workflow tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
 # Numbers of the scale smoke mean nothing. make page ROWS=results/paper/rows takes those of one scale alone.

@@ -33,7 +33,6 @@ class Inputs:
         run_dir = self.folder / "run"
         if not (run_dir / "train.json").exists():
             assert run.main([str(option) for option in train_options(self, run_dir)]) == 0
-            shutil.copy(self.spec, run_dir)
         return run_dir
 
 

@@ -1,16 +1,11 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-
-import commands  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -122,9 +122,10 @@ def compute_options(inputs: Inputs, out: Path) -> list:
     if not run.exists():
         run.mkdir()
         shutil.copy(inputs.spec, run)
-        train = {"run": "a/b", "status": "diverged", "reason": "loss_d not finite", "provenance": None}
+        digest = RunSpec.read(inputs.spec).digest
+        train = {"run": "a/b", "digest": digest, "status": "diverged", "reason": "not finite", "provenance": None}
         (run / "train.json").write_text(json.dumps(train))
-    return ["--protocol", "proxy", "--real", "none", "--fake", "none", "--run", run, "--out", out / "proxy.jsonl"]
+    return ["--protocol", "proxy", "--real", "none", "--fake", "none", "--run-dir", run, "--out", out / "proxy.jsonl"]
 
 
 def page_options(inputs: Inputs, out: Path) -> list:
@@ -191,8 +192,7 @@ def test_a_disk_that_fills_up_while_a_run_trains_costs_nothing_but_time(disk, in
     assert "No space left on device" in (tmp_path / "output").read_text().splitlines()[-1]
     disk.empty()
     assert run("training.run", options, tmp_path) == 0
-    undisturbed = left_by(inputs.trained())
-    assert left_by(out) == {name: undisturbed[name] for name in undisturbed if name != "spec.json"}
+    assert left_by(out) == left_by(inputs.trained())
 
 
 def test_what_writers_left_that_were_killed_is_removed(tmp_path):

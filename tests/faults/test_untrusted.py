@@ -8,7 +8,6 @@ import io
 import json
 import os
 import struct
-import sys
 import tracemalloc
 import zipfile
 from contextlib import contextmanager
@@ -21,10 +20,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import EpsImagePlugin, Image
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
-
-from readers import row  # noqa: E402
+from readers import row
 
 from data.archive import Archive
 from data.base import DatasetError

@@ -1,4 +1,4 @@
-"""Damaged LMDBs, each read in a process of its own: `python tests/fuzz/damaged_lmdb.py COUNT` prints how they ended.
+"""Damaged LMDBs, each read in a process of its own: `python -m tests.fuzz.damaged_lmdb COUNT` prints the ends.
 
 An LMDB is mapped into memory, so that damage may end the process with a signal; nothing in it can be executed.
 """
@@ -17,8 +17,6 @@ from pathlib import Path
 import lmdb
 import numpy as np
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data.base import DatasetError
 from data.lsun_lmdb import LsunLmdb

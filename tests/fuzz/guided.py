@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of one reader with Atheris, beyond what pytest runs: `pip install atheris`, then
 
-    python tests/fuzz/guided.py image -runs=20000
+    PYTHONPATH=.:tests/released python tests/fuzz/guided.py image -runs=20000
 
 Options after the name go to libFuzzer, as do folders with files to start from; the reader's own seeds are among them.
 An input that does anything but be read or refused in words is written to ./crash-<digest>.
@@ -14,8 +14,6 @@ import tempfile
 from pathlib import Path
 
 import atheris
-
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
 MEMORY_BYTES = 3 * 2**30
 

@@ -36,7 +36,9 @@ from report.results import read_results
 from report.submitted import read_submissions
 from suite import config, rows
 from suite.errors import ConfigError
-from suite.spec import RunSpec, method_plugins, presets
+from suite.methods import method_plugins
+from suite.presets import preset_at
+from suite.spec import SUBSET_DEFAULTS, RunSpec
 from training.snapshot import load_generator
 
 MAX_FILES = 16  # images of one archive that are decoded
@@ -306,7 +308,6 @@ def read_state_dict(path: Path) -> None:
 
 
 def pickle_seeds() -> list[bytes]:
-    sys.path.insert(0, str(Path(__file__).parents[1] / "released"))
     from released_files import draw, write_tf, write_torch
 
     with tempfile.TemporaryDirectory() as folder:
@@ -336,10 +337,11 @@ def state_dict_seeds() -> list[bytes]:
 
 # Our own files
 
+TINY = preset_at("tiny", 16, "fuzzing", {"batch": 8, "fmap_base": 32, "fmap_max": 8, "z_dim": 8, "w_dim": 8})
 SPEC = RunSpec(
-    dataset="procedural", resolution=16, images=24, subset_seed=0, conditional=False, backbone="stylegan2",
-    preset="tiny", hyper={**presets()["tiny"], "batch": 8, "fmap_base": 32, "fmap_max": 8, "z_dim": 8, "w_dim": 8},
-    method="none", plugins=method_plugins("none"), seed=0, total_kimg=0.5, snapshot_kimg=0.5,
+    dataset="procedural", resolution=16, images=24, subset_seed=0, **SUBSET_DEFAULTS, conditional=False,
+    backbone=TINY.backbone, hyper=TINY.hyper, plugins=method_plugins("none"), seed=0, total_kimg=0.5,
+    snapshot_kimg=0.5, tf32=False, parent=None, labels=TINY.labels("none"),
 )  # fmt: skip
 
 

@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from mutations import changed_json, damaged
 from readers import READERS, try_reading
 
+from suite.config import ROOT
+
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 40))
 MEMORY_BYTES = 2 * 2**30  # more than the process has; the largest image that is read takes 1 GB on its way
 JSON = ("labels", "rows", "submission", "spec")
@@ -61,8 +63,8 @@ def test_other_values_are_read_or_refused_in_words(name, tmp_path):
 
 def test_damaged_lmdbs_are_read_or_refused_in_words():
     """Or, as they are mapped into memory, end the process that reads them, which the caller learns."""
-    script = Path(__file__).with_name("damaged_lmdb.py")
-    ended = subprocess.run([sys.executable, script, str(EXAMPLES)], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "tests.fuzz.damaged_lmdb", str(EXAMPLES)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     ends = json.loads(ended.stdout)
     print("lmdb", ends)
     assert ends.get("unclear", 0) == 0 and ends.get("signal", 0) <= EXAMPLES / 50

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.biggan import Backbone
 from models.released import __main__ as command
-from suite.spec import presets
+from suite.presets import presets
 from training.snapshot import load_generator
 
 RESOLUTION, CLASSES, Z_DIM = 16, 3, 10
@@ -31,7 +31,7 @@ PRESETS = {
 
 @pytest.fixture(autouse=True)
 def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("suite.spec.presets", lambda: PRESETS)
+    monkeypatch.setattr("suite.presets.presets", lambda: PRESETS)
 
 
 # ---- Weights under the release's names ----

@@ -41,7 +41,8 @@ from metrics.features import reference_features, run_features
 from metrics.protocols import Protocol
 from models.released import __main__ as command
 from models.stylegan2 import Backbone
-from suite.spec import RunSpec, presets
+from suite.presets import presets
+from suite.spec import RunSpec
 from training.snapshot import load_generator
 
 SMALL = {
@@ -60,7 +61,7 @@ LAYERS = SMALL["mapping_layers"]
 @pytest.fixture(autouse=True)
 def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Backbone(SMALL, RESOLUTION, CHANNELS, 0).maps() == MAPS
-    monkeypatch.setattr("suite.spec.presets", lambda: PRESETS)
+    monkeypatch.setattr("suite.presets.presets", lambda: PRESETS)
 
 
 def tf_generator(classes: int) -> dict:

@@ -10,8 +10,8 @@ import yaml
 from suite import config as configuration
 from suite.config import artefact, read
 from suite.errors import ConfigError
-from suite.plan import describe
 from suite.grid import expand
+from suite.plan import describe
 
 SHOWN = """
 title: Shown

@@ -32,7 +32,7 @@ from data import prepare, subset
 from metrics import compute, features
 from report import collect, page
 from suite.config import checked, read
-from suite.spec import expand, refusal
+from suite.grid import expand, refusal
 from training import run
 
 assert pytest.main(["-p", "no:cacheprovider", "tests/contract", "-k", "instance_noise or started_here"]) == 0

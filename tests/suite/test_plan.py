@@ -12,9 +12,9 @@ from suite import config as configuration
 from suite import cost, devices, plan
 from suite.config import artefact_names, checked, of_the_papers, read
 from suite.errors import ConfigError
-from suite.rows import without_value
 from suite.grid import expand
 from suite.presets import preset_at, presets
+from suite.rows import without_value
 from suite.spec import RunSpec
 from training.loop import train
 

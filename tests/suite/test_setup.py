@@ -1,9 +1,12 @@
 """Installation files agree with each other and with the README."""
 
 import re
+import sys
 import tomllib
 from importlib.metadata import version
+from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -39,13 +42,23 @@ def test_the_lock_holds_every_requirement_in_range_with_hashes_and_no_address():
     assert "://" not in text and "index" not in text
 
 
-def test_the_environment_is_the_locked_one():
+def test_the_environment_holds_every_requirement_in_range():
+    for requirement in map(Requirement, PROJECT["dependencies"]):
+        number = version(requirement.name)
+        assert requirement.specifier.contains(number, prereleases=True), f"{requirement.name} {number} is installed"
+
+
+@pytest.mark.skipif(
+    Path(sys.prefix) != ROOT / ".venv" or not (ROOT / ".venv/installed").exists(),
+    reason="this environment was not installed from requirements.lock by make",
+)
+def test_the_environment_of_make_is_the_locked_one():
     lock = locked()
-    for package in ("torch", "torchvision", "snakemake", "torch-fidelity", "numpy"):
-        assert version(package).split("+")[0] in [number for number, _ in lock[package]]
+    for name in (Requirement(text).name for text in PROJECT["dependencies"]):
+        assert version(name).split("+")[0] in [number for number, _ in lock[name]], f"{name}: run make test"
 
 
-def test_conda_users_get_the_same_python_and_the_same_packages():
+def test_conda_users_get_the_python_and_the_packages_of_the_project():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert environment["name"] == PROJECT["name"]
     *conda, pip = environment["dependencies"]
@@ -65,7 +78,17 @@ def test_the_commands_of_the_readme_exist():
         assert (ROOT / path).exists(), f"README links {path}"
 
 
-def test_continuous_integration_runs_the_two_commands_in_order():
+def test_continuous_integration_checks_and_then_reproduces():
     lines = (ROOT / ".ci/run").read_text().splitlines()
     assert "set -euo pipefail" in lines
-    assert lines.index("time make test") < lines.index("time make reproduce")
+    commands = [line for line in lines if line.startswith("time ")]
+    assert commands[:3] == ["time make lint", "time make test", "time make reproduce"]
+    assert [command for command in commands[3:] if "tests/cluster" in command]
+
+
+def test_the_types_of_every_package_are_checked():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    packages = {file.parent.name for file in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert set(settings["packages"]) == packages and settings["check_untyped_defs"]
+    lint = (ROOT / "Makefile").read_text().split("\nlint: ")[1].split("\n\n")[0]
+    assert "$(BIN)/mypy\n" in lint

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 from pathlib import Path
 
 import pytest
+import synthetic
 
 from report import collect, page, submitted
 from suite.config import ROOT
 from suite.errors import ConfigError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-
-import synthetic  # noqa: E402
 
 FD = "fd1k_full_efficientnet_lite0"
 BY = {"submitted_by": "A. Author", "url": "https://example.org/paper"}
@@ -39,6 +35,13 @@ def test_a_good_claim_is_accepted_with_its_author_and_digest(tmp_path):
     assert rows[0]["snapshot_sha256"] == "ab" * 32 and rows[0]["value"] == 33.0
 
 
+def test_a_claim_made_by_hand_need_not_state_a_setting(tmp_path):
+    without = {key: value for key, value in claim(value=34.0, kimg=10.0).items() if key != "setting"}
+    submit(tmp_path, claim(setting=None), without)
+    rows, rejections = submitted.read_submissions(tmp_path)
+    assert rejections == [] and [row.get("setting") for row in rows] == [None, None]
+
+
 def test_an_empty_or_absent_folder_has_no_submissions(tmp_path):
     assert submitted.read_submissions(tmp_path) == submitted.read_submissions(tmp_path / "absent") == ([], [])
 
@@ -58,6 +61,9 @@ def nested(key: str, **changes) -> dict:
         (claim(value=-1.0), ["is -1", "outside 0 to inf"]),
         (claim("recall1k_full_efficientnet_lite0", value=1.5), ["1.5", "outside 0 to 1"]),
         (claim(valu=1.0), ["unknown key 'valu'", "'value'"]),
+        ({k: v for k, v in claim().items() if k != "scheme"}, ["scheme is 1, must be 2", "measure it again"]),
+        (claim(scheme=3), ["scheme is 3, must be 2"]),
+        (claim(setting="abc"), ["setting", "'abc'"]),
         ({k: v for k, v in claim().items() if k != "provenance"}, ["lacks provenance"]),
         (claim("fid1k_full"), ["'fid'", "protocol proxy", "Known: copying, fd, kd, nn_ratio, precision, recall"]),
         (claim("fd50k_full_efficientnet_lite0"), ["n_fake in the metric's name is '50k', must be '1k'"]),
@@ -121,15 +127,16 @@ def test_the_check_command_lists_reasons_and_fails(tmp_path, capsys):
 
 
 def test_rows_of_a_run_become_a_submission_with_the_snapshots_digests(tmp_path):
-    measured = synthetic.row("ada", 0, FD, 20.0, 30.0)
-    (rows,) = synthetic.write_rows(tmp_path, [measured, synthetic.row("ada", 0, FD, 10.0, 40.0)])
-    (tmp_path / "train.json").write_text(json.dumps({"snapshots": [{"kimg": 20.0, "sha256": "cd" * 32}]}))
+    measured = synthetic.row("ada", 0, FD, 20.0, 30.0, snapshot_sha256="cd" * 32)
+    failed = synthetic.failed("ada", 0, "error", "no memory")
+    (rows,) = synthetic.write_rows(tmp_path, [measured, synthetic.row("ada", 0, FD, 10.0, 40.0), failed])
     out = tmp_path / "submitted" / "mine.json"
-    arguments = ["write", "--rows", rows, "--run", tmp_path, "--by", BY["submitted_by"], "--out", out]
+    arguments = ["write", "--rows", rows, "--by", BY["submitted_by"], "--out", out]
     submitted.main([*map(str, arguments), "--url", BY["url"]])
     accepted, rejections = submitted.read_submissions(out.parent)
     assert not rejections and {row["source"] for row in accepted} == {"submitted"}
     assert {row["kimg"]: row.get("snapshot_sha256") for row in accepted} == {10.0: None, 20.0: "cd" * 32}
+    assert {row["setting"] for row in accepted} == {measured["setting"]}
     with pytest.raises(ConfigError, match="url"):
         submitted.main([*map(str, arguments), "--url", "ftp://x"])
 
