@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 
 from report import layout
-from report.columns import Column, columns_of
+from report.columns import Column, columns_of, of_specs
 from report.method_titles import distinct, title_of
 from report.published import Match
 from suite.errors import check_names
-from suite.spec import RunSpec, grids
+from suite.grid import grids
+from suite.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,12 @@ class Artefact:
 
     `groups` is empty unless every grid has a title; `training` names the layout's columns from the training log,
     `sweep` is that of the layout, `reported` all published numbers (of report.published).
-    `all_methods` names every measured method of the results, so that figures give each the same look everywhere.
     """
 
     title: str
     caption: str
     specs: list[RunSpec]
     methods: dict[str, str]
-    all_methods: list[str]
     columns: list[Column]
     published: Match | None
     where: str
@@ -86,7 +85,7 @@ def load(
     reported: pd.DataFrame | None = None,
     fakes: int | None = None,
 ) -> Artefact:
-    """The artefact with the rows of exactly its runs: `specs` (of suite.spec.expand) under the protocol of `content`.
+    """The artefact with the rows of exactly its runs: `specs` (of suite.grid.expand) under the protocol of `content`.
 
     `reported` (of read_published) is needed where the layout names published numbers. `fakes` is how many generated
     images the scale measures with, which names the metrics before any run has a value; None: the protocol's.
@@ -97,10 +96,8 @@ def load(
     titled = all("title" in grid for grid in grids(content))
     methods = list(dict.fromkeys(spec.method for spec in specs))
     stated = layout.checked(content, methods, titled, where)
-    measured = results[results["source"].eq("measured")]
-    rows = measured[
-        measured["protocol.name"].eq(content["protocol"]) & measured["run"].isin([spec.run_id for spec in specs])
-    ]
+    measured = results[results["source"].eq("measured") & results["protocol.name"].eq(content["protocol"])]
+    rows = of_specs(measured, specs)
     titles = distinct((method, title_of(method, rows)) for method in methods)
     columns = columns_of(specs, rows, content, titled, fakes, where)
     return Artefact(
@@ -108,7 +105,6 @@ def load(
         caption=stated.get("caption", content["title"]),
         specs=specs,
         methods={method: title for (method, _), title in titles.items()},
-        all_methods=sorted({*methods, *measured["method"]}),
         columns=columns,
         where=where,
         groups=_groups(content, columns) if titled else [],

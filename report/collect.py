@@ -2,9 +2,9 @@
 
     python -m report.collect --rows results/demo/rows --submitted results/submitted --out results/demo/results.csv
 
-One line per run x snapshot x metric; a nested key `{"protocol": {"name": ...}}` becomes the column
-`protocol.name`. The order of lines and columns depends on the rows alone, so the same rows give the
-same bytes.
+One line per run x snapshot x metric x label; a nested key `{"protocol": {"name": ...}}` becomes the column
+`protocol.name`. A run to which the spec.json beside its rows gives two names has each row under both. The order of
+lines and columns depends on these files alone, so the same files give the same bytes.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ import io
 import itertools
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from report.metric_names import parse
+from report.spec_file import read_spec
 from report.submitted import read_submissions
 from suite import rows
 from suite.errors import ConfigError, one_line
 from suite.files import write_atomic
+from suite.spec import Labels, RunSpec
 
 ORDER = [
     "dataset",
@@ -38,7 +40,11 @@ ORDER = [
     "metric",
     "kimg",
 ]
-KEY = ["run", "protocol.name", "metric", "kimg", "source"]
+KEY = ["run", "preset", "method", "protocol.name", "metric", "kimg", "source"]
+"""The columns that no two lines share, submitted ones aside."""
+
+Line = tuple[str, dict[str, Any]]
+"""Where a row stands, and the row without nesting."""
 
 
 def flatten(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -61,27 +67,71 @@ def row_files(path: Path) -> list[Path]:
 def collect(paths: Iterable[str | Path], submitted: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     """All rows of files and folders and the `submitted` ones (of report.submitted), flat and sorted.
 
-    ConfigError names a folder without rows, an empty file, or the line that is broken, repeats another or has an
-    unknown metric.
+    ConfigError names a folder without rows, an empty file, a spec.json of another run than the rows beside it, or the
+    line that is broken, repeats another or has an unknown metric.
     """
-    found: dict[tuple, tuple[Path, dict]] = {}
     files = {Path(path): row_files(Path(path)) for path in paths}
     for path in (path for path, of_path in files.items() if not of_path):
         raise ConfigError(f"{path} holds no rows (<dataset>-<size>/<run>/<protocol>.jsonl). Run snakemake first.")
-    for path in itertools.chain(*files.values()):
-        content = rows.read(path)
-        if not content:
-            raise ConfigError(f"{path} holds no rows. Delete it and run the same command again to measure the run.")
-        for number, row in enumerate(map(flatten, content), 1):
-            _check(row, f"{path}, line {number}")
-            key = tuple(row[name] for name in KEY)
-            if key in found:
-                raise ConfigError(
-                    f"{path}, line {number}: {row['metric'] or row['status']} of {row['run']} "
-                    f"at kimg {row['kimg']} is already in {found[key][0]}. Remove one of the two."
-                )
-            found[key] = path, row
-    table = [*(row for _, row in found.values()), *map(flatten, submitted)]
+    found = _once(line for path in itertools.chain(*files.values()) for line in _lines_of(path))
+    return _ordered([*found, *map(flatten, submitted)])
+
+
+def rows_of(specs: Iterable[RunSpec], protocol: str, folder: Path) -> list[dict[str, Any]]:
+    """The rows of these runs under one protocol, each under the labels of its specs, flat and sorted.
+
+    `folder` is results/<scale>/rows; runs without rows there have none. Raises ConfigError as `collect` does.
+    """
+    labels: dict[str, list[Labels]] = {}
+    for spec in specs:
+        labels.setdefault(spec.run_id, []).append(spec.labels)
+    files = {run: folder / run / f"{protocol}.jsonl" for run in labels}
+    lines = (_lines_of(path, labels[run], run) for run, path in files.items() if path.is_file())
+    return _ordered(_once(itertools.chain.from_iterable(lines)))
+
+
+def _lines_of(path: Path, labels: Sequence[Labels] = (), run: str | None = None) -> Iterator[Line]:
+    """The rows of a file, once for each label of the run: `labels`, else those of spec.json, else the rows' own.
+
+    `run` is the one whose rows they must be.
+    """
+    content = rows.read(path)
+    if not content:
+        raise ConfigError(f"{path} holds no rows. Delete it and run the same command again to measure the run.")
+    if (stated := read_spec(path.parent)) is not None:
+        stated.check(content)
+        labels = labels or stated.labels
+    for number, row in enumerate(map(flatten, content), 1):
+        where = f"{path}, line {number}"
+        if run not in (None, row["run"]):
+            raise ConfigError(f"{where}: a row of {row['run']} lies where those of {run} belong.")
+        _check(row, where)
+        for each in [labelled(row, known) for known in labels] or [row]:
+            yield where, each
+
+
+def labelled(row: dict[str, Any], labels: Labels) -> dict[str, Any]:
+    """The flat row under these labels. A title that is only the method's name becomes the new one."""
+    title = labels.method if row["method_title"] == row["method"] else row["method_title"]
+    stated = {"preset": labels.preset, "method": labels.method, "published_kimg": labels.published_kimg}
+    return {**row, **stated, "method_title": title}
+
+
+def _once(lines: Iterable[Line]) -> list[dict[str, Any]]:
+    """The rows; ConfigError where one stands there twice."""
+    found: dict[tuple, Line] = {}
+    for where, row in lines:
+        key = tuple(row[name] for name in KEY)
+        if key in found:
+            raise ConfigError(
+                f"{where}: {row['metric'] or row['status']} of {row['run']} at kimg {row['kimg']} "
+                f"is already in {found[key][0]}. Remove one of the two."
+            )
+        found[key] = where, row
+    return [row for _, row in found.values()]
+
+
+def _ordered(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(table, key=lambda row: [_sortable(row[name]) for name in ORDER])
 
 
@@ -104,11 +154,11 @@ def _cell(value: Any) -> Any:
     """A value as it stands in the table. Readers of CSV take a carriage return for the end of a line, quoted or not."""
     if isinstance(value, str):
         return value.replace("\r", "\n")
-    return json.dumps(value) if isinstance(value, bool) else value
+    return json.dumps(value) if isinstance(value, bool | list) else value
 
 
 def to_csv(table: list[dict[str, Any]]) -> str:
-    """CSV with full precision: null is empty, a flag is true or false."""
+    """CSV with full precision: null is empty, a flag is true or false, a list is JSON."""
     known = dict.fromkeys(ORDER)
     return csv_text([*known, *sorted({key for row in table for key in row} - set(known))], table)
 

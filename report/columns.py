@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from metrics.base import PUBLISHED, metric_name
@@ -111,7 +112,7 @@ def _planned(
 
 def _column(rows: pd.DataFrame, families: tuple[str, str], title: str, specs: list[RunSpec], where: str) -> Column:
     """The setting of `specs` under the first of `families`, the best snapshots chosen by the second."""
-    group = rows[rows["run"].isin([spec.run_id for spec in specs])]
+    group = of_specs(rows, specs)
     values, judges = (group[group["family"] == family] for family in families)
     for names in (values["metric"].unique(), judges["metric"].unique()):
         if len(names) > 1:
@@ -126,12 +127,20 @@ def _column(rows: pd.DataFrame, families: tuple[str, str], title: str, specs: li
 
 def _runs(rows: pd.DataFrame, specs: list[RunSpec], metric: str, judge: str | None) -> list[Run]:
     """Every run of `specs` under `metric`, its best snapshot chosen by `judge`; those without rows are not yet run."""
-    group = rows[rows["run"].isin([spec.run_id for spec in specs])]
-    waiting = [spec for spec in specs if spec.run_id not in set(group["run"])]
+    group = of_specs(rows, specs)
+    begun = set(zip(group["run"], group["method"], strict=True))
+    waiting = [spec for spec in specs if (spec.run_id, spec.method) not in begun]
     return [
         *runs_of(group[group["metric"].isin([metric, judge, ""])], metric, best_by=judge),
-        *(Run(spec.run_id, spec.method, spec.seed, NOT_YET_RUN, None, []) for spec in waiting),
+        *(Run(spec.run_id, spec.method, spec.seed, NOT_YET_RUN, None, [], preset=spec.preset) for spec in waiting),
     ]
+
+
+def of_specs(rows: pd.DataFrame, specs: list[RunSpec]) -> pd.DataFrame:
+    """Those of the rows that are of these runs under these labels."""
+    labels = {(spec.run_id, spec.preset, spec.method) for spec in specs}
+    found = [key in labels for key in zip(rows["run"], rows["preset"], rows["method"], strict=True)]
+    return rows[np.array(found, bool)]
 
 
 def _setting(specs: list[RunSpec]) -> dict[str, Any]:

@@ -23,7 +23,9 @@ class Entry:
     """One line. `best` and `final` are in the unit that `metric` names (None: no value), their texts are printed.
 
     `id` is the same whenever the page is written anew. `credit` says whose number it is: the paper or the submitter.
-    `runs` holds what was measured per metric, the judging one first; `method_name` the plugin or composition.
+    `runs` holds what was measured per metric, the judging one first. `method_name` is the plugin or composition,
+    `method_title` its title before report.set_ups tells set-ups apart, which gives `method`. `run` is the run's id,
+    `set_up` the digest of all that it was trained with but its seed, None where that is not stated.
     """
 
     id: str
@@ -39,6 +41,9 @@ class Entry:
     higher_is_better: bool
     images_text: str = ""
     method_name: str = ""
+    method_title: str = ""
+    run: str = ""
+    set_up: str | None = None
     setting: dict[str, Any] = field(default_factory=dict)
     status: str = "done"
     reason: str | None = None
@@ -104,14 +109,14 @@ def ordered(entries: Iterable[Entry]) -> list[Entry]:
 
 def rank(entries: Iterable[Entry]) -> None:
     """Set each entry's rank among its `rank_of` peers, 1 being best; equal values share a rank."""
-    groups: dict[tuple, list[Entry]] = {}
+    groups: dict[tuple, list[tuple[float, Entry]]] = {}
     for entry in entries:
         if entry.standing.ranked and entry.best is not None:
-            groups.setdefault(entry.peers, []).append(entry)
+            groups.setdefault(entry.peers, []).append((entry.best, entry))
     for group in groups.values():
-        values = sorted((entry.best for entry in group), reverse=group[0].higher_is_better)
-        for entry in group:
-            entry.rank, entry.rank_of = values.index(entry.best) + 1, len(values)
+        values = sorted((value for value, _ in group), reverse=group[0][1].higher_is_better)
+        for value, entry in group:
+            entry.rank, entry.rank_of = values.index(value) + 1, len(values)
 
 
 def _board_order(entry: Entry) -> tuple:

@@ -49,6 +49,7 @@ def records(entries: list[Entry]) -> list[dict[str, Any]]:
             "published_kimg": entry.published_kimg,
             "share_of_published_length": entry.standing.share,
             "seed": entry.seed,
+            "setting": entry.set_up,
             "command": entry.command or None,
             "facts": dict(entry.facts),
             "measurements": [

@@ -14,7 +14,7 @@ import pandas as pd
 from report import tables
 from report.artefact import Artefact, Group
 from report.metric_names import Metric, parse
-from report.results import Run, mean_and_deviation
+from report.results import Run, mean_and_deviation, seeds_of
 from report.table_formats import Cell, Table
 from report.training_log import TRAINING, at_end
 
@@ -37,7 +37,7 @@ def measured(artefact: Artefact, rows: Path) -> pd.DataFrame:
                 "method": method,
                 "method_title": artefact.methods[method],
                 **group.columns[0].setting,
-                "planned": len(runs),
+                "planned": seeds_of(runs),
                 "status": ", ".join(dict.fromkeys(run.status for run in runs)),
                 "reason": "; ".join(dict.fromkeys(tables.reason(run) for run in runs if run.status != "done")),
             }
@@ -47,17 +47,18 @@ def measured(artefact: Artefact, rows: Path) -> pd.DataFrame:
 
 def _quantities(artefact: Artefact, group: Group, method: str, runs: list[Run], rows: Path) -> list[dict[str, Any]]:
     """Mean and deviation over the seeds of everything that the table shows of a method."""
-    done = [run.run for run in runs if run.status == "done"]
-    values: dict[tuple[str, str], list[float | None]] = {
-        (column.metric.name, snapshot): [getattr(run, snapshot) for run in column.done(method)]
+    done = [run for run in runs if run.status == "done"]
+    values: dict[tuple[str, str], list[tuple[Run, float | None]]] = {
+        (column.metric.name, snapshot): [(run, getattr(run, snapshot)) for run in column.done(method)]
         for column, snapshot in itertools.product(group.columns, ("best", "final"))
     }
-    values |= {(key, ""): [at_end(rows, run, key) for run in done] for key in artefact.training}
+    values |= {(key, ""): [(run, at_end(rows, run.run, key)) for run in done] for key in artefact.training}
     lines = []
-    for (quantity, snapshot), of_seeds in values.items():
-        numbers = [number for number in of_seeds if number is not None]
+    for (quantity, snapshot), of_runs in values.items():
+        numbers = [number for _, number in of_runs if number is not None]
+        n = seeds_of(run for run, number in of_runs if number is not None)
         mean, deviation = mean_and_deviation(numbers) if numbers else (None, None)
-        lines.append({"quantity": quantity, "snapshot": snapshot, "mean": mean, "std": deviation, "n": len(numbers)})
+        lines.append({"quantity": quantity, "snapshot": snapshot, "mean": mean, "std": deviation, "n": n})
     return lines
 
 

@@ -13,7 +13,6 @@ layout:
     datasets: {ffhq: ffhq 256}
   sweep:                              what the figure `sweep` draws (optional)
     x: da.p                           one argument of a plugin, or preset.<key>; of a list its first number
-    default: 1                        of methods that leave it out (optional)
     label: augmentation probability   below the x axis
     scale: log                        of the x axis (optional)
     lines: {cutout: [da-cutout-0.2, da-cutout-0.4]}   label: methods
@@ -31,7 +30,7 @@ from report.training_log import TRAINING
 from suite.errors import ConfigError, check_names
 
 LAYOUT = ["caption", "metrics", "training", "published", "sweep"]
-SWEEP = ["x", "default", "label", "scale", "lines", "levels", "panels"]
+SWEEP = ["x", "label", "scale", "lines", "levels", "panels"]
 
 
 def checked(content: dict[str, Any], methods: Iterable[str], titled: bool, where: str) -> dict[str, Any]:

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import pandas as pd
 
+from report.commands import command_of
 from report.entry import Entry, short_id
+from report.facts import facts_of
 from report.method_titles import distinct
 from report.metric_names import FAMILIES, Metric, parse
 from report.results import PROTOCOL, Run, failure, runs_of
 from report.sample_grids import grids_of
+from report.set_ups import tell_apart
+from report.spec_file import SpecFile, read_spec
 from report.standing import deviations, is_proxy, standing
 
 
 def measured_entries(results: pd.DataFrame, *rows_folders: Path) -> list[Entry]:
-    """One entry per run, protocol and who measured it, judged by the first metric of FAMILIES that was measured.
+    """One entry per run, its label, protocol and who measured it, judged by the first metric of FAMILIES there is.
 
-    `rows_folders` are the results/<scale>/rows where pictures are looked for.
+    `rows_folders` are the results/<scale>/rows where spec.json and pictures are looked for.
     """
     results = results.assign(method_title=_distinct_titles(results))
     proxies = set(results.loc[results["proxy"].eq(True), "protocol.name"])
     families = list(FAMILIES)
     entries = []
+    specs: dict[str, SpecFile] = {}
+    folders: dict[str, Path] = {}
     # Two people may submit the same run.
-    for _, rows in results.groupby(["run", "protocol.name", "source", "submitted_by"], sort=True, dropna=False):
+    keys = ["run", "preset", "method", "protocol.name", "source", "submitted_by"]
+    for _, rows in results.groupby(keys, sort=True, dropna=False):
         metrics = sorted(
             (parse(name) for name in rows["metric"].unique() if name),
             key=lambda metric: families.index(metric.family),
@@ -33,17 +39,23 @@ def measured_entries(results: pd.DataFrame, *rows_folders: Path) -> list[Entry]:
         failed = failure(rows)
         runs = {} if failed else _runs(rows, metrics)
         entry = _named(rows, metrics[0] if metrics else None, runs, bool(failed), proxies)
-        if entry.source == "measured":
-            folder = next((f for f in rows_folders if (f / rows["run"].iloc[0]).is_dir()), rows_folders[0])
-            entry.command = _command(rows.iloc[0], scale_of(folder))
         if failed:
             entry.status, entry.reason = failed
         else:
             _add_values(entry, metrics[0])
-            if entry.source == "measured":
-                run, resolution = runs[metrics[0]], int(rows["resolution"].iloc[0])
-                entry.grids = list(grids_of(folder, run, entry.protocol, resolution, entry.method, entry.dataset))
+        if entry.source == "measured":
+            folder = folders[entry.id] = next((f for f in rows_folders if (f / entry.run).is_dir()), rows_folders[0])
+            if (stated := read_spec(folder / entry.run)) is not None:
+                specs[entry.id] = stated
+            entry.command = command_of(entry.run, entry.protocol, scale_of(folder), stated)
         entries.append(entry)
+    tell_apart(entries, {key: stated.spec for key, stated in specs.items()})
+    for entry in entries:
+        if entry.id in folders and entry.runs:
+            run = next(iter(entry.runs.values()))
+            resolution = int(entry.setting["resolution"])
+            grids = grids_of(folders[entry.id], run, entry.protocol, resolution, entry.method, entry.dataset)
+            entry.grids = list(grids)
     return entries
 
 
@@ -57,7 +69,7 @@ def _distinct_titles(results: pd.DataFrame) -> list[str]:
 
 def _runs(rows: pd.DataFrame, metrics: list[Metric]) -> dict[Metric, Run]:
     """The run under each metric, its best snapshot chosen by the first one."""
-    values = rows[["run", "method", "seed", "status", "reason", "kimg", "metric", "value"]]
+    values = rows[["run", "method", "preset", "seed", "status", "reason", "kimg", "metric", "value"]]
     found = {}
     for metric in metrics:
         needed = values[values["metric"].isin({metric.name, metrics[0].name})]
@@ -76,8 +88,10 @@ def _named(
     planned_kimg = float(row["total_kimg"]) if row["total_kimg"] > 0 else None
     source, submitter = row["source"], row["submitted_by"]
     return Entry(
-        id=short_id(row["run"], row["protocol.name"], source, str(submitter)),
+        id=short_id(row["run"], row["preset"], row["method"], row["protocol.name"], source, str(submitter)),
         source=source,
+        run=row["run"],
+        set_up=row["setting"] if isinstance(row["setting"], str) else None,
         standing=standing(
             source,
             done=not failed,
@@ -87,6 +101,7 @@ def _named(
             deviations=deviations(row, metric),
         ),
         method=row["method_title"],
+        method_title=row["method_title"],
         method_name=row["method"],
         dataset=f"{row['dataset']} {resolution}",
         images=int(row["images"]),
@@ -101,9 +116,18 @@ def _named(
         planned_kimg=planned_kimg,
         published_kimg=published_kimg,
         seed=int(row["seed"]),
-        facts=_facts(row),
+        facts=facts_of(row, _snapshots(rows, runs[metric]) if metric in runs else {}),
         runs=runs,
     )
+
+
+def _snapshots(rows: pd.DataFrame, run: Run) -> dict[str, str]:
+    """The sha256 of the best and of the final snapshot of a run, as far as its rows state them."""
+    if "snapshot_sha256" not in rows:
+        return {}
+    stated = rows.dropna(subset=["snapshot_sha256"]).set_index("kimg")["snapshot_sha256"].to_dict()
+    kimgs = {"best": run.best_kimg, "final": run.final_kimg}
+    return {kind: stated[kimg] for kind, kimg in kimgs.items() if kimg in stated}
 
 
 def _add_values(entry: Entry, metric: Metric) -> None:
@@ -114,49 +138,6 @@ def _add_values(entry: Entry, metric: Metric) -> None:
     entry.best_kimg, entry.kimg = float(run.best_kimg), run.final_kimg
 
 
-def _facts(row: pd.Series) -> list[tuple[str, str]]:
-    """The labelled facts shown when an entry is opened: protocol and provenance."""
-    labels = {
-        "submitted_by": "submitted by",
-        "url": "described at",
-        "snapshot_sha256": "snapshot's sha256",
-        "run": "run",
-        "n_fake": "generated images",
-        "n_real": "reference images",
-        "reference": "reference set",
-        "protocol.extractor": "extractor",
-        "protocol.extractor_sha256": "extractor's sha256",
-        "protocol.input_px": "extractor's input (px)",
-        "protocol.resize": "resize",
-        "protocol.library": "metric library",
-        "provenance.commit": "commit",
-        "provenance.dirty": "changes beyond the commit",
-        "provenance.torch": "torch",
-        "provenance.device": "device",
-        "provenance.seconds": "training (s)",
-        "provenance.images_per_s": "images per second",
-        "provenance.time_utc": "measured at (UTC)",
-    }
-    facts = []
-    for key, label in labels.items():
-        value = row.get(key)
-        if value is None or pd.isna(value):
-            continue
-        if key == "provenance.dirty":
-            value = "yes" if value else "none"
-        facts.append((label, value if isinstance(value, str) else f"{value:,.9g}"))
-    return facts
-
-
 def scale_of(rows_folder: Path) -> str:
     """The scale whose rows lie in results/<scale>/rows."""
     return rows_folder.resolve().parent.name
-
-
-def _command(row: pd.Series, scale: str) -> str:
-    """The line that makes this entry's rows again."""
-    stated = row.get("command")
-    if isinstance(stated, str) and stated:
-        return stated
-    target = f"results/{scale}/rows/{row['run']}/{row['protocol.name']}.jsonl"
-    return f"snakemake --cores all {shlex.quote(target)} --config {shlex.quote(f'scale={scale}')}"

@@ -62,7 +62,7 @@ def render(measured: list[Entry], published: list[Entry], scale: str, papers: pd
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    macros = environment.get_template("macros.html.j2").module
+    macros: Any = environment.get_template("macros.html.j2").module
     compared = [setting for setting in settings if len(setting.scores) > 1]
     order = {group: i for i, group in enumerate(dict.fromkeys(entry.peers for entry in entries))}
     data = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -32,9 +33,9 @@ def panels(artefact: Artefact) -> list[tuple[str, list[Line]]]:
     columns, methods = artefact.main_columns, artefact.main_methods
     if len(methods) == 1 and len(columns) > 1:
         ((method, title),) = methods.items()
-        looks = style.graded(len(columns))
-        return [(title, [Line(c.title, look, c, c.done(method)) for c, look in zip(columns, looks, strict=True)])]
-    looks = style.method_styles(artefact.all_methods, list(methods))
+        shades = style.graded(len(columns))
+        return [(title, [Line(c.title, look, c, c.done(method)) for c, look in zip(columns, shades, strict=True)])]
+    looks = style.method_styles(list(methods))
     return [
         (c.title, [Line(title, looks[name], c, c.done(name)) for name, title in methods.items() if c.done(name)])
         for c in columns
@@ -64,7 +65,9 @@ def kimg_axis(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda kimg, _: f"{kimg:,.9g}"))
 
 
-def legend(figure: Figure, columns: int, loc: str = "outside lower center") -> None:
+def legend(
+    figure: Figure, columns: int, loc: Literal["outside lower center", "outside upper center"] = "outside lower center"
+) -> None:
     """One legend for all panels, each label once, in lines of up to `columns` entries as far as these fit."""
     handles = {label: line for ax in figure.axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     if not handles:

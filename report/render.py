@@ -2,30 +2,34 @@
 
     python -m report.render --artefacts demo --config '{"scale": "demo"}' --results results/demo
 
-Reads results.csv (of report.collect) and rows/ in the folder of results, and writes there
-tables/<artefact>.md|csv|tex and figures/<artefact>-<figure>.png|svg|pdf for each of the artefact's `figures:`. A figure
-whose log or pictures are missing or damaged is an error at the end, when all others are written.
+Reads rows/ in the folder of results, of each artefact the rows of exactly its runs, those that lie there. Writes there
+tables/<artefact>.md|csv|tex and the folder figures/<artefact> with <figure>.png|svg|pdf for each of the artefact's
+`figures:`, and removes from that folder the figures that it no longer has. A figure whose log or pictures are missing
+or damaged is an error at the end, when all others are written.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-import yaml
+import pandas as pd
 
 from report import grouped_tables, style, tables
 from report.artefact import Artefact, load
+from report.collect import rows_of, to_csv
 from report.published import read_published
-from report.results import read_results
+from report.results import no_results, parse_results
 from report.table_formats import latex, markdown
 from suite import registry
-from suite.config import ROOT, artefact, checked, figures_of, read
+from suite.config import ROOT, artefact, checked, figures_of, parse_yaml, read
 from suite.errors import ConfigError, one_line
 from suite.files import write_atomic
-from suite.spec import expand
+from suite.grid import expand
 
 PUBLISHED = ROOT / "results" / "published" / "published.csv"
 
@@ -58,33 +62,48 @@ def write_figure(drawing: ModuleType, content: Artefact, rows: Path, stem: Path)
     style.save(drawn, stem)
 
 
+def remove_other_figures(folder: Path, kinds: Iterable[str]) -> None:
+    """Make the folder of an artefact's figures, and remove from it all figures but `kinds`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {f"{kind}.{ending}" for kind in kinds for ending in style.ENDINGS}
+    for path in folder.iterdir():
+        if path.suffix[1:] in style.ENDINGS and path.name not in kept:
+            path.unlink()
+
+
+def loaded(name: str, config: dict[str, Any], rows: Path, reported: pd.DataFrame) -> Artefact:
+    """The artefact under `config` with its rows in `rows`, and all published numbers at hand (of read_published)."""
+    content, specs = artefact(name), expand(name, config)
+    lines = rows_of(specs, content["protocol"], rows)
+    results = parse_results(to_csv(lines), str(rows)) if lines else no_results()
+    return load(name, content, specs, results, reported, read("config/scales.yaml")[config["scale"]]["fakes"])
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Write the tables and figures of artefacts.")
     parser.add_argument("--artefacts", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<scale>")
     args = parser.parse_args(argv)
-    config = checked({**read("config/config.yaml"), **yaml.safe_load(args.config)})
+    config = checked({**read("config/config.yaml"), **parse_yaml(args.config)})
     registry.search(config["method_folders"])
-    drawings = {
-        (name, kind): (figure(kind), methods)
-        for name in args.artefacts
-        for kind, methods in figures_of(artefact(name)).items()
-    }
-    results, reported = read_results(args.results / "results.csv"), read_published(PUBLISHED)
-    fakes = read("config/scales.yaml")[config["scale"]]["fakes"]
-    contents = {
-        name: load(name, artefact(name), expand(name, config), results, reported, fakes) for name in args.artefacts
-    }
-    for name, content in contents.items():
-        write_table(content, args.results / "rows", args.results / "tables" / name)
+    figures = {name: figures_of(artefact(name)) for name in args.artefacts}
+    drawings = {kind: figure(kind) for kinds in figures.values() for kind in kinds}
+    rows, reported = args.results / "rows", read_published(PUBLISHED)
+    if not rows.is_dir():
+        raise ConfigError(f"{rows} is missing. Run snakemake first.")
+    contents = {name: loaded(name, config, rows, reported) for name in args.artefacts}
     lacking = []
-    for (name, kind), (drawing, methods) in drawings.items():
-        chosen = contents[name] if methods is None else contents[name].only(methods)
-        try:
-            write_figure(drawing, chosen, args.results / "rows", args.results / "figures" / f"{name}-{kind}")
-        except ConfigError as error:
-            lacking.append(f"{name}-{kind}: {error}")
+    for name, content in contents.items():
+        write_table(content, rows, args.results / "tables" / name)
+        folder = args.results / "figures" / name
+        remove_other_figures(folder, figures[name])
+        for kind, methods in figures[name].items():
+            chosen = content if methods is None else content.only(methods)
+            try:
+                write_figure(drawings[kind], chosen, rows, folder / kind)
+            except ConfigError as error:
+                lacking.append(f"{name}/{kind}: {error}")
     if lacking:
         raise ConfigError("All other figures are written. " + " ".join(lacking))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +21,7 @@ NUMBERS = [
     "images", "resolution", "seed", "kimg", "value", "spread", "n_real", "n_fake", "total_kimg",
     "published_kimg", "protocol.input_px", "protocol.eval_seeds", "provenance.seconds", "provenance.images_per_s",
 ]  # fmt: skip
-FLAGS = ["conditional", "proxy", "provenance.dirty"]
+FLAGS = ["conditional", "proxy", "provenance.dirty", "provenance.tf32"]
 REQUIRED = [
     "run", "dataset", "resolution", "images", "conditional", "backbone", "preset", "method", "method_title",
     "seed", "kimg", "metric", "value", "proxy", "status", "reason", "source",
@@ -42,28 +45,59 @@ def read_results(path: str | Path) -> pd.DataFrame:
     """
     if not Path(path).is_file():
         raise ConfigError(f"{path} is missing. Write it with python -m report.collect.")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+    return parse_results(Path(path).read_text(), str(path))
+
+
+def parse_results(text: str, where: str) -> pd.DataFrame:
+    """The same from the text of such a table, which stands `where`."""
+    table = _strings(text)
     missing = [name for name in REQUIRED if name not in table]
     if missing or table.empty:
         lack = f"lacks the columns {', '.join(missing)}" if missing else "holds no rows"
-        raise ConfigError(f"{path} {lack}. Write it with python -m report.collect.")
+        raise ConfigError(f"{where} {lack}. Write it with python -m report.collect.")
+    return _typed(table, where)
+
+
+def no_results() -> pd.DataFrame:
+    """The table where no run has rows."""
+    return _typed(pd.DataFrame(columns=REQUIRED, dtype=object), "")
+
+
+def _strings(text: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_values=[""])
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+
+
+def _typed(table: pd.DataFrame, where: str) -> pd.DataFrame:
     for name in NUMBERS:
         table[name] = pd.to_numeric(table[name]) if name in table else np.nan
     for name in FLAGS:
         if name in table:
-            table[name] = table[name].map({"true": True, "false": False})
-    for name in {*PROTOCOL, "submitted_by"} - set(table):
+            table[name] = table[name].map({"true": True, "false": False}).astype(object)  # Python's True, as in a row
+    for name in {*PROTOCOL, "setting", "submitted_by"} - set(table):
         table[name] = np.nan
     table["metric"] = table["metric"].fillna("")
     for name in table.loc[table["proxy"].eq(True) & table["status"].eq("done"), "metric"].unique():
-        if any(metric_names.parse(name, str(path)).family in families for families in OWN_FAMILIES.values()):
-            raise ConfigError(f"{path}: {name!r} is a proxy; FID, KID and IS are names of Inception's metrics only.")
+        if any(metric_names.parse(name, where).family in families for families in OWN_FAMILIES.values()):
+            raise ConfigError(f"{where}: {name!r} is a proxy; FID, KID and IS are names of Inception's metrics only.")
     return table
+
+
+def methods_of(row: pd.Series) -> list[dict[str, str]]:
+    """The plugins of the run as a row's provenance has them: name, code_sha256, home; none where it says nothing."""
+    stated = row.get("provenance.methods")
+    return json.loads(stated) if isinstance(stated, str) else []
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run under one metric. `curve` is [(kimg, value), ...]; no values unless `status` is done."""
+    """One training run under one metric. `curve` is [(kimg, value), ...].
+
+    Unless `status` is done there is no curve, and values and their kimg are NaN. A run that has several labels stands
+    there once for each: `method` and `preset`.
+    """
 
     run: str
     method: str
@@ -71,10 +105,11 @@ class Run:
     status: str
     reason: str | None
     curve: list[tuple[float, float]]
-    best: float | None = None
-    best_kimg: float | None = None
-    final: float | None = None
-    final_kimg: float | None = None
+    best: float = math.nan
+    best_kimg: float = math.nan
+    final: float = math.nan
+    final_kimg: float = math.nan
+    preset: str = ""
 
 
 def failure(rows: pd.DataFrame) -> tuple[str, str] | None:
@@ -98,23 +133,29 @@ def runs_of(rows: pd.DataFrame, metric: str, best_by: str | None = None) -> list
     number: a value from before a divergence is not the method's.
     """
     judge = metric_names.parse(best_by or metric)
-    by_run: dict[str, list[Any]] = {}
+    by_label: dict[tuple[str, str, str], list[Any]] = {}
     for row in rows.sort_values("kimg", kind="stable").itertuples():
-        by_run.setdefault(row.run, []).append(row)
+        by_label.setdefault((row.run, row.method, row.preset), []).append(row)
     found = []
-    for run, of_run in sorted(by_run.items()):
-        identity = run, of_run[0].method, int(of_run[0].seed)
+    for (run, method, preset), of_run in sorted(by_label.items()):
+        seed = int(of_run[0].seed)
         if failed := _gravest(of_run):
-            found.append(Run(*identity, *failed, []))
+            found.append(Run(run, method, seed, *failed, [], preset=preset))
             continue
         curve = [(row.kimg, row.value) for row in of_run if row.metric == metric]
         judged = {row.kimg: row.value for row in of_run if row.metric == judge.name and not np.isnan(row.value)}
         kimgs = [kimg for kimg, _ in curve if kimg in judged]
         if not kimgs:
             continue
-        best_kimg = (max if judge.higher_is_better else min)(kimgs, key=judged.get)
-        found.append(Run(*identity, "done", None, curve, dict(curve)[best_kimg], best_kimg, curve[-1][1], curve[-1][0]))
+        best_kimg = (max if judge.higher_is_better else min)(kimgs, key=judged.__getitem__)
+        best, (final_kimg, final) = dict(curve)[best_kimg], curve[-1]
+        found.append(Run(run, method, seed, "done", None, curve, best, best_kimg, final, final_kimg, preset))
     return found
+
+
+def seeds_of(runs: Iterable[Run]) -> int:
+    """How many training seeds the runs have."""
+    return len({run.seed for run in runs})
 
 
 def mean_and_deviation(values: list[float]) -> tuple[float, float | None]:

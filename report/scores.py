@@ -9,15 +9,15 @@ import pandas as pd
 
 from report.metric_names import Metric
 from report.published import UNVERIFIED
-from report.results import Run, mean_and_deviation
+from report.results import Run, mean_and_deviation, seeds_of
 
 
 @dataclass(frozen=True)
 class Score:
-    """A method's mean over `n` runs, in the unit that the metric's title names; None: not stated by the paper.
+    """A method's mean over `n` seeds, in the unit that the metric's title names; None: not stated by the paper.
 
     `values` are those of the single runs, `text` and `final` what is printed of the best and the last snapshots.
-    `doubt` says why a published number is not to be relied on.
+    `doubt` says why a published number is not to be relied on. `method_title` is the method's without its set-up.
     """
 
     mean: float
@@ -27,20 +27,22 @@ class Score:
     final: str = "–"
     doubt: str = ""
     method_name: str = ""
+    method_title: str = ""
     values: tuple[float, ...] = ()
 
 
-def of_runs(metric: Metric, runs: list[Run], method_name: str) -> Score:
+def of_runs(metric: Metric, runs: list[Run], method_name: str, method_title: str) -> Score:
     """The score of runs that differ in the seed and have numbers: of their best snapshots."""
     best, final = ([getattr(run, snapshot) for run in runs] for snapshot in ("best", "final"))
     mean, deviation = mean_and_deviation(best)
     return Score(
         metric.shown(mean),
         None if deviation is None else metric.shown(deviation),
-        len(runs),
+        seeds_of(runs),
         metric.text(mean, deviation),
         metric.text(*mean_and_deviation(final)),
         method_name=method_name,
+        method_title=method_title,
         values=tuple(map(metric.shown, best)),
     )
 

@@ -1,7 +1,8 @@
 """Settings: where the methods of a leaderboard meet, each with its mean over seeds.
 
 Two numbers belong to one setting if they have the same standing, data set, training images, model, protocol, metric
-and, unless they are full reproductions, training length; published ones if they stand in one table of one paper.
+and, unless they are full reproductions, training length; published ones if they stand in one table of one paper. The
+runs of one method there differ in the seed alone: report.set_ups has given other titles to others.
 """
 
 from __future__ import annotations
@@ -78,5 +79,5 @@ def settings_of(entries: list[Entry]) -> list[Setting]:
     for (*_, metric), (setting, measured) in found.items():
         for method, of_seeds in measured.items():
             runs = [entry.runs[metric] for entry in of_seeds]
-            setting.scores[method] = scores.of_runs(metric, runs, of_seeds[0].method_name)
+            setting.scores[method] = scores.of_runs(metric, runs, of_seeds[0].method_name, of_seeds[0].method_title)
     return [setting for setting, _ in found.values()]

@@ -18,7 +18,7 @@ from report.settings import Setting
 from report.size_lines import Line, families, short, with_room
 from report.standing import RANKINGS
 from suite.config import artefact, artefact_names
-from suite.spec import grids
+from suite.grid import grids
 
 WIDTH, HEIGHT = 560, 340
 FRAME = 52, 12, WIDTH - 16, HEIGHT - 44
@@ -79,15 +79,17 @@ def views(settings: list[Setting], published: pd.DataFrame | None = None) -> lis
 
     `published` (of read_published) gives the numbers that the artefacts in config/artefacts set beside measured ones.
     """
-    counted = [setting for setting in settings if setting.first.images is not None]
-    pictures = families(counted, _shared, lambda setting: setting.first.images, lambda setting: setting.first.model)
+    counted = [(each.first.images, each) for each in settings if each.first.images is not None]
+    pictures = families(
+        counted, lambda member: _shared(member[1]), lambda member: member[0], lambda member: member[1].first.model
+    )
     found = []
     for key, members in pictures.items():
         lines = _lines(members)
         if published is not None:
-            lines += _beside(members, lines, published)
+            lines += _beside([setting for _, setting in members], lines, published)
         if len({images for line in lines for images in line.scores}) > 1:
-            found.append(_view(key, members[0], lines))
+            found.append(_view(key, members[0][1], lines))
     return sorted(found, key=_interest)
 
 
@@ -105,13 +107,13 @@ def _shared(setting: Setting) -> tuple:
     return setting.ranking, first.standing.level, setting.length, group, model, *place, setting.metric
 
 
-def _lines(members: list[Setting]) -> list[Line]:
-    """A line per method."""
+def _lines(members: list[tuple[int, Setting]]) -> list[Line]:
+    """A line per method, from settings with their numbers of training images."""
     lines: dict[str, Line] = {}
-    for setting in sorted(members, key=lambda member: member.first.images):
+    for images, setting in sorted(members, key=lambda member: member[0]):
         for method, score in setting.scores.items():
             line = lines.setdefault(method, Line(method, setting.ranking == "published", {}))
-            line.scores[setting.first.images] = score
+            line.scores[images] = score
     return list(lines.values())
 
 
@@ -130,7 +132,7 @@ def _beside(members: list[Setting], lines: list[Line], published: pd.DataFrame) 
         return []
     metric = next(metric for metric in first.runs if metric.label == members[0].metric)
     presets = {setting.first.setting["preset"] for setting in members}
-    titles = {next(iter(line.scores.values())).method_name: line.method for line in lines}
+    titles = _titles(lines)
     found: dict[str, dict[int, Score]] = {}
     for content in map(artefact, artefact_names()):
         match = Match.of(content.get("layout", {}))
@@ -149,6 +151,15 @@ def _beside(members: list[Setting], lines: list[Line], published: pd.DataFrame) 
     return [Line(method, True, dict(sorted(of_method.items()))) for method, of_method in found.items()]
 
 
+def _titles(lines: list[Line]) -> dict[str, str]:
+    """By the name of each measured method: its line's title, of several set-ups the one without what they differ in."""
+    titles: dict[str, str] = {}
+    for line in lines:
+        score = next(iter(line.scores.values()))
+        titles[score.method_name] = score.method_title if score.method_name in titles else line.method
+    return titles
+
+
 def _view(key: tuple, setting: Setting, lines: list[Line]) -> View:
     """The lines with coordinates, ticks, colours and markers; `setting` is one of the picture's."""
     sizes = sorted({images for line in lines for images in line.scores})
@@ -158,12 +169,13 @@ def _view(key: tuple, setting: Setting, lines: list[Line]) -> View:
     x_axis = Axis(sizes[0], sizes[-1], left + 12, right - 12, log=True)
     y_axis = Axis(low, high, bottom - 8, top + 8, log=low > 0 and high > 3 * low)
     methods = sorted({line.method for line in lines}, key=_order)
+    looks = _looks(methods)
     drawn = [
         Drawn(
             line.method,
             line.published,
             [(images, score, x_axis.at(images), y_axis.at(score.mean)) for images, score in line.scores.items()],
-            *_look(line.method, methods),
+            *looks[line.method],
         )
         for line in sorted(lines, key=lambda line: (methods.index(line.method), line.published))
     ]
@@ -180,13 +192,23 @@ def _view(key: tuple, setting: Setting, lines: list[Line]) -> View:
     )
 
 
-def _look(method: str, methods: list[str]) -> tuple[int, str]:
-    """Colour and marker of one of `methods`, its own or the next of those that are free: lines differ in both."""
-    if (place := _known(method)) is not None:
-        return place, MARKERS[place]
-    order = [other for other in methods if _known(other) is None].index(method)
-    free = COLOURS - len(KNOWN)
-    return len(KNOWN) + order % free, MARKERS[(order + order // free) % len(MARKERS)]
+def _looks(methods: list[str]) -> dict[str, tuple[int, str]]:
+    """Colour and marker of each of the sorted `methods`, its own or the next that are free: lines differ in both.
+
+    Of several set-ups of a known method the first has the look of its own.
+    """
+    looks: dict[str, tuple[int, str]] = {}
+    taken: set[int] = set()
+    order, free = 0, COLOURS - len(KNOWN)
+    for method in methods:
+        place = _known(method)
+        if place is not None and place not in taken:
+            taken.add(place)
+            looks[method] = place, MARKERS[place]
+        else:
+            looks[method] = len(KNOWN) + order % free, MARKERS[(order + order // free) % len(MARKERS)]
+            order += 1
+    return looks
 
 
 def _order(method: str) -> tuple:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from PIL import Image
 
 from suite.files import write_atomic
@@ -21,11 +24,14 @@ COLUMN_IN, TEXT_IN = 3.3, 6.9
 GREY = "#666666"
 DPI = 300
 
+Dashes = str | tuple[float, tuple[float, ...]]
+"""A line's dashes as matplotlib takes them."""
+
 # Okabe and Ito, "Color Universal Design" (2008), without its yellow, which is invisible on white.
 FIXED = {"none": "#000000", "diffaugment": "#0072B2", "da": "#E69F00", "ada": "#D55E00"}
 FREE = ["#009E73", "#CC79A7", "#56B4E9"]
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"]
-DASHES = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1))]
+DASHES: list[Dashes] = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1))]
 
 matplotlib.use("Agg")
 matplotlib.rcParams.update(
@@ -62,27 +68,25 @@ class Look:
     """How a line is drawn."""
 
     color: str
-    linestyle: str | tuple = "-"
+    linestyle: Dashes = "-"
     marker: str = "o"
 
 
-def method_styles(methods: list[str], shown: list[str] | None = None) -> dict[str, Look]:
-    """A look for each of `methods`: all methods of the results, so that one looks alike in every figure.
+def method_styles(shown: list[str]) -> dict[str, Look]:
+    """A look for each of the methods `shown` in one figure, by their names alone: the same in every figure.
 
-    The four main methods keep their colours whatever is beside them; the others share three colours
-    in alphabetical order and differ by dashes as well. Of more methods than there are looks, those `shown` in one
-    figure (default: all) get different ones, as long as there are.
+    The four main methods have colours of their own; the others share three, and differ by dashes as well. Of those that
+    would look alike in one figure, all but the first take looks that are free there, as long as there are any.
     """
-    looks = {name: Look(color) for name, color in FIXED.items()}
     free = [Look(color, dashes) for dashes in DASHES for color in FREE]
-    for i, name in enumerate(sorted(set(methods) - set(FIXED))):
-        looks[name] = free[i % len(free)]
-    shown = methods if shown is None else shown
-    taken: set[Look] = set()
-    for name in shown:
-        if looks[name] in taken:
-            looks[name] = next((look for look in free if look not in taken), looks[name])
-        taken.add(looks[name])
+    own = {name: Look(FIXED[name]) if name in FIXED else free[crc32(name.encode()) % len(free)] for name in shown}
+    looks: dict[str, Look] = {}
+    for name, look in own.items():
+        if look not in looks.values():
+            looks[name] = look
+    for name, look in own.items():
+        if name not in looks:
+            looks[name] = next((other for other in free if other not in looks.values()), look)
     return {name: looks[name] for name in shown}
 
 
@@ -104,8 +108,8 @@ def wrapped(count: int, row_in: float, **kwargs) -> tuple[Figure, list[Axes]]:
     """`count` axes in reading order, at most four in a row, each row `row_in` inches high."""
     columns = count if count <= 4 else min((3, 4), key=lambda width: -count % width)
     rows = -(-count // columns)
-    figure, axes = panels(rows, columns, row_in * rows, TEXT_IN if count > 1 else COLUMN_IN, **kwargs)
-    axes = [ax for row in axes for ax in row]
+    figure, lines = panels(rows, columns, row_in * rows, TEXT_IN if count > 1 else COLUMN_IN, **kwargs)
+    axes = [ax for line in lines for ax in line]
     for ax in axes[count:]:
         ax.remove()
     for ax in axes[max(0, count - columns) : count]:
@@ -113,9 +117,21 @@ def wrapped(count: int, row_in: float, **kwargs) -> tuple[Figure, list[Axes]]:
     return figure, axes[:count]
 
 
+def _place(ax: Axes) -> SubplotSpec:
+    """Where the panel of a figure of `panels` or `wrapped` stands in its grid."""
+    place = ax.get_subplotspec()
+    assert place is not None, "a panel of a grid"
+    return place
+
+
+def is_leftmost(ax: Axes) -> bool:
+    """Whether the panel is the first of its line."""
+    return _place(ax).is_first_col()
+
+
 def title(ax: Axes, text: str) -> None:
     """The title of a panel, in as many lines as its width needs."""
-    width_in = ax.figure.get_figwidth() / ax.get_subplotspec().get_gridspec().ncols
+    width_in = ax.figure.bbox.width / ax.figure.dpi / _place(ax).get_gridspec().ncols
     ax.set_title(textwrap.fill(text, int(width_in / 0.06), break_long_words=False, break_on_hyphens=False))
 
 
@@ -126,7 +142,7 @@ def curve(ax: Axes, table: pd.DataFrame, look: Look, label: str) -> None:
         ax.fill_between(table.index, table["min"], table["max"], color=look.color, alpha=0.15, linewidth=0)
 
 
-def seeds(ax: Axes, points: dict[float, list[float]], look: Look, label: str) -> None:
+def seeds(ax: Axes, points: Mapping[float, Sequence[float]], look: Look, label: str | None) -> None:
     """A marked line through the mean over seeds at each x, their range shaded; nothing where there are no points."""
     if points:
         low, mean, high = zip(*((min(ys), sum(ys) / len(ys), max(ys)) for ys in points.values()), strict=True)
@@ -149,15 +165,19 @@ def message(text: str) -> Figure:
     return figure
 
 
+ENDINGS: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""The formats of a figure, each with what would say when and by what it was written."""
+
+
 def save(figure: Figure, stem: Path) -> None:
     """Write <stem>.png (300 dpi), <stem>.svg and <stem>.pdf, all free of dates and of random identifiers."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # what has been laid out once is laid out alike in every format
-    for kind, metadata in (
-        ("png", {"Software": None}),
-        ("svg", {"Date": None, "Creator": None}),
-        ("pdf", {"CreationDate": None, "Creator": None, "Producer": None}),
-    ):
+    for kind, metadata in ENDINGS.items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
         write_atomic(f"{stem}.{kind}", buffer.getvalue())

@@ -1,11 +1,11 @@
 """Numbers measured by others: results/submitted/*.json, each row checked before it stands on the page.
 
     python -m report.submitted check results/submitted
-    python -m report.submitted write --rows results/paper/rows/<run>/ada.jsonl --run results/paper/runs/<run> \\
+    python -m report.submitted write --rows results/paper/rows/<run>/ada.jsonl \\
         --by "A. Author" --url https://example.org/paper --out results/submitted/mine.json
 
-`check` lists what is not accepted and why. `write` makes a submission from a file of rows; with --run each row
-states the sha256 of the snapshot it was measured on.
+`check` lists what is not accepted and why. `write` makes a submission from a file of rows, which state the sha256 of
+the snapshots that they were measured on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from report.metric_names import parse
 from suite import rows
 from suite.config import check, read
 from suite.errors import ConfigError, one_line, unknown_name
-from suite.files import parse_json, read_json, write_atomic
+from suite.files import parse_json, write_atomic
+from suite.spec import SCHEME
 
 BOUNDS = {
     **dict.fromkeys(["precision", "recall", "copying"], (0, 1)),
@@ -77,6 +78,11 @@ def stored(row: dict[str, Any], where: str) -> dict[str, Any]:
 
 def check_claim(row: dict[str, Any], where: str) -> None:
     """Raise ConfigError unless the row is complete and its number is what its protocol measures."""
+    if (scheme := row.get("scheme", 1)) != SCHEME:
+        raise ConfigError(
+            f"{where}: its scheme is {scheme!r}, must be {SCHEME}. A run of an older version has another id in this "
+            "one, so train and measure it again; a row written by hand only states the number."
+        )
     check(row, "row", where)
     check(row, "claim", where)
     protocols, stated = read("config/protocols.yaml"), row["protocol"]
@@ -102,20 +108,12 @@ def check_claim(row: dict[str, Any], where: str) -> None:
         raise ConfigError(f"{where}: {row['metric']} is {row['value']:g}, which lies outside {low} to {high}.")
 
 
-def write(rows_file: Path, run: Path | None, by: str, url: str, out: Path) -> None:
+def write(rows_file: Path, by: str, url: str, out: Path) -> None:
     """Write a submission with the rows of `rows_file`; ConfigError where one would not be accepted.
 
-    Rows without a number are left out. `run`, the run's directory, adds the digests of its snapshots.
+    Rows without a number are left out.
     """
-    digests = {}
-    if run is not None:
-        train = read_json(run / "train.json")
-        digests = {snapshot["kimg"]: {"snapshot_sha256": snapshot["sha256"]} for snapshot in train["snapshots"]}
-    claims = [
-        {**row, **digests.get(row["kimg"], {}), "source": "submitted"}
-        for row in rows.read(rows_file)
-        if row["status"] == "done"
-    ]
+    claims = [{**row, "source": "submitted"} for row in rows.read(rows_file) if row["status"] == "done"]
     submission = {"submitted_by": by, "url": url, "rows": claims}
     check(submission, "submission", f"{rows_file} or the command line")
     for number, claim in enumerate(claims, 1):
@@ -130,13 +128,12 @@ def main(argv: list[str] | None = None) -> int:
     checking.add_argument("folder", type=Path)
     writing = commands.add_parser("write", help="make a submission from a file of rows")
     writing.add_argument("--rows", type=Path, required=True, metavar="JSONL", help="rows of one run")
-    writing.add_argument("--run", type=Path, metavar="FOLDER", help="the run's directory, for the snapshots' digests")
     writing.add_argument("--by", required=True, metavar="NAME", help="who measured")
     writing.add_argument("--url", required=True, help="https address of the paper or code")
     writing.add_argument("--out", type=Path, required=True, metavar="JSON")
     args = parser.parse_args(argv)
     if args.command == "write":
-        write(args.rows, args.run, args.by, args.url, args.out)
+        write(args.rows, args.by, args.url, args.out)
         return 0
     accepted, rejections = read_submissions(args.folder)
     for rejection in rejections:

@@ -6,6 +6,7 @@ Each column keeps to one protocol, which the caption states. A method without a 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from report import published
 from report.artefact import Artefact
 from report.columns import Column
 from report.metric_names import EXTRACTORS, Metric
-from report.results import Run, mean_and_deviation
+from report.results import Run, mean_and_deviation, seeds_of
 from report.table_formats import Cell, Table
 
 WIDEST = 12
@@ -22,16 +23,17 @@ WIDEST = 12
 
 
 def measured(artefact: Artefact) -> pd.DataFrame:
-    """The table's numbers in full precision: one line per column, snapshot and method.
+    """The table's numbers in full precision: one line per column, snapshot and method. `n` and `planned` count seeds.
 
     `difference` is the measured mean minus the published number.
     """
-    lines, presets = [], {run: spec.preset for run, spec in artefact.spec_of.items()}
+    lines = []
     for position, column in enumerate(artefact.columns):
         reported = {method: artefact.beside(column, method) for method in artefact.methods}
         for snapshot, method in itertools.product(("best", "final"), artefact.methods):
             runs = column.of(method)
-            values = [getattr(run, snapshot) for run in column.done(method)]
+            done = column.done(method)
+            values = [getattr(run, snapshot) for run in done]
             mean, deviation = mean_and_deviation(values) if values else (None, None)
             beside = reported[method]
             lines.append(
@@ -41,14 +43,14 @@ def measured(artefact: Artefact) -> pd.DataFrame:
                     "method": method,
                     "method_title": artefact.methods[method],
                     **column.setting,
-                    "preset": ", ".join(dict.fromkeys(presets[run.run] for run in runs)),
+                    "preset": ", ".join(dict.fromkeys(run.preset for run in runs)),
                     "metric": column.metric.name,
                     "proxy": column.proxy,
                     "protocol": column.protocol["name"],
                     "mean": mean,
                     "std": deviation,
-                    "n": len(values),
-                    "planned": len(runs),
+                    "n": seeds_of(done),
+                    "planned": seeds_of(runs),
                     "status": ", ".join(dict.fromkeys(run.status for run in runs)),
                     "reason": "; ".join(dict.fromkeys(reason(run) for run in runs if run.status != "done")),
                     "published": None if beside is None else beside["number"],
@@ -99,7 +101,7 @@ def _blocks(widths: list[tuple[str, int]]) -> list[int]:
 
 
 def _measured(table: Table, metric: Metric, line: Any, winner: float) -> Cell:
-    """Mean ± deviation, how many runs are behind it where some are missing, or why there is none."""
+    """Mean ± deviation, how many seeds are behind it where some are missing, or why there is none."""
     text = line.status or "–"
     if line.n:
         text = metric.text(line.mean, None if pd.isna(line.std) else line.std)
@@ -132,7 +134,7 @@ def caption(artefact: Artefact) -> str:
         sentences += _measured_sentences(artefact, columns)
     else:
         sentences.append("No run has finished.")
-    presets = {artefact.methods[spec.method]: [] for spec in artefact.specs}
+    presets: dict[str, list[str]] = {artefact.methods[spec.method]: [] for spec in artefact.specs}
     for spec in artefact.specs:
         known = presets[artefact.methods[spec.method]]
         known += [spec.preset] if spec.preset not in known else []
@@ -141,15 +143,15 @@ def caption(artefact: Artefact) -> str:
         sentences.append(f"Presets differ between methods, {own}.")
     if any(artefact.beside(column, method) is not None for column in artefact.columns for method in artefact.methods):
         sentences.append("Difference: best minus published.")
-        lengths = sorted({spec.hyper["kimg"] for spec in artefact.specs})
-        if any(spec.total_kimg < spec.hyper["kimg"] for spec in artefact.specs):
+        lengths = sorted({spec.labels.full_kimg for spec in artefact.specs})
+        if any(spec.total_kimg < spec.labels.full_kimg for spec in artefact.specs):
             sentences.append(f"The published runs are longer, {_range(lengths)} kimg.")
     return " ".join(sentences)
 
 
 def _measured_sentences(artefact: Artefact, columns: list[Column]) -> list[str]:
     runs = [column.done(method) for column in columns for method in artefact.methods]
-    seeds = sorted({len(of_method) for of_method in runs if of_method})
+    seeds = sorted({seeds_of(of_method) for of_method in runs if of_method})
     kimg = sorted({run.final_kimg for of_method in runs for run in of_method})
     judge = artefact.columns[0].metric
     extreme = "highest" if judge.higher_is_better else "lowest"
@@ -161,7 +163,7 @@ def _measured_sentences(artefact: Artefact, columns: list[Column]) -> list[str]:
     ]
 
 
-def _range(numbers: list[float]) -> str:
+def _range(numbers: Sequence[float]) -> str:
     """A list of sorted numbers in words: "3" or "1 to 3"."""
     return " to ".join(f"{number:,.9g}" for number in dict.fromkeys((numbers[0], numbers[-1])))
 

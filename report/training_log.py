@@ -41,7 +41,9 @@ def at_end(rows: Path, run: str, key: str) -> float | None:
     log = read_log(rows, run)
     if key == "images_per_s":
         return 1000 * log.index[-1] / log["seconds"].iloc[-1]
-    values = log.loc[log.index > 0.75 * log.index[-1], key].dropna() if key in log else []
+    if key not in log:
+        return None
+    values = log.loc[log.index > 0.75 * log.index[-1], key].dropna()
     return float(values.mean()) if len(values) else None
 
 

@@ -30,7 +30,7 @@ def draw(artefact: Artefact, rows: Path, settings: list[Column], curves: Curves,
         for ax, column in zip(axes, settings, strict=True):
             _panel(ax, rows, column.done(method), curves, level)
             style.title(ax, column.title)
-            if ax.get_subplotspec().is_first_col():
+            if style.is_leftmost(ax):
                 ax.set_ylabel(ylabel)
     else:
         height = 0.55 + 1.45 * len(settings)

@@ -17,8 +17,6 @@ QUANTITIES = {
     "r_t": "overfitting\nheuristic $r_t$",
     "r_v": "overfitting\nheuristic $r_v$",
 }
-TARGETS = {"r_t": 0.6, "r_v": 0.5}
-"""What ADA aims at unless it is told otherwise (arXiv:2006.06676, sec. 3.1)."""
 
 
 def draw(artefact: Artefact, rows: Path) -> Figure:
@@ -57,5 +55,4 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
 def targets(specs: list[RunSpec], heuristic: str) -> list[float]:
     """The distinct targets of the runs that ADA steers by `heuristic`, "r_t" or "r_v", sorted."""
     arguments = [args for spec in specs for name, args in spec.plugins if name == "ada"]
-    steered = [args for args in arguments if f"r_{args.get('heuristic', 'rt')[1:]}" == heuristic]
-    return sorted({args.get("target", TARGETS[heuristic]) for args in steered})
+    return sorted({args["target"] for args in arguments if args["heuristic"] == heuristic.replace("_", "")})

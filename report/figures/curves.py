@@ -25,7 +25,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
         ax.set_xlabel(KIMG)
     column = artefact.main_columns[0]
     for ax in axes:
-        if ax.get_subplotspec().is_first_col():
+        if style.is_leftmost(ax):
             distance_axis(ax, column)
     best = "highest" if column.metric.higher_is_better else "lowest"
     axes[-1].plot([], [], "o", color=style.GREY, markerfacecolor="white", label=f"{best} mean")

@@ -53,7 +53,7 @@ def finals(column: Column, method: str) -> list[float]:
 
 
 def strength(spec: RunSpec) -> tuple[str, float] | None:
-    """(augmentation, p) of a run whose one plugin augments with a given p; None of any other."""
+    """(augmentation, p) of a run whose one plugin augments with a fixed p; None of any other."""
     ((plugin, args),) = spec.plugins if len(spec.plugins) == 1 else [("", {})]
-    augmentation = args.get({"da": "categories", "single_transform": "transform"}.get(plugin))
-    return (augmentation, args["p"]) if augmentation and "p" in args else None
+    argument = {"da": "categories", "single_transform": "transform"}.get(plugin)
+    return (args[argument], args["p"]) if argument else None

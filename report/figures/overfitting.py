@@ -38,7 +38,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
         style.title(ax, title)
         kimg_axis(ax)
         ax.set_xlabel(KIMG)
-        if ax.get_subplotspec().is_first_col():
+        if style.is_leftmost(ax):
             ax.set_ylabel("overfitting of D, $r_v$ ↓")
     legend(figure, 3 if len(axes) == 1 else 7)
     return figure

@@ -6,6 +6,7 @@ What it shows, report/size_lines.py says.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ from report.published import UNVERIFIED
 from report.size_lines import Line, families, short, with_room
 
 WITHOUT_RUNS = True
-HOLLOW = {"markerfacecolor": "white", "zorder": 3}
+HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "zorder": 3}
 DASHES = (0, (2, 1.5))
 MARKERS = {False: "o", True: "D"}
 """Of published numbers, by whether they are doubtful."""
@@ -38,7 +39,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     shown = [method for method in artefact.methods if method in drawn]
     if not shown:
         return style.message("No run of this artefact has finished, and it has no published numbers.")
-    looks = style.method_styles(artefact.all_methods, shown)
+    looks = style.method_styles(shown)
     figure, axes = style.wrapped(len(panels), 2.8, sharey=True)
     for ax, (panel, columns) in zip(axes, panels.items(), strict=True):
         labelled = set()
@@ -48,7 +49,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
             labelled.add(line.method)
         style.title(ax, _title(list(panels), panel))
         _size_axis(ax, [column.setting["images"] for column in columns])
-        if ax.get_subplotspec().is_first_col():
+        if style.is_leftmost(ax):
             distance_axis(ax, columns[0])
     of_papers = [score for of_panel in lines.values() for line in of_panel if line.published
                  for score in line.scores.values()]  # fmt: skip
@@ -72,7 +73,7 @@ def _lines(artefact: Artefact, columns: list[Column]) -> list[Line]:
         for column in sorted(columns, key=lambda column: column.setting["images"]):
             images = column.setting["images"]
             if runs := column.done(method):
-                measured[images] = scores.of_runs(column.metric, runs, method)
+                measured[images] = scores.of_runs(column.metric, runs, method, artefact.methods[method])
             if (score := scores.beside(column.metric, artefact.beside(column, method))) is not None:
                 reported[images] = score
         found += [Line(method, False, measured), Line(method, True, reported)]

@@ -36,7 +36,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     levels: dict[str, tuple] = {}
     for ax, (title, lines, of_settings) in zip(axes, panels, strict=True):
         for label, look, name, column in lines:
-            points = values(artefact, column, sweep["lines"][name])
+            points = values(artefact, sweep, column, sweep["lines"][name])
             style.seeds(ax, points, look, label)
             swept |= set(points)
         for (name, methods), dashes in zip(sweep.get("levels", {}).items(), DASHES, strict=False):
@@ -46,7 +46,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
                     levels.setdefault(name, dashes)
         style.title(ax, title)
         ax.set_xlabel(sweep.get("label", sweep["x"]))
-        if ax.get_subplotspec().is_first_col():
+        if style.is_leftmost(ax):
             distance_axis(ax, settings[0])
     for ax in axes:
         if sweep.get("scale") == "log":
@@ -63,12 +63,12 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
 def _panels(sweep: dict[str, Any], settings: list[Column]) -> list[tuple[str, list[Drawn], list[tuple[str, Column]]]]:
     """Title, lines, and the settings whose levels are drawn, each in its colour."""
     if sweep.get("panels") == "lines":
-        looks = list(zip(settings, style.graded(len(settings)), strict=True))
+        shades = list(zip(settings, style.graded(len(settings)), strict=True))
         return [
             (
                 name,
-                [(c.title, look, name, c) for c, look in looks],
-                [(look.color, c) for c, look in looks if any(map(c.done, methods))],
+                [(c.title, look, name, c) for c, look in shades],
+                [(look.color, c) for c, look in shades if any(map(c.done, methods))],
             )
             for name, methods in sweep["lines"].items()
         ]
@@ -79,23 +79,23 @@ def _panels(sweep: dict[str, Any], settings: list[Column]) -> list[tuple[str, li
     ]
 
 
-def values(artefact: Artefact, column: Column, methods: list[str]) -> dict[float, list[float]]:
+def values(artefact: Artefact, sweep: dict[str, Any], column: Column, methods: list[str]) -> dict[float, list[float]]:
     """By the swept argument: the best value of each seed."""
     points: dict[float, list[float]] = {}
     for method in methods:
         for run in column.done(method):
-            at = argument(artefact.spec_of[run.run], artefact.sweep, artefact.where)
+            at = argument(artefact.spec_of[run.run], sweep, artefact.where)
             points.setdefault(at, []).append(column.metric.shown(run.best))
     return dict(sorted(points.items()))
 
 
 def argument(spec: RunSpec, sweep: dict[str, Any], where: str) -> float:
-    """The swept argument of a run, of a list its first number; ConfigError where the run has none and no default."""
+    """The swept argument of a run, of a list its first number; ConfigError where the run has none."""
     part, key = sweep["x"].split(".")
     arguments = spec.hyper if part == "preset" else dict(spec.plugins).get(part, {})
-    found = arguments.get(key, sweep.get("default"))
+    found = arguments.get(key)
     if found is None:
-        raise ConfigError(f"method {spec.method!r} has no {sweep['x']}. Name another x or a default in {where}.")
+        raise ConfigError(f"method {spec.method!r} has no {sweep['x']}. Name another x in {where}.")
     return float(found[0] if isinstance(found, list) else found)
 
 

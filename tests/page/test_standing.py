@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pandas as pd
 import pytest
@@ -76,6 +77,11 @@ def test_a_share_is_whole_only_if_it_is(share, text):
     assert percent(share) == text
 
 
+def methods(*homes):
+    """The plugins of a run as results.csv has them."""
+    return json.dumps([{"name": f"m{i}", "code_sha256": "ab" * 32, "home": home} for i, home in enumerate(homes)])
+
+
 def result(metric="fid50k_full", protocol=None, provenance=None, **changes):
     stated = {"name": "ada", "extractor": "inception_v3", "input_px": 299, "eval_seeds": None, **(protocol or {})}
     whole = row("ada", 0, metric, 25000.0, 3.0, proxy=False, n_fake=50000, n_real=70000, **changes)
@@ -93,6 +99,14 @@ def result(metric="fid50k_full", protocol=None, provenance=None, **changes):
         ({"protocol": {"name": "mine"}}, ["a protocol that config/protocols.yaml does not have: mine"]),
         ({"provenance": {"provenance.dirty": True}}, ["code that no commit describes"]),
         ({"provenance": {"provenance.commit": None}}, ["code that no commit describes"]),
+        ({"provenance": {"provenance.methods": methods("project", "project")}}, []),
+        (
+            {"provenance": {"provenance.methods": methods("project", "folder", "package theirs 1.2")}},
+            [
+                "a method from outside this project: m1 (folder)",
+                "a method from outside this project: m2 (package theirs 1.2)",
+            ],
+        ),
     ],
 )
 def test_departures_from_protocol_and_commit_are_found(change, words):

@@ -78,7 +78,7 @@ def write(folder: Path, name: str, specs: list[RunSpec], scale: str, failed: dic
 
 def write_run(folder: Path, spec: RunSpec) -> None:
     """train.jsonl of 18 ticks, a grid of 12 x 6 flat images per snapshot and one of training images."""
-    (folder / "samples").mkdir(parents=True)
+    (folder / "samples").mkdir(parents=True, exist_ok=True)  # a run of two labels comes twice
     weak, plugins = "none" in dict(spec.plugins), dict(spec.plugins)
     heuristic = "r_v" if plugins.get("ada", {}).get("heuristic") == "rv" else "r_t"
     ticks = [

@@ -12,8 +12,9 @@ from PIL import Image
 
 from report.collect import main as collect
 from suite.config import artefact, read
+from suite.grid import expand
 from suite.rows import identity
-from suite.spec import RunSpec, expand, snapshot_name
+from suite.spec import RunSpec, snapshot_name
 
 SCALE = "paper"  # the scale with several seeds
 CONFIG = {**read("config/config.yaml"), "scale": SCALE, "methods": [], "datasets": {}, "images": []}
@@ -30,17 +31,26 @@ ARTEFACT = {
 }
 
 
-def spec(method: str, seed: int = 0, **changes: Any) -> RunSpec:
-    """A run of the artefact demo, or one like it of another method, seed or field."""
-    planned = {(each.method, each.seed): each for each in SPECS}
-    other = dataclasses.replace(SPECS[0], method=method, seed=seed, plugins=[(method, {})])
-    return dataclasses.replace(planned.get((method, seed), other), **changes)
+def spec(method: str, seed: int = 0, preset: str | None = None, **changes: Any) -> RunSpec:
+    """A run of the artefact demo, or one like it of another method, seed, preset's name or field."""
+    planned = {each.method: each for each in SPECS}
+    like = planned.get(method) or dataclasses.replace(SPECS[0], plugins=[(method, {})])
+    labels = dataclasses.replace(like.labels, method=method, preset=preset or like.preset)
+    return dataclasses.replace(like, **{"seed": seed, "labels": labels, **changes})
 
 
-def row(method: str, seed: int, metric: str, kimg: float | None, value: float | None, **changes: Any) -> dict[str, Any]:
-    """One row that the schema accepts; `changes` replace top-level keys."""
+def row(
+    method: str,
+    seed: int,
+    metric: str,
+    kimg: float | None,
+    value: float | None,
+    of: RunSpec | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """One row that the schema accepts, of the run `of` or the one that `spec` gives; `changes` replace keys."""
     content = {
-        **identity(spec(method, seed), METHODS.get(method, method)),
+        **identity(of or spec(method, seed), METHODS.get(method, method)),
         "kimg": kimg,
         "metric": metric,
         "value": value,
@@ -111,6 +121,15 @@ def write_rows(folder: Path, rows: list[dict[str, Any]]) -> list[Path]:
     return list(files)
 
 
+def write_spec(folder: Path, spec: RunSpec, *others: RunSpec, config: dict[str, Any] | None = None) -> Path:
+    """rows/<run>/spec.json as the workflow writes it, with the labels of `others` as well."""
+    path = folder / "rows" / spec.run_id / "spec.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = [each.labels for each in (spec, *others)]
+    path.write_text(spec.to_json(labels, config or {"scale": folder.name}))
+    return path
+
+
 def write_run(folder: Path, method: str, seed: int) -> None:
     """train.jsonl and the sample grids of one run."""
     rng = np.random.default_rng([seed, *method.encode()])
@@ -161,9 +180,10 @@ def write_grid(path: Path, cells: np.ndarray, columns: int = 12) -> None:
 
 
 def write_demo(folder: Path, extra: list[dict[str, Any]] = ()) -> Path:
-    """results/<scale> with rows and results.csv. Returns `folder`."""
+    """results/<scale> with rows, their specs and results.csv. Returns `folder`."""
     write_rows(folder, [*measured_rows(), *extra])
     for each in SPECS:
+        write_spec(folder, each)
         write_run(folder / "rows" / each.run_id, each.method, each.seed)
     collect(["--rows", str(folder / "rows"), "--out", str(folder / "results.csv")])
     return folder

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+import math
 import random
 
 import pytest
-from synthetic import failed, measured_rows, row, spec, write_rows
+from synthetic import failed, measured_rows, row, spec, write_rows, write_spec
 
-from report.collect import collect, main, to_csv
+from report.collect import collect, main, rows_of, to_csv
 from report.results import mean_and_deviation, read_results, runs_of
 
 
@@ -87,6 +89,106 @@ def test_the_same_measurement_twice_is_an_error(tmp_path):
         collect([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
 
 
+FD = "fd1k_full_efficientnet_lite0"
+
+
+def test_a_run_of_two_labels_has_each_row_under_both(tmp_path):
+    """Names, preset and published length are those of spec.json, whatever the rows were called when measured."""
+    own = spec("ada")
+    tuned = dataclasses.replace(own, labels=dataclasses.replace(own.labels, method="ada-tuned"))
+    paper = dataclasses.replace(own.labels, preset="paper256", citation="arXiv:2006.06676: FFHQ", full_kimg=25000.0)
+    write_rows(tmp_path, [row("ada", 0, FD, kimg, value, preset="old") for kimg, value in ((1.0, 5.0), (2.0, 4.0))])
+    write_spec(tmp_path, own, tuned, dataclasses.replace(own, labels=paper))
+    lines = collect([tmp_path / "rows"])
+    found = [(line["preset"], line["method"], line["published_kimg"], line["kimg"], line["value"]) for line in lines]
+    assert found == [
+        (preset, method, kimg, *point)
+        for preset, method, kimg in (("paper256", "ada", 25000.0), ("tiny", "ada", None), ("tiny", "ada-tuned", None))
+        for point in ((1.0, 5.0), (2.0, 4.0))
+    ]
+    assert {line["method_title"] for line in lines} == {"ADA"} and {line["run"] for line in lines} == {own.run_id}
+
+
+def test_a_refused_run_has_each_name_for_its_title(tmp_path):
+    own = spec("bcr")
+    other = dataclasses.replace(own, labels=dataclasses.replace(own.labels, method="bcr-new"))
+    write_rows(tmp_path, [failed("bcr", 0, "skip", "needs labels", method_title="bcr")])
+    write_spec(tmp_path, own, other)
+    assert [line["method_title"] for line in collect([tmp_path / "rows"])] == ["bcr", "bcr-new"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 7}, r"spec\.json belongs to run .*-s7-\w+, the rows beside it to .*-s0-"),
+        ({"tf32": True}, r"spec\.json belongs to run"),
+    ],
+)
+def test_the_spec_of_another_run_is_named(tmp_path, change, message):
+    (path,) = write_rows(tmp_path, [row("ada", 0, FD, 1.0, 5.0)])
+    other = write_spec(tmp_path, dataclasses.replace(spec("ada"), **change))
+    other.rename(path.with_name("spec.json"))
+    with pytest.raises(ValueError, match=message):
+        collect([path])
+
+
+def test_a_setting_that_is_not_the_specs_is_named(tmp_path):
+    (path,) = write_rows(tmp_path, [row("ada", 0, FD, 1.0, 5.0, setting="ab" * 32)])
+    write_spec(tmp_path, spec("ada"))
+    with pytest.raises(ValueError, match=r"spec\.json belongs to run"):
+        collect([path])
+
+
+def test_what_is_of_the_older_scheme_is_named(tmp_path):
+    (path,) = write_rows(tmp_path, [row("ada", 0, FD, 1.0, 5.0)])
+    stated = write_spec(tmp_path, spec("ada"))
+    content = json.loads(stated.read_text())
+    del content["scheme"]
+    stated.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"spec\.json belongs to a run of scheme 1"):
+        collect([path])
+    stated.unlink()
+    old = {key: value for key, value in json.loads(path.read_text()).items() if key != "scheme"}
+    path.write_text(json.dumps(old) + "\n")
+    with pytest.raises(ValueError, match=r"proxy\.jsonl, line 1, belongs to a run of scheme 1"):
+        collect([path])
+
+
+def test_half_a_spec_is_named(tmp_path):
+    (path,) = write_rows(tmp_path, [row("ada", 0, FD, 1.0, 5.0)])
+    stated = write_spec(tmp_path, spec("ada"))
+    whole = json.loads(stated.read_text())
+    (label,) = whole["labels"]
+    wrong = [[], [label, {}], [label, {**label, "citation": None}], [label, {**label, "full_kimg": "1"}]]
+    mislabelled = [{**whole, "labels": labels} for labels in wrong]
+    for broken in ("{", "[]", json.dumps({"scheme": 2}), *map(json.dumps, mislabelled)):
+        stated.write_text(broken)
+        with pytest.raises(ValueError, match=r"spec\.json is damaged"):
+            collect([path])
+
+
+def test_a_measured_row_states_its_setting_and_a_claim_may_leave_it_out(tmp_path):
+    measured = row("ada", 0, FD, 1.0, 5.0, setting=None)
+    with pytest.raises(ValueError, match="setting"):
+        collect(write_rows(tmp_path, [measured]))
+    collect(write_rows(tmp_path, [{**measured, "source": "submitted"}]))
+
+
+def test_rows_of_planned_runs_come_under_the_labels_of_their_specs(tmp_path):
+    """Those of other runs, protocols and labels stay away; a run that was renamed is found by its id."""
+    own, renamed = spec("ada"), spec("ada", preset="other")
+    rows = [row("ada", 0, FD, 1.0, 5.0), row("none", 0, FD, 1.0, 6.0), row("ada", 1, FD, 1.0, 7.0)]
+    write_rows(tmp_path, [*rows, {**rows[0], "protocol": {**rows[0]["protocol"], "name": "ada"}}])
+    write_spec(tmp_path, own)
+    found = rows_of([renamed, spec("ada", 2)], "proxy", tmp_path / "rows")
+    assert [(line["run"], line["preset"], line["value"]) for line in found] == [(own.run_id, "other", 5.0)]
+    (tmp_path / "rows" / spec("ada", 2).run_id).mkdir()
+    path = tmp_path / "rows" / own.run_id / "proxy.jsonl"
+    path.rename(tmp_path / "rows" / spec("ada", 2).run_id / "proxy.jsonl")
+    with pytest.raises(ValueError, match="a row of .*-s0-.* lies where those of .*-s2-"):
+        rows_of([spec("ada", 2)], "proxy", tmp_path / "rows")
+
+
 def read(tmp_path, rows):
     files = write_rows(tmp_path, rows)
     (tmp_path / "r.csv").write_text(to_csv(collect(files)))
@@ -113,7 +215,8 @@ def test_recall_is_taken_at_the_snapshot_of_the_best_distance(tmp_path):
 def test_a_diverged_run_gives_no_number(tmp_path):
     fd = "fd1k_full_efficientnet_lite0"
     (run,) = runs_of(read(tmp_path, [row("ada", 0, fd, 1.0, 5.0), failed("ada", 0, "diverged", "loss_d is nan")]), fd)
-    assert (run.status, run.reason, run.best, run.curve) == ("diverged", "loss_d is nan", None, [])
+    assert (run.status, run.reason, run.curve) == ("diverged", "loss_d is nan", [])
+    assert math.isnan(run.best) and math.isnan(run.final_kimg)
 
 
 def test_sample_standard_deviation():

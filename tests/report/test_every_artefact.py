@@ -19,7 +19,8 @@ from report.published import read_published
 from report.results import read_results
 from report.table_formats import latex, markdown
 from suite.config import ROOT, artefact, artefact_names, figures_of, read
-from suite.spec import RunSpec, expand, grids
+from suite.grid import expand, grids
+from suite.spec import RunSpec
 
 PUBLISHED = ROOT / "results/published/published.csv"
 EMBEDDED = {"datasets": {"elpv": {"resolution": 32}}}

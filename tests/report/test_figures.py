@@ -16,6 +16,7 @@ from report.panels import kimg_axis
 from report.results import Run, mean_curve, read_results
 from report.sample_grids import grid_path, read_grid, reals_path, tile
 from report.training_log import read_log
+from suite.methods import bound
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +89,9 @@ def test_controller_shows_p_and_target_of_the_methods_that_have_them(demo, artef
 
 
 def test_the_target_is_the_one_of_the_runs():
-    aims = [[("ada", {"target": 0.5})], [("bcr", {"target": 9}), ("ada", {"p": 0.1})], [("da", {"p": 0.3})]]
+    aims = [[("ada", {"target": 0.5})], [("bcr", {}), ("ada", {"p": 0.1})], [("da", {"p": 0.3})]]
     aims.append([("ada", {"heuristic": "rv"})])
-    specs = [dataclasses.replace(SPECS[0], plugins=plugins) for plugins in aims]
+    specs = [dataclasses.replace(SPECS[0], plugins=bound(plugins)) for plugins in aims]
     assert controller.targets(specs, "r_t") == [0.5, 0.6]
     assert controller.targets(specs[2:], "r_t") == []
     assert controller.targets(specs, "r_v") == [0.5]

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+import shlex
+
 import pandas as pd
 import pytest
-from synthetic import SPECS, failed, measured_rows, row, spec, write_rows
+from snakemake.cli import parse_config
+from synthetic import SPECS, failed, measured_rows, row, spec, write_rows, write_spec
 
 from report.collect import collect, to_csv
 from report.curve_geometry import curve, log_ticks, nice_ticks
@@ -12,12 +16,15 @@ from report.published import COLUMNS
 from report.published_entries import published_entries
 from report.results import read_results
 from report.settings import settings_of
+from suite.config import typed
 
 FD = "fd1k_full_efficientnet_lite0"
+NOTHING = dict.fromkeys(["commit", "dirty", "torch", "device", "seconds", "images_per_s", "time_utc"])
 
 
 def entries(tmp_path, rows):
-    (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
+    lines = to_csv(collect(write_rows(tmp_path / "demo", rows)))
+    (tmp_path / "r.csv").write_text(lines)
     found = measured_entries(read_results(tmp_path / "r.csv"), tmp_path / "demo" / "rows")
     rank(found)
     return found
@@ -90,6 +97,26 @@ def test_command_names_the_file_of_rows(tmp_path):
     )
 
 
+def test_command_gives_the_configuration_of_the_run(tmp_path):
+    """Every key as the engine reads it back: JSON, quoted for the shell."""
+    config = {
+        "scale": "paper",
+        "datasets": {"mine": {"path": "/data/it's mine: #1.zip", "resolution": 32}},
+        "images": [24],
+        "methods": ["mine"],
+        "arithmetic": {"tf32": True, "half": "none"},
+        "inception_weights": None,
+        "device": "cpu",
+    }
+    write_spec(tmp_path / "demo", spec("none"), config=config)
+    (entry,) = entries(tmp_path, [row("none", 0, FD, 20.0, 9.0)])
+    words = shlex.split(entry.command)
+    assert words[:3] == ["snakemake", "--cores", "all"] and words[4:6] == ["--config", "scale=paper"]
+    assert words[3] == f"results/paper/rows/{spec('none').run_id}/proxy.jsonl"
+    assert "device=cpu" in words and "images=[24]" in words and "inception_weights=null" in words
+    assert typed(parse_config(words[5:])) == config
+
+
 def test_runs_of_several_scales_keep_their_commands(tmp_path):
     files = [
         *write_rows(tmp_path / "demo", [row("none", 0, FD, 20.0, 9.0)]),
@@ -136,6 +163,69 @@ def test_methods_meet_only_in_one_setting(tmp_path, change):
         [["baseline"], ["ADA"]],
         [["ADA"], ["baseline"]],
     )
+
+
+def test_a_run_of_two_labels_is_two_methods(tmp_path):
+    """It counts once under each: two rows of one run, ranked and averaged as two methods."""
+    own, other = spec("ada"), spec("ada", 1)
+    for each in (own, other):
+        again = dataclasses.replace(each, labels=dataclasses.replace(each.labels, method="ada-again"))
+        write_spec(tmp_path / "demo", each, again)
+    found = entries(tmp_path, [row("ada", 0, FD, 1.0, 5.0), row("ada", 1, FD, 1.0, 7.0), row("none", 0, FD, 1.0, 9.0)])
+    assert len({entry.id for entry in found}) == 5
+    runs = {method: sorted(entry.run for entry in found if entry.method == method) for method in TITLES}
+    assert runs == {**dict.fromkeys(TITLES[:2], sorted([own.run_id, other.run_id])), "baseline": [spec("none").run_id]}
+    (setting,) = settings_of(found)
+    shown = [(method, score.n, score.text) for method, score in setting.ordered]
+    assert shown == [(TITLES[0], 2, "6.00 ± 1.41"), (TITLES[1], 2, "6.00 ± 1.41"), ("baseline", 1, "9.00")]
+    assert sorted(entry.rank for entry in found) == [1, 1, 3, 3, 5]
+
+
+TITLES = ["ADA", "ADA (ada-again)", "baseline"]
+
+
+def test_an_opened_row_tells_arithmetic_origin_and_methods(tmp_path):
+    like = row("ada", 0, FD, 1.0, 5.0)
+    origin = {
+        "tf32": False,
+        "half_type": "bfloat16",
+        "dataset_sha256": "aa" * 32,
+        "subset_digest": "bb" * 32,
+        "parent_sha256": None,
+        "methods": [
+            {"name": "ada", "code_sha256": "cc" * 32, "home": "project"},
+            {"name": "mine", "code_sha256": "dd" * 32, "home": "package theirs 1.2"},
+        ],
+    }
+    rows = [
+        {**row("ada", 0, FD, kimg, value, snapshot_sha256=digest), "provenance": {**like["provenance"], **origin}}
+        for kimg, value, digest in ((1.0, 5.0, "11" * 32), (2.0, 6.0, "22" * 32))
+    ]
+    (entry,) = entries(tmp_path, rows)
+    facts = dict(entry.facts)
+    assert len(facts) == len(entry.facts)
+    assert facts["training arithmetic"] == "float32, TF32 off; 16-bit layers in bfloat16"
+    assert facts["data set's sha256"] == "aa" * 32 and facts["digest of the training images"] == "bb" * 32
+    assert not any("started from" in label for label in facts)
+    assert facts["method ada"] == f"project, code's sha256 {'cc' * 32}"
+    assert facts["method mine"] == f"package theirs 1.2, code's sha256 {'dd' * 32}"
+    assert (facts["best snapshot's sha256"], facts["final snapshot's sha256"]) == ("11" * 32, "22" * 32)
+    assert "a method from outside this project: mine (package theirs 1.2)" in entry.standing.shortfalls
+    origin |= {"tf32": True, "half_type": "none", "parent_sha256": "ee" * 32}
+    (other,) = entries(tmp_path / "other", [{**rows[0], "provenance": {**like["provenance"], **origin}}])
+    facts = dict(other.facts)
+    assert facts["training arithmetic"] == "float32, TF32 on; no 16-bit layers"
+    assert facts["sha256 of the networks it started from"] == "ee" * 32 and facts["snapshot's sha256"] == "11" * 32
+
+
+@pytest.mark.parametrize("others", [[], [failed("bcr", 0, "skip", "needs labels", provenance=NOTHING)]])
+def test_a_row_of_changed_code_says_so_whatever_rows_lie_beside_it(tmp_path, others):
+    changed = row("ada", 0, FD, 1.0, 5.0)
+    changed["provenance"] = {**changed["provenance"], "dirty": True}
+    found = entries(tmp_path, [changed, *others])
+    (entry,) = (entry for entry in found if entry.method == "ADA")
+    assert "code that no commit describes" in entry.standing.shortfalls
+    assert dict(entry.facts)["changes beyond the commit"] == "yes"
 
 
 def test_methods_of_one_title_are_told_apart(tmp_path):

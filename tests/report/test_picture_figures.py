@@ -16,7 +16,8 @@ from report.results import read_results
 from report.sample_grids import read_grid
 from suite.config import artefact, read
 from suite.errors import ConfigError
-from suite.spec import RunSpec, expand, snapshot_name
+from suite.grid import expand
+from suite.spec import RunSpec, snapshot_name
 
 CONFIG = {**read("config/config.yaml"), "scale": "demo", "methods": [], "datasets": {}, "images": []}
 

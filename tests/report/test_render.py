@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from synthetic import CONFIG, KIMG, SCALE, SEEDS, distance
+from synthetic import CONFIG, KIMG, METHODS, SCALE, SEEDS, SPECS, distance, failed, row, write_rows
 
 from report import render
 from suite.config import ROOT, artefact
@@ -25,27 +25,27 @@ def arguments(results: Path, name: str = "demo") -> list[str]:
 
 
 def written(results: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for folder in ("tables", "figures") for path in (results / folder).iterdir()}
+    folders = [results / "tables", *(results / "figures").iterdir()]
+    return {str(path.relative_to(results)): path.read_bytes() for folder in folders for path in folder.iterdir()}
 
 
 @pytest.fixture(scope="module")
 def rendered(demo, tmp_path_factory) -> Path:
-    """The results after one run of the command, which must work without torch."""
+    """The results after one run of the command, which needs no table of all rows."""
     folder = shutil.copytree(demo, tmp_path_factory.mktemp("again") / SCALE)
-    code = (
-        "import sys, report.page; from report.render import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code, *arguments(folder)], cwd=ROOT).returncode == 0
+    (folder / "results.csv").unlink()
+    command = [sys.executable, "-m", "report.render", *arguments(folder)]
+    assert subprocess.run(command, cwd=ROOT).returncode == 0
     return folder
 
 
 def test_every_table_and_figure_is_written_the_same_each_time(demo, rendered):
     render.main(arguments(demo))
     files = written(rendered)
-    assert {name for name in files if "-" not in name} == {"demo.md", "demo.csv", "demo.tex"}
     figures = artefact("demo")["figures"]
-    assert {name for name in files if "-" in name} == {
-        f"demo-{f}.{kind}" for f in figures for kind in ("png", "svg", "pdf")
+    assert set(files) == {
+        *(f"tables/demo.{kind}" for kind in ("md", "csv", "tex")),
+        *(f"figures/demo/{figure}.{kind}" for figure in figures for kind in ("png", "svg", "pdf")),
     }
     assert files == written(demo)
     for name, content in files.items():
@@ -54,8 +54,49 @@ def test_every_table_and_figure_is_written_the_same_each_time(demo, rendered):
         if name.endswith(".pdf"):
             assert content.startswith(b"%PDF") and b"CreationDate" not in content
         if name.endswith(".png"):
-            with Image.open(rendered / "figures" / name) as picture:
+            with Image.open(rendered / name) as picture:
                 assert 900 < picture.width < 2200 and len(picture.convert("L").getcolors()) > 10
+
+
+def test_rows_of_other_runs_change_nothing(rendered, tmp_path):
+    """More rows beside those of the artefact, also of one of its methods: the files stay the same."""
+    folder = shutil.copytree(rendered, tmp_path / SCALE)
+    before = written(folder)
+    write_rows(folder, [row("aaa", 0, FD, 20.0, 1.0), row("ada", 9, FD, 20.0, 1.0)])
+    render.main(arguments(folder))
+    assert written(folder) == before
+
+
+def test_figures_that_an_artefact_no_longer_has_go(demo, tmp_path, monkeypatch):
+    folder = tmp_path / SCALE
+    write_rows(folder, [row("none", 0, FD, 20.0, 50.0)])
+    own = folder / "figures" / "demo"
+    own.mkdir(parents=True)
+    for name in ("old.png", "old.svg", "old.pdf", "curves.png", "notes.txt"):
+        (own / name).write_text("before")
+    monkeypatch.setattr(render, "figures_of", lambda content: {"curves": None})
+    render.main(arguments(folder))
+    assert {path.name for path in own.iterdir()} == {"curves.png", "curves.svg", "curves.pdf", "notes.txt"}
+    assert (own / "curves.png").read_bytes() != b"before"
+    monkeypatch.setattr(render, "figures_of", lambda content: {})
+    shutil.rmtree(own)
+    render.main(arguments(folder))
+    assert own.is_dir() and list(own.iterdir()) == []
+
+
+def test_without_any_row_the_table_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(render, "figures_of", lambda content: {"curves": None})
+    with pytest.raises(ValueError, match="rows is missing. Run snakemake first"):
+        render.main(arguments(tmp_path / SCALE))
+    (tmp_path / SCALE / "rows").mkdir(parents=True)
+    render.main(arguments(tmp_path / SCALE))
+    text = (tmp_path / SCALE / "tables/demo.md").read_text()
+    assert text.count("not yet run") == 6 * len(METHODS) and "No run has finished." in text
+
+
+def test_the_page_needs_no_torch():
+    code = "import sys, report.page, report.collect; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_tables_hold_mean_and_deviation_over_seeds(rendered):
@@ -74,24 +115,19 @@ def test_a_figure_whose_log_is_missing_leaves_the_others(demo, tmp_path, monkeyp
     results = shutil.copytree(demo, tmp_path / SCALE, ignore=shutil.ignore_patterns("figures"))
     next((results / "rows").glob("*/*/train.jsonl")).unlink()
     monkeypatch.setattr(render, "figures_of", lambda content: {"overfitting": None, "curves": None})
-    with pytest.raises(ValueError, match=r"All other figures are written.*demo-overfitting: .*train\.jsonl is missing"):
+    with pytest.raises(ValueError, match=r"All other figures are written.*demo/overfitting: .*train\.jsonl is missing"):
         render.main(arguments(results))
-    assert [path.name for path in (results / "figures").glob("*.png")] == ["demo-curves.png"]
+    assert [path.name for path in (results / "figures/demo").glob("*.png")] == ["curves.png"]
 
 
-def test_where_no_run_has_finished_the_figures_say_so(demo, tmp_path):
+def test_where_no_run_has_finished_the_figures_say_so(tmp_path):
     """All runs diverged after their first values: the table gives the reasons, the figures one sentence."""
-    with (demo / "results.csv").open() as file:
-        lines = list(csv.DictReader(file))
-    failed = {"status": "diverged", "reason": "loss_d is nan", "metric": "", "value": "", "kimg": ""}
-    lines += [{**line, **failed} for line in {line["run"]: line for line in lines}.values()]
-    with (tmp_path / "results.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, lines[0])
-        writer.writeheader()
-        writer.writerows(lines)
+    runs = [(spec.method, spec.seed) for spec in SPECS]
+    rows = [row(*run, FD, 2.5, 9.0) for run in runs] + [failed(*run, "diverged", "loss_d is nan") for run in runs]
+    write_rows(tmp_path, rows)
     render.main(arguments(tmp_path))
     assert "diverged: loss\\_d is nan" in (tmp_path / "tables/demo.md").read_text()
-    assert "No run of this artefact has finished." in (tmp_path / "figures/demo-curves.svg").read_text()
+    assert "No run of this artefact has finished." in (tmp_path / "figures/demo/curves.svg").read_text()
 
 
 @pytest.mark.parametrize(

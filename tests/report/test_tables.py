@@ -9,6 +9,7 @@ from synthetic import ARTEFACT, SEEDS, SPECS, failed, measured_rows, row, spec, 
 from report import tables
 from report.artefact import load
 from report.collect import collect, to_csv
+from report.figures import curves
 from report.published import read_published
 from report.results import read_results
 from report.table_formats import Cell, Table, latex, latex_escape, markdown
@@ -44,8 +45,12 @@ TOY = [spec(method, dataset="toy", images=128) for method in ("none", "diffaugme
 
 def inception(method, metric="fid10k_full", value=11.0):
     """A row of an Inception metric on the data set `toy`."""
-    (run,) = (each.run_id for each in TOY if each.method == method)
-    return row(method, 0, metric, 1.0, value, proxy=False, dataset="toy", images=128, n_fake=10000, run=run)
+    (run,) = (each for each in TOY if each.method == method)
+    return row(method, 0, metric, 1.0, value, of=run, proxy=False, n_fake=10000)
+
+
+def relabelled(spec, **labels):
+    return replace(spec, labels=replace(spec.labels, **labels))
 
 
 def test_caption_states_the_protocol_and_that_a_proxy_is_one(project):
@@ -82,8 +87,8 @@ def test_only_the_planned_runs_are_in_the_table(project):
     """Neither those of another method or size, nor those of the same name under an older preset."""
     old = spec("ada", hyper={**SPECS[0].hyper, "r1_gamma": 77.0})
     smaller = spec("ada", images=64)
-    rows = [*measured_rows(), row("bcr", 0, FD, 1.0, 5.0), row("ada", 0, FD, 1.0, 1.0, run=old.run_id),
-            row("ada", 0, FD, 1.0, 5.0, images=64, run=smaller.run_id)]  # fmt: skip
+    rows = [*measured_rows(), row("bcr", 0, FD, 1.0, 5.0), row("ada", 0, FD, 1.0, 1.0, of=old),
+            row("ada", 0, FD, 1.0, 5.0, of=smaller)]  # fmt: skip
     artefact = project(rows)
     assert list(artefact.methods) == ["none", "diffaugment", "da", "ada"]
     assert {run.run for column in artefact.columns for run in column.runs} == {each.run_id for each in SPECS}
@@ -169,9 +174,9 @@ def test_a_deviation_from_memory_is_marked_beside_a_verified_number(project):
 
 def test_runs_shorter_than_published_say_so(project):
     published = {"where": {"artefact": "Table 1"}, "methods": {"none": "plain"}}
-    longer = [replace(each, hyper={**each.hyper, "kimg": 25000}) for each in TOY]
-    for specs, said in ((longer, True), ([replace(each, total_kimg=25000) for each in longer], False)):
-        rows = [{**inception("none"), "run": specs[0].run_id}]
+    longer = [replace(each, labels=replace(each.labels, full_kimg=25000.0)) for each in TOY]
+    for specs, said in ((longer, True), ([replace(each, total_kimg=25000.0) for each in longer], False)):
+        rows = [{**inception("none"), "run": specs[0].run_id, "setting": specs[0].setting}]
         content = project(rows, specs, layout={"metrics": ["fid"], "published": published})
         assert ("The published runs are longer, 25,000 kimg." in tables.caption(content)) == said
 
@@ -180,7 +185,7 @@ def test_wide_tables_go_on_below(project):
     """Seven sizes of two columns each: no more than twelve columns side by side, as even as can be, by metric."""
     sizes = [spec("none", images=images) for images in range(1, 8)]
     rows = [
-        row("none", 0, metric, 1.0, 5.0 + each.images, run=each.run_id, images=each.images)
+        row("none", 0, metric, 1.0, 5.0 + each.images, of=each)
         for each in sizes
         for metric in (FD, FD.replace("fd", "recall"))
     ]
@@ -195,18 +200,43 @@ def test_wide_tables_go_on_below(project):
 
 def test_presets_share_a_column_where_each_method_has_its_own(project):
     none, _, ada = (replace(each, dataset=SPECS[0].dataset, images=32) for each in TOY)
-    ada = replace(ada, preset="other", hyper={**ada.hyper, "batch": 4})
-    rows = [row("none", 0, FD, 1.0, 5.0, run=none.run_id), row("ada", 0, FD, 1.0, 4.0, run=ada.run_id)]
+    ada = relabelled(replace(ada, hyper={**ada.hyper, "batch": 4}), preset="other")
+    rows = [row("none", 0, FD, 1.0, 5.0, of=none), row("ada", 0, FD, 1.0, 4.0, of=ada)]
     artefact = project(rows, [none, ada])
     assert [column.title for column in artefact.columns] == ["32 images"]
     assert artefact.columns[0].setting["preset"] == "tiny / other"
     numbers = measured(artefact).set_index(["snapshot", "method"])
     assert list(numbers.loc["best"]["preset"]) == ["tiny", "other"]
     assert "Presets differ between methods, baseline: tiny; ADA: other." in tables.caption(artefact)
-    both = replace(none, preset="other", hyper=ada.hyper)
+    both = relabelled(replace(none, hyper=ada.hyper), preset="other")
     assert [column.title for column in project(rows, [none, ada, both]).columns] == [
         "32 images, tiny", "32 images, other"
     ]  # fmt: skip
+
+
+def test_a_run_under_two_labels_stands_in_both_rows_and_counts_once_in_each(project):
+    """Trained and measured once, for instance as ADA and as an entry of config/methods.yaml with the same arguments."""
+    own = spec("ada")
+    again = relabelled(own, method="ada-again")
+    rows = [row("ada", 0, FD, 1.0, 5.0), row("ada", 0, FD, 2.0, 4.0)]
+    rows += [{**line, "method": "ada-again"} for line in rows]
+    artefact = project(rows, [own, again])
+    assert artefact.methods == {"ada": "ADA", "ada-again": "ADA (ada-again)"}
+    numbers = measured(artefact).set_index(["snapshot", "method"])
+    for method in artefact.methods:
+        assert list(numbers.loc[("final", method), ["mean", "n", "planned"]]) == [4.0, 1, 1]
+        assert [run.run for run in artefact.columns[0].of(method)] == [own.run_id]
+    (ax,) = curves.draw(artefact, project.folder / "rows").axes
+    assert [line.get_label() for line in ax.lines][:3:2] == ["ADA", "ADA (ada-again)"]
+
+
+def test_a_run_under_two_presets_stands_in_both_columns(project):
+    own = spec("ada")
+    again = relabelled(own, preset="other")
+    rows = [row("ada", 0, FD, 1.0, 5.0), row("ada", 0, FD, 1.0, 5.0, of=again)]
+    artefact = project(rows, [own, again])
+    assert [column.title for column in artefact.columns] == ["32 images, tiny", "32 images, other"]
+    assert [cell.text for cell in dict(build(artefact, measured(artefact)).rows)["ADA"]] == ["5.00"] * 4
 
 
 def test_rows_of_other_metrics_alone_are_no_value(project):
@@ -233,8 +263,8 @@ def test_published_value_of_another_number_of_fakes_is_left_out(project):
 def test_published_value_stands_once_beside_the_preset_that_the_method_has(project):
     published = {"where": {"artefact": ["Table 0", "Table 1"]}, "methods": {"none": "plain", "ada": "adaptive"}}
     none, _, ada = TOY
-    ada = replace(ada, preset="other", hyper={**ada.hyper, "batch": 4})
-    rows = [inception("none"), {**inception("ada"), "preset": "other", "run": ada.run_id}]
+    ada = relabelled(replace(ada, hyper={**ada.hyper, "batch": 4}), preset="other")
+    rows = [inception("none"), row("ada", 0, "fid10k_full", 1.0, 11.0, of=ada, proxy=False, n_fake=10000)]
     artefact = project(rows, [none, ada], layout={"metrics": ["fid"], "published": published})
     numbers = measured(artefact)
     final = numbers[numbers["snapshot"] == "final"].set_index(["preset", "method"])["published"]
