@@ -25,7 +25,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/snakemake --lint
+	$(BIN)/python workflow/lint.py
 
 # Numbers of the scale smoke mean nothing. make page ROWS=results/paper/rows takes those of one scale alone.
 ROWS ?= $(filter-out results/smoke/rows,$(wildcard results/*/rows))

@@ -79,26 +79,29 @@ def check(value: Any, schema: str, where: str) -> None:
 
 def _explain(error: ValidationError, where: str) -> ConfigError:
     key = ".".join(str(part) for part in error.absolute_path)
-    if error.validator == "additionalProperties" and isinstance(error.schema.get("properties"), dict):
-        known = error.schema["properties"]
-        extra = next(name for name in error.instance if name not in known)
+    schema: Any = error.schema
+    stated: Any = error.validator_value
+    instance: Any = error.instance
+    if error.validator == "additionalProperties" and isinstance(schema.get("properties"), dict):
+        known = schema["properties"]
+        extra = next(name for name in instance if name not in known)
         return unknown_name(
             "key", f"{key}.{extra}" if key else extra, [f"{key}.{k}" if key else k for k in known], where
         )
     if error.validator == "enum":
-        return unknown_name(f"value for {key}:", error.instance, map(str, error.validator_value), where)
+        return unknown_name(f"value for {key}:", instance, map(str, stated), where)
     if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
+        missing = [name for name in stated if name not in instance]
         return ConfigError(f"{where} lacks {', '.join(missing)}{f' under {key}' if key else ''}.")
     if error.validator == "type":
-        allowed = error.validator_value
+        allowed = stated
         if allowed == "array":
             return ConfigError(
-                f"{key or where} = {error.instance!r} must be a list, such as [{error.instance}]. Change it in {where}."
+                f"{key or where} = {instance!r} must be a list, such as [{instance}]. Change it in {where}."
             )
         allowed = " or ".join(allowed) if isinstance(allowed, list) else allowed
-        return ConfigError(f"{key or where} = {error.instance!r} must be of type {allowed}. Change it in {where}.")
-    return ConfigError(f"{key or where} = {error.instance!r} is not allowed: {error.message}. Change it in {where}.")
+        return ConfigError(f"{key or where} = {instance!r} must be of type {allowed}. Change it in {where}.")
+    return ConfigError(f"{key or where} = {instance!r} is not allowed: {error.message}. Change it in {where}.")
 
 
 def typed(value: Any) -> Any:

@@ -106,14 +106,15 @@ def parameters(spec: RunSpec) -> tuple[int, int] | None:
     row = listed().get(spec.dataset)
     classes = (row.classes if row and row.classes else 10) if spec.conditional else 0
     hyper = {key: spec.hyper[key] for key in backbone.keys}
-    return _counted(backbone, json.dumps(hyper, sort_keys=True), spec.resolution, classes)
+    return _counted(spec.backbone, json.dumps(hyper, sort_keys=True), spec.resolution, classes)
 
 
 @cache
-def _counted(backbone: Any, hyper: str, resolution: int, classes: int) -> tuple[int, int] | None:
+def _counted(name: str, hyper: str, resolution: int, classes: int) -> tuple[int, int] | None:
     """The numbers of `parameters`; `hyper` is JSON, so that it can be remembered by."""
     import torch  # takes seconds, and most of the plan does without
 
+    backbone: Any = registry.load("backbone", name)
     try:
         with torch.device("meta"):
             built = backbone(json.loads(hyper), resolution, 3, classes)

@@ -41,7 +41,9 @@ def one_line(*kinds: type[Exception]) -> Iterator[None]:
     except MemoryError as error:
         detail = f" ({_flat(error)})" if str(error) else ""
         sys.exit(f"error: out of memory{detail}; where there is more of it, the same command continues")
-    except (ConfigError, *kinds) as error:
+    except Exception as error:
+        if not isinstance(error, (ConfigError, *kinds)):
+            raise
         sys.exit(f"error: {_flat(error)}")
 
 

@@ -128,7 +128,8 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
 @cache
 def _needs_held_out(name: str, args: str) -> bool:
     """Whether the plugin with these arguments (JSON) learns nothing without held-out images."""
-    return registry.load("method", name)(**json.loads(args)).needs_held_out
+    plugin = registry.load("method", name)
+    return not isinstance(plugin, registry.FailedImport) and plugin(**json.loads(args)).needs_held_out
 
 
 def _without_held_out(spec: RunSpec, needed: bool) -> str | None:

@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -70,7 +70,7 @@ def planned(config: dict[str, Any], members_of: dict[str, list[Cell]], rates: co
             if spec.run_id not in runs:
                 runs[spec.run_id] = _planned(name, cell, results, rates)
             run = runs[spec.run_id]
-            if cell.refused or cell.protocol in [None, *run.protocols]:
+            if cell.refused or cell.protocol is None or cell.protocol in run.protocols:
                 continue
             run.protocols.append(cell.protocol)
             if not (results / "rows" / spec.run_id / f"{cell.protocol}.jsonl").exists():
@@ -100,7 +100,7 @@ def _planned(name: str, cell: Cell, results: Path, rates: cost.Rates) -> Planned
     return run
 
 
-def _add(total: dict[str, float], more: dict[str, float]) -> None:
+def _add(total: dict[str, float], more: Mapping[str, float]) -> None:
     for key, value in more.items():
         total[key] = total.get(key, 0) + value
 
@@ -135,7 +135,7 @@ def totals(runs: Iterable[Planned]) -> dict[str, Any]:
 def data_of(members: list[Cell]) -> Iterator[tuple[str, int, str]]:
     """(set, resolution, split) of everything that the runs of `members` read."""
     protocols = read("config/protocols.yaml")
-    needed = {}
+    needed: dict[tuple[str, int, str], None] = {}
     for cell in members:
         if not cell.refused:
             needed[cell.spec.dataset, cell.spec.resolution, "full"] = None

@@ -18,6 +18,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 from suite.code import code_sha256
 from suite.config import ROOT, read
@@ -101,6 +102,7 @@ def _import(path: Path) -> type:
         sys.path.append(str(path.parent))
     name = f"method_folder_{path.stem}"
     spec = spec_from_file_location(name, path)
+    assert spec and spec.loader, "a file that ends in .py has a loader"
     module = sys.modules[name] = module_from_spec(spec)
     spec.loader.exec_module(module)
     return getattr(module, KINDS["method"][1])
@@ -144,7 +146,9 @@ def names(kind: str) -> list[str]:
 
 
 @cache
-def load(kind: str, name: str, where: str = "config/methods.yaml or --config methods=[...]") -> type | FailedImport:
+def load(
+    kind: str, name: str, where: str = "config/methods.yaml or --config methods=[...]"
+) -> type[Any] | FailedImport:
     """The plugin's class, or a FailedImport; ConfigError with the nearest names where there is no such plugin."""
     if name not in _found(kind):
         raise unknown_name(kind, name, names(kind), where)

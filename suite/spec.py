@@ -25,7 +25,7 @@ SCHEME = 2
 TRANSFER = "transfer"
 """The plugin that starts a run from the networks of its parent."""
 
-SUBSET_DEFAULTS = {"subset_rule": "permutation", "validation_images": 500}
+SUBSET_DEFAULTS: dict[str, Any] = {"subset_rule": "permutation", "validation_images": 500}
 """What an artefact may leave out about its images, and file names then do, too."""
 
 

@@ -124,8 +124,8 @@ def drawing_own_rows() -> AbstractContextManager[Any]:
     return nullcontext() if world_size() == 1 else _OwnRows()
 
 
-SIZED = torch.rand, torch.randn, torch.randint
-LIKE = torch.rand_like, torch.randn_like, torch.randint_like
+SIZED: tuple[Callable[..., Tensor], ...] = (torch.rand, torch.randn, torch.randint)
+LIKE: tuple[Callable[..., Tensor], ...] = (torch.rand_like, torch.randn_like, torch.randint_like)
 IN_PLACE = Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.exponential_, Tensor.log_normal_, Tensor.cauchy_
 REFUSED = {torch.normal, torch.bernoulli, torch.multinomial, torch.poisson, torch.randperm, torch.dropout}
 REFUSED |= {F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, F.rrelu}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
 POWER_ITERATIONS = 200
@@ -39,7 +39,8 @@ class Ema:
     @torch.no_grad()
     def update(self, G: nn.Module, cur_nimg: int, batch: int) -> None:
         """Move the average towards G after the G step of the iteration that started at `cur_nimg`."""
-        averages, weights = list(self.module.parameters()), list(G.parameters())
+        averages: list[Tensor] = list(self.module.parameters())
+        weights: list[Tensor] = list(G.parameters())
         torch._foreach_lerp_(averages, weights, 1 - self.beta(cur_nimg, batch))
         for average, buffer in zip(self.module.buffers(), G.buffers(), strict=True):
             average.copy_(buffer)

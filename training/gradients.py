@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,8 +47,9 @@ def save_gradients(
     torch's global generators: seed them afterwards.
     """
     torch.manual_seed(step_seed("gradients", seed))
+    z_dim: Any = G.z_dim
     with torch.no_grad():
-        x = G(torch.randn(batch, G.z_dim, device=next(G.parameters()).device), c)
+        x = G(torch.randn(batch, z_dim, device=next(G.parameters()).device), c)
     D.eval()
     gradients = 2 * magnitudes(D, transform, x, c)[:COLUMNS] - 1
     D.train()

@@ -48,12 +48,12 @@ class DeviceImages:
     """Images copied to the device once."""
 
     def __init__(self, images: np.ndarray, index: list[int], device: torch.device) -> None:
-        index = np.asarray(index, dtype=np.int64)
-        self.images = torch.empty(len(index), *images.shape[1:], dtype=torch.uint8, device=device)
+        rows = np.asarray(index, dtype=np.int64)
+        self.images = torch.empty(len(rows), *images.shape[1:], dtype=torch.uint8, device=device)
         # In pieces, so that the host never holds them all besides.
         piece = max(PIECE_BYTES // images[:1].nbytes, 1)
-        for start in range(0, len(index), piece):
-            self.images[start : start + piece] = torch.from_numpy(images[index[start : start + piece]])
+        for start in range(0, len(rows), piece):
+            self.images[start : start + piece] = torch.from_numpy(images[rows[start : start + piece]])
         self.channels = self.images.shape[1]
 
     def __len__(self) -> int:
@@ -84,6 +84,7 @@ class HostImages:
         """The images `rows` (int64 [N]), uint8 [N, C, H, W] on the device; at once where they were read ahead."""
         if self.ahead is None or not np.array_equal(self.ahead[0], rows):
             self.read_ahead(rows)
+        assert self.ahead is not None
         images = self.ahead[1].result()
         self.ahead = None
         if self.copies is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -29,7 +30,8 @@ def to_uint8(x: Tensor) -> Tensor:
 def save_grid(path: Path, G: nn.Module, c: Tensor | None, seed: int) -> None:
     """Write a grid of images of G for the latents of `seed` and one-hot labels [CELLS, classes], or None."""
     torch.manual_seed(step_seed("grid", seed))
-    z = torch.randn(CELLS, G.z_dim, device=next(G.parameters()).device)
+    z_dim: Any = G.z_dim
+    z = torch.randn(CELLS, z_dim, device=next(G.parameters()).device)
     save_images(path, to_uint8(G(z, c)))
 
 
@@ -37,12 +39,13 @@ def save_grid(path: Path, G: nn.Module, c: Tensor | None, seed: int) -> None:
 def save_strips(path: Path, G: nn.Module, c: Tensor | None, seed: int) -> None:
     """Write ROWS strips of COLUMNS images from one latent of `seed` to another, each of the class of one of `c`."""
     torch.manual_seed(step_seed("strips", seed))
-    ends = torch.randn(2, ROWS, G.z_dim, device=next(G.parameters()).device)
+    z_dim: Any = G.z_dim
+    first, last = torch.randn(2, ROWS, z_dim, device=next(G.parameters()).device)
     c = None if c is None else c[:ROWS]
-    save_images(path, to_uint8(interpolate(G, *ends, c).flatten(0, 1)))
+    save_images(path, to_uint8(interpolate(G, first, last, c).flatten(0, 1)))
 
 
-def interpolate(G: nn.Module, first: Tensor, last: Tensor, c: Tensor | None) -> Tensor:
+def interpolate(G: Any, first: Tensor, last: Tensor, c: Tensor | None) -> Tensor:
     """Images [N, COLUMNS, C, H, W] on the straight lines from latents `first` [N, z_dim] to `last`, both included.
 
     The lines lie in the space of styles where G has one, with one noise for all images, else in that of z.

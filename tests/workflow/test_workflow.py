@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from PIL import Image
+
+from tests.workflow import changes
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
@@ -32,10 +35,11 @@ def project(tmp_path_factory) -> Path:
     )
     shutil.copytree(ROOT, folder, ignore=ignored)
     rng = np.random.default_rng(0)
-    (folder / "blobs").mkdir()
+    (folder / "blobs/all").mkdir(parents=True)
     for i in range(48):
         coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
-        coarse.resize((16, 16), Image.Resampling.BICUBIC).save(folder / "blobs" / f"{i:02d}.png")
+        # Uncompressed, all files have one size.
+        coarse.resize((16, 16), Image.Resampling.BICUBIC).save(folder / f"blobs/all/{i:02d}.png", compress_level=0)
     return folder
 
 
@@ -87,9 +91,9 @@ def test_every_method_gives_rows_and_the_artefact_and_the_page_are_there(finishe
     for name in ("tables/demo.md", "tables/demo.csv", "tables/demo.tex", "results.csv", "page/index.html"):
         assert (results / name).stat().st_size > 0
     for figure in ("curves", "d_outputs", "controller", "samples"):
-        with Image.open(results / f"figures/demo-{figure}.png") as image:
+        with Image.open(results / f"figures/demo/{figure}.png") as image:
             assert min(image.size) > 100
-        assert "<svg" in (results / f"figures/demo-{figure}.svg").read_text()[:2000]
+        assert "<svg" in (results / f"figures/demo/{figure}.svg").read_text()[:2000]
     table = (results / "tables/demo.md").read_text()
     assert "DiffAugment" in table and "ADA" in table and "proxy" in table.lower()
     assert not list(results.glob("runs/*/*/features-*")), "features are kept no longer than needed"
@@ -100,10 +104,22 @@ def test_a_second_call_does_nothing(finished):
     assert again.returncode == 0 and "Nothing to be done" in said(again), said(again)
 
 
-def test_nothing_is_trained_or_measured_again_for_another_device_or_place_of_the_weights(finished):
-    again = snakemake(finished, "all", "-n", config=(*SMOKE, "device=cpu", "inception_weights=/moved/{to}/here"))
+DOCUMENTED = changes.documented((ROOT / "docs/run-identity.md").read_text().split("## What you change")[1])
+
+
+def test_every_line_of_the_table_of_changes_is_tried():
+    assert set(DOCUMENTED) == {change for change, _ in changes.CHANGES}
+
+
+@pytest.mark.parametrize("change, apply", changes.CHANGES, ids=[change for change, _ in changes.CHANGES])
+def test_what_runs_again_is_what_the_documentation_says(finished, change, apply):
+    with apply(finished) as config:
+        again = snakemake(finished, "all", "-n", config=(*SMOKE, *config))
     assert again.returncode == 0, said(again)
-    assert not re.search(r"^ *(train|measure|reference features) +\d", said(again), flags=re.M), said(again)
+    jobs = {name: int(count) for name, count in re.findall(r"^ *([\w -]+?) +(\d+) *$", said(again), flags=re.M)}
+    assert jobs.keys() - {"all", "total"} == DOCUMENTED[change], said(again)
+    if change in ("the code of a method", "another method"):
+        assert jobs["train"] == jobs["measure"] == 1
 
 
 def test_a_second_call_at_the_same_time_waits_for_the_first_and_takes_what_that_has_made(finished):
@@ -134,7 +150,7 @@ def test_figures_come_back_from_stored_rows_without_training(finished):
         process = snakemake(finished, "figures")
         assert process.returncode == 0, said(process)
         assert (results / "tables/demo.csv").read_text() == before
-        assert (results / "figures/demo-samples.png").exists()
+        assert (results / "figures/demo/samples.png").exists()
         assert not any(path.exists() for path in gone)
     finally:
         for path in gone:
@@ -142,13 +158,26 @@ def test_figures_come_back_from_stored_rows_without_training(finished):
             path.with_suffix(".kept").rename(path)
 
 
+METHOD = (
+    '"""Mirrors what D sees."""\n\nfrom augment.base import Method as Base\n\n\nclass Method(Base):\n'
+    '    title = "Mine"\n\n    def transform(self, x, role):\n        return x.flip(3)\n'
+)
+
+
+def command_of(project: Path, method: str) -> str:
+    """The command that the leaderboard prints beside the rows of a method."""
+    board = json.loads((project / "results/smoke/page/leaderboard.json").read_text())["rows"]
+    (command,) = {row["command"] for row in board if row["method"] == method and row["source"] == "measured"}
+    return command
+
+
 def test_a_new_method_is_one_file_and_a_broken_one_harms_nobody(finished):
-    (finished / "augment/mine.py").write_text(
-        '"""Mirrors what D sees."""\n\nfrom augment.base import Method as Base\n\n\nclass Method(Base):\n'
-        '    title = "Mine"\n\n    def transform(self, x, role):\n        return x.flip(3)\n'
-    )
+    """And each row's command makes that row again, for data and methods of one's own."""
+    (finished / "augment/mine.py").write_text(METHOD)
     (finished / "augment/broken.py").write_text("import no_such_module\n\n\nclass Method:\n    pass\n")
-    config = (*SMOKE, "methods=[mine,broken]")
+    (finished / "own").mkdir()
+    (finished / "own/theirs.py").write_text(METHOD.replace("Mine", "Theirs").replace("flip(3)", "flip(2)"))
+    config = (*SMOKE, "methods=[mine,broken,theirs]", "method_folders=[own]")
     try:
         process = snakemake(finished, "all", config=config)
         assert process.returncode == 0, said(process)
@@ -159,7 +188,15 @@ def test_a_new_method_is_one_file_and_a_broken_one_harms_nobody(finished):
         assert status["broken"][0] == "error" and "no_such_module" in status["broken"][1]
         assert "Mine" in (finished / "results/smoke/page/index.html").read_text()
         assert "augment/broken.py failed to import" in (finished / "results/smoke/tables/demo.md").read_text()
+        for title, name in (("Mine", "mine"), ("Theirs", "theirs"), ("DiffAugment", "diffaugment")):
+            (file,) = finished.glob(f"results/smoke/rows/*/*-{name}-*/proxy.jsonl")
+            before = file.read_text()
+            file.unlink()
+            command = [SNAKEMAKE, *shlex.split(command_of(finished, title))[1:]]
+            process = subprocess.run(command, cwd=finished, capture_output=True, text=True)
+            assert process.returncode == 0 and file.read_text() == before, said(process)
     finally:
+        shutil.rmtree(finished / "own")
         (finished / "augment/mine.py").unlink()
         (finished / "augment/broken.py").unlink()
         shutil.rmtree(finished / "results/smoke/rows", ignore_errors=True)
@@ -195,7 +232,7 @@ def test_an_artefact_is_a_target_whether_or_not_it_is_configured_and_what_runs_s
     assert process.returncode == 0, said(process)
     count = {name: int(number) for name, number in re.findall(r"^ *([\w -]+?) +(\d+) *$", said(process), flags=re.M)}
     # One run more than are measured: the one on 2,000 images that others start from.
-    assert count["train"] == count["measure"] + 1 == count["keep curves"] + 1 and count["methods-demo"] == 1
+    assert count["train"] == count["measure"] + 1 == count["spec"] and count["methods-demo"] == count["render"] == 1
     assert count["subset"] == 2 and "demo" not in count and "page" not in count
 
 
@@ -206,5 +243,17 @@ def test_too_many_images_are_refused_with_both_numbers(project):
 
 
 def test_the_workflow_is_lint_clean(project):
-    process = snakemake(project, "--lint", config=("scale=smoke",))
+    command = [sys.executable, "workflow/lint.py", "--config", "scale=smoke"]
+    process = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert process.returncode == 0, said(process)
+
+
+def test_an_artefact_with_the_name_of_a_rule_is_refused(project):
+    artefact = project / "config/artefacts/train.yaml"
+    artefact.write_text((project / "config/artefacts/demo.yaml").read_text())
+    try:
+        process = snakemake(project, "-n", config=("scale=smoke",))
+    finally:
+        artefact.unlink()
+    assert process.returncode != 0 and "Traceback" not in said(process)
+    assert "config/artefacts/train.yaml: 'train' is a rule of the workflow. Rename the file." in said(process)

@@ -62,31 +62,6 @@ FEATURE_OPTIONS = f"{DEVICE} --inception-weights {as_option(config['inception_we
 CONFIG = as_option(json.dumps(dict(config)))
 
 
-def digest_of(content):
-    """A short digest of what a job depends on beyond its files."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def ranks_of(wildcards):
-    """How many processes train a run."""
-    return devices.ranks(SPECS[wildcards.run], DEVICES)
-
-
-@cache
-def rates():
-    """What stored rows measured of the speed of training."""
-    return cost.measured_rates(Path("results"))
-
-
-def minutes_of(wildcards):
-    """How long a cluster grants a run's training: half as long again as it should take, and a day at most.
-
-    Where more is needed or nothing is known, it is a day, and the job's next try continues.
-    """
-    hours = cost.training_hours(SPECS[wildcards.run], rates()).values()
-    return min(round(60 + 90 * max(hours, default=24) / ranks_of(wildcards)), 1440)
-
-
 def alternatives(names):
     """A regular expression for exactly these names; one that matches nothing where there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"
@@ -101,61 +76,3 @@ wildcard_constraints:
     run="[^/]+/[^/]+",
     protocol=alternatives(PROTOCOLS),
     artefact=alternatives(CELLS),
-
-
-@cache
-def alone():
-    """Hold this folder until the call ends; another call waits here, and then finds what it needs done.
-
-    The engine's own lock would outlive a kill -9 and stop the next call. This one the kernel drops with the process.
-    """
-    if workflow.dryrun or not workflow.is_main_process:
-        return None
-    lock = FileLock(".snakemake/leangan.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        logger.warning("Another call works in this folder. This one waits until that has ended.")
-        lock.acquire(timeout=-1)
-    return lock
-
-
-def data_file(spec):
-    alone()
-    return f"resources/data/{spec.dataset}-{spec.resolution}.npy"
-
-
-def subset_file(spec):
-    return f"resources/subsets/{spec.dataset}-{spec.resolution}-{spec.subset_size}-s{spec.subset_seed}.json"
-
-
-def spec_files(name):
-    """What the runs of an artefact are and are called, of those that are not refused."""
-    alone()
-    runs = dict.fromkeys(cell.spec.run_id for cell in CELLS[name] if not cell.refused)
-    return [f"results/{SCALE}/rows/{run}/spec.json" for run in runs]
-
-
-def rows_files(name):
-    """The row files that an artefact is rendered from."""
-    alone()
-    measured = dict.fromkeys((cell.spec.run_id, cell.protocol) for cell in CELLS[name] if cell.protocol)
-    return [f"results/{SCALE}/rows/{run}/{protocol}.jsonl" for run, protocol in measured]
-
-
-def curve_files(name):
-    """The training logs that an artefact's figures are drawn from."""
-    runs = dict.fromkeys(cell.spec.run_id for cell in CELLS[name] if cell.protocol and not cell.refused)
-    return [f"results/{SCALE}/rows/{run}/train.jsonl" for run in runs]
-
-
-def of_all(files):
-    """The files of every configured artefact, each once."""
-    return list(dict.fromkeys(file for name in config["artefacts"] for file in files(name)))
-
-
-def rendered(name):
-    """The tables of an artefact and the folder of its figures."""
-    return [f"results/{SCALE}/tables/{name}.{kind}" for kind in ("md", "csv", "tex")] + [
-        f"results/{SCALE}/figures/{name}"
-    ]

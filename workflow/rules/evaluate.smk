@@ -1,18 +1,3 @@
-def reference_file(spec, protocol):
-    """Features of the reals that a protocol compares with: the whole set, its test split or the training images."""
-    dataset, split, extractor = spec.dataset, PROTOCOLS[protocol]["reference"], PROTOCOLS[protocol]["extractor"]
-    if split == "train":
-        split = f"train{spec.subset_size}-s{spec.subset_seed}"
-    elif split == "test":
-        dataset = held_out(dataset)
-    return f"resources/features/{dataset}-{spec.resolution}-{split}-{extractor}.safetensors"
-
-
-def measured_by(protocol):
-    """What a protocol asks for, without the text that says where it was published."""
-    return {key: value for key, value in PROTOCOLS[protocol].items() if key != "source"}
-
-
 rule reference_features:
     input:
         images="resources/data/{dataset}-{px}.npy",

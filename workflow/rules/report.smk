@@ -1,30 +1,5 @@
 # Tables and figures of one artefact are one job. What is under version control is local; rows lie in the bucket while the
 # engine keeps the results there, and beside the file it fetched on this machine.
-def shown_by(name):
-    """What an artefact is rendered from beyond its files: its runs and their labels, its protocol."""
-    runs = [(cell.spec.run_id, vars(cell.spec.labels)) for cell in CELLS[name]]
-    return digest_of([runs, PROTOCOLS[artefact(name)["protocol"]], LENGTH["fakes"]])
-
-
-def published_beside():
-    """Which published numbers the artefacts set beside measured ones, as the page does, too."""
-    keys = ("protocol", "grid", "conditional")
-    contents = [artefact(name) for name in artefact_names()]
-    return digest_of(
-        [[*(each.get(key) for key in keys), each.get("layout", {}).get("published")] for each in contents]
-    )
-
-
-def with_rows():
-    """The artefacts of which every run has its rows, and those of the configuration of which some run has."""
-    names = []
-    for name in CELLS:
-        there = [Path(file).exists() for file in rows_files(name)]
-        if all(there) or name in config["artefacts"] and any(there):
-            names.append(name)
-    return names or config["artefacts"]
-
-
 RENDER = f"python -m report.render --config {CONFIG}"
 RESULTS = 'results=$(dirname "$(dirname {log})")'
 PAGE = "python -m report.page --published {input.published} --submitted results/submitted"
@@ -74,16 +49,16 @@ rule page:
         curves=lambda wildcards: of_all(curve_files),
         published=local("results/published/published.csv"),
     output:
-        f"results/{SCALE}/page/index.html",
-        f"results/{SCALE}/page/leaderboard.csv",
-        f"results/{SCALE}/page/leaderboard.json",
+        page=f"results/{SCALE}/page/index.html",
+        table=f"results/{SCALE}/page/leaderboard.csv",
+        document=f"results/{SCALE}/page/leaderboard.json",
     log:
         f"results/{SCALE}/logs/page.log",
     localrule: True
     params:
-        beside=published_beside(),
+        shown=shown_on_page(),
     shell:
-        f"{PAGE} --results {{input.results}} --rows $(dirname {{input.results}})/rows --out {{output[0]}}"
+        f"{PAGE} --results {{input.results}} --rows $(dirname {{input.results}})/rows --out {{output.page}}"
         " 2>&1 | tee {log}"
 
 

@@ -1,22 +1,3 @@
-@cache
-def spec_text(run):
-    """The content of a run's spec.json: its values, everything it is called, and the configuration that makes it."""
-    of_run = [(name, cell.spec) for name, members in CELLS.items() for cell in members if cell.spec.run_id == run]
-    configs = [needed_config(spec, name, config) for name, spec in of_run]
-    return SPECS[run].to_json(dict.fromkeys(spec.labels for _, spec in of_run), min(configs, key=len))
-
-
-def code_of(run):
-    """The digests of the code of a run's methods, so that an edited one is trained anew."""
-    return {name: registry.code_digest(name) for name, _ in SPECS[run].plugins}
-
-
-def parent_result(run):
-    """What the run whose networks this one starts from leaves when it has ended; nothing for one that starts anew."""
-    parent = SPECS[run].parent
-    return f"results/{SCALE}/runs/{parent.run_id}/train.json" if parent else []
-
-
 # Beside the rows of the run, where it stays. Its labels may change: then tables and page are made again.
 rule spec:
     output:

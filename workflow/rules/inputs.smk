@@ -1,0 +1,219 @@
+# What jobs take: their input files, the parameters that say when they run again, and their resources. Files and
+# parameters are everything a job depends on.
+
+
+def digest_of(content):
+    """A short digest of what a job depends on beyond its files."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def ranks_of(wildcards):
+    """How many processes train a run."""
+    return devices.ranks(SPECS[wildcards.run], DEVICES)
+
+
+@cache
+def rates():
+    """What stored rows measured of the speed of training."""
+    return cost.measured_rates(Path("results"))
+
+
+def minutes_of(wildcards):
+    """How long a cluster grants a run's training: half as long again as it should take, and a day at most.
+
+    Where more is needed or nothing is known, it is a day, and the job's next try continues.
+    """
+    hours = cost.training_hours(SPECS[wildcards.run], rates()).values()
+    return min(round(60 + 90 * max(hours, default=24) / ranks_of(wildcards)), 1440)
+
+
+@cache
+def alone():
+    """Hold this folder until the call ends; another call waits here, and then finds what it needs done.
+
+    The engine's own lock would outlive a kill -9 and stop the next call. This one the kernel drops with the process.
+    """
+    if workflow.dryrun or not workflow.is_main_process:
+        return None
+    lock = FileLock(".snakemake/leangan.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        logger.warning("Another call works in this folder. This one waits until that has ended.")
+        lock.acquire(timeout=-1)
+    return lock
+
+
+def data_file(spec):
+    alone()
+    return f"resources/data/{spec.dataset}-{spec.resolution}.npy"
+
+
+def subset_file(spec):
+    return f"resources/subsets/{spec.dataset}-{spec.resolution}-{spec.subset_size}-s{spec.subset_seed}.json"
+
+
+def spec_files(name):
+    """What the runs of an artefact are and are called, of those that are not refused."""
+    alone()
+    runs = dict.fromkeys(cell.spec.run_id for cell in CELLS[name] if not cell.refused)
+    return [f"results/{SCALE}/rows/{run}/spec.json" for run in runs]
+
+
+def rows_files(name):
+    """The row files that an artefact is rendered from."""
+    alone()
+    measured = dict.fromkeys((cell.spec.run_id, cell.protocol) for cell in CELLS[name] if cell.protocol)
+    return [f"results/{SCALE}/rows/{run}/{protocol}.jsonl" for run, protocol in measured]
+
+
+def curve_files(name):
+    """The training logs that an artefact's figures are drawn from."""
+    runs = dict.fromkeys(cell.spec.run_id for cell in CELLS[name] if cell.protocol and not cell.refused)
+    return [f"results/{SCALE}/rows/{run}/train.jsonl" for run in runs]
+
+
+def of_all(files):
+    """The files of every configured artefact, each once."""
+    return list(dict.fromkeys(file for name in config["artefacts"] for file in files(name)))
+
+
+def rendered(name):
+    """The tables of an artefact and the folder of its figures."""
+    return [f"results/{SCALE}/tables/{name}.{kind}" for kind in ("md", "csv", "tex")] + [
+        f"results/{SCALE}/figures/{name}"
+    ]
+
+
+# ---- Data ----
+
+
+@cache
+def warn_once(text):
+    logger.warning(text)
+
+
+def source_file(dataset, prepared):
+    """The file or folder that a set is prepared from.
+
+    A missing one is an error, by which the engine ends before the first job unless no job needs the set. A dry run
+    only says so. Where the prepared array exists, the engine learns of a missing file and takes the array.
+    """
+    path = config["datasets"].get(dataset, {}).get("path")
+    try:
+        return place(dataset, path) or []
+    except ConfigError as error:
+        if Path(prepared).exists():
+            return path or f"resources/sources/{dataset}"
+        if not workflow.dryrun:
+            raise
+        warn_once(f"Only a dry run goes on without this: {error}")
+        return []
+
+
+def source_option(dataset):
+    """What the config says of a set: where it lies, and how it is cropped and resized if not as published."""
+    own = config["datasets"].get(dataset, {})
+    options = [f"--path {shlex.quote(own['path'])}"] if "path" in own else []
+    options += ["--crop" if own["crop"] else "--no-crop"] if "crop" in own else []
+    return " ".join(options + ([f"--resize {own['resize']}"] if "resize" in own else []))
+
+
+@cache
+def source_state(dataset, description):
+    """What tells whether the source of a set has changed: a fingerprint of its files' names, sizes and times.
+
+    None for a set that comes with the installation or is downloaded, whose content is known. Of a source that is gone,
+    the description of the prepared array says what it was.
+    """
+    path, row = config["datasets"].get(dataset, {}).get("path"), listed().get(dataset)
+    if path is None and row is not None and (row.url or row.kind == "embedded"):
+        return None
+    try:
+        return fingerprint(Path(place(dataset, path)))
+    except (ConfigError, OSError):
+        return json.loads(Path(description).read_text()).get("fingerprint") if Path(description).exists() else None
+
+
+def subset_options(dataset, size):
+    """How the images that `size` stands for are chosen."""
+    spec = SUBSETS[size]
+    options = f"--size {spec.images} --rule {spec.subset_rule} --validation {spec.validation_images}"
+    return f"{options} --mirrored" if amplified(dataset, spec.images) else options
+
+
+# ---- Training ----
+
+
+@cache
+def shown_as():
+    """By run: the artefacts that have it, each with the spec under the labels that it has there."""
+    found = {}
+    for name, members in CELLS.items():
+        for cell in members:
+            found.setdefault(cell.spec.run_id, []).append((name, cell.spec))
+    return found
+
+
+@cache
+def spec_text(run):
+    """The content of a run's spec.json: its values, everything it is called, and the configuration that makes it."""
+    configs = [needed_config(spec, name, config) for name, spec in shown_as()[run]]
+    labels = dict.fromkeys(spec.labels for _, spec in shown_as()[run])
+    return SPECS[run].to_json(labels, min(configs, key=len))
+
+
+def code_of(run):
+    """The digests of the code of a run's methods, so that an edited one is trained anew."""
+    return {name: registry.code_digest(name) for name, _ in SPECS[run].plugins}
+
+
+def parent_result(run):
+    """What the run whose networks this one starts from leaves when it has ended; nothing for one that starts anew."""
+    parent = SPECS[run].parent
+    return f"results/{SCALE}/runs/{parent.run_id}/train.json" if parent else []
+
+
+# ---- Measuring ----
+
+
+def reference_file(spec, protocol):
+    """Features of the reals that a protocol compares with: the whole set, its test split or the training images."""
+    dataset, split, extractor = spec.dataset, PROTOCOLS[protocol]["reference"], PROTOCOLS[protocol]["extractor"]
+    if split == "train":
+        split = f"train{spec.subset_size}-s{spec.subset_seed}"
+    elif split == "test":
+        dataset = held_out(dataset)
+    return f"resources/features/{dataset}-{spec.resolution}-{split}-{extractor}.safetensors"
+
+
+def measured_by(protocol):
+    """What a protocol asks for, without the text that says where it was published."""
+    return {key: value for key, value in PROTOCOLS[protocol].items() if key != "source"}
+
+
+# ---- Tables, figures, page ----
+
+
+def shown_by(name):
+    """What an artefact is rendered from beyond its files: its runs and their labels, its protocol."""
+    runs = [(cell.spec.run_id, vars(cell.spec.labels)) for cell in CELLS[name]]
+    return digest_of([runs, measured_by(artefact(name)["protocol"]), LENGTH["fakes"]])
+
+
+def shown_on_page():
+    """What the page takes from the configuration: which published numbers stand beside measured ones, protocols."""
+    keys = ("protocol", "grid", "conditional")
+    contents = [artefact(name) for name in artefact_names()]
+    beside = [[*(each.get(key) for key in keys), each.get("layout", {}).get("published")] for each in contents]
+    return digest_of([beside, list(map(measured_by, PROTOCOLS)), read("config/scales.yaml")["paper"]["tick_kimg"]])
+
+
+def with_rows():
+    """The artefacts of which every run has its rows, and those of the configuration of which some run has."""
+    names = []
+    for name in CELLS:
+        there = [Path(file).exists() for file in rows_files(name)]
+        if all(there) or name in config["artefacts"] and any(there):
+            names.append(name)
+    return names or config["artefacts"]
