@@ -50,7 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, help="default: the preset's")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--half", choices=["bfloat16", "float16", "float32"], help="instead of the device's own choice")
+    parser.add_argument(
+        "--half", choices=["bfloat16", "float16", "float32"], help="also on a CPU; default: the preset's, on a GPU"
+    )
     parser.add_argument("--seconds", type=float, default=10.0, help="timed per line, in whole cycles of iterations")
     args = parser.parse_args(argv)
 

@@ -1,1 +1,1 @@
-"""From stored rows to tables, figures and the leaderboard page. Imports no torch and trains nothing."""
+"""From stored rows to tables, figures and the leaderboard page. Trains nothing."""

@@ -1,1 +1,1 @@
-"""Plugins, configuration, run identities, results rows and provenance. Imports no torch and no snakemake."""
+"""Plugins, configuration, run identities, results rows and provenance. Imports no snakemake."""

@@ -103,6 +103,7 @@ def runs(make_spec) -> dict[str, tuple]:
     full = {"style_mixing": 0.9, "pl_weight": 2.0, "pl_interval": 4, "noise_inputs": True}
 
     small = {"z_dim": 8, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2, "eval_batch": 16, "batch": 8}
+
     def spec(method: str = "none", hyper: dict | None = None, **changes):
         return make_spec(method, hyper={**full, **(hyper or {})}, **{"total_kimg": 0.096, **changes})
 
