@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from report.results import methods_of
+from report.results import earlier_commits_of, methods_of
 
 LABELS = {
     "submitted_by": "submitted by",
@@ -46,6 +46,8 @@ def facts_of(row: pd.Series, snapshots: dict[str, str]) -> list[tuple[str, str]]
         if key == "provenance.dirty":
             value = "yes" if value else "none"
         facts.append((label, value if isinstance(value, str) else f"{value:,.9g}"))
+    if earlier := earlier_commits_of(row):
+        facts.append(("begun under", ", ".join(earlier)))
     return [*facts, *_arithmetic(row), *_methods(row), *_snapshots(snapshots)]
 
 

@@ -87,7 +87,16 @@ def _typed(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 def methods_of(row: pd.Series) -> list[dict[str, str]]:
     """The plugins of the run as a row's provenance has them: name, code_sha256, home; none where it says nothing."""
-    stated = row.get("provenance.methods")
+    return _list_in(row, "provenance.methods")
+
+
+def earlier_commits_of(row: pd.Series) -> list[str]:
+    """The commits, other than the row's own, that the run was trained under before it was interrupted."""
+    return _list_in(row, "provenance.earlier_commits")
+
+
+def _list_in(row: pd.Series, key: str) -> list[Any]:
+    stated = row.get(key)
     return json.loads(stated) if isinstance(stated, str) else []
 
 

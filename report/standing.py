@@ -14,7 +14,7 @@ import pandas as pd
 from metrics.base import PUBLISHED, compared_with
 from report.metric_names import Metric
 from report.published import UNVERIFIED
-from report.results import methods_of
+from report.results import earlier_commits_of, methods_of
 from suite.config import read
 
 RANKINGS = {
@@ -95,6 +95,8 @@ def deviations(row: pd.Series, metric: Metric | None) -> list[str]:
             found.append(f"fewer than {protocol['eval_seeds']} evaluations")
     if row.get("provenance.dirty") is True or pd.isna(row.get("provenance.commit")):
         found.append("code that no commit describes")
+    if earlier_commits_of(row):
+        found.append("trained under several commits")
     for method in methods_of(row):
         if method["home"] != "project":
             found.append(f"a method from outside this project: {method['name']} ({method['home']})")

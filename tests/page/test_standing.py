@@ -99,6 +99,7 @@ def result(metric="fid50k_full", protocol=None, provenance=None, **changes):
         ({"protocol": {"name": "mine"}}, ["a protocol that config/protocols.yaml does not have: mine"]),
         ({"provenance": {"provenance.dirty": True}}, ["code that no commit describes"]),
         ({"provenance": {"provenance.commit": None}}, ["code that no commit describes"]),
+        ({"provenance": {"provenance.earlier_commits": '["abc"]'}}, ["trained under several commits"]),
         ({"provenance": {"provenance.methods": methods("project", "project")}}, []),
         (
             {"provenance": {"provenance.methods": methods("project", "folder", "package theirs 1.2")}},

@@ -192,6 +192,7 @@ def test_an_opened_row_tells_arithmetic_origin_and_methods(tmp_path):
         "dataset_sha256": "aa" * 32,
         "subset_digest": "bb" * 32,
         "parent_sha256": None,
+        "earlier_commits": ["aaaa", "bbbb"],
         "methods": [
             {"name": "ada", "code_sha256": "cc" * 32, "home": "project"},
             {"name": "mine", "code_sha256": "dd" * 32, "home": "package theirs 1.2"},
@@ -205,6 +206,7 @@ def test_an_opened_row_tells_arithmetic_origin_and_methods(tmp_path):
     facts = dict(entry.facts)
     assert len(facts) == len(entry.facts)
     assert facts["training arithmetic"] == "float32, TF32 off; 16-bit layers in bfloat16"
+    assert facts["begun under"] == "aaaa, bbbb"
     assert facts["data set's sha256"] == "aa" * 32 and facts["digest of the training images"] == "bb" * 32
     assert not any("started from" in label for label in facts)
     assert facts["method ada"] == f"project, code's sha256 {'cc' * 32}"

@@ -15,6 +15,14 @@ def good_row(make_spec, **changes):
     return {**row, **changes}
 
 
+def test_rows_of_the_earlier_scheme_are_refused_in_one_sentence(make_spec, tmp_path):
+    row = good_row(make_spec)
+    del row["scheme"]
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(ConfigError, match="rows.jsonl, line 1, belongs to a run of scheme 1; this version writes.* 2"):
+        rows.read(tmp_path / "rows.jsonl")
+
+
 def test_rows_survive_the_round_trip(make_spec, tmp_path):
     written = [good_row(make_spec), rows.without_value(make_spec(), "proxy", "diverged", "loss not finite")]
     rows.write(tmp_path / "a" / "rows.jsonl", written)
