@@ -63,6 +63,22 @@ def write(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
     write_atomic(path, "".join(line + "\n" for line in lines))
 
 
+def check_folder(folder: Path) -> None:
+    """Raise ConfigError where rows below results/<scale>/rows belong to runs of another scheme, before hours are spent.
+
+    Runs with a spec.json beside their rows are of this one.
+    """
+    for path in sorted(folder.glob("*/*/*.jsonl")):
+        if path.name != "train.jsonl" and not (path.parent / "spec.json").exists():
+            try:
+                with path.open("rb") as file:
+                    row = parse_json(file.readline())
+            except ValueError:  # damaged, which reading all of it will tell
+                continue
+            if isinstance(row, dict):
+                check_scheme(row, str(path))
+
+
 def read(path: str | Path) -> list[dict[str, Any]]:
     """The checked rows of one file; ConfigError names the file and the line that is broken."""
     rows = []

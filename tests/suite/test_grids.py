@@ -109,6 +109,25 @@ def test_a_run_whose_source_is_refused_is_refused_for_that_reason(content):
     assert later.refused == ("skip", f"{source.spec.run_id}, which it starts from: {source.refused[1]}")
 
 
+def test_a_method_without_the_held_out_images_it_needs_is_refused_when_the_grid_is_read(content):
+    """elpv has 2,624 images: with 2,600 of them trained on 24 are left, more than a batch of 8; with 2,620, 4."""
+    grid = {**GRID, "images": [32, 2600, 2620], "method": ["none", "ada-rv"]}
+    for held_out, refused in ((0, [32, 2600, 2620]), (8, [2620]), (500, [2620]), (7, [32, 2600, 2620])):
+        content(grid=grid, validation_images=held_out)
+        members = cells.cells(config())["any"]
+        assert [cell.spec.images for cell in members if cell.refused] == refused
+        assert all(cell.spec.method == "ada-rv" for cell in members if cell.refused)
+    status, reason = members[1].refused
+    assert status == "skip" and reason == "it needs a batch of 8 held-out images; the run holds out 7"
+
+
+def test_a_method_that_cannot_be_built_is_refused_with_its_reason(content):
+    content(grid={**GRID, "method": ["none", "diffaugment"]}, method_args={"diffaugment": {"policy": "colr"}})
+    none, wrong = cells.cells(config())["any"]
+    assert none.refused is None
+    assert wrong.refused[0] == "error" and "'colr'" in wrong.refused[1] and "'color'" in wrong.refused[1]
+
+
 @pytest.mark.parametrize(
     "source, words",
     [

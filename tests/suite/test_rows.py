@@ -23,6 +23,20 @@ def test_rows_of_the_earlier_scheme_are_refused_in_one_sentence(make_spec, tmp_p
         rows.read(tmp_path / "rows.jsonl")
 
 
+def test_a_tree_of_the_earlier_scheme_is_found_before_anything_runs(make_spec, tmp_path):
+    old, new = tmp_path / "a-1/old-run/proxy.jsonl", tmp_path / "a-1/refused-run/proxy.jsonl"
+    rows.write(new, [good_row(make_spec)])
+    (new.parent / "train.jsonl").write_text('{"kimg": 1}\n')
+    rows.check_folder(tmp_path)
+    rows.check_folder(tmp_path / "absent")
+    old.parent.mkdir()
+    old.write_text(json.dumps({key: value for key, value in good_row(make_spec).items() if key != "scheme"}) + "\n")
+    with pytest.raises(ConfigError, match="old-run/proxy.jsonl belongs to a run of scheme 1.*Move that results tree"):
+        rows.check_folder(tmp_path)
+    old.write_text("{")
+    rows.check_folder(tmp_path)
+
+
 def test_rows_survive_the_round_trip(make_spec, tmp_path):
     written = [good_row(make_spec), rows.without_value(make_spec(), "proxy", "diverged", "loss not finite")]
     rows.write(tmp_path / "a" / "rows.jsonl", written)

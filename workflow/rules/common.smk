@@ -21,7 +21,7 @@ from suite.cells import cells
 from suite.command import needed_config
 from suite.config import artefact, artefact_names, read
 from suite.errors import ConfigError
-from suite.rows import without_value
+from suite.rows import check_folder, without_value
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
 shell.prefix(f"set -euo pipefail; export TQDM_MININTERVAL=10 PATH={Path(sys.executable).parent}:$PATH; ")
@@ -30,6 +30,7 @@ try:
     config.update(configuration.checked(configuration.typed(dict(config))))
     registry.search(config["method_folders"])
     CELLS = cells({**config, "artefacts": artefact_names()})
+    check_folder(Path(f"results/{config['scale']}/rows"))
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
