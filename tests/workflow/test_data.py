@@ -27,8 +27,8 @@ def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("project") / "leangan"
     for name in "augment config data metrics models profiles report suite training workflow".split():
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "artefacts"))
+    shutil.copytree(ROOT / "results/published", folder / "results/published")
     shutil.copy(ROOT / "Snakefile", folder)
-    shutil.copy(ROOT / "environment.yml", folder)
     artefacts = folder / "config/artefacts"
     artefacts.mkdir()
     cifar = {"dataset": "cifar10", "px": 32, "images": 5000, "preset": "biggan-cifar-5000"}
@@ -79,4 +79,4 @@ def test_a_missing_set_ends_the_workflow_before_its_first_job(project):
     assert code == 1
     assert "ffhq: nothing at resources/sources/ffhq or resources/sources/ffhq.zip. Needed: FFHQ from" in said
     assert "datasets={ffhq: {path: ...}}" in said
-    assert not (project / "results").exists() and not (project / "resources/sources").exists()
+    assert not (project / "results/paper").exists() and not (project / "resources/sources").exists()
