@@ -1,6 +1,6 @@
-"""What a run's networks came from. Checkpoints hold it, and a run that would come from something else starts anew.
+"""What a run's networks came from. Every checkpoint records it; a run whose origin has changed starts from scratch.
 
-A spec names a data set, methods and a parent; the origin says, in digests, what these names stood for when training
+A spec names a data set, methods and a parent. The origin records, as digests, what these names stood for when training
 began.
 """
 
@@ -25,14 +25,14 @@ logger = logging.getLogger("training")
 Origin = dict[str, Any]
 
 NAMES = {
-    "dataset_sha256": "the data set",
-    "labels_sha256": "its labels",
-    "subset_digest": "the choice of its images",
-    "parent_sha256": "the run it starts from",
+    "dataset_sha256": "data set",
+    "labels_sha256": "labels",
+    "subset_digest": "training subset",
+    "parent_sha256": "parent run",
 }
 
 ASIDE = "replaced"
-"""The folder in a run's directory that keeps what the run was before it started anew."""
+"""The folder in a run's directory that keeps its previous state after it has started from scratch."""
 
 LEFT_BEHIND = ("ckpt", "snapshots", "samples", "train.jsonl", "train.json")
 
@@ -59,13 +59,13 @@ def origin_of(
 
 
 def differences(before: Origin, now: Origin) -> Iterator[str]:
-    """What differs between two origins, in words with both digests; the arithmetic is left out."""
+    """Each difference between two origins: a name and both digests. The arithmetic is not compared."""
     for key, name in NAMES.items():
         if before.get(key) != now[key]:
-            yield f"{name} was {_short(before.get(key))} and is {_short(now[key])}"
+            yield f"{name} {_short(before.get(key))} -> {_short(now[key])}"
     for method, digest in now["methods"].items():
         if (known := before.get("methods", {}).get(method)) != digest:
-            yield f"the code of method {method!r} was {_short(known)} and is {_short(digest)}"
+            yield f"code of method {method!r} {_short(known)} -> {_short(digest)}"
 
 
 def _short(digest: str | None) -> str:
@@ -75,11 +75,11 @@ def _short(digest: str | None) -> str:
 def resumable(
     state: dict[str, Any] | None, run_dir: Path, origin: Origin | None, total_nimg: int
 ) -> dict[str, Any] | None:
-    """The checkpoint `state`, or None where it came from something else than `origin`: then the run starts anew.
+    """The checkpoint `state` if it has the given `origin`, else None: the run then starts from scratch.
 
-    An `origin` that is None is not compared. What such a run has left moves to a folder of its own, so that nothing is
-    lost. Every rank must call it, with the state that it has read. Raises ConfigError for a run that was begun in
-    another arithmetic and is not complete.
+    The files of such a run move to a folder of their own, so that nothing is lost. An `origin` of None is not compared.
+    Every rank must call this with the state it has read. Raises ConfigError for an incomplete run that was started in
+    another arithmetic.
     """
     if state is None or origin is None:
         return state
@@ -89,12 +89,13 @@ def resumable(
     if changed:
         if rank() == 0:
             aside = _set_aside(run_dir)
-            logger.warning("%s starts anew: %s. What it was is in %s", run_dir, "; ".join(changed), aside)
+            reason = ", ".join(changed)
+            logger.warning("%s starts from scratch: %s. Its previous state is kept in %s", run_dir, reason, aside)
         return None
     if state["cur_nimg"] < total_nimg and before["arithmetic"] != origin["arithmetic"]:
         raise ConfigError(
-            f"{run_dir} was begun with {_words(before['arithmetic'])} and would go on with "
-            f"{_words(origin['arithmetic'])}. Continue it on such a device, or delete {run_dir} to begin it anew."
+            f"{run_dir} was started with {_words(before['arithmetic'])}; this device would continue it with "
+            f"{_words(origin['arithmetic'])}. Continue on such a device, or delete {run_dir} to start over."
         )
     return state
 
@@ -106,7 +107,7 @@ def _words(arithmetic: dict[str, Any]) -> str:
 
 
 def _set_aside(run_dir: Path) -> Path:
-    """Move what a run has left into its folder ASIDE, in place of what lies there; return that folder."""
+    """Move the files of a run into its folder ASIDE, replacing an earlier previous state. Returns that folder."""
     aside = run_dir / ASIDE
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

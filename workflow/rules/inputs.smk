@@ -169,7 +169,7 @@ def code_of(run):
 
 
 def parent_result(run):
-    """What the run whose networks this one starts from leaves when it has ended; nothing for one that starts anew."""
+    """What the run whose networks this one starts from leaves when it has ended; nothing for one without a parent."""
     parent = SPECS[run].parent
     return f"results/{SCALE}/runs/{parent.run_id}/train.json" if parent else []
 
