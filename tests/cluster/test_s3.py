@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from report import collect
+from suite.spec import SCHEME
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "s3://lab/leangan"
 ROW = {
+    **{"scheme": SCHEME, "setting": "ab" * 32},
     **{"dataset": "elpv", "images": 32, "resolution": 32, "conditional": False, "backbone": "stylegan2", "seed": 0},
     **{"preset": "tiny", "method": "none", "method_title": "none", "total_kimg": 24, "published_kimg": None},
     **{"kimg": 6.0, "metric": "fd1k_full_efficientnet_lite0", "spread": None},
