@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from suite import registry
 from suite.config import ROOT
 
 CODE = ["augment", "config", "data", "metrics", "models", "suite", "training", "workflow", "Snakefile"]
 """What a number depends on, below the project's root."""
+
+
+UNKNOWN = "unknown"
+"""Among the commits that a run was trained under: a call outside a git checkout."""
 
 
 def commit() -> tuple[str | None, bool | None]:
@@ -56,11 +58,6 @@ def device_name(device: str) -> str:
         return platform.processor() or platform.machine()
 
 
-def methods(names: Iterable[str]) -> list[dict[str, str]]:
-    """The methods of a run: name, digest of the code, and where each comes from (suite.registry.home)."""
-    return [{"name": name, "code_sha256": registry.code_digest(name), "home": registry.home(name)} for name in names]
-
-
 def record(device: str, devices: int = 1) -> dict[str, Any]:
     """Commit, library, device and time of the call that trains a run.
 
@@ -77,12 +74,14 @@ def record(device: str, devices: int = 1) -> dict[str, Any]:
 
 
 def continued(before: dict[str, Any] | None, now: dict[str, Any] | None, trains: bool) -> dict[str, Any] | None:
-    """The record of a run that began under `before` and is taken up under `now`.
+    """The record of a run that was started under `before` and is resumed under `now`.
 
     It stays `before` unless this call `trains`: then it is `now`, with the other commits that it trained under before.
     """
     if not trains or before is None or now is None:
         return now if trains else before
-    commits = [*before.get("earlier_commits", []), before["commit"]]
-    earlier = [each for each in dict.fromkeys(commits) if each and each != now["commit"]]
-    return {**now, "dirty": before["dirty"] or now["dirty"]} | ({"earlier_commits": earlier} if earlier else {})
+    commits = [*before.get("earlier_commits", []), before["commit"] or UNKNOWN]
+    earlier = [each for each in dict.fromkeys(commits) if each != (now["commit"] or UNKNOWN)]
+    flags = {before["dirty"], now["dirty"]}
+    dirty = True if True in flags else None if None in flags else False
+    return {**now, "dirty": dirty} | ({"earlier_commits": earlier} if earlier else {})

@@ -25,7 +25,7 @@ from training import checkpoint, log
 from training.distributed import drawing_own_rows, on_any_rank
 from training.ema import Ema
 from training.gradients import save_gradients
-from training.origin import Origin, resumable
+from training.origin import Origin, resume
 from training.progress import Progress
 from training.reals import Reals
 from training.sampler import seed_step, step_seed
@@ -79,6 +79,7 @@ def train(
     tick_nimg = max(round(tick_kimg * 1000), nimg_per_iteration)
 
     run_dir.mkdir(parents=True, exist_ok=True)
+    state = resume(run_dir, origin, total_nimg, device)
     try_hooks(spec, data, device)
     torch.manual_seed(step_seed("init", spec.seed))
     steps = Steps(spec, data, device)
@@ -86,7 +87,6 @@ def train(
 
     # Continue where the newest checkpoint stands.
     cur_nimg, seconds, finite_nimg = 0, 0.0, 0
-    state = resumable(checkpoint.load_latest(run_dir / "ckpt", device), run_dir, origin, total_nimg)
     if state is not None:
         cur_nimg, seconds, finite_nimg = state["cur_nimg"], state["seconds"], state["finite_nimg"]
         steps.load_state_dict(state["steps"])

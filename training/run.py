@@ -89,7 +89,6 @@ def write_result(run_dir: Path, spec: RunSpec, outcome: Outcome) -> None:
         "method_title": outcome.method_title,
         "origin": outcome.origin,
         "snapshots": snapshots,
-        "ranks": world_size(),
         "provenance": {
             **(outcome.provenance or {}),
             "seconds": round(outcome.seconds, 1),
@@ -105,7 +104,8 @@ def summary(spec: RunSpec, origin: Origin | None) -> dict[str, Any]:
     if not origin:
         return {}
     methods = [
-        {"name": name, "code_sha256": origin["methods"][name], "home": registry.home(name)} for name, _ in spec.plugins
+        {"name": name, "code_sha256": origin["methods"][name], "home": origin["homes"][name]}
+        for name, _ in spec.plugins
     ]
     digests = {key: origin[key] for key in ("dataset_sha256", "subset_digest", "parent_sha256")}
     return {**origin["arithmetic"], **digests, "methods": methods}

@@ -54,7 +54,7 @@ def test_two_devices_train_and_measure_each_run(project):
     options = ["scale=smoke", "device=cpu", "devices_per_run=2", "images=[24]"]
     snakemake(project, "all", "--config", *options)
     results = [json.loads(file.read_text()) for file in project.glob("results/smoke/runs/*/*/train.json")]
-    assert [result["ranks"] for result in results] == 4 * [2]
+    assert [result["provenance"]["device"][:4] for result in results] == 4 * ["2 x "]
     assert (project / "results/smoke/tables/demo.md").exists()
     # With one device there is nothing left to train or to measure.
     count = jobs(snakemake(project, "--dry-run", "all", "--config", "scale=smoke", "device=cpu", "images=[24]"))

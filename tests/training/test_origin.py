@@ -18,10 +18,10 @@ from data import prepare, subset
 from suite import registry
 from suite.errors import ConfigError
 from suite.spec import RunSpec
-from training import checkpoint
+from training import checkpoint, origin
 from training import run as command
 from training.loop import train
-from training.origin import resumable
+from training.origin import resume
 
 CPU = torch.device("cpu")
 
@@ -126,10 +126,12 @@ def test_a_run_on_data_that_changed_starts_anew_and_its_old_networks_are_kept_ap
     project.train(spec)
     now = result(run_dir)["origin"]["dataset_sha256"]
     assert now == json.loads((project.folder / "data.json").read_text())["sha256"] != known
-    (said,) = [record.message for record in caplog.records if "starts from scratch" in record.message]
-    assert f"data set {known[:8]} -> {now[:8]}" in said and "\n" not in said and "replaced" in said
+    said = [record.message for record in caplog.records if "origin" in record.message]
+    assert len(said) == 1 and f"data set {known[:8]} -> {now[:8]}" in said[0] and "\n" not in said[0]
+    assert "starts from scratch" in caplog.text
     assert snapshots(run_dir) and not set(snapshots(run_dir)) & set(before)
-    aside = run_dir / "replaced"
+    (aside,) = (run_dir / "replaced").iterdir()
+    assert str(aside) in said[0]
     assert snapshots(aside) == before and {path.name for path in aside.glob("ckpt/*.pt")} == {p.name for p in first}
     # It trained from its beginning, as a run that never was anything else.
     fresh = project.train(spec_elsewhere(spec))
@@ -170,7 +172,7 @@ def test_other_labels_matter_to_a_conditional_run(project, make_spec, caplog):
         caplog.clear()
         labelled(1)
         project.train(spec)
-        assert caplog.text.count("labels ") == anew
+        assert caplog.text.count("class labels ") == anew
 
 
 METHOD = '''
@@ -236,7 +238,8 @@ def test_a_run_whose_method_was_edited_starts_anew_and_one_whose_comments_were_d
     digest = registry.code_digest("mine_method")
     assert f"code of method 'mine_method' {known[:8]} -> {digest[:8]}" in caplog.text
     assert result(run_dir)["origin"]["methods"] == {"mine_method": digest} != {"mine_method": known}
-    assert not set(snapshots(run_dir)) & set(before) and snapshots(run_dir / "replaced") == before
+    (aside,) = (run_dir / "replaced").iterdir()
+    assert not set(snapshots(run_dir)) & set(before) and snapshots(aside) == before
 
 
 @pytest.mark.parametrize("stop", [False, True], ids=["finished", "interrupted"])
@@ -261,7 +264,7 @@ def test_every_snapshot_and_checkpoint_says_what_it_came_from(project):
     run_dir = project.train(project.spec("ada"))
     origin = result(run_dir)["origin"]
     assert set(origin) == {
-        "dataset_sha256", "labels_sha256", "subset_digest", "parent_sha256", "methods", "arithmetic"
+        "dataset_sha256", "class_labels_sha256", "subset_digest", "parent_sha256", "methods", "homes", "arithmetic"
     }  # fmt: skip
     assert origin["arithmetic"] == {"tf32": False, "half_type": "none"}
     for path in run_dir.glob("snapshots/*"):
@@ -288,17 +291,87 @@ def test_a_run_that_two_commits_trained_names_both(project, monkeypatch):
     assert (provenance["commit"], provenance["earlier_commits"]) == ("b" * 40, ["a" * 40])
 
 
-def test_a_run_begun_in_another_arithmetic_is_refused_until_the_user_decides(tmp_path):
+def test_a_run_started_in_another_arithmetic_is_refused_until_the_user_decides(tmp_path):
     origin = {
-        "dataset_sha256": "d", "labels_sha256": None, "subset_digest": "s", "parent_sha256": None, "methods": {},
+        "dataset_sha256": "d", "class_labels_sha256": None, "subset_digest": "s", "parent_sha256": None, "methods": {},
         "arithmetic": {"tf32": False, "half_type": "bfloat16"},
     }  # fmt: skip
     on_cpu = {**origin, "arithmetic": {"tf32": False, "half_type": "none"}}
-    state = {"cur_nimg": 8, "origin": origin}
+    checkpoint.save(tmp_path / "ckpt", {"cur_nimg": 8, "origin": origin})
     with pytest.raises(ConfigError, match="started with TF32 off and 16-bit layers in bfloat16.*all layers in float32"):
-        resumable(state, tmp_path, on_cpu, 16)
-    assert resumable(state, tmp_path, origin, 16) is state
-    assert resumable({**state, "cur_nimg": 16}, tmp_path, on_cpu, 16)["origin"] == origin, "nothing is left to train"
+        resume(tmp_path, on_cpu, 16, CPU)
+    assert resume(tmp_path, origin, 16, CPU)["cur_nimg"] == 8
+    assert resume(tmp_path, on_cpu, 8, CPU)["origin"] == origin, "nothing is left to train"
+
+
+def test_a_state_comes_back_with_its_origin(project, caplog):
+    """A mistyped path costs nothing: with the right one the run is what it was, and nothing is trained."""
+    run_dir = project.train(project.spec())
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file() and "spec" not in path.name}
+    images = project.images
+    move(project)
+    project.train(project.spec(), stop=True)
+    project.prepare(path=images)
+    caplog.clear()
+    project.train(project.spec())
+    assert "continues from the state of this origin" in caplog.text and "from scratch" not in caplog.text
+    kept = ("ckpt", "snapshots", "samples", "train.jsonl")
+    assert all(
+        path.read_bytes() == content for path, content in before.items() if path.relative_to(run_dir).parts[0] in kept
+    )
+    assert result(run_dir) == json.loads(before[run_dir / "train.json"])
+    (aside,) = (run_dir / "replaced").iterdir()
+    assert list(aside.glob("ckpt/*.pt")), "the other state is kept in its turn"
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["aside", "back"])
+def test_a_call_that_is_killed_between_two_moves_loses_nothing(project, monkeypatch, back):
+    run_dir = project.train(project.spec())
+    first, images = snapshots(run_dir), project.images
+    move(project)
+    if back:
+        project.train(project.spec())
+        second = snapshots(run_dir)
+        project.prepare(path=images)
+    original, moves = Path.rename, 0
+    for limit in range(1, 12):
+        calls = iter(range(1, 100))
+
+        def rename(self, target, calls=calls, limit=limit):
+            if next(calls) > 1 and Path(self).name in origin.FILES:
+                raise Killed  # each call gets one move done
+            return original(self, target)
+
+        monkeypatch.setattr(Path, "rename", rename)
+        monkeypatch.setattr(command, "train", train)
+        try:
+            project.train(project.spec())
+            moves = limit
+            break
+        except Killed:
+            continue
+    monkeypatch.setattr(Path, "rename", original)
+    assert moves > 4
+    everything = snapshots(run_dir) + [each for aside in (run_dir / "replaced").iterdir() for each in snapshots(aside)]
+    assert set(first) <= set(everything) and (
+        not back or (snapshots(run_dir) == first and set(second) <= set(everything))
+    )
+
+
+def test_the_files_of_a_run_without_a_checkpoint_are_no_obstacle(project):
+    run_dir = project.train(project.spec())
+    first, images = snapshots(run_dir), project.images
+    move(project)
+    project.train(project.spec(), stop=True)
+    for path in run_dir.glob("ckpt/*.pt"):
+        path.unlink()  # as if it had been killed before its first one
+    project.prepare(path=images)
+    project.train(project.spec())
+    assert snapshots(run_dir) == first
 
 
 def test_a_checkpoint_that_does_not_say_what_it_came_from_is_not_continued(project, caplog):
