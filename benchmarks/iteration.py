@@ -73,7 +73,7 @@ class Iterations:
             snapshot_kimg=stated.kimg,
             tf32=False,
             parent=None,
-            labels=stated.labels(method),
+            labels=stated.labels(method, method),
         )
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (2 * count, channels, resolution, resolution), dtype=np.uint8)

@@ -1,20 +1,42 @@
-"""Digests of code that do not change with comments, docstrings or layout."""
+"""Digests of what code does, which do not change with comments, docstrings, layout or a method's names."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+NAMES = ("title", "paper", "quick")
+"""Attributes of a method that say what it is called and how it is tested, not what it does."""
 
-def code_sha256(path: Path) -> str:
-    """The sha256 of what a Python file does: of its syntax tree without docstrings.
 
-    The same under every version of Python that reads the file alike. A file that is not valid Python counts by its
-    bytes.
+def code_sha256(files: Iterable[Path]) -> str:
+    """The sha256 of what some Python files do, in this order: of their syntax trees.
+
+    Docstrings are left out, and so are the NAMES of classes. A file that is not valid Python counts by its bytes.
     """
+    return hashlib.sha256(json.dumps([_content(path) for path in files]).encode()).hexdigest()
+
+
+def imported(path: Path) -> set[str]:
+    """The names of the top-level modules that a Python file imports; none for one that is not valid Python."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return set()
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
+    return found
+
+
+def _content(path: Path) -> Any:
     content = path.read_bytes()
     try:
         tree = ast.parse(content)
@@ -23,12 +45,20 @@ def code_sha256(path: Path) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [each for each in node.body if not _is_text(each)]
-    return hashlib.sha256(json.dumps(_plain(tree)).encode()).hexdigest()
+        if isinstance(node, ast.ClassDef):
+            node.body = [each for each in node.body if not _is_name(each)]
+    return _plain(tree)
 
 
 def _is_text(node: ast.stmt) -> bool:
     """Whether a statement is a text and nothing else: a docstring, or one used as a comment."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _is_name(node: ast.stmt) -> bool:
+    """Whether a statement of a class sets one of NAMES."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return bool(targets) and all(isinstance(each, ast.Name) and each.id in NAMES for each in targets)
 
 
 def _plain(node: Any) -> Any:

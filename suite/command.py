@@ -6,7 +6,7 @@ from typing import Any
 
 from suite import registry
 from suite.config import artefact, read
-from suite.grid import grids
+from suite.grid import grids, kept_at
 from suite.spec import RunSpec
 
 
@@ -20,10 +20,22 @@ def needed_config(spec: RunSpec, name: str, config: dict[str, Any]) -> dict[str,
         needed["datasets"] = {spec.dataset: config["datasets"][spec.dataset]}
     if config["images"]:
         needed["images"] = [spec.images]
-    if not any(spec.method in grid["method"] for grid in grids(artefact(name))):
+    if not any(_holds(grid, spec, name, config) for grid in grids(artefact(name))):
         needed["methods"] = [spec.method]
     if any(registry.home(plugin) == "folder" for plugin, _ in spec.plugins):
         needed["method_folders"] = config["method_folders"]
     if config["arithmetic"] != read("config/config.yaml")["arithmetic"]:
         needed["arithmetic"] = config["arithmetic"]
     return needed
+
+
+def _holds(grid: dict[str, Any], spec: RunSpec, name: str, config: dict[str, Any]) -> bool:
+    """Whether the grid itself, without `methods` of the configuration, has the run."""
+    kept = kept_at(artefact(name), grid, config["scale"])
+    own_sets = any("resolution" in entry for entry in config["datasets"].values())
+    return (
+        spec.method in kept["method"]
+        and spec.preset in grid["preset"]
+        and (own_sets or spec.dataset in kept["dataset"] and spec.resolution in grid["resolution"])
+        and (bool(config["images"]) or spec.images in kept["images"])
+    )

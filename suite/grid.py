@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-from functools import cache
 from typing import Any
 
 from data.table import amplified, listed
@@ -12,7 +10,7 @@ from models.base import LOOP_KEYS
 from suite import registry
 from suite.config import artefact, read
 from suite.errors import ConfigError, check_names
-from suite.methods import bound, method_parts, method_preset
+from suite.methods import bound, built, method_parts, method_preset, title_of
 from suite.presets import preset_at
 from suite.spec import SUBSET_DEFAULTS, TRANSFER, RunSpec
 
@@ -20,7 +18,7 @@ PARENT_KEYS = ("method", "dataset", "images", "preset")
 """What transfer's argument `run` may say of the parent."""
 
 SCALED = ("dataset", "images", "method")
-"""Keys of a grid of which a scale may keep a part."""
+"""Keys of a grid that a scale may restrict."""
 
 
 def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
@@ -36,9 +34,8 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
     seeds = read("config/scales.yaml")[config["scale"]]["seeds"]
     own_sets = [(own, entry["resolution"]) for own, entry in config["datasets"].items() if "resolution" in entry]
     specs = {}
-    scaled = content.get("scales", {}).get(config["scale"], {})
     for grid in grids(content):
-        kept = {key: [value for value in grid[key] if value in scaled.get(key, grid[key])] for key in SCALED}
+        kept = kept_at(content, grid, config["scale"])
         sets = own_sets or list(itertools.product(kept["dataset"], grid["resolution"]))
         methods = dict.fromkeys([*kept["method"], *config["methods"]])
         cells = itertools.product(sets, config["images"] or kept["images"], grid["preset"], methods, seeds)
@@ -46,6 +43,12 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
             spec = _spec(name, config, dataset, resolution, images, preset, method, seed)
             specs[spec.run_id, method, preset] = spec
     return list(specs.values())
+
+
+def kept_at(content: dict[str, Any], grid: dict[str, Any], scale: str) -> dict[str, list[Any]]:
+    """The data sets, sizes and methods of an artefact's grid that belong to a scale."""
+    scaled = content.get("scales", {}).get(scale, {})
+    return {key: [value for value in grid[key] if value in scaled.get(key, grid[key])] for key in SCALED}
 
 
 def grids(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -81,6 +84,7 @@ def _spec(
             parent = _spec(name, config, **of_parent, resolution=resolution, seed=seed, later=later)
             args = {**args, "run": parent.run_id}
         parts.append((plugin, args))
+    plugins = bound(parts)
     return RunSpec(
         dataset=dataset,
         resolution=resolution,
@@ -90,13 +94,13 @@ def _spec(
         conditional=content.get("conditional", False),
         backbone=stated.backbone,
         hyper=hyper,
-        plugins=bound(parts),
+        plugins=plugins,
         seed=seed,
         total_kimg=float(length["kimg"] or stated.kimg),
         snapshot_kimg=float(length["snapshot_kimg"] or stated.snapshot_kimg),
         tf32=arithmetic["tf32"],
         parent=parent,
-        labels=stated.labels(method),
+        labels=stated.labels(method, title_of(method, plugins)),
     )
 
 
@@ -117,19 +121,12 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
         except Exception as error:
             return "error", f"skip of method {name!r} raised {registry.explain(error)}"
         try:
-            reason = reason or _without_held_out(spec, _needs_held_out(name, json.dumps(args)))
+            reason = reason or _without_held_out(spec, built(name, args).needs_held_out)
         except Exception as error:
             return "error", f"method {name!r} cannot be built: {registry.explain(error)}"
         if reason:
             return "skip", reason
     return None
-
-
-@cache
-def _needs_held_out(name: str, args: str) -> bool:
-    """Whether the plugin with these arguments (JSON) learns nothing without held-out images."""
-    plugin = registry.load("method", name)
-    return not isinstance(plugin, registry.FailedImport) and plugin(**json.loads(args)).needs_held_out
 
 
 def _without_held_out(spec: RunSpec, needed: bool) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from typing import Any
 
 from suite import registry
@@ -17,7 +19,7 @@ Plugins = list[tuple[str, dict[str, Any]]]
 def method_parts(name: str, overrides: dict[str, dict[str, Any]] | None = None) -> Plugins:
     """The plugins behind a method's name, in order, with the arguments that it and `overrides`, by plugin, give them.
 
-    The name is an entry of config/methods.yaml or a file of augment/; ConfigError with the nearest otherwise.
+    The name is an entry of config/methods.yaml or a file of augment/; otherwise ConfigError with the closest matches.
     """
     named = read("config/methods.yaml")
     known = set(named) | set(registry.names("method"))
@@ -59,6 +61,25 @@ def _bound(name: str, given: dict[str, Any]) -> dict[str, Any]:
 def method_plugins(name: str, overrides: dict[str, dict[str, Any]] | None = None) -> Plugins:
     """The plugins behind a method's name with all their arguments, `overrides` by plugin among them."""
     return bound(method_parts(name, overrides))
+
+
+@cache
+def _built(plugin: Any, arguments: str) -> Any:
+    """An instance of the plugin's class with these arguments (JSON)."""
+    return plugin(**json.loads(arguments))
+
+
+def built(name: str, arguments: dict[str, Any]) -> Any:
+    """The plugin as a run would have it, to be asked and not to be changed. An error that it raises comes through."""
+    return _built(registry.load("method", name), json.dumps(arguments))
+
+
+def title_of(name: str, plugins: Plugins) -> str:
+    """What tables call a method: the titles of its plugins, or its name where one of them cannot be built."""
+    try:
+        return " + ".join(built(plugin, arguments).title for plugin, arguments in plugins)
+    except Exception:  # which refuses the run with the reason, see suite.grid
+        return name
 
 
 def method_preset(name: str) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from suite.errors import ConfigError, unknown_name
 from suite.spec import Labels
 
 HALF_TYPE = "half_type"
-"""The key of a backbone that may compute in 16 bits; `arithmetic` of the configuration is its value where a preset
-states none."""
+"""A backbone's key for its 16-bit type. Where a preset does not state it, the configuration's `arithmetic` does."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,14 @@ class Preset:
     snapshot_kimg: float
     hyper: dict[str, Any]
 
-    def labels(self, method: str) -> Labels:
-        """What a run of this preset and `method` is called."""
-        return Labels(preset=self.name, method=method, citation=self.citation, full_kimg=self.kimg)
+    def labels(self, method: str, title: str) -> Labels:
+        """What a run of this preset and `method`, whose title is `title`, is called."""
+        return Labels(self.name, method, title, self.citation, self.kimg)
 
 
 @cache
 def presets() -> dict[str, dict[str, Any]]:
-    """The rows of config/presets.yaml by name, as they stand there."""
+    """The rows of config/presets.yaml by name, verbatim."""
     return dict(read("config/presets.yaml"))
 
 

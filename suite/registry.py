@@ -20,7 +20,7 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from suite.code import code_sha256
+from suite.code import code_sha256, imported
 from suite.config import ROOT, read
 from suite.errors import ConfigError, unknown_name
 
@@ -118,19 +118,39 @@ def home(name: str) -> str:
 
 @cache
 def code_digest(name: str) -> str:
-    """The digest of a method's own file, wherever it comes from, see suite.code. ConfigError where it has none."""
+    """The digest of a method's code (suite.code); ConfigError where it is in no file that can be read.
+
+    That is the file itself for a method of the project, whose other code the commit describes. No commit of ours
+    describes the rest: in a folder the files count that the method imports from there, in a package all of its files.
+    """
     entry = _found("method")[name][0]
-    path = entry if isinstance(entry, Path) else _module_file(entry)
-    if path is None or not path.is_file():
-        raise ConfigError(f"the code of method {name!r}, {_origin(entry)}, is not in a file that can be read.")
-    return code_sha256(path)
+    try:
+        return code_sha256(_with_siblings(entry) if isinstance(entry, Path) else _module_files(entry))
+    except (OSError, ImportError) as error:
+        raise ConfigError(f"the code of method {name!r}, {_origin(entry)}, cannot be read: {error}.") from None
 
 
-def _module_file(entry: EntryPoint) -> Path | None:
+def _with_siblings(path: Path) -> list[Path]:
+    """The file and those of its folder that it imports, directly or through others, sorted by name after it."""
+    found, waiting = {path}, [path]
+    while waiting:
+        for name in imported(waiting.pop()):
+            sibling = path.with_name(f"{name}.py")
+            if sibling.is_file() and sibling not in found:
+                found.add(sibling)
+                waiting.append(sibling)
+    return [path, *sorted(found - {path})]
+
+
+def _module_files(entry: EntryPoint) -> list[Path]:
+    """The file of a project's method, or all files of the package that a method comes from."""
     if not entry.dist:
-        return ROOT / f"{entry.module.replace('.', '/')}.py"
-    found = find_spec(entry.module)
-    return Path(found.origin) if found and found.origin else None
+        return [ROOT / f"{entry.module.replace('.', '/')}.py"]
+    top = find_spec(entry.module.split(".")[0])
+    if top is None or top.origin is None:
+        raise ImportError(f"{entry.module} is not a module of Python files")
+    folders = top.submodule_search_locations
+    return sorted(Path(folders[0]).rglob("*.py")) if folders else [Path(top.origin)]
 
 
 def _origin(entry: EntryPoint | Path) -> str:

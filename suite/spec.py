@@ -43,12 +43,13 @@ def check_scheme(content: dict[str, Any], where: str) -> None:
 class Labels:
     """What a run is called, and which publication its preset repeats. Two runs with other labels may be the same run.
 
-    `full_kimg` is the preset's own training length. `citation` says where its values were published, beginning with
-    arXiv:, or "this project".
+    `title` is what tables call the method. `full_kimg` is the preset's own training length. `citation` says where its
+    values were published, beginning with arXiv:, or "this project".
     """
 
     preset: str
     method: str
+    title: str
     citation: str
     full_kimg: float
 
@@ -108,10 +109,8 @@ class RunSpec:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "labels"}
 
     def _trained(self) -> dict[str, Any]:
-        fields = self._values()
-        if self.parent:  # named in full under its own key
-            fields["plugins"] = [(n, {**args, "run": None} if n == TRANSFER else args) for n, args in self.plugins]
-        return {"scheme": SCHEME, **fields}
+        plugins = [(name, _transferred(args) if name == TRANSFER else args) for name, args in self.plugins]
+        return {"scheme": SCHEME, **self._values(), "plugins": plugins}
 
     @property
     def run_id(self) -> str:
@@ -181,8 +180,23 @@ class RunSpec:
         return sorted({-(-round(mark) // batch) * batch for mark in marks})
 
 
+def _transferred(args: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `transfer` without places: the parent is named in full elsewhere, a file is its content."""
+    files = {key: value["sha256"] for key, value in args.items() if isinstance(value, dict) and "sha256" in value}
+    return {**args, "run": None, **files}
+
+
 def _sha256(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_plain(content), sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A value in which 1 and 1.0 are one, also where the type of an argument does not say which is meant."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def snapshot_name(nimg: int) -> str:

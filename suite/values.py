@@ -6,29 +6,32 @@ A run's id is a digest of its values, so each value must have exactly one form.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 
 def canonical(value: Any, kind: Any) -> Any:
-    """`value` in the one form that values of the type hint `kind` have. Raises ValueError where it is of no such type.
+    """`value` in the one form that values of the type hint `kind` have. Raises ValueError if it does not match.
 
     float: any finite number, as a float, never -0.0. int: a whole number, 64.0 included. bool, str and None as they
-    are. `list[T]`, `Sequence[T]`: a list, each entry canonical. Unions: the first member that `value` already has the
-    type of, else the first that takes it. A hint of any other form says nothing about a plain value, which stays.
+    are. Lists, tuples and mappings: each entry canonical, tuples as lists. Unions: the first member whose type `value`
+    already has, else the first that takes it. Values of any other hint stay as they are.
     """
     origin, members = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return _of_union(value, members)
     if origin is Literal:
-        if value not in members or isinstance(value, bool) != any(value is member for member in (True, False)):
-            raise ValueError(f"{value!r} is not one of {members}")
-        return value
-    if origin in (list, Sequence) and members:
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"{value!r} is not a list")
-        return [canonical(entry, members[0]) for entry in value]
+        for member in members:
+            if value == member and isinstance(value, bool) == isinstance(member, bool):
+                return member
+        raise ValueError(f"{value!r} is not one of {members}")
+    if origin in (list, tuple, Sequence) and members:
+        return _list(value, origin, members)
+    if origin in (dict, Mapping) and members:
+        if not isinstance(value, dict):
+            raise ValueError(f"{value!r} is not a mapping")
+        return {canonical(key, members[0]): canonical(entry, members[1]) for key, entry in value.items()}
     if kind in (int, float):
         return _number(value, kind)
     if kind in (bool, str, NoneType, None):
@@ -36,6 +39,16 @@ def canonical(value: Any, kind: Any) -> Any:
             raise ValueError(f"{value!r} is not {name_of(kind)}")
         return value
     return value
+
+
+def _list(value: Any, origin: Any, members: tuple[Any, ...]) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{value!r} is not a list")
+    if origin is tuple and members[-1] is not Ellipsis:
+        if len(value) != len(members):
+            raise ValueError(f"{value!r} does not have {len(members)} entries")
+        return [canonical(entry, member) for entry, member in zip(value, members, strict=True)]
+    return [canonical(entry, members[0]) for entry in value]
 
 
 def name_of(kind: Any) -> str:

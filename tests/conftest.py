@@ -51,7 +51,7 @@ def make_spec():
             "snapshot_kimg": 0.064,
             "tf32": False,
             "parent": None,
-            "labels": replace(stated.labels(method), preset=preset),
+            "labels": replace(stated.labels(method, method), preset=preset),
         }
         return RunSpec(**{**fields, **changes})
 

@@ -24,7 +24,7 @@ from models.released.convert import load_released
 from suite import provenance
 from suite.errors import ConfigError, one_line
 from suite.files import sha256, write_atomic
-from suite.methods import method_plugins, method_preset
+from suite.methods import method_plugins, method_preset, title_of
 from suite.presets import preset_at
 from suite.spec import SUBSET_DEFAULTS, RunSpec, snapshot_name
 from training.memory import as_memory_error
@@ -46,6 +46,8 @@ def make_spec(args: argparse.Namespace, dataset: str, images: int, subset_seed: 
     """The run that the network stands for."""
     preset = preset_at(args.preset, args.resolution, "--preset", method_preset(args.method))
     kimg = preset.kimg if args.kimg is None else args.kimg
+    plugins = method_plugins(args.method)
+    title = f"{title_of(args.method, plugins)}, released network"
     return RunSpec(
         dataset=dataset,
         resolution=args.resolution,
@@ -55,22 +57,22 @@ def make_spec(args: argparse.Namespace, dataset: str, images: int, subset_seed: 
         conditional=args.classes > 0,
         backbone=preset.backbone,
         hyper=preset.hyper,
-        plugins=method_plugins(args.method),
+        plugins=plugins,
         seed=0,
         total_kimg=kimg,
         snapshot_kimg=kimg,
         tf32=False,
         parent=None,
-        labels=preset.labels(args.method),
+        labels=preset.labels(args.method, title),
     )
 
 
-def build(spec: RunSpec, kind: ImageKind, path: Path, which: str) -> tuple[nn.Module, str]:
-    """The network `which` of the file at `path` and the title of the spec's method."""
-    _, G, D, method = build_networks(spec, kind.channels, kind.classes)
+def build(spec: RunSpec, kind: ImageKind, path: Path, which: str) -> nn.Module:
+    """The network `which` of the file at `path`."""
+    _, G, D, _ = build_networks(spec, kind.channels, kind.classes)
     network = D if which == "D" else G
     load_released(network, path, which, spec)
-    return network, method.title
+    return network
 
 
 def write_discriminator(path: Path, D: nn.Module, spec: RunSpec, kind: ImageKind) -> None:
@@ -91,7 +93,7 @@ def write_run(args: argparse.Namespace) -> None:
         raise ConfigError(f"--classes {args.classes}, but {args.data} has {meta['classes']} (0: unconditional)")
     spec = make_spec(args, meta["name"], subset["size"], subset["seed"])
     kind = ImageKind(meta["channels"], args.classes)
-    G, title = build(spec, kind, args.file, args.which)
+    G = build(spec, kind, args.file, args.which)
     nimg = spec.snapshot_nimgs()[-1]
     name = f"snapshots/{snapshot_name(nimg)}.safetensors"
     origin = origin_of(spec, dataset, subset, None, {"tf32": False, "half_type": spec.hyper.get("half_type", "none")})
@@ -103,7 +105,7 @@ def write_run(args: argparse.Namespace) -> None:
         "status": "done",
         "reason": None,
         "nimg": nimg,
-        "method_title": f"{title}, released network",
+        "method_title": spec.labels.title,
         "origin": origin,
         "snapshots": [{"nimg": nimg, "kimg": nimg / 1000, "file": name, "sha256": sha256(args.run_dir / name)}],
         "released": {"file": args.file.name, "sha256": sha256(args.file), "network": args.which},
@@ -115,7 +117,7 @@ def write_run(args: argparse.Namespace) -> None:
 def write_snapshot(args: argparse.Namespace) -> None:
     """Write the network as the one file `args.out`."""
     spec, kind = make_spec(args, "released", 0, 0), ImageKind(args.channels, args.classes)
-    network, _ = build(spec, kind, args.file, args.which)
+    network = build(spec, kind, args.file, args.which)
     if args.which == "D":
         write_discriminator(args.out, network, spec, kind)
     else:

@@ -341,7 +341,7 @@ TINY = preset_at("tiny", 16, "fuzzing", {"batch": 8, "fmap_base": 32, "fmap_max"
 SPEC = RunSpec(
     dataset="procedural", resolution=16, images=24, subset_seed=0, **SUBSET_DEFAULTS, conditional=False,
     backbone=TINY.backbone, hyper=TINY.hyper, plugins=method_plugins("none"), seed=0, total_kimg=0.5,
-    snapshot_kimg=0.5, tf32=False, parent=None, labels=TINY.labels("none"),
+    snapshot_kimg=0.5, tf32=False, parent=None, labels=TINY.labels("none", "Baseline"),
 )  # fmt: skip
 
 

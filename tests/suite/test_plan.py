@@ -29,7 +29,7 @@ def config(**changes):
 def spec_of(preset: str, resolution: int, make_spec, **changes) -> RunSpec:
     stated = preset_at(preset, resolution, "a test")
     length = {"total_kimg": stated.kimg, "snapshot_kimg": stated.snapshot_kimg, "resolution": resolution}
-    of_preset = {"labels": stated.labels("none"), "backbone": stated.backbone, "hyper": stated.hyper}
+    of_preset = {"labels": stated.labels("none", "Baseline"), "backbone": stated.backbone, "hyper": stated.hyper}
     return replace(make_spec(), **{**of_preset, **length, **changes})
 
 

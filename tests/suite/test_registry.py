@@ -205,4 +205,12 @@ def test_a_methods_home_and_its_code_are_known_wherever_it_comes_from(own, insta
     (own / "mine.py").write_text(MINE.replace("GAIN * x", "2 * GAIN * x"))
     registry.search([str(own)])
     assert registry.code_digest("mine") != before
+    # What the method imports from its folder counts, what lies there besides does not.
+    (own / "mine.py").write_text(MINE)
+    (own / "other.py").write_text("unused = 1\n")
+    registry.search([str(own)])
+    assert registry.code_digest("mine") == before
+    (own / "layers_of_mine.py").write_text("GAIN = 0.25\n")
+    registry.search([str(own)])
+    assert registry.code_digest("mine") != before
     assert len({registry.code_digest(name) for name in names}) == 3

@@ -78,7 +78,7 @@ def test_a_default_changed_in_the_code_is_another_run(monkeypatch, backbone, nam
 
 
 def test_a_default_changed_in_a_method_is_another_run(monkeypatch, make_spec):
-    """Of every method that has arguments with plain defaults."""
+    """Of every argument of every method whose default is a number."""
     changed = 0
     for name in registry.names("method"):
         plugin = registry.load("method", name)
@@ -191,12 +191,27 @@ def test_the_arithmetic_of_the_configuration_is_part_of_the_id_where_it_counts()
     assert not of_cifar[0] & of_cifar[1]
 
 
+def test_numbers_are_one_where_no_type_says_which_is_meant(make_spec):
+    spec = make_spec()
+    ids = {replace(spec, plugins=[("mine", {"any": value})]).digest for value in (1, 1.0, [1], [1.0], True, "1", 1.5)}
+    assert len(ids) == 5, "1 and 1.0, [1] and [1.0]; the others differ"
+
+
+def test_where_the_networks_of_a_transfer_lie_is_no_part_of_it(make_spec):
+    def start(file: str, digest: str, **parts) -> str:
+        source = {"file": file, "sha256": digest * 64}
+        return make_spec(plugins=[("transfer", {part: source for part in parts or {"G": 1}})]).digest
+
+    assert start("a/G.safetensors", "a") == start("b/G.safetensors", "a") != start("a/G.safetensors", "b")
+    assert start("a", "a", G=1) == start("a", "a", G_ema=1) == start("a", "a", G=1, G_ema=1) != start("a", "a", D=1)
+
+
 # ---- Labels are not in it ----
 
 
 def test_labels_do_not_change_the_id(make_spec):
     spec = make_spec("da")
-    other = replace(spec, labels=Labels("my-preset", "my-name-for-da", "arXiv:0000.00000: elsewhere", 1.0))
+    other = replace(spec, labels=Labels("my-preset", "my-name-for-da", "Mine", "arXiv:0000.00000: elsewhere", 1.0))
     assert other.digest == spec.digest and other.run_id == spec.run_id
     assert (other.labels.published_kimg, spec.labels.published_kimg) == (1.0, None)
 

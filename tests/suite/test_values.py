@@ -68,6 +68,10 @@ def test_other_texts_stay_texts(text):
         ((0, 0.99), list[float], [0.0, 0.99]),
         ([64, 32.0], list[int], [64, 32]),
         ("real", Literal["real", "fake_d"], "real"),
+        (1.0, Literal[1, 2], 1),
+        ((1, 2), tuple[float, float], [1.0, 2.0]),
+        ([1, 2, 3], tuple[float, ...], [1.0, 2.0, 3.0]),
+        ({"a": 1}, dict[str, float], {"a": 1.0}),
         ({"a": 1}, dict, {"a": 1}),
     ],
 )
@@ -82,7 +86,7 @@ def test_values_and_their_types(value, kind, result):
     [
         (2.5, int), (True, int), (True, float), ("1", float), (None, float), (math.inf, float), (math.nan, float),
         (1, bool), ("true", bool), (1, str), (0.5, list[float]), (["a"], list[int]), ("x", Literal["real"]),
-        ("2", int | None), (1e400, int),
+        ("2", int | None), (1e400, int), ([1.0], tuple[float, float]), (1, dict[str, float]), (True, Literal[1, 2]),
     ],
 )  # fmt: skip
 def test_other_types_are_refused(value, kind):
