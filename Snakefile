@@ -27,6 +27,7 @@ rule all:
     localrule: True
     input:
         [rendered(name) for name in config["artefacts"]],
+        lambda wildcards: made_here(of_all(rows_files)),
         f"results/{SCALE}/page/index.html",
 
 
@@ -63,3 +64,4 @@ for name in CELLS:
         localrule: True
         input:
             rendered(name),
+            lambda wildcards, name=name: made_here(rows_files(name)),

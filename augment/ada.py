@@ -15,7 +15,7 @@ HEURISTICS: dict[str, type[Controller]] = {"rt": Controller, "rv": HeldOutContro
 
 
 def controller_of(heuristic: str) -> type[Controller]:
-    """The controller that goes by `heuristic`; ConfigError with the known ones where there is none."""
+    """The class of controller for `heuristic`. Raises ConfigError, which lists the known ones, for an unknown name."""
     if heuristic not in HEURISTICS:
         raise unknown_name("heuristic", heuristic, HEURISTICS, "the method's `heuristic`")
     return HEURISTICS[heuristic]
@@ -27,7 +27,7 @@ class Method(ControlledMethod):
     Args:
         categories: which transforms, see `augment.pipeline.Pipeline`.
         heuristic: rt, from the signs of the training images' logits, or rv, which needs held-out images.
-        target, interval, tune_kimg: see `augment.controller`; without a target it is the heuristic's published one.
+        target, interval, tune_kimg: see `augment.controller`. The default target is the heuristic's published one.
         p: initial strength.
     """
 
@@ -56,6 +56,7 @@ class Method(ControlledMethod):
 
     @classmethod
     def resolve(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with the heuristic's published target if none is given."""
         if arguments["target"] is not None:
             return arguments
         return {**arguments, "target": controller_of(arguments["heuristic"]).published_target}

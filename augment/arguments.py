@@ -1,6 +1,6 @@
-"""All arguments that a method trains with: those it was given and its defaults, each in its one form.
+"""All arguments that a method trains with, given ones and defaults, each in its canonical form.
 
-They are part of a run's identity, so that a method with another default is another run.
+They are part of a run's identity: a method with a changed default makes another run.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ WHERE = "config/methods.yaml"
 
 
 def bind(name: str, cls: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
-    """All arguments of the method's constructor in their order, `given` ones and defaults, as JSON holds them.
+    """All arguments of the method's constructor in its order, `given` ones and defaults, as JSON values.
 
-    Each has its one form (suite.values) by its type hint or, where it has none that says something here, by the type of
-    its default. What follows from other arguments is filled in (`Method.resolve`). Binding the result again gives the
-    same. `name` is the method's name in messages.
+    Each is canonical (suite.values) for its type hint or, if the hint gives no usable type, for the type of its
+    default. `Method.resolve` then fills in arguments that follow from others. Binding the result again does not change
+    it. `name` is the method's name in messages.
 
-    Raises ConfigError for an unknown argument, a missing one and a value of another type, and ValueError for a default
-    that is not of the type that its hint declares or that JSON cannot hold.
+    Raises ConfigError for an unknown argument, for a missing one and for a value of the wrong type. Raises ValueError
+    for a default that is not of the type of its hint or has no JSON form.
     """
     parameters = _parameters(cls)
     check_names(f"argument of method {name!r}", given, parameters, WHERE)
@@ -48,7 +48,7 @@ def bind(name: str, cls: type[Method], given: Mapping[str, Any]) -> dict[str, An
 def _parameters(cls: type[Method]) -> dict[str, inspect.Parameter]:
     """The constructor's arguments that can be given by name.
 
-    A method without an __init__ of its own shows nn.Module's *args and **kwargs, and takes nothing.
+    A method without its own __init__ has the *args and **kwargs of nn.Module, which are no arguments of the method.
     """
     found = inspect.signature(cls).parameters
     return {key: each for key, each in found.items() if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
@@ -57,7 +57,7 @@ def _parameters(cls: type[Method]) -> dict[str, inspect.Parameter]:
 def _hints(cls: type[Method]) -> dict[str, Any]:
     try:
         return get_type_hints(cls.__init__)
-    except (NameError, AttributeError):  # a hint known to type checkers only
+    except (NameError, AttributeError):  # a hint that is imported for type checkers only
         return {}
 
 
@@ -83,10 +83,13 @@ def _default(name: str, key: str, value: Any, kind: Any, cls: type[Method]) -> A
 
         raise ValueError(
             f"{place(cls)}: the default of argument {key} of method {name!r} is {value!r}, must be "
-            f"{name_of(kind)} in a form that JSON holds ({error})"
+            f"{name_of(kind)} and have a JSON form ({error})"
         ) from None
 
 
 def _form(value: Any, kind: Any) -> Any:
-    """The one form of `value`, made of what JSON holds: a tuple becomes a list. Raises an error where it has none."""
+    """The canonical form of `value` as a JSON value: a tuple becomes a list.
+
+    Raises ValueError, TypeError or OverflowError if there is none.
+    """
     return json.loads(json.dumps(canonical(value, kind), allow_nan=False))

@@ -26,8 +26,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 class Networks:
     """The trained pair, handed to `Method.prepare` before the optimisers and the EMA copy exist.
 
-    `Method.initialize` gets more: `G_ema`, G's moving average, and `parent`, the folder of the run whose networks this
-    one starts from (it holds train.json and ckpt/), or None where it starts from none.
+    `Method.initialize` also gets `G_ema`, G's moving average, and `parent`, the folder of the run whose networks this
+    one starts from (it holds train.json and ckpt/). `parent` is None if the run has no parent.
     """
 
     G: nn.Module
@@ -38,7 +38,7 @@ class Networks:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What D's step and G's step both hand to methods that add a loss or replace one; see `DStep` and `GStep`."""
+    """The part of `DStep` and `GStep` that both have: what a step gives to methods that add or replace a loss."""
 
     G: nn.Module
     """The generator: `G(z, c)` gives images [N, C, H, W] in [-1, 1]."""
@@ -47,22 +47,22 @@ class Step:
     """The discriminator: `D(x, c)` gives logits [N, 1], high for real."""
 
     transform: Callable[[Tensor, Role], Tensor]
-    """The composed transform of the run, for methods that need another view."""
+    """The run's composed transform, for methods that need another view of an image."""
 
     cur_nimg: int
-    """Real images that D was shown before this step."""
+    """Number of real images shown to D before this step."""
 
     z: Tensor
     """The latents [N, z_dim] of the fakes."""
 
     c_fake: Tensor | None
-    """The one-hot labels [N, classes] of the fakes; None where the run is unconditional."""
+    """The one-hot labels [N, classes] of the fakes; None if the run is unconditional."""
 
     x_fake: Tensor
     """The fakes G(z, c_fake), images [N, C, H, W] in [-1, 1] before `transform`."""
 
     t_fake: Tensor
-    """What `transform` made of them, as D saw them."""
+    """The transformed fakes, as D saw them."""
 
     d_fake: Tensor
     """D's logits [N, 1] of `t_fake`."""
@@ -70,16 +70,16 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class DStep(Step):
-    """What one D step has computed. No gradient leads from it to G."""
+    """What one D step has computed. No gradient flows from it to G."""
 
     c_real: Tensor | None
-    """The one-hot labels [N, classes] of the reals; None where the run is unconditional."""
+    """The one-hot labels [N, classes] of the reals; None if the run is unconditional."""
 
     x_real: Tensor
-    """The reals, or what `mix` put in their place: images [N, C, H, W] in [-1, 1] before `transform`."""
+    """The reals after `mix`: images [N, C, H, W] in [-1, 1] before `transform`."""
 
     t_real: Tensor
-    """What `transform` made of them, as D saw them."""
+    """The transformed reals, as D saw them."""
 
     d_real: Tensor
     """D's logits [N, 1] of `t_real`."""
@@ -87,10 +87,10 @@ class DStep(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class GStep(Step):
-    """What one G step has computed. It has seen no reals."""
+    """What one G step has computed, from fakes alone."""
 
     reals: Callable[[], tuple[Tensor, Tensor | None]]
-    """Gives the reals of the D step to come and their labels, for methods whose G is compared with them."""
+    """Returns the reals of the next D step and their labels, for methods whose G loss compares fakes with reals."""
 
 
 class Method(nn.Module):
@@ -152,10 +152,10 @@ class Method(nn.Module):
 
     @classmethod
     def resolve(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        """All arguments of a run, with those filled in that follow from others. A run's identity is made of them.
+        """The arguments, with those filled in that follow from others, and in one form if they train the same.
 
-        Asked once all arguments are there, each of its type (augment/arguments.py). Raises ValueError for a value that
-        the method does not take.
+        A run's identity is made of the result. `arguments` are all those of the constructor, each of its type
+        (augment/arguments.py). Raises ValueError for a value that the method does not accept.
         """
         return arguments
 

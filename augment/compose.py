@@ -24,7 +24,7 @@ class Compose(Method):
     def __init__(self, methods: dict[str, Method]) -> None:
         super().__init__()
         self.methods = dict(methods)
-        self.parts = nn.ModuleDict(methods)  # the same, where torch looks for parameters and buffers
+        self.parts = nn.ModuleDict(methods)  # the same, so that torch finds their parameters and buffers
         self.title = " + ".join(method.title for method in methods.values())
         self.paper = ", ".join(dict.fromkeys(method.paper for method in methods.values()))
         self.needs_held_out = any(method.needs_held_out for method in methods.values())
@@ -84,8 +84,8 @@ class Compose(Method):
 def build(entries: Sequence[tuple[str, type[Method], dict[str, Any]]]) -> Compose:
     """The composition of (name, class, keyword arguments) entries.
 
-    Raises ValueError, which says what is allowed, for a name that comes twice and for arguments that
-    `augment.arguments.bind` refuses.
+    Raises ValueError for a name that comes twice and for arguments that `augment.arguments.bind` refuses. The message
+    says what is allowed.
     """
     methods: dict[str, Method] = {}
     for name, cls, given in entries:

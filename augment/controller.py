@@ -106,7 +106,7 @@ class HeldOutController(Controller):
     """
 
     measure, lowest = "r_v", 0
-    published_target = 0.5  # likewise
+    published_target = 0.5  # arXiv:2006.06676, sec. 3.1
     summed = 3  # reals, fakes, held-out reals
 
     def __init__(

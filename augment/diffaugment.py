@@ -7,6 +7,7 @@ each call; the operations run in the order in which the policy names them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,6 +51,11 @@ def cutout(x: Tensor) -> Tensor:
 OPERATIONS = {"color": color, "translation": translation, "cutout": cutout}
 
 
+def operations(policy: str) -> list[str]:
+    """The names of the operations in a comma-separated policy, in its order."""
+    return [name.strip() for name in policy.split(",") if name.strip()]
+
+
 class Method(base.Method):
     """DiffAugment with the given policy: any of color, translation, cutout, comma-separated, in any order.
 
@@ -68,7 +74,7 @@ class Method(base.Method):
 
     def __init__(self, policy: str = "color,translation,cutout", roles: Sequence[Role] = ROLES) -> None:
         super().__init__()
-        self.policy = [name.strip() for name in policy.split(",") if name.strip()]
+        self.policy = operations(policy)
         check_names("operation", self.policy, OPERATIONS, "the method's `policy`")
         self.roles = list(roles)
         check_names("role", self.roles, ROLES, "the method's `roles`")
@@ -79,6 +85,15 @@ class Method(base.Method):
         for name in self.policy if role in self.roles else ():
             x = OPERATIONS[name](x)
         return x
+
+    @classmethod
+    def resolve(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with the policy without spaces, and each role once in the order of ROLES.
+
+        The policy keeps its order, in which the operations run.
+        """
+        roles = [role for role in ROLES if role in arguments["roles"]]
+        return {**arguments, "policy": ",".join(operations(arguments["policy"])), "roles": roles}
 
 
 def _rounded(size: float) -> int:

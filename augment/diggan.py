@@ -1,4 +1,4 @@
-"""DigGAN: D's slope is held the same at reals and at fakes (arXiv:2211.14694)."""
+"""DigGAN: the norms of D's gradient at reals and at fakes are kept close (arXiv:2211.14694)."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Method(base.Method):
             plugin = load("method", name)
             if name == "wgan_gp":
                 return "WGAN-GP has an adversarial loss of its own"
-            # Of the methods with a controller, ADA alone has a choice.
+            # Among the methods with a controller, only ADA has a choice of heuristic.
             controlled = isinstance(plugin, type) and issubclass(plugin, ControlledMethod)
             if controlled and args.get("heuristic") != "rv":
                 return f"{name!r} goes by the sign of D's logits, whose level this loss leaves free; see da, or ada-rv"

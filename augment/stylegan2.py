@@ -1,4 +1,4 @@
-"""The networks of StyleGAN2, for methods that change or read parts of them."""
+"""StyleGAN2's networks with their types, for methods that read or change parts of them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from models.stylegan2_generator import Generator
 
 
 def generator(network: nn.Module) -> Generator:
-    """G as StyleGAN2's. Raises TypeError for that of another backbone; `augment.exclusion.other_backbone` skips it."""
+    """Return G, checked to be StyleGAN2's generator.
+
+    Raises TypeError for another backbone's generator. A method avoids that by `augment.exclusion.other_backbone` in its
+    `skip`.
+    """
     if not isinstance(network, Generator):
         raise TypeError(f"G is {type(network).__name__} of {type(network).__module__}, not StyleGAN2's generator")
     return network
 
 
 def discriminator(network: nn.Module) -> Discriminator:
-    """The same for D."""
+    """Return D, checked to be StyleGAN2's discriminator. Raises TypeError for another backbone's."""
     if not isinstance(network, Discriminator):
         raise TypeError(f"D is {type(network).__name__} of {type(network).__module__}, not StyleGAN2's discriminator")
     return network

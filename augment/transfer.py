@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from augment import base
 from augment.base import Networks
 from augment.minegan import MINER
 from suite.errors import ConfigError
-from suite.files import sha256
+from suite.files import read_json, sha256
 
 PARTS = ("G", "D", "G_ema")
 
@@ -24,13 +23,16 @@ PARTS = ("G", "D", "G_ema")
 class Method(base.Method):
     """Starts G, D and G's average from stored weights instead of random ones; all of them are trained on.
 
-    Either `run`, another run of the suite, the parent, which is then trained first. An artefact or config/methods.yaml
-    names it by `{method: name}`, with `images`, `dataset` or `preset` where they differ from this run's; the argument
-    is its id. Its end is the start of this run, and its specification a part of this one's identity.
+    The weights come from a run or from files.
 
-    Or files, each `{file: path, sha256: digest}`, where the digest makes the weights part of the run's identity:
-    `checkpoint`, a file in the `ckpt` folder of a run, which holds all three networks, or snapshots (*.safetensors),
-    one each, of a run or written by `python -m models.released`. Of G and G_ema one is enough: it starts both.
+    A run: `run` is the id of another run of the suite, the parent, which is trained first. An artefact or
+    config/methods.yaml names it by `{method: name}`, with `images`, `dataset` or `preset` where they differ from this
+    run's. This run starts from the parent's last checkpoint. The parent's spec is part of this run's identity.
+
+    Files: each is `{file: path, sha256: digest}`, and the digest is part of the run's identity. `checkpoint` is a file
+    in the `ckpt` folder of a run and holds all three networks. `G`, `D` and `G_ema` are snapshots (*.safetensors) of a
+    run or written by `python -m models.released`. If only one of G and G_ema is given, both start from it.
+
     A network without a source keeps its random weights. Resolution, classes and the preset's networks must be those of
     the source.
 
@@ -75,25 +77,36 @@ class Method(base.Method):
                     "methods that change the networks must be those of the earlier run"
                 ) from None
 
+    @classmethod
+    def resolve(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with G and G_ema filled in from each other: one of them trains the same as both."""
+        given = {key: value or None for key, value in arguments.items()}
+        return {**given, "G": given["G"] or given["G_ema"], "G_ema": given["G_ema"] or given["G"]}
+
 
 def last_checkpoint(parent: Path | None, run: str | None = None) -> dict[str, str]:
-    """The end of the run in the folder `parent`, a file with its digest.
+    """The last checkpoint of the run in the folder `parent`, as {file, sha256}.
 
-    Raises ConfigError where no folder was given, where it holds another run than `run` (None: any will do) and where
-    its run has not been trained. Raises RuntimeError where it has been and gave no networks: then the run that starts
-    from it gives no number either.
+    Raises ConfigError if there is no folder, if it holds another run than `run` (None: any run is accepted), if its run
+    has not been trained, and if its checkpoint is missing. Raises RuntimeError if its training ended without networks:
+    the run that starts from it then has no result either.
     """
     if parent is None:
         raise ConfigError("this run starts from the networks of another: give the folder of that one by --parent-run")
     result = parent / "train.json"
     if not result.exists():
         raise ConfigError(f"{result} is missing: train the run that this one starts from, or ask snakemake for both")
-    trained = json.loads(result.read_text())
+    trained = read_json(result)
     if run not in (None, trained["run"]):
         raise ConfigError(f"{parent} holds run {trained['run']}, but this run starts from {run}: change --parent-run")
     if trained["status"] != "done":
         raise RuntimeError(f"{trained['run']}, which it starts from, is {trained['status']}")
-    path = max((parent / "ckpt").glob("*.pt"))
+    path = max((parent / "ckpt").glob("*.pt"), default=None)
+    if path is None:
+        raise ConfigError(
+            f"{trained['run']}, which this run starts from, has no checkpoint in {parent / 'ckpt'}: train it again "
+            f"(delete {parent} and run the same command)"
+        )
     return {"file": str(path), "sha256": sha256(path)}
 
 

@@ -49,5 +49,5 @@ class Method(base.Method):
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
-        loss = spec.hyper.get("adversarial_loss")  # a key of StyleGAN2 alone
+        loss = spec.hyper.get("adversarial_loss")  # only StyleGAN2 has this key
         return None if loss == "wasserstein" else "it needs the preset key adversarial_loss: wasserstein; see wgan-gp"

@@ -10,7 +10,9 @@ from augment.base import DStep, GStep
 
 
 class Method(base.Method):
-    """A small step in the latent space leaves D's logits alone and changes G's images. With z' = z + N(0, noise^2),
+    """Makes D's logits insensitive to a small step in the latent space, and G's images sensitive to it.
+
+    With z' = z + N(0, noise^2),
 
         D's loss += d_weight * E (D(T(G(z))) - D(T(G(z'))))^2
         G's loss -= g_weight * E (G(z) - G(z'))^2, the mean over pixels

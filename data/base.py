@@ -88,8 +88,8 @@ class Dataset:
     """A prepared data set: `images` uint8 [N, C, H, W] (memory-mapped), `labels` int64 [N] or None.
 
     `meta` is the content of the JSON file beside the array: name, resolution, channels, count, classes
-    (0 = none), labels, class_names, licence, source, sha256 (of the array's bytes) and, where the set was prepared
-    with one, the fingerprint of the source (data.fingerprint).
+    (0 = none), labels, class_names, licence, source, sha256 (of the array's bytes) and fingerprint (of the source, see
+    data.fingerprint; None if none was given to data.prepare).
     """
 
     images: np.ndarray

@@ -91,9 +91,9 @@ class Cifar(Source):
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    """The content of the file `name`. Raises KeyError where there is none, TarError where it is something else."""
+    """The content of the file `name`. Raises KeyError if it is missing, TarError if it is not a regular file."""
     file = archive.extractfile(name)
     if file is None:
-        raise tarfile.TarError(f"{name} is no file")
+        raise tarfile.TarError(f"{name} is not a regular file")
     with file:
         return file.read()

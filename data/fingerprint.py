@@ -1,4 +1,4 @@
-"""Whether a source has changed, without reading it: names, sizes and times of its files."""
+"""The fingerprint of a source: it shows a change by names, sizes and times of files, without reading them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import json
 import os
 from pathlib import Path
 
-LOCK = "lock.mdb"  # of an LMDB; every reader that locks writes it
+LOCK = "lock.mdb"  # of an LMDB; its readers write to it
 
 
 def fingerprint(place: Path) -> str:
-    """SHA-256, as 64 hex digits, over name, size and time of last change of `place`, or of every file below it.
+    """SHA-256, as 64 hex digits, over name, size and time of last change of every file below the folder `place`.
 
-    It changes with a file that is added, removed, renamed, overwritten or touched, at any depth of a folder, and
-    depends neither on the order in which the file system lists them nor on where the folder lies. As for
-    data.folder, names that begin with a dot do not count, links to files do, and links to folders do not.
-    Raises FileNotFoundError where `place` is missing, OSError where part of it cannot be read.
+    If `place` is a file, the digest covers its size and time. The digest changes if a file is added, removed, renamed,
+    overwritten or touched, at any depth of a folder. It depends neither on the order in which the file system lists the
+    files nor on where the folder lies. As in data.folder, names that begin with a dot are ignored, links to files are
+    followed, and links to folders are ignored.
+
+    Raises FileNotFoundError if `place` is missing, and OSError if part of it cannot be read.
     """
     files = _below(place, "") if place.is_dir() else [("", place.stat())]
     digest = hashlib.sha256()
@@ -26,12 +28,12 @@ def fingerprint(place: Path) -> str:
 
 
 def stamp(name: str, stat: os.stat_result) -> bytes:
-    """What shows a change of the file `name`: its name, its size in bytes and the time of its last change, in ns."""
+    """The record of the file `name` that changes with it: name, size in bytes and time of last change in ns."""
     return json.dumps([name, stat.st_size, stat.st_mtime_ns]).encode()
 
 
 def _below(folder: str | Path, prefix: str) -> list[tuple[str, os.stat_result]]:
-    """(name relative to the source, state) of the files in `folder` and its sub-folders, in no order."""
+    """(name relative to the source, stat) of the files in `folder` and its sub-folders, in no particular order."""
     files = []
     with os.scandir(folder) as entries:
         for entry in entries:

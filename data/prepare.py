@@ -84,9 +84,9 @@ def prepare(
     """Write `source` to `out` (.npy) and its metadata beside it; return the metadata.
 
     `resolution` in pixels, by default that of the images, which must then agree. `crop` and `resize` as in
-    data.image.fit, by default those of the source's published protocol. `jobs` processes decode. `fingerprint` is
-    that of the source (data.fingerprint), for the metadata alone. Every image is decoded, and count and checksum are
-    compared with what the source expects. Raises DatasetError and then leaves no new file; interrupted in any other
+    data.image.fit, by default those of the source's published protocol. `jobs` processes decode. `fingerprint` is that
+    of the source (data.fingerprint) and is only stored in the metadata. Every image is decoded, and count and checksum
+    are compared with what the source expects. Raises DatasetError and then leaves no new file; interrupted in any other
     way, the next call with the same arguments continues.
     """
     if out.suffix != ".npy":
@@ -214,7 +214,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--resize", choices=sorted(RESIZE), help="filter; default: as published, box for your own")
     parser.add_argument("--jobs", type=int, default=cores, help="processes that decode, default %(default)s")
-    parser.add_argument("--fingerprint", help="of the source (data.fingerprint), kept in the metadata; default: none")
+    parser.add_argument("--fingerprint", help="fingerprint of the source, stored in the metadata; default: none")
     parser.add_argument("--out", required=True, type=Path, help="*.npy; metadata goes to *.json beside it")
     args = parser.parse_args(argv)
     again = "the same command continues where it was"

@@ -2,8 +2,8 @@
 
     python -m metrics.compute --protocol proxy --real R --fake F --run-dir RUN --subset U.json --data D.npy --out OUT
 
-With --data it also draws what metrics.neighbours does, beside the rows, where the protocol looks for copies. The
-features are those that metrics.features wrote; metrics.measure makes them and the rows in one command.
+The features are the output of metrics.features; metrics.measure makes features and rows in one command. If the protocol
+looks for copies and --data is given, the picture of metrics.neighbours is written next to the rows.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def over_seeds(values: list[Value]) -> Value:
     return Value(statistics.fmean(numbers), statistics.stdev(numbers), "evaluation seeds")
 
 
-def measure(metrics: list[Metric], files: list[Path]) -> dict[str, Value]:
-    """What the metrics say of a snapshot, from its features under each evaluation seed; {} where it has none."""
+def snapshot_values(metrics: list[Metric], files: list[Path]) -> dict[str, Value]:
+    """The value of each metric for one snapshot, from its features under each evaluation seed; {} if it has none."""
     found: list[dict[str, Value]] = []
     for file in files:
         fake = load_features(file)
@@ -82,8 +82,8 @@ def compute(
 
     `real_path` and `fake_path` are what metrics.features wrote, `run_dir` holds spec.json and train.json, `subset`
     lists the training images, which only the metrics of memorisation need. A run or snapshot that gives no number
-    has rows that say why. Raises ConfigError where spec.json and train.json are of two trainings, or the features of
-    other images than the run's.
+    has rows that say why. Raises ConfigError if spec.json and train.json belong to different runs, or if the features
+    are not those of the run's images.
     """
     spec, train = read_run(run_dir)
     classes = metric_classes(protocol)
@@ -106,7 +106,7 @@ def compute(
         for file, meta in zip(files, metas, strict=True):
             check_fake(meta, snapshot, real_meta, file)
         meta = metas[0]
-        values = measure(metrics, files)
+        values = snapshot_values(metrics, files)
         for family in protocol.metrics:
             value = values.get(family)
             reference = compared_with(family, protocol.reference)
@@ -151,8 +151,8 @@ def write_rows(
 ) -> None:
     """Write the rows of a run, see `compute`, to `out`.
 
-    Where the protocol looks for copies, and `data` and `subset` are given, the picture of metrics.neighbours comes to
-    lie beside them; its fakes are made on `device`.
+    If the protocol looks for copies, and `data` and `subset` are given, the picture of metrics.neighbours is written
+    next to them. Its fakes are generated on `device`.
     """
     rows = compute(protocol, real, fake, run_dir, subset)
     if data and subset and OF_TRAINING_IMAGES & set(protocol.metrics) and rows[-1]["status"] == "done":

@@ -26,8 +26,9 @@ class Fakes:
 
     What image i shows follows from G, the labels, `seed` and i. Latents and labels are drawn for all images at once;
     the generator's own noise is drawn block by block, each from a seed of its own. `labels`, int64 [N], is the
-    training set's, from which the fakes' are drawn; None: unconditional. A call of the generator makes `block` images,
-    by default its own batch size for evaluation, or BLOCK. On a GPU the noise is another than on a CPU.
+    training set's, from which the fakes' are drawn; None: unconditional. Each call of the generator makes `block`
+    images; the default is the generator's own batch size for evaluation, else BLOCK. The noise on a GPU differs from
+    that on a CPU.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Fakes:
         block: int | None = None,
     ):
         random = torch.Generator().manual_seed(seed)
-        z_dim: Any = G.z_dim  # int; torch's types know of no attributes but tensors and modules
+        z_dim: Any = G.z_dim  # an int; torch's type hints allow only tensors and modules as attributes
         self.z = torch.randn(count, z_dim, generator=random)
         self.c = None
         if labels is not None:

@@ -180,7 +180,7 @@ def run_features(
     """Write the features of `n_fake` fakes for every snapshot that the run's train.json lists, then `out`.
 
     `labels` int64 [N] are those of the training images, used by a conditional generator only. `protocol` says with
-    how many evaluation seeds, default one. Raises ConfigError where a snapshot is not the one that the training left.
+    how many evaluation seeds, default one. Raises ConfigError if a snapshot is not the one that training wrote.
     """
     _, result = read_run(run_dir)
     for snapshot in result["snapshots"]:
@@ -219,9 +219,10 @@ def run_features(
 
 
 def labels_of_training_images(data: Path | None, subset: Path | None, train: dict[str, Any]) -> np.ndarray | None:
-    """The labels int64 [N] of the images the run of `train`, its train.json, was trained on.
+    """The labels int64 [N] of the images that a run was trained on; `train` is its train.json.
 
-    None where they have none or are not given. Raises ConfigError where `subset` lists others.
+    None if the images have no labels, or if `data` or `subset` is None. Raises ConfigError if `subset` lists other
+    images.
     """
     if data is None or subset is None:
         return None
@@ -232,7 +233,7 @@ def labels_of_training_images(data: Path | None, subset: Path | None, train: dic
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of every command that makes features of fakes: how many, by which network, and where."""
+    """Add the options that commands for features of fakes share: number of fakes, network, device, threads, batch."""
     parser.add_argument("--n-fake", type=int, help="generated images; default: the protocol's")
     parser.add_argument("--inception-weights", help="path to the 2015 Inception weights")
     parser.add_argument("--inception-sha256", help="digest to expect in place of the published one")
@@ -242,7 +243,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def extractor_of(args: argparse.Namespace, protocol: Protocol | None, device: torch.device) -> tuple[Extractor, int]:
-    """(extractor on `device`, images that it sees at once) as a command line asks for them."""
+    """(extractor on `device`, its batch size) from the options of a command line."""
     extractor = load_extractor(
         protocol.extractor if protocol else args.extractor,
         device,
@@ -253,7 +254,7 @@ def extractor_of(args: argparse.Namespace, protocol: Protocol | None, device: to
 
 
 def features_of_fakes(args: argparse.Namespace, protocol: Protocol | None, out: Path, device: torch.device) -> None:
-    """Write the features of a run's fakes, and `out` as their index, as a command line asks for them."""
+    """Write the features of a run's fakes and their index `out`, by the options of a command line."""
     n_fake = args.n_fake or (protocol.fakes if protocol else 0)
     if n_fake < 1:
         raise ConfigError(f"{n_fake} fakes: give --n-fake or --protocol")

@@ -1,5 +1,4 @@
-"""What does not belong together is refused: features of other data, split, resolution, network, library or snapshot,
-and snapshots of another training."""
+"""Refuse mismatched inputs: features of other data, networks or snapshots, and snapshots of another training."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from metrics.base import library
 from metrics.protocols import Protocol
 from suite.errors import ConfigError
 from suite.files import parse_json, read_json, sha256
-from suite.spec import RunSpec
+from suite.spec import RunSpec, check_scheme
 from training.snapshot import HEADER
 
 SAME = ("extractor", "extractor_sha256", "input_px", "resize", "library")
@@ -25,40 +24,69 @@ OF_REAL = (*SAME, "dataset", "resolution", "dataset_sha256", "subset_digest", "r
 
 
 def refuse(path: Path, why: str) -> ConfigError:
-    """The error for a file of features that does not fit."""
+    """The error for mismatched features in `path`."""
     return ConfigError(f"{path}: {why}; delete it and run the same command again to compute it anew")
 
 
 def read_run(run_dir: Path) -> tuple[RunSpec, dict[str, Any]]:
-    """(spec, content of train.json) of a run that has ended. Raises ConfigError where they are of two trainings."""
-    spec, train = RunSpec.read(run_dir / "spec.json"), read_json(run_dir / "train.json")
+    """(spec, content of train.json) of a run that has ended.
+
+    Raises ConfigError if spec.json is missing or damaged, and if the two files belong to different runs.
+    """
+    train = read_json(run_dir / "train.json")
+    spec = _read_spec(run_dir)
     if train.get("digest") != spec.digest:
-        raise other_training(run_dir, run_dir / "train.json", "it states another digest than spec.json beside it")
+        raise other_training(run_dir, run_dir / "train.json", "its digest is not the one in spec.json")
     return spec, train
+
+
+def _read_spec(run_dir: Path) -> RunSpec:
+    path = run_dir / "spec.json"
+    try:
+        fields = read_json(path)
+    except FileNotFoundError:
+        raise _without_spec(path, "is missing") from None
+    except ConfigError:
+        raise _without_spec(path, "is damaged") from None
+    check_scheme(fields, str(path))
+    try:
+        return RunSpec.from_fields(fields)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise _without_spec(path, f"is damaged ({error!r})") from None
+
+
+def _without_spec(path: Path, why: str) -> ConfigError:
+    """The error for a spec.json in a run's folder that cannot be read.
+
+    Only training writes that file. A run whose train.json is deleted is trained again: it continues from its last
+    checkpoint, ends at once and writes both files.
+    """
+    result = path.with_name("train.json")
+    return ConfigError(f"{path} {why}: delete {result} and run the same command; training then writes both again")
 
 
 def check_snapshot(run_dir: Path, snapshot: dict[str, Any], train: dict[str, Any]) -> None:
     """Raise ConfigError unless the file of `snapshot` is the one that `train`, the run's train.json, lists.
 
-    Its sha256 must be the one stated there, and its header must state the same `origin`: data and code.
+    Its sha256 must be the listed one. Its header must have the `origin` (data and code) of train.json.
     """
     path = run_dir / snapshot["file"]
     if not path.is_file():
-        raise other_training(run_dir, path, "there is no such file, but train.json lists it")
+        raise other_training(run_dir, path, "the file is missing, but train.json lists it")
     if sha256(path) != snapshot["sha256"]:
         raise other_training(run_dir, path, "its sha256 is not the one in train.json")
     try:
         with safe_open(str(path), framework="pt") as file:
             origin = dict(parse_json((file.metadata() or {})[HEADER])["origin"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise other_training(run_dir, path, f"its header does not say what it came from ({error!r})") from None
+        raise other_training(run_dir, path, f"its header states no origin ({error!r})") from None
     if origin != train["origin"]:
         differing = [key for key in train["origin"] if origin.get(key, ...) != train["origin"][key]]
-        raise other_training(run_dir, path, f"it came from another {' and '.join(differing)} than train.json states")
+        raise other_training(run_dir, path, f"its origin differs from train.json in {' and '.join(differing)}")
 
 
 def other_training(run_dir: Path, path: Path, why: str) -> ConfigError:
-    """The error for a file in `run_dir` that the run's training did not leave."""
+    """The error for a file in `run_dir` that another training wrote."""
     return ConfigError(f"{path}: {why}; train the run again: delete {run_dir} and run the same command")
 
 
@@ -80,7 +108,7 @@ def check_real(real: dict[str, Any], protocol: Protocol, spec: RunSpec, train: d
         if real["dataset"] != (split := held_out(spec.dataset)):
             raise refuse(path, f"features of {real['dataset']}, but the test images of {spec.dataset} are {split}")
     elif real["dataset_sha256"] != train["origin"]["dataset_sha256"]:
-        changed = "where the data set itself has changed, delete the run's folder instead"
+        changed = "if the data set itself has changed, delete the run's folder instead"
         raise refuse(path, f"features of other data than {train['run']} was trained on ({changed})")
     if protocol.reference == "train" and real["subset_digest"] != train["origin"]["subset_digest"]:
         raise refuse(path, f"features of other training images than those of {train['run']}")

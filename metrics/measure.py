@@ -2,9 +2,9 @@
 
     python -m metrics.measure --protocol proxy --run-dir RUN --real R --data D.npy --subset U.json --out OUT.jsonl
 
-What metrics.features and metrics.compute do by hand, in one command; under torchrun the ranks share the fakes. Features
-lie in RUN until the rows are written, so that an interrupted command, given again, continues at the snapshot it was at;
-then they go: kept, they would be most of the disk.
+This command does the work of metrics.features and metrics.compute. Under torchrun the ranks share the fakes. Features
+are stored in RUN until the rows are written, so that an interrupted command, given again, continues at the snapshot it
+had reached; then they are deleted to save disk space.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from training.memory import as_memory_error
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Do what the command line asks for, on every rank; rank 0 writes the rows once the ranks have parted."""
+    """Measure the run that the command line names. Every rank must call this.
+
+    The ranks share the fakes; rank 0 writes the rows after the process group is closed.
+    """
     protocol = read_protocol(args.protocol)
     index = args.run_dir / f"features-{protocol.name}.json"
     device = pick_device(args.device)
@@ -36,11 +39,12 @@ def measure(args: argparse.Namespace) -> None:
         first, ranks = rank() == 0, world_size()
         spec, train = read_run(args.run_dir)
         if train["status"] == "done":
-            metric_classes(protocol)  # what compute refuses, before hours are spent on fakes
+            # The checks of metrics.compute, made here before hours are spent on fakes.
+            metric_classes(protocol)
             check_real(load_meta(args.real), protocol, spec, train, args.real)
             features_of_fakes(args, protocol, index, device)
     if first:
-        torch.set_num_threads(args.threads * ranks)  # those of the other ranks, too, which have ended
+        torch.set_num_threads(args.threads * ranks)  # the other ranks have ended; use their threads too
         write_rows(protocol, args.real, index, args.run_dir, args.data, args.subset, args.out, device)
         remove_features(index)
 

@@ -38,7 +38,7 @@ NEIGHBOURS = 3
 def picture(
     protocol: Protocol, real_path: Path, fake_path: Path, run_dir: Path, data: Path, subset: Path, device: torch.device
 ) -> Image.Image:
-    """The picture of a run. Raises ConfigError where files do not belong together or the last snapshot has no images.
+    """The picture of a run. Raises ConfigError if files do not match or the last snapshot has no images.
 
     Latents are those of the measurement; the generator's noise is as well on the kind of device that measured.
     """

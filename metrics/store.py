@@ -22,7 +22,7 @@ def part_file(index: Path, snapshot: str, seed: int = 0) -> Path:
 
 
 def remove_features(index: Path) -> None:
-    """Remove the features of a run's fakes: first `index`, which says that they are complete, then their folder."""
+    """Delete the features of a run's fakes: first `index`, which marks them as complete, then their folder."""
     index.unlink(missing_ok=True)
     if (folder := index.with_suffix("")).exists():
         shutil.rmtree(folder)
@@ -61,7 +61,7 @@ def load_features(path: Path) -> Features | None:
 
 
 def load_reference(path: Path) -> Features:
-    """The features of a reference set, on the CPU. Raises ConfigError where the file holds none."""
+    """The features of a reference set, on the CPU. Raises ConfigError if the file holds none."""
     if (features := load_features(path)) is None:
         raise ConfigError(f"{path}: holds no features; delete it and run `python -m metrics.features`")
     return features

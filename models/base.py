@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from suite.values import canonical, name_of
 
-if TYPE_CHECKING:  # the keys below are those of every configuration, which is read without torch
+if TYPE_CHECKING:  # reading a configuration needs the keys below, but not torch
     from torch import Tensor, nn
 
 REQUIRED = object()
@@ -20,7 +20,7 @@ REQUIRED = object()
 
 
 class Key(NamedTuple):
-    """One preset key: the type of its values, the value it has when a preset does not name it, and what it means."""
+    """One preset key: the type of its values, its default and its meaning."""
 
     kind: Any
     default: Any
@@ -47,7 +47,7 @@ RUN_KEYS = {
     "kimg": Key(float, REQUIRED, "length of training at scale paper, thousands of real images shown to D"),
     "snapshot_kimg": Key(float, 200.0, "distance between measured snapshots at scale paper"),
 }
-"""Keys of a preset that say what the run is and how long it lasts; neither the backbone nor the loop reads them."""
+"""Keys of a preset that describe the run and its length; neither the backbone nor the training loop reads them."""
 
 
 class Backbone(Protocol):
@@ -63,7 +63,7 @@ class Backbone(Protocol):
 
     @classmethod
     def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """All `settings` of a run, with one form for settings that train the same. A run's identity is made of them."""
+        """All `settings` of a run, in one form for settings that train the same. A run's identity is made of them."""
         ...
 
     g_reg_interval: int
@@ -108,10 +108,10 @@ class Backbone(Protocol):
 
 
 def read_preset(preset: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:
-    """The values of all `keys` in `preset`, each in its one form (suite.values), defaults filled in.
+    """The values of all `keys` in `preset`, each canonical (suite.values), defaults filled in.
 
     Keys of the training loop and of the run are accepted and left out, unless they are among `keys`. Raises ValueError
-    on any other key, naming it and the nearest known one, on a missing key and on a value of another type.
+    for any other key, naming it and the nearest known one, for a missing key and for a value of the wrong type.
     """
     known = {**RUN_KEYS, **LOOP_KEYS, **keys}
     for name in preset:

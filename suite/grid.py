@@ -8,7 +8,7 @@ from typing import Any
 from data.table import amplified, listed
 from models.base import LOOP_KEYS
 from suite import registry
-from suite.config import artefact, read
+from suite.config import artefact, artefact_names, read
 from suite.errors import ConfigError, check_names
 from suite.methods import bound, built, method_parts, method_preset, title_of
 from suite.presets import preset_at
@@ -43,6 +43,21 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
             spec = _spec(name, config, dataset, resolution, images, preset, method, seed)
             specs[spec.run_id, method, preset] = spec
     return list(specs.values())
+
+
+def find(run_id: str, config: dict[str, Any]) -> RunSpec:
+    """The spec of a run that any artefact has under `config`, or starts from; ConfigError where none does."""
+    for name in artefact_names():
+        for spec in expand(name, config):
+            run: RunSpec | None = spec
+            while run is not None:
+                if run.run_id == run_id:
+                    return run
+                run = run.parent
+    raise ConfigError(
+        f"no artefact has the run {run_id} under this configuration. Name its scale, data set, images and methods as "
+        "when it was made: the page shows the command of each row."
+    )
 
 
 def kept_at(content: dict[str, Any], grid: dict[str, Any], scale: str) -> dict[str, list[Any]]:

@@ -1,10 +1,10 @@
-"""How a job starts: `python -m suite.launch --gpus G --ranks R --threads T MODULE ARGS ...`.
+"""Start a job: `python -m suite.launch --gpus G --ranks R --threads T MODULE ARGS ...`.
 
-It waits for G free GPUs and then becomes `python -m MODULE ARGS --threads T`, or under torchrun R processes of that,
-which share the threads. The workflow engine counts GPUs but does not say which. Here each GPU has a lock file; the job
-takes this process over and the locks with it, so that its GPUs are free again when it has ended, however it ended, and
-signals to this process are signals to the job. A job that a scheduler gave exactly G keeps those: to every job on a
-machine they may be GPU 0 and the following.
+The launcher waits for G free GPUs and then execs `python -m MODULE ARGS --threads T`, or torchrun with R such processes
+that share the threads. The workflow engine counts GPUs but does not say which ones are free, so each GPU has a lock
+file. The job runs in the launcher's process: it inherits the locks, which are released when it ends, however it ends,
+and it receives the signals that are sent to the launcher. If a scheduler has given the job exactly G GPUs, it keeps
+those without a lock, because every job on such a machine may see its own GPUs as number 0 and up.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ POLL_SECONDS = 0.5
 KEEP_MEMORY = {
     "GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.hugetlb=1"
 }
-"""How processes on a CPU keep their memory (glibc, which reads it when a process starts; elsewhere it says nothing).
+"""Settings that make glibc keep freed memory. It reads them when a process starts; they are ignored elsewhere.
 
-Large activation buffers must not go back to the kernel after each use, else page faults take much of the time: 30 to
-60 % in feature extraction. Huge pages, where the kernel has them on "madvise", save most of those that are left.
+If large activation buffers are returned to the kernel after each use, page faults take much of the time: 30 to 60 % in
+feature extraction. Huge pages, if the kernel's setting for them is "madvise", save most of the remaining page faults.
 """
 
 
@@ -46,7 +46,7 @@ def visible() -> list[str]:
 
 
 def locked(device: str) -> int | None:
-    """A descriptor that holds `device` for this process and what follows it, or None where another has it."""
+    """A descriptor that locks `device` for this process and the program it execs; None if another process has it."""
     path = Path(tempfile.gettempdir()) / f"leangan-{os.getuid()}-gpu-{device}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -58,7 +58,7 @@ def locked(device: str) -> int | None:
 
 
 def take(devices: list[str], count: int) -> list[str]:
-    """`count` of the devices, as soon as that many are free."""
+    """Lock `count` of the devices and return them; waits until that many are free."""
     while True:
         held: dict[str, int] = {}
         for device in devices:
@@ -74,7 +74,7 @@ def take(devices: list[str], count: int) -> list[str]:
 
 
 def check_module(name: str) -> None:
-    """Raise ConfigError unless `python -m name` finds something to run."""
+    """Raise ConfigError unless `python -m name` has something to run."""
     try:
         found = importlib.util.find_spec(name)
         if found is not None and found.submodule_search_locations is not None:  # a package
@@ -82,29 +82,30 @@ def check_module(name: str) -> None:
     except (ImportError, ValueError):
         found = None
     if found is None:
-        raise ConfigError(f"there is no module {name!r} to run; give its name after the options: training.run, say")
+        raise ConfigError(f"there is no module {name!r} to run; name it after the options, e.g. training.run")
 
 
 def command(module: str, arguments: list[str], ranks: int, threads: int) -> list[str]:
-    """The job's command line: one process, or `ranks` of them that share `threads`, each with one at least."""
+    """The job's command line: one process, or `ranks` processes that share `threads`, at least one thread each."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks > 1 else []
     return [sys.executable, *torchrun, "-m", module, *arguments, "--threads", str(max(threads // ranks, 1))]
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m suite.launch", description="Start a job.", allow_abbrev=False)
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs that the job occupies")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs that the job uses")
     parser.add_argument("--ranks", type=int, default=1, help="processes that share the job, one per device")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of all processes together")
     parser.add_argument("module", help="what to run, as after python -m")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments, to which --threads is added")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments; --threads is added to them")
     args = parser.parse_args(argv)
     with one_line():
         for name, least in (("gpus", 0), ("ranks", 1), ("threads", 1)):
             if getattr(args, name) < least:
                 raise ConfigError(f"--{name} is {getattr(args, name)}, must be at least {least}")
         check_module(args.module)
-        # A shell that ignores SIGTERM to outlive its job hands that on. Until the job answers it, it ends the job.
+        # A shell that ignores SIGTERM to outlive its job passes this on. Restore the default until the job installs its
+        # handler.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if 0 < args.gpus < len(devices := visible()):
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(take(devices, args.gpus))

@@ -71,7 +71,8 @@ def _built(plugin: Any, arguments: str) -> Any:
 
 def built(name: str, arguments: dict[str, Any]) -> Any:
     """The plugin as a run would have it, to be asked and not to be changed. An error that it raises comes through."""
-    return _built(registry.load("method", name), json.dumps(arguments))
+    plugin: Any = registry.load("method", name)
+    return _built(plugin, json.dumps(arguments))
 
 
 def title_of(name: str, plugins: Plugins) -> str:

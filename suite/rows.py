@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterable
@@ -66,17 +67,17 @@ def write(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
 def check_folder(folder: Path) -> None:
     """Raise ConfigError where rows below results/<scale>/rows belong to runs of another scheme, before hours are spent.
 
-    Runs with a spec.json beside their rows are of this one.
+    Looks at spec.json, or at the first row of a run without one; reading all of it tells of what is damaged.
     """
-    for path in sorted(folder.glob("*/*/*.jsonl")):
-        if path.name != "train.jsonl" and not (path.parent / "spec.json").exists():
-            try:
-                with path.open("rb") as file:
-                    row = parse_json(file.readline())
-            except ValueError:  # damaged, which reading all of it will tell
-                continue
-            if isinstance(row, dict):
-                check_scheme(row, str(path))
+    for run in sorted(folder.glob("*/*")):
+        rows = (path for path in sorted(run.glob("*.jsonl")) if path.name != "train.jsonl")
+        path = run / "spec.json" if (run / "spec.json").exists() else next(rows, None)
+        if path is None:
+            continue
+        with path.open("rb") as file, contextlib.suppress(json.JSONDecodeError, UnicodeDecodeError):
+            content = json.loads(file.read() if path.suffix == ".json" else file.readline())
+            if isinstance(content, dict):
+                check_scheme(content, str(path))
 
 
 def read(path: str | Path) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """Train one run: `python -m training.run --spec S --data D.npy --subset U.json --run-dir R`.
 
+The workflow names the run by its id instead: `--run ID --config '{"scale": "demo"}'`.
+
 On several GPUs: `torchrun --nproc-per-node N -m training.run` with the same options; the batch stays the preset's.
 To continue an interrupted run, give the same command again. It ends with `train.json` in the run directory: how it
 ended, its snapshots with their digests, and where the numbers come from.
@@ -28,8 +30,10 @@ from data.base import Dataset, open_dataset
 from data.subset import read_subset
 from models.ranks import rank, world_size
 from suite import provenance, registry
+from suite.config import checked, parse_yaml, read
 from suite.errors import ConfigError, one_line
 from suite.files import sha256, write_atomic
+from suite.grid import find
 from suite.spec import RunSpec, snapshot_name
 from training.device import arithmetic, pick_device, set_up
 from training.distributed import LostRank, joined_ranks, on_any_rank
@@ -38,11 +42,19 @@ from training.memory import as_memory_error
 from training.origin import Origin, origin_of
 from training.reals import Reals
 from training.sampler import step_seed
+from training.steps import NotApplicable
 from training.trial import of_the_method
 
 logger = logging.getLogger("training")
 
 TERMINATED = 128 + signal.SIGTERM
+
+
+def find_run(run_id: str, config: str) -> RunSpec:
+    """The spec of a run under the configuration with the keys in `config`, a text; ConfigError where it has none."""
+    whole = checked({**read("config/config.yaml"), **parse_yaml(config)})
+    registry.search(whole["method_folders"])
+    return find(run_id, whole)
 
 
 def open_images(spec: RunSpec, data_path: Path, subset_path: Path) -> tuple[Dataset, dict[str, Any]]:
@@ -142,7 +154,10 @@ def lock(run_dir: Path) -> FileLock:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spec", type=Path, required=True, help="the run's spec.json")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--spec", type=Path, help="the run's spec.json")
+    what.add_argument("--run", metavar="ID", help="the id of a run that an artefact has under --config")
+    parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--data", type=Path, required=True, help="prepared images, .npy with a .json beside it")
     parser.add_argument("--subset", type=Path, required=True, help="index list made by data.subset")
     parser.add_argument("--run-dir", type=Path, required=True)
@@ -161,15 +176,15 @@ def main(argv: list[str] | None = None) -> int:
         terminated = True
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    spec = RunSpec.read(args.spec)
+    spec = RunSpec.read(args.spec) if args.spec else find_run(args.run, args.config)
     device = pick_device(args.device)
     set_up(device, args.threads, spec.tf32)
     used = arithmetic(device, spec.tf32, spec.hyper.get("half_type", "none"))
     with joined_ranks(device), lock(args.run_dir) if rank() == 0 else nullcontext():
         if rank() > 0:
             logging.disable(logging.ERROR)
-        elif args.spec.resolve() != (args.run_dir / "spec.json").resolve():
-            write_atomic(args.run_dir / "spec.json", args.spec.read_bytes())
+        else:
+            write_atomic(args.run_dir / "spec.json", spec.to_json() + "\n")
         on_any_rank(False)  # the others wait for rank 0 to have the lock
         dataset, subset = open_images(spec, args.data, args.subset)
         data = load_reals(spec, dataset, subset, device)
@@ -190,6 +205,8 @@ def main(argv: list[str] | None = None) -> int:
                 record,
                 args.parent_run,
             )
+        except NotApplicable as error:
+            outcome = Outcome("skip", str(error), 0, 0.0, spec.method, origin, record)
         except Exception as error:
             if not of_the_method(error):
                 raise

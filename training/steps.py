@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from augment.base import DStep, GStep
 from models.ranks import world_size
-from suite.errors import ConfigError
 from suite.spec import RunSpec
 from training.distributed import GradientAverage
 from training.log import Tally
@@ -19,6 +18,10 @@ from training.reals import Reals
 from training.snapshot import build_networks
 
 VALIDATION_INTERVAL = 4
+
+
+class NotApplicable(Exception):
+    """A run makes no sense with its data, which is known only when that is at hand; the message says why."""
 
 
 def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_interval: int) -> torch.optim.Adam:
@@ -65,9 +68,8 @@ class Steps:
         self.own_batch = self.batch // world_size()
         self.backbone, G, D, method = build_networks(spec, data.channels, data.classes)
         if method.needs_held_out and len(data.validation) < self.batch:
-            raise ConfigError(
-                f"method {spec.method!r} needs a batch of {self.batch} held-out images; the run holds out "
-                f"{len(data.validation)}. Train on fewer images (images in config/config.yaml) or by another method."
+            raise NotApplicable(
+                f"it needs a batch of {self.batch} held-out images; the run holds out {len(data.validation)}"
             )
         self.G, self.D, self.method = G.to(device).train(), D.to(device).train(), method.to(device)
         backbone, hyper = self.backbone, spec.hyper

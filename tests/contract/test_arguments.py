@@ -9,10 +9,11 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+import torch
 
 from augment import ada, diffaugment, freeze_d, lecam, none
 from augment.arguments import bind
-from augment.base import Method
+from augment.base import ROLES, Method
 from suite.errors import ConfigError
 from suite.registry import FailedImport, load, names
 
@@ -141,6 +142,26 @@ def test_a_hint_that_only_type_checkers_know_leaves_the_defaults_to_judge():
 def test_bad_arguments_say_what_is_allowed(cls, given, message):
     with pytest.raises(ConfigError, match=message):
         bind("mine", cls, given)
+
+
+def test_diffaugment_has_one_form_for_one_training():
+    """Spaces and the order of the roles change nothing; the order of the operations does."""
+    written = {"policy": " cutout, color,", "roles": ["fake_d", "real", "fake_d"]}
+    bound = bind("diffaugment", diffaugment.Method, written)
+    assert bound == {"policy": "cutout,color", "roles": ["real", "fake_d"]}
+    assert bind("diffaugment", diffaugment.Method, {**written, "policy": "color,cutout"}) != bound
+    assert bind("diffaugment", diffaugment.Method, {"policy": " "})["policy"] == ""
+    assert bind("diffaugment", diffaugment.Method, {}) == {
+        "policy": "color,translation,cutout",
+        "roles": ["real", "fake_d", "fake_g"],
+    }
+    x = torch.rand(4, 3, 16, 16)
+    for role in ROLES:
+        seen = []
+        for arguments in (written, bound):
+            torch.manual_seed(0)
+            seen.append(diffaugment.Method(**arguments).transform(x, role))
+        assert torch.equal(*seen) and torch.equal(seen[0], x) == (role == "fake_g")
 
 
 def test_a_default_that_cannot_be_part_of_an_identity_is_the_methods_fault():

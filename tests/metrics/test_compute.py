@@ -274,7 +274,7 @@ def test_a_changed_snapshot_is_not_measured(place):
         extract_fake(place)
     assert not (place / "run" / "fake").exists(), "seen before the first fakes are made"
     path.unlink()
-    with pytest.raises(SystemExit, match=f"^error: .*/000000.128.safetensors: there is no such file.*{AGAIN}$"):
+    with pytest.raises(SystemExit, match=f"^error: .*/000000.128.safetensors: the file is missing, but.*{AGAIN}$"):
         extract_fake(place)
     path.write_bytes(whole)
     extract_fake(place)
@@ -288,20 +288,20 @@ def test_a_changed_snapshot_is_not_measured(place):
     ],
 )
 def test_a_snapshot_of_another_training_is_not_measured(place, changes, named):
-    """Its digest is the one that is listed, but it says that it came from something else."""
+    """Its sha256 is the listed one, but its header states another origin."""
     spec, origin = RunSpec.read(place / "run" / "spec.json"), train_json(place)["origin"]
     train_json(place, snapshots=write_snapshots(place / "run", spec, origin, {**origin, **changes}))
-    words = f"^error: .*/000000.064.safetensors: it came from another {named} than train.json states; {AGAIN}$"
+    words = f"^error: .*/000000.064.safetensors: its origin differs from train.json in {named}; {AGAIN}$"
     with pytest.raises(SystemExit, match=words):
         extract_fake(place)
 
 
 @pytest.mark.parametrize("content", [b"", b"no snapshot", save({"a": torch.zeros(1)}), save({}, {"leangan": "{}"})])
-def test_a_file_that_does_not_say_what_it_came_from_is_not_measured(place, content):
+def test_a_file_without_an_origin_is_not_measured(place, content):
     first, second = train_json(place)["snapshots"]
     (place / "run" / first["file"]).write_bytes(content)
     train_json(place, snapshots=[first | {"sha256": sha256(place / "run" / first["file"])}, second])
-    with pytest.raises(SystemExit, match=f"^error: .*/000000.064.safetensors: its header does not say.*{AGAIN}$"):
+    with pytest.raises(SystemExit, match=f"^error: .*/000000.064.safetensors: its header states no origin .*{AGAIN}$"):
         extract_fake(place)
 
 
@@ -310,7 +310,7 @@ def test_a_result_of_another_spec_gives_no_features_no_rows_and_no_picture(place
     extract_real(place)
     extract_fake(place)
     train_json(place, digest=digest)
-    refused = f"^error: .*/train.json: it states another digest than spec.json beside it; {AGAIN}$"
+    refused = f"^error: .*/train.json: its digest is not the one in spec.json; {AGAIN}$"
     for command in (extract_fake, compute_rows, draw):
         with pytest.raises(SystemExit, match=refused):
             command(place)

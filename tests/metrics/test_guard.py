@@ -1,4 +1,4 @@
-"""Features that do not belong together give no number, and the message says what is wrong and what to do."""
+"""Mismatched features give no number, and the message says what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from metrics.base import library
-from metrics.guard import check_fake, check_real, trained_images
+from metrics.guard import check_fake, check_real, read_run, trained_images
 from metrics.protocols import Protocol, read_protocol
 from suite.errors import ConfigError
 
@@ -117,6 +117,60 @@ def test_which_images_were_trained_on(tmp_path):
     assert trained_images(reference("full"), TRAIN, None) is None
     with pytest.raises(ConfigError, match="other images than cifar10-8/mine was trained on"):
         trained_images(reference("full"), TRAIN | {"origin": ORIGIN | {"subset_digest": "ff"}}, subset)
+
+
+@pytest.fixture
+def run_dir(make_spec, tmp_path) -> Path:
+    """A folder with spec.json and the part of train.json that says which run it is."""
+    spec = make_spec()
+    (tmp_path / "spec.json").write_text(spec.to_json())
+    (tmp_path / "train.json").write_text(json.dumps({"run": spec.run_id, "digest": spec.digest}))
+    return tmp_path
+
+
+def test_a_run_is_its_spec_and_its_result(run_dir, make_spec):
+    spec, train = read_run(run_dir)
+    assert spec == make_spec() and train["digest"] == spec.digest
+
+
+@pytest.mark.parametrize(
+    "content, why",
+    [
+        (None, "is missing"),
+        ("{", "is damaged"),
+        ("[]", "is damaged"),
+        ("{}", r"is damaged \(KeyError\('trained'\)\)"),
+        ('{"scheme": 2, "trained": 5, "labels": []}', "is damaged"),
+    ],
+)
+def test_a_spec_that_only_training_can_write_is_not_to_be_deleted(run_dir, content, why):
+    path = run_dir / "spec.json"
+    path.unlink() if content is None else path.write_text(content)
+    remedy = f"delete {run_dir / 'train.json'} and run the same command; training then writes both again"
+    with pytest.raises(ConfigError, match=f"^{path} {why}.*: {remedy}$"):
+        read_run(run_dir)
+
+
+def test_a_spec_whose_values_were_changed_is_damaged(run_dir):
+    path = run_dir / "spec.json"
+    fields = json.loads(path.read_text())
+    fields["trained"]["seed"] += 1
+    path.write_text(json.dumps(fields))
+    with pytest.raises(ConfigError, match=f"^{path} is damaged .*delete .*train.json"):
+        read_run(run_dir)
+
+
+def test_a_run_of_another_scheme_keeps_its_own_message(run_dir):
+    (run_dir / "spec.json").write_text('{"run": "a/b"}')
+    with pytest.raises(ConfigError, match="belongs to a run of scheme 1.*Move that results tree away"):
+        read_run(run_dir)
+
+
+def test_a_run_that_has_not_ended_says_so_by_the_missing_file(run_dir):
+    (run_dir / "train.json").unlink()
+    (run_dir / "spec.json").unlink()
+    with pytest.raises(FileNotFoundError, match="train.json"):
+        read_run(run_dir)
 
 
 def test_the_published_protocols_name_what_they_compare_with():

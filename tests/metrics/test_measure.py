@@ -172,9 +172,27 @@ def test_what_does_not_belong_together_is_refused_before_fakes_are_made(trained,
         with pytest.raises(SystemExit, match=f"^error: .*{words}"):
             measure.main(trained.options(out))
     trained.rewrite(origin=origin, digest="f" * 64)
-    with pytest.raises(SystemExit, match="^error: .*/train.json: it states another digest than spec.json"):
+    with pytest.raises(SystemExit, match="^error: .*/train.json: its digest is not the one in spec.json; "):
         measure.main(trained.options(out))
     assert not out.exists()
+
+
+@pytest.mark.parametrize("content", [None, "{}"])
+def test_a_run_without_its_spec_is_measured_after_what_the_message_advises(trained, by_hand, tmp_path, content):
+    """Training has nothing left to do: it writes both files again and leaves the snapshots as they are."""
+    path, out = trained.run_dir / "spec.json", tmp_path / "proxy.jsonl"
+    spec = Path(shutil.copy(path, tmp_path / "spec.json"))
+    path.unlink() if content is None else path.write_text(content)
+    result = trained.run_dir / "train.json"
+    with pytest.raises(SystemExit, match=f"^error: {path} is .*: delete {result} and run the same command"):
+        measure.main(trained.options(out))
+    result.unlink()
+    files = ["--spec", spec, "--data", trained.data, "--subset", trained.subset, "--run-dir", trained.run_dir]
+    assert run.main([*map(str, files), "--device", "cpu"]) == 0
+    assert path.read_text() == spec.read_text()
+    measure.main(trained.options(out))
+    found = [(row["metric"], row["value"], row["snapshot_sha256"]) for row in rows.read(out)]
+    assert found == [(row["metric"], row["value"], row["snapshot_sha256"]) for row in by_hand]
 
 
 def test_a_snapshot_that_was_changed_ends_both_ranks(trained, tmp_path):

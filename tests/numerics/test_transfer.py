@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from augment.transfer import Method
+from augment.arguments import bind
+from augment.transfer import Method, last_checkpoint
 from suite.errors import ConfigError
 from training.loop import train
 from training.snapshot import load_generator
@@ -107,6 +108,29 @@ def test_a_run_of_the_suite_is_the_start_once_it_is_done(make_spec, make_reals, 
     (folder / "train.json").write_text('{"run": "procedural-24/another", "status": "done"}')
     with pytest.raises(ConfigError, match=f"holds run procedural-24/another, but this run starts from {parent.run_id}"):
         run(spec, make_reals(), tmp_path / "e", folder)
+
+
+def test_a_parent_whose_checkpoints_are_gone_must_be_trained_again(tmp_path):
+    (tmp_path / "train.json").write_text('{"run": "procedural-24/parent", "status": "done"}')
+    message = rf"^procedural-24/parent, .* has no checkpoint in {tmp_path}/ckpt: .*\(delete {tmp_path} and run the same"
+    for _ in ("no folder", "an empty one"):
+        with pytest.raises(ConfigError, match=message):
+            last_checkpoint(tmp_path, "procedural-24/parent")
+        (tmp_path / "ckpt").mkdir(exist_ok=True)
+
+
+def test_either_snapshot_of_g_or_the_same_for_both_is_one_training():
+    first, second = ({"file": name, "sha256": name * 64} for name in "ab")
+    both = bind("transfer", Method, {"G": first, "G_ema": first})
+    assert both["G"] == both["G_ema"] == first and both["D"] is None
+    assert bind("transfer", Method, {"G": first}) == bind("transfer", Method, {"G_ema": first}) == both
+    assert bind("transfer", Method, {"G": first, "D": None, "G_ema": {}}) == both
+    assert Method(G=first).sources == Method(G_ema=first).sources == Method(**both).sources
+    apart = bind("transfer", Method, {"G": first, "D": first, "G_ema": second})
+    assert (apart["G"], apart["D"], apart["G_ema"]) == (first, first, second)
+    for given in ({"D": first}, {"checkpoint": first}, {"run": "procedural-24/parent"}, {}):
+        bound = bind("transfer", Method, given)
+        assert bound == {"run": None, "checkpoint": None, "G": None, "D": None, "G_ema": None, **given}
 
 
 @pytest.mark.parametrize(

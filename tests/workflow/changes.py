@@ -75,7 +75,9 @@ IMAGES = "images added, removed or overwritten, wherever in the folder"
 ELSEWHERE = "device, threads, GPUs per run, place of the Inception weights"
 SHARED = "code that methods share: transforms, networks, loop, metrics, figures"
 DEFAULT = "a hyper-parameter, or a default in the code"
-LABEL = "a preset's citation or published length"
+LABEL = "a preset's citation"
+TITLE = "a method's title or paper"
+SOURCE = "another place, crop or resize of a data set"
 
 CHANGES: list[tuple[str, Change]] = [
     ("nothing", given()),
@@ -85,6 +87,7 @@ CHANGES: list[tuple[str, Change]] = [
     ("the text of a protocol's source", edited("config/protocols.yaml", "quick on a CPU", "fast on a CPU")),
     ("another artefact", edited("config/artefacts/methods-demo.yaml", "title: ", "title: Again, ")),
     (LABEL, edited("config/presets.yaml", 'citation: "this project"', 'citation: "this very project"')),
+    (TITLE, edited("augment/none.py", 'title = "Baseline"', 'title = "Base"')),
     ("a number in `results/published/published.csv`", edited("results/published/published.csv", ",9.59,", ",9.58,")),
     ("the layout of an artefact", edited("config/artefacts/demo.yaml", "recall]", "recall, precision]")),
     ("a submission", submission),
@@ -92,7 +95,8 @@ CHANGES: list[tuple[str, Change]] = [
     (DEFAULT, edited("config/presets.yaml", "r1_gamma:  0.05", "r1_gamma:  0.06")),
     (DEFAULT, edited("models/stylegan2.py", '"pl_decay": Key(float, 0.01', '"pl_decay": Key(float, 0.02')),
     ("TF32", given("arithmetic={tf32: true, half: bfloat16}")),
-    ("the code of a method", edited("augment/none.py", 'title = "Baseline"', 'title = "Base"')),
+    ("the code of a method", edited("augment/da.py", "self.pipeline(x, ", "self.pipeline(-x, ")),
+    (SOURCE, given("datasets={blobs: {path: blobs, resolution: 16, resize: lanczos}}")),
     (IMAGES, overwritten),
     (IMAGES, added),
     (IMAGES, removed),

@@ -114,10 +114,8 @@ def test_every_line_of_the_table_of_changes_is_tried():
 @pytest.mark.parametrize("change, apply", changes.CHANGES, ids=[change for change, _ in changes.CHANGES])
 def test_what_runs_again_is_what_the_documentation_says(finished, change, apply):
     with apply(finished) as config:
-        again = snakemake(finished, "all", "-n", config=(*SMOKE, *config))
-    assert again.returncode == 0, said(again)
-    jobs = {name: int(count) for name, count in re.findall(r"^ *([\w -]+?) +(\d+) *$", said(again), flags=re.M)}
-    assert jobs.keys() - {"all", "total"} == DOCUMENTED[change], said(again)
+        jobs = jobs_of(finished, *config)
+    assert jobs.keys() - {"all", "total"} == DOCUMENTED[change]
     if change in ("the code of a method", "another method"):
         assert jobs["train"] == jobs["measure"] == 1
 
@@ -169,6 +167,48 @@ def command_of(project: Path, method: str) -> str:
     board = json.loads((project / "results/smoke/page/leaderboard.json").read_text())["rows"]
     (command,) = {row["command"] for row in board if row["method"] == method and row["source"] == "measured"}
     return command
+
+
+@pytest.fixture
+def clone(finished):
+    """The project as a clone of it with tracked rows: without runs, prepared data and the engine's records."""
+    gone = [finished / "results/smoke/runs", finished / "resources", finished / ".snakemake"]
+    for path in gone:
+        path.rename(path.with_name(f"{path.name}.kept"))
+    yield finished
+    for path in gone:
+        shutil.rmtree(path, ignore_errors=True)
+        path.with_name(f"{path.name}.kept").rename(path)
+
+
+def jobs_of(project: Path, *config: str) -> dict[str, int]:
+    process = snakemake(project, "all", "-n", config=(*SMOKE, *config))
+    assert process.returncode == 0, said(process)
+    return {name: int(count) for name, count in re.findall(r"^ *([\w -]+?) +(\d+) *$", said(process), flags=re.M)}
+
+
+def test_rows_that_came_without_their_runs_are_taken_as_they_are(clone):
+    assert not jobs_of(clone)
+    (clone / "results/smoke/tables/demo.md").unlink()
+    count = jobs_of(clone, "methods=[diffaugment-ct]")
+    assert count["train"] == count["measure"] == 1 and count["render"] == 1
+    # A missing spec.json is written again, and trains nothing.
+    spec = next((clone / "results/smoke/rows").glob("*/*-none-*/spec.json"))
+    with changes.file_as(spec, None):
+        assert jobs_of(clone).keys() == {"spec", "render", "all", "total"} | {"collect", "page"}
+
+
+def test_a_missing_spec_trains_nothing(finished):
+    spec = next((finished / "results/smoke/rows").glob("*/*-none-*/spec.json"))
+    with changes.file_as(spec, None), changes.edited("results/published/published.csv", ",9.59,", ",9.5,")(finished):
+        assert not jobs_of(finished).keys() & {"train", "measure", "prepare"}
+
+
+def test_a_run_that_no_artefact_has_is_named(finished):
+    process = snakemake(finished, "results/smoke/rows/blobs-24/stylegan2-none-s7-12345678/proxy.jsonl", "-n")
+    text = " ".join(said(process).split())
+    assert process.returncode != 0
+    assert "no artefact has the run blobs-24/stylegan2-none-s7-12345678 under this configuration" in text
 
 
 def test_a_new_method_is_one_file_and_a_broken_one_harms_nobody(finished):

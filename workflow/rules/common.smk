@@ -21,6 +21,7 @@ from suite.cells import cells
 from suite.command import needed_config
 from suite.config import artefact, artefact_names, read
 from suite.errors import ConfigError
+from suite.grid import find
 from suite.rows import check_folder, without_value
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.

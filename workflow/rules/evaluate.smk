@@ -42,9 +42,9 @@ rule subset_reference_features:
 rule measure:
     input:
         run=f"results/{SCALE}/runs/{{run}}/train.json",
-        real=lambda wildcards: reference_file(SPECS[wildcards.run], wildcards.protocol),
-        images=lambda wildcards: data_file(SPECS[wildcards.run]),
-        subset=lambda wildcards: subset_file(SPECS[wildcards.run]),
+        real=lambda wildcards: reference_file(spec_of(wildcards.run), wildcards.protocol),
+        images=lambda wildcards: data_file(spec_of(wildcards.run)),
+        subset=lambda wildcards: subset_file(spec_of(wildcards.run)),
     output:
         f"results/{SCALE}/rows/{{run}}/{{protocol}}.jsonl",
     log:
@@ -81,4 +81,4 @@ rule refuse:
             without_value(SPECS[wildcards.run], wildcards.protocol, *REFUSED[wildcards.run])
         ),
     shell:
-        "printf '%s\\n' {params.row:q} > {output} 2> {log}"
+        "(printf '%s\\n' {params.row:q} > {output}.tmp && mv {output}.tmp {output}) 2> {log}"

@@ -7,9 +7,19 @@ def digest_of(content):
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def spec_of(run):
+    """The spec of a run; an error in words for one that the configuration does not have."""
+    if run not in SPECS:
+        try:
+            find(run, config)
+        except ConfigError as error:
+            raise WorkflowError(str(error)) from None
+    return SPECS[run]
+
+
 def ranks_of(wildcards):
     """How many processes train a run."""
-    return devices.ranks(SPECS[wildcards.run], DEVICES)
+    return devices.ranks(spec_of(wildcards.run), DEVICES)
 
 
 @cache
@@ -23,7 +33,7 @@ def minutes_of(wildcards):
 
     Where more is needed or nothing is known, it is a day, and the job's next try continues.
     """
-    hours = cost.training_hours(SPECS[wildcards.run], rates()).values()
+    hours = cost.training_hours(spec_of(wildcards.run), rates()).values()
     return min(round(60 + 90 * max(hours, default=24) / ranks_of(wildcards)), 1440)
 
 
@@ -71,6 +81,31 @@ def curve_files(name):
     """The training logs that an artefact's figures are drawn from."""
     runs = dict.fromkeys(cell.spec.run_id for cell in CELLS[name] if cell.protocol and not cell.refused)
     return [f"results/{SCALE}/rows/{run}/train.jsonl" for run in runs]
+
+
+@cache
+def came_alone(file):
+    """Whether a file in results/<scale>/rows came without its run, as in a fresh clone or from a bucket.
+
+    It is then taken as it is: asking how it would be made would train the run whenever its data set is prepared. Rows
+    without a number are made here, since what refused the run may be mended.
+    """
+    path = Path(file)
+    if not path.exists() or Path(f"results/{SCALE}/runs/{path.parent.parent.name}/{path.parent.name}").exists():
+        return False
+    with path.open() as rows:
+        return path.name == "train.jsonl" or '"status": "done"' in rows.readline()
+
+
+def made_here(files):
+    """Those of the files in results/<scale>/rows that jobs make: all but those that came without their runs."""
+    return [file for file in files if not came_alone(file)]
+
+
+def stored(files):
+    """What tells a change of those that came without their runs: names, sizes and times."""
+    states = [(file, Path(file).stat()) for file in sorted(filter(came_alone, files))]
+    return digest_of([(file, state.st_size, state.st_mtime_ns) for file, state in states])
 
 
 def of_all(files):
@@ -165,12 +200,12 @@ def spec_text(run):
 
 def code_of(run):
     """The digests of the code of a run's methods, so that an edited one is trained anew."""
-    return {name: registry.code_digest(name) for name, _ in SPECS[run].plugins}
+    return {name: registry.code_digest(name) for name, _ in spec_of(run).plugins}
 
 
 def parent_result(run):
     """What the run whose networks this one starts from leaves when it has ended; nothing for one without a parent."""
-    parent = SPECS[run].parent
+    parent = spec_of(run).parent
     return f"results/{SCALE}/runs/{parent.run_id}/train.json" if parent else []
 
 
@@ -198,7 +233,8 @@ def measured_by(protocol):
 def shown_by(name):
     """What an artefact is rendered from beyond its files: its runs and their labels, its protocol."""
     runs = [(cell.spec.run_id, vars(cell.spec.labels)) for cell in CELLS[name]]
-    return digest_of([runs, measured_by(artefact(name)["protocol"]), LENGTH["fakes"]])
+    rows = stored(rows_files(name) + curve_files(name))
+    return digest_of([rows, runs, measured_by(artefact(name)["protocol"]), LENGTH["fakes"]])
 
 
 def shown_on_page():

@@ -7,9 +7,9 @@ PAGE = "python -m report.page --published {input.published} --submitted results/
 
 rule render:
     input:
-        rows=lambda wildcards: rows_files(wildcards.artefact),
+        rows=lambda wildcards: made_here(rows_files(wildcards.artefact)),
         specs=lambda wildcards: spec_files(wildcards.artefact),
-        curves=lambda wildcards: curve_files(wildcards.artefact),
+        curves=lambda wildcards: made_here(curve_files(wildcards.artefact)),
         artefact=local("config/artefacts/{artefact}.yaml"),
         published=local("results/published/published.csv"),
     output:
@@ -29,7 +29,7 @@ rule render:
 
 rule collect:
     input:
-        rows=lambda wildcards: of_all(rows_files),
+        rows=lambda wildcards: made_here(of_all(rows_files)),
         specs=lambda wildcards: of_all(spec_files),
         submitted=list(map(local, sorted(Path("results/submitted").glob("*.json")))),
     output:
@@ -37,6 +37,8 @@ rule collect:
     log:
         f"results/{SCALE}/logs/collect.log",
     localrule: True
+    params:
+        stored=lambda wildcards: stored(of_all(rows_files)),
     shell:
         "python -m report.collect --rows $(dirname {output})/rows --submitted results/submitted --out {output}"
         " 2>&1 | tee {log}"
@@ -46,7 +48,7 @@ rule page:
     input:
         results=f"results/{SCALE}/results.csv",
         specs=lambda wildcards: of_all(spec_files),
-        curves=lambda wildcards: of_all(curve_files),
+        curves=lambda wildcards: made_here(of_all(curve_files)),
         published=local("results/published/published.csv"),
     output:
         page=f"results/{SCALE}/page/index.html",
@@ -62,7 +64,7 @@ rule page:
         " 2>&1 | tee {log}"
 
 
-# The targets below take the rows as they lie there, ask for no run and so never train one.
+# The targets below take the rows that already exist, ask for no run and so never train one.
 
 
 rule leaderboard:

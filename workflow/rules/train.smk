@@ -1,4 +1,4 @@
-# Beside the rows of the run, where it stays. Its labels may change: then tables and page are made again.
+# What a run is and what it is called, stored with its rows. Where only labels change, tables and page are made again.
 rule spec:
     output:
         f"results/{SCALE}/rows/{{run}}/spec.json",
@@ -8,22 +8,19 @@ rule spec:
     params:
         spec=lambda wildcards: spec_text(wildcards.run),
     shell:
-        "printf '%s\\n' {params.spec:q} > {output} 2> {log}"
+        "(printf '%s\\n' {params.spec:q} > {output}.tmp && mv {output}.tmp {output}) 2> {log}"
 
 
 # Checkpoints and snapshots of a run are not declared: the engine deletes the declared outputs of a job that failed, and
 # they are what its next try continues from. train.json, the last file of a run, stands for them. The log and the
 # pictures are copies that stay with the rows.
 #
-# Labels in the spec do not train again, so its time does not count: the digest does.
-#
 # A scheduler that takes a node back sends SIGTERM to every process of the job. Training answers it with a checkpoint;
 # the shell and tee around it ignore it, as else the job would be over before that is written.
 rule train:
     input:
-        spec=ancient(f"results/{SCALE}/rows/{{run}}/spec.json"),
-        images=lambda wildcards: data_file(SPECS[wildcards.run]),
-        subset=lambda wildcards: subset_file(SPECS[wildcards.run]),
+        images=lambda wildcards: data_file(spec_of(wildcards.run)),
+        subset=lambda wildcards: subset_file(spec_of(wildcards.run)),
         parent=lambda wildcards: parent_result(wildcards.run),
     output:
         result=f"results/{SCALE}/runs/{{run}}/train.json",
@@ -40,10 +37,10 @@ rule train:
         mem_mb=lambda wildcards: 4000 * ranks_of(wildcards),
         runtime=minutes_of,
     params:
-        digest=lambda wildcards: SPECS[wildcards.run].digest,
+        digest=lambda wildcards: spec_of(wildcards.run).digest,
         code=lambda wildcards: code_of(wildcards.run),
         parent=lambda wildcards, input: f"--parent-run {Path(input.parent).parent}" if input.parent else "",
     shell:
-        f"trap '' TERM; {LAUNCH} training.run --spec {{input.spec}} --data {{input.images}} --subset {{input.subset}}"
-        f" --run-dir $(dirname {{output.result}}) --keep $(dirname {{output.curve}}) {{params.parent}} {DEVICE}"
-        f" --tick-kimg {LENGTH['tick_kimg']} 2>&1 | tee {{log}}"
+        f"trap '' TERM; {LAUNCH} training.run --run {{wildcards.run}} --config {CONFIG} --data {{input.images}}"
+        " --subset {input.subset} --run-dir $(dirname {output.result}) --keep $(dirname {output.curve}) {params.parent}"
+        f" --tick-kimg {LENGTH['tick_kimg']} {DEVICE} 2>&1 | tee {{log}}"
