@@ -11,9 +11,9 @@ from suite.spec import RunSpec
 
 
 def needed_config(spec: RunSpec, name: str, config: dict[str, Any]) -> dict[str, Any]:
-    """The keys of `config` under which the artefact `name` has the run `spec`, and what of their values it needs.
+    """The keys and values of `config` that the artefact `name` needs to have the run `spec`.
 
-    Keys that only say where or how a run computes are left out, and so are those with the value of config/config.yaml.
+    Keys that only say where or how a run computes are left out, as are keys with the value in config/config.yaml.
     """
     needed: dict[str, Any] = {"scale": config["scale"]}
     if spec.dataset in config["datasets"]:

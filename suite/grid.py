@@ -145,7 +145,7 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
 
 
 def _without_held_out(spec: RunSpec, needed: bool) -> str | None:
-    """The reason where a run whose method needs a batch of held-out images is known to have fewer."""
+    """Why a run cannot have the batch of held-out images that its method needs; None if it can, or is not known."""
     row = listed().get(spec.dataset)
     held_out = spec.validation_images
     if row is not None and row.count is not None:

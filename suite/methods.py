@@ -39,7 +39,7 @@ def method_parts(name: str, overrides: dict[str, dict[str, Any]] | None = None) 
 def bound(parts: Plugins) -> Plugins:
     """The plugins with all their arguments, defaults filled in. Raises ConfigError for an argument that cannot be.
 
-    A plugin that cannot be used keeps what it was given: its runs end by saying why.
+    A plugin that cannot be used keeps the arguments it was given; its runs report why.
     """
     return [(name, _bound(name, given)) for name, given in parts]
 
@@ -53,7 +53,7 @@ def _bound(name: str, given: dict[str, Any]) -> dict[str, Any]:
     try:
         return bind(name, plugin, given)
     except ValueError as error:
-        if not given:  # a fault of the plugin's own, which its runs tell: see suite.grid.refusal
+        if not given:  # a fault of the plugin itself, reported by its runs: see suite.grid.refusal
             return given
         raise ConfigError(str(error)) from None
 

@@ -59,7 +59,7 @@ def preset_at(
     row = auto.resolved(presets()[name], resolution)
     run = _checked(name, {key: value for key, value in row.items() if key in RUN_KEYS}, RUN_KEYS)
     backbone = registry.load("backbone", run["backbone"], "config/presets.yaml")
-    if isinstance(backbone, registry.FailedImport):  # its runs end by saying so
+    if isinstance(backbone, registry.FailedImport):  # reported by its runs
         return Preset(name, **run, hyper=_checked(name, {k: v for k, v in row.items() if k in LOOP_KEYS}, LOOP_KEYS))
     keys: dict[str, Key] = {**LOOP_KEYS, **backbone.keys}
     stated = {HALF_TYPE: half} if HALF_TYPE in keys else {}

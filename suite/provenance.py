@@ -11,7 +11,7 @@ from typing import Any
 from suite.config import ROOT
 
 CODE = ["augment", "config", "data", "metrics", "models", "suite", "training", "workflow", "Snakefile"]
-"""What a number depends on, below the project's root."""
+"""The files and folders that a number depends on, relative to the project's root."""
 
 
 UNKNOWN = "unknown"
@@ -21,7 +21,7 @@ UNKNOWN = "unknown"
 def commit() -> tuple[str | None, bool | None]:
     """(commit, whether code or configuration differ from it); (None, None) outside a git checkout.
 
-    A new file that is not committed counts: it may be the method that was trained.
+    Untracked files count: one of them may be the method that was trained.
     """
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -76,7 +76,7 @@ def record(device: str, devices: int = 1) -> dict[str, Any]:
 def continued(before: dict[str, Any] | None, now: dict[str, Any] | None, trains: bool) -> dict[str, Any] | None:
     """The record of a run that was started under `before` and is resumed under `now`.
 
-    It stays `before` unless this call `trains`: then it is `now`, with the other commits that it trained under before.
+    It stays `before` unless this call `trains`. Then it is `now`, plus the other commits that trained the run.
     """
     if not trains or before is None or now is None:
         return now if trains else before

@@ -118,10 +118,10 @@ def home(name: str) -> str:
 
 @cache
 def code_digest(name: str) -> str:
-    """The digest of a method's code (suite.code); ConfigError where it is in no file that can be read.
+    """The digest of a method's code (suite.code). Raises ConfigError if the code cannot be read.
 
-    That is the file itself for a method of the project, whose other code the commit describes. No commit of ours
-    describes the rest: in a folder the files count that the method imports from there, in a package all of its files.
+    For a method of the project the digest covers its file; the commit describes the rest. In a folder it also covers the
+    files that the method imports from there, in a package all files, since no commit of this project describes them.
     """
     entry = _found("method")[name][0]
     try:

@@ -1,4 +1,4 @@
-"""What a run is: a RunSpec holds every value it is trained with, and what it is called beside them.
+"""What a run is: a RunSpec holds every value it is trained with, plus its labels.
 
 The digest of a spec is the run's identity. It covers every key of the backbone and of the training loop and every
 argument of every plugin, defaults included, each in one canonical form, so that a changed default is another run. It
@@ -26,12 +26,12 @@ TRANSFER = "transfer"
 """The plugin that starts a run from the networks of its parent."""
 
 SUBSET_DEFAULTS: dict[str, Any] = {"subset_rule": "permutation", "validation_images": 500}
-"""What an artefact may leave out about its images, and file names then do, too."""
+"""What an artefact may leave out about its images; file names then omit it as well."""
 
 
 def check_scheme(content: dict[str, Any], where: str) -> None:
     """Raise ConfigError unless `content`, read from `where`, was written under this version of the scheme."""
-    # Whatever names a run was written by the suite; the first scheme had no number.
+    # Any JSON with a `run` key was written by the suite; the first scheme had no number.
     if (found := content.get("scheme", 1 if "run" in content else SCHEME)) != SCHEME:
         raise ConfigError(
             f"{where} belongs to a run of scheme {found}; this version writes scheme {SCHEME}, in which the same "
@@ -55,7 +55,7 @@ class Labels:
 
     @property
     def published_kimg(self) -> float | None:
-        """The training length in the publication; a preset of this project has none to fall short of."""
+        """The training length in the publication; a preset of this project has no published length."""
         return self.full_kimg if self.citation.startswith("arXiv:") else None
 
 

@@ -11,9 +11,9 @@ from suite.errors import ConfigError
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is a GPU when there is one, the one that torchrun counts out to this process.
+    """The device for a `name`: `auto` is a GPU if there is one. Under torchrun it is the GPU of this LOCAL_RANK.
 
-    ConfigError where `cuda` is asked for and there is none, or fewer than processes.
+    Raises ConfigError if `cuda` is requested and there is no GPU, or fewer GPUs than processes.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(

@@ -199,7 +199,7 @@ def spec_text(run):
 
 
 def code_of(run):
-    """The digests of the code of a run's methods, so that an edited one is trained anew."""
+    """The digests of the code of a run's methods, so that an edit triggers training."""
     return {name: registry.code_digest(name) for name, _ in spec_of(run).plugins}
 
 
