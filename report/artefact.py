@@ -9,7 +9,7 @@ import pandas as pd
 
 from report import layout
 from report.columns import Column, columns_of, of_specs
-from report.method_titles import distinct, title_of
+from report.method_titles import distinct
 from report.published import Match
 from suite.errors import check_names
 from suite.grid import grids
@@ -85,26 +85,25 @@ def load(
     reported: pd.DataFrame | None = None,
     fakes: int | None = None,
 ) -> Artefact:
-    """The artefact with the rows of exactly its runs: `specs` (of suite.grid.expand) under the protocol of `content`.
+    """The artefact with the rows of its runs alone: `specs` (of suite.grid.expand) under the protocol of `content`.
 
     `reported` (of read_published) is needed where the layout names published numbers. `fakes` is how many generated
     images the scale measures with, which names the metrics before any run has a value; None: the protocol's.
 
-    Raises ConfigError where the layout has an unknown key, or one column would mix protocols.
+    Raises ConfigError if the layout has an unknown key, or if one column would mix protocols or origins.
     """
     where = f"config/artefacts/{name}.yaml"
     titled = all("title" in grid for grid in grids(content))
-    methods = list(dict.fromkeys(spec.method for spec in specs))
+    titles = distinct((spec.method, spec.labels.title) for spec in specs)
+    methods = {method: title for (method, _), title in titles.items()}
     stated = layout.checked(content, methods, titled, where)
     measured = results[results["source"].eq("measured") & results["protocol.name"].eq(content["protocol"])]
-    rows = of_specs(measured, specs)
-    titles = distinct((method, title_of(method, rows)) for method in methods)
-    columns = columns_of(specs, rows, content, titled, fakes, where)
+    columns = columns_of(specs, of_specs(measured, specs), content, titled, fakes, where)
     return Artefact(
         title=content["title"],
         caption=stated.get("caption", content["title"]),
         specs=specs,
-        methods={method: title for (method, _), title in titles.items()},
+        methods=methods,
         columns=columns,
         where=where,
         groups=_groups(content, columns) if titled else [],

@@ -3,8 +3,8 @@
     python -m report.collect --rows results/demo/rows --submitted results/submitted --out results/demo/results.csv
 
 One line per run x snapshot x metric x label; a nested key `{"protocol": {"name": ...}}` becomes the column
-`protocol.name`. A run to which the spec.json beside its rows gives two names has each row under both. The order of
-lines and columns depends on these files alone, so the same files give the same bytes.
+`protocol.name`. The labels are those of the spec.json beside the rows: a run with two names has each row under both.
+The order of lines and columns depends on these files alone, so the same files give the same bytes.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ ORDER = [
     "kimg",
 ]
 KEY = ["run", "preset", "method", "protocol.name", "metric", "kimg", "source"]
-"""The columns that no two lines share, submitted ones aside."""
+"""The columns that identify a line, except of submitted rows."""
 
 Line = tuple[str, dict[str, Any]]
-"""Where a row stands, and the row without nesting."""
+"""(location, flattened row)"""
 
 
 def flatten(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -67,8 +67,8 @@ def row_files(path: Path) -> list[Path]:
 def collect(paths: Iterable[str | Path], submitted: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     """All rows of files and folders and the `submitted` ones (of report.submitted), flat and sorted.
 
-    ConfigError names a folder without rows, an empty file, a spec.json of another run than the rows beside it, or the
-    line that is broken, repeats another or has an unknown metric.
+    ConfigError names a folder without rows, an empty file, a spec.json of a run other than that of the rows beside it,
+    or a line that is broken, repeats another or has an unknown metric.
     """
     files = {Path(path): row_files(Path(path)) for path in paths}
     for path in (path for path, of_path in files.items() if not of_path):
@@ -78,9 +78,9 @@ def collect(paths: Iterable[str | Path], submitted: Iterable[dict[str, Any]] = (
 
 
 def rows_of(specs: Iterable[RunSpec], protocol: str, folder: Path) -> list[dict[str, Any]]:
-    """The rows of these runs under one protocol, each under the labels of its specs, flat and sorted.
+    """The rows of these runs under one protocol, once for each label in `specs`, flat and sorted.
 
-    `folder` is results/<scale>/rows; runs without rows there have none. Raises ConfigError as `collect` does.
+    `folder` is results/<scale>/rows. Runs without rows there are left out. Raises ConfigError like `collect`.
     """
     labels: dict[str, list[Labels]] = {}
     for spec in specs:
@@ -91,9 +91,9 @@ def rows_of(specs: Iterable[RunSpec], protocol: str, folder: Path) -> list[dict[
 
 
 def _lines_of(path: Path, labels: Sequence[Labels] = (), run: str | None = None) -> Iterator[Line]:
-    """The rows of a file, once for each label of the run: `labels`, else those of spec.json, else the rows' own.
+    """The rows of a file, once for each label: those of `labels`, else those of spec.json, else the rows' own.
 
-    `run` is the one whose rows they must be.
+    If `run` is given, the rows must belong to it.
     """
     content = rows.read(path)
     if not content:
@@ -104,21 +104,20 @@ def _lines_of(path: Path, labels: Sequence[Labels] = (), run: str | None = None)
     for number, row in enumerate(map(flatten, content), 1):
         where = f"{path}, line {number}"
         if run not in (None, row["run"]):
-            raise ConfigError(f"{where}: a row of {row['run']} lies where those of {run} belong.")
+            raise ConfigError(f"{where}: found a row of {row['run']} in the folder of {run}.")
         _check(row, where)
         for each in [labelled(row, known) for known in labels] or [row]:
             yield where, each
 
 
 def labelled(row: dict[str, Any], labels: Labels) -> dict[str, Any]:
-    """The flat row under these labels. A title that is only the method's name becomes the new one."""
-    title = labels.method if row["method_title"] == row["method"] else row["method_title"]
-    stated = {"preset": labels.preset, "method": labels.method, "published_kimg": labels.published_kimg}
-    return {**row, **stated, "method_title": title}
+    """The flat row with these labels instead of those it was measured under."""
+    names = {"preset": labels.preset, "method": labels.method, "method_title": labels.title}
+    return {**row, **names, "published_kimg": labels.published_kimg}
 
 
 def _once(lines: Iterable[Line]) -> list[dict[str, Any]]:
-    """The rows; ConfigError where one stands there twice."""
+    """The rows; ConfigError on duplicates."""
     found: dict[tuple, Line] = {}
     for where, row in lines:
         key = tuple(row[name] for name in KEY)

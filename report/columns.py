@@ -1,4 +1,7 @@
-"""The columns of an artefact: each setting of its runs under each metric, and the one protocol it was measured by."""
+"""The columns of an artefact: each setting of its runs under each metric, measured by one protocol.
+
+The runs of one method in a column have one origin (report/origin.py), and all runs in it have the same data.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from metrics.base import PUBLISHED, metric_name
+from report import origin
 from report.metric_names import FAMILIES, Metric, parse
+from report.origin import Origin, origin_of
 from report.results import NOT_YET_RUN, PROTOCOL, Run, runs_of
 from suite.config import read
 from suite.errors import ConfigError
@@ -52,7 +57,7 @@ def columns_of(
     `rows` are those runs' under the protocol of `content`, the artefact's. Presets that could share a column stay
     `apart`. `fakes` is the number of generated images of planned columns, None: the protocol's.
 
-    Raises ConfigError where one column would mix protocols.
+    Raises ConfigError if one column would mix protocols or origins.
     """
     settings = _settings(specs, apart)
     families = content.get("layout", {}).get("metrics") or _families(rows)
@@ -122,6 +127,7 @@ def _column(rows: pd.DataFrame, families: tuple[str, str], title: str, specs: li
     metric = described["metric"].iloc[0]
     judge = None if judges.empty else judges["metric"].iloc[0]
     protocol = _one_protocol(described, f"{metric}, {title}, of {where}")
+    _check_origins(values, f"{metric}, {title}, of {where}")
     return Column(_setting(specs), title, parse(metric), protocol, _runs(rows, specs, metric, judge))
 
 
@@ -137,7 +143,7 @@ def _runs(rows: pd.DataFrame, specs: list[RunSpec], metric: str, judge: str | No
 
 
 def of_specs(rows: pd.DataFrame, specs: list[RunSpec]) -> pd.DataFrame:
-    """Those of the rows that are of these runs under these labels."""
+    """Rows of these runs with these labels."""
     labels = {(spec.run_id, spec.preset, spec.method) for spec in specs}
     found = [key in labels for key in zip(rows["run"], rows["preset"], rows["method"], strict=True)]
     return rows[np.array(found, bool)]
@@ -170,3 +176,30 @@ def _one_protocol(rows: pd.DataFrame, where: str) -> dict[str, Any]:
             raise ConfigError(f"{where} would mix protocols in one column: {key} is {' and '.join(map(str, values))}.")
     first = rows.iloc[0]
     return {key.removeprefix("protocol."): None if pd.isna(first[key]) else first[key] for key in PROTOCOL}
+
+
+def _check_origins(rows: pd.DataFrame, where: str) -> None:
+    """Raise ConfigError if the runs have different data, or the runs of one method different origins."""
+    keys = ["run", "method", *(key for key in origin.COLUMNS if key in rows)]
+    origins: list[tuple[str, str, Origin]] = [
+        (row["method"], row["run"], origin_of(row)) for _, row in rows[keys].drop_duplicates().iterrows()
+    ]
+    if origin.DATA in origin.differing(found for _, _, found in origins):
+        raise _mixed(origin.DATA, [(run, found) for _, run, found in origins], where)
+    for method in dict.fromkeys(method for method, _, _ in origins):
+        own = [(run, found) for other, run, found in origins if other == method]
+        for key in origin.differing(found for _, found in own):
+            raise _mixed(key, own, where)
+
+
+def _mixed(key: str, origins: list[tuple[str, Origin]], where: str) -> ConfigError:
+    """The error that names the values of `key` and the runs that have each of them."""
+    runs: dict[str, list[str]] = {}
+    for run, found in origins:
+        if key in found:
+            runs.setdefault(origin.in_words(key, found[key]), []).append(run)
+    kinds = " and ".join(f"{words} ({', '.join(dict.fromkeys(of_kind))})" for words, of_kind in runs.items())
+    return ConfigError(
+        f"{where} would mix origins in one column: {kinds}. Train or measure the outdated runs again, or move their "
+        "rows away."
+    )

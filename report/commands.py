@@ -1,4 +1,4 @@
-"""The command that makes a row of the page again."""
+"""The command that reproduces a row of the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from suite.config import parse_yaml
 
 
 def command_of(run: str, protocol: str, scale: str, stated: SpecFile | None) -> str:
-    """One line for a shell in the project's folder; `scale` is that of the rows, where no spec.json states it."""
+    """One shell line, to be run in the project's folder. `scale` is that of the rows, used if spec.json states none."""
     config = {"scale": scale, **(stated.config if stated else {})}
     target = f"results/{config['scale']}/rows/{run}/{protocol}.jsonl"
     keys = [f"{key}={_text(value)}" for key, value in config.items()]
@@ -19,7 +19,7 @@ def command_of(run: str, protocol: str, scale: str, stated: SpecFile | None) -> 
 
 
 def _text(value: Any) -> str:
-    """A value as --config takes it: JSON, a plain word as it is."""
+    """A value as --config takes it: JSON, or a plain word."""
     if isinstance(value, str) and _is_word(value):
         return value
     return json.dumps(value, ensure_ascii=False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from report.metric_names import Metric
+from report.origin import Origin
 from report.results import Run
 from report.sample_grids import Grid
 from report.standing import RANKINGS, Standing, percent
@@ -24,8 +25,9 @@ class Entry:
 
     `id` is the same whenever the page is written anew. `credit` says whose number it is: the paper or the submitter.
     `runs` holds what was measured per metric, the judging one first. `method_name` is the plugin or composition,
-    `method_title` its title before report.set_ups tells set-ups apart, which gives `method`. `run` is the run's id,
-    `set_up` the digest of all that it was trained with but its seed, None where that is not stated.
+    `method_title` its title before report.set_ups adds what differs, which gives `method`. `run` is the run's id.
+    `set_up` is the run's setting, the digest of everything it was trained with except its seed; None: not stated.
+    `origin` is that of report.origin.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Entry:
     method_title: str = ""
     run: str = ""
     set_up: str | None = None
+    origin: Origin = field(default_factory=dict)
     setting: dict[str, Any] = field(default_factory=dict)
     status: str = "done"
     reason: str | None = None

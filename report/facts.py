@@ -21,6 +21,7 @@ LABELS = {
     "protocol.resize": "resize",
     "protocol.library": "metric library",
     "provenance.dataset_sha256": "data set's sha256",
+    "provenance.class_labels_sha256": "class labels' sha256",
     "provenance.subset_digest": "digest of the training images",
     "provenance.parent_sha256": "sha256 of the networks it started from",
     "provenance.commit": "commit",
@@ -29,14 +30,14 @@ LABELS = {
     "provenance.device": "device",
     "provenance.seconds": "training (s)",
     "provenance.images_per_s": "images per second",
-    "provenance.time_utc": "measured at (UTC)",
+    "provenance.time_utc": "trained at (UTC)",
 }
 
 
 def facts_of(row: pd.Series, snapshots: dict[str, str]) -> list[tuple[str, str]]:
-    """Label and text of all that a row of results.csv says.
+    """Label and text of everything that a row of results.csv states.
 
-    `snapshots` has the sha256 of the run's snapshots that its row on the page shows, "best" and "final".
+    `snapshots` has the sha256 of the run's "best" and "final" snapshot.
     """
     facts = []
     for key, label in LABELS.items():

@@ -12,7 +12,7 @@ layout:
     methods: {none: baseline, diffaugment: DiffAugment}                our name: the paper's
     datasets: {ffhq: ffhq 256}
   sweep:                              what the figure `sweep` draws (optional)
-    x: da.p                           one argument of a plugin, or preset.<key>; of a list its first number
+    x: da.p                           one argument of a plugin, or preset.<key> (first entry of a list)
     label: augmentation probability   below the x axis
     scale: log                        of the x axis (optional)
     lines: {cutout: [da-cutout-0.2, da-cutout-0.4]}   label: methods

@@ -11,6 +11,7 @@ from report.entry import Entry, short_id
 from report.facts import facts_of
 from report.method_titles import distinct
 from report.metric_names import FAMILIES, Metric, parse
+from report.origin import origin_of
 from report.results import PROTOCOL, Run, failure, runs_of
 from report.sample_grids import grids_of
 from report.set_ups import tell_apart
@@ -19,9 +20,9 @@ from report.standing import deviations, is_proxy, standing
 
 
 def measured_entries(results: pd.DataFrame, *rows_folders: Path) -> list[Entry]:
-    """One entry per run, its label, protocol and who measured it, judged by the first metric of FAMILIES there is.
+    """One entry for each run, label, protocol and submitter, judged by the first metric of FAMILIES it was measured by.
 
-    `rows_folders` are the results/<scale>/rows where spec.json and pictures are looked for.
+    `rows_folders` are the results/<scale>/rows that are searched for spec.json and pictures.
     """
     results = results.assign(method_title=_distinct_titles(results))
     proxies = set(results.loc[results["proxy"].eq(True), "protocol.name"])
@@ -92,6 +93,7 @@ def _named(
         source=source,
         run=row["run"],
         set_up=row["setting"] if isinstance(row["setting"], str) else None,
+        origin=origin_of(row),
         standing=standing(
             source,
             done=not failed,
@@ -122,7 +124,7 @@ def _named(
 
 
 def _snapshots(rows: pd.DataFrame, run: Run) -> dict[str, str]:
-    """The sha256 of the best and of the final snapshot of a run, as far as its rows state them."""
+    """The sha256 of a run's best and final snapshot, as far as its rows state them."""
     if "snapshot_sha256" not in rows:
         return {}
     stated = rows.dropna(subset=["snapshot_sha256"]).set_index("kimg")["snapshot_sha256"].to_dict()

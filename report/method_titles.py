@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import pandas as pd
-
-
-def title_of(method: str, rows: pd.DataFrame) -> str:
-    """The title that the rows give the method; without a number, or without a row, only its name may be known."""
-    own = rows[rows["method"] == method]
-    done = own[own["status"] == "done"]
-    titles = (done if len(done) else own)["method_title"]
-    return titles.iloc[0] if len(titles) else method
-
 
 def distinct(titles: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """What to print for each (method, title): of methods that share a title, those after the first with their names."""

@@ -2,10 +2,10 @@
 
     python -m report.render --artefacts demo --config '{"scale": "demo"}' --results results/demo
 
-Reads rows/ in the folder of results, of each artefact the rows of exactly its runs, those that lie there. Writes there
-tables/<artefact>.md|csv|tex and the folder figures/<artefact> with <figure>.png|svg|pdf for each of the artefact's
-`figures:`, and removes from that folder the figures that it no longer has. A figure whose log or pictures are missing
-or damaged is an error at the end, when all others are written.
+It reads rows/ in the folder of results: for each artefact, the existing rows of its runs. In the same folder it writes
+tables/<artefact>.md|csv|tex and figures/<artefact>/<figure>.png|svg|pdf for each of the artefact's `figures:`, and
+removes the artefact's other figures. If the log or pictures of a figure are missing or damaged, it raises an error
+after all other figures are written.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def write_figure(drawing: ModuleType, content: Artefact, rows: Path, stem: Path)
 
 
 def remove_other_figures(folder: Path, kinds: Iterable[str]) -> None:
-    """Make the folder of an artefact's figures, and remove from it all figures but `kinds`."""
+    """Make the folder of an artefact's figures, and remove all figures except `kinds` from it."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {f"{kind}.{ending}" for kind in kinds for ending in style.ENDINGS}
     for path in folder.iterdir():
@@ -72,7 +72,7 @@ def remove_other_figures(folder: Path, kinds: Iterable[str]) -> None:
 
 
 def loaded(name: str, config: dict[str, Any], rows: Path, reported: pd.DataFrame) -> Artefact:
-    """The artefact under `config` with its rows in `rows`, and all published numbers at hand (of read_published)."""
+    """The artefact under `config` with its rows in the folder `rows`; `reported` has all published numbers."""
     content, specs = artefact(name), expand(name, config)
     lines = rows_of(specs, content["protocol"], rows)
     results = parse_results(to_csv(lines), str(rows)) if lines else no_results()
@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
             except ConfigError as error:
                 lacking.append(f"{name}/{kind}: {error}")
     if lacking:
-        raise ConfigError("All other figures are written. " + " ".join(lacking))
+        raise ConfigError("All other tables and figures are written. " + " ".join(lacking))
 
 
 if __name__ == "__main__":

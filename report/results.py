@@ -49,7 +49,7 @@ def read_results(path: str | Path) -> pd.DataFrame:
 
 
 def parse_results(text: str, where: str) -> pd.DataFrame:
-    """The same from the text of such a table, which stands `where`."""
+    """The same from the text of such a table; `where` names its source in messages."""
     table = _strings(text)
     missing = [name for name in REQUIRED if name not in table]
     if missing or table.empty:
@@ -59,7 +59,7 @@ def parse_results(text: str, where: str) -> pd.DataFrame:
 
 
 def no_results() -> pd.DataFrame:
-    """The table where no run has rows."""
+    """The table without rows."""
     return _typed(pd.DataFrame(columns=REQUIRED, dtype=object), "")
 
 
@@ -86,12 +86,12 @@ def _typed(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def methods_of(row: pd.Series) -> list[dict[str, str]]:
-    """The plugins of the run as a row's provenance has them: name, code_sha256, home; none where it says nothing."""
+    """The plugins of the run as the row's provenance lists them: name, code_sha256, home; empty if not stated."""
     return _list_in(row, "provenance.methods")
 
 
 def earlier_commits_of(row: pd.Series) -> list[str]:
-    """The commits, other than the row's own, that the run was trained under before it was interrupted."""
+    """The commits other than the row's own under which the run was trained before an interruption."""
     return _list_in(row, "provenance.earlier_commits")
 
 
@@ -104,8 +104,8 @@ def _list_in(row: pd.Series, key: str) -> list[Any]:
 class Run:
     """One training run under one metric. `curve` is [(kimg, value), ...].
 
-    Unless `status` is done there is no curve, and values and their kimg are NaN. A run that has several labels stands
-    there once for each: `method` and `preset`.
+    Unless `status` is done, there is no curve, and values and their kimg are NaN. A training with several labels is a
+    Run for each of them, with its `method` and `preset`.
     """
 
     run: str

@@ -17,7 +17,8 @@ class Score:
     """A method's mean over `n` seeds, in the unit that the metric's title names; None: not stated by the paper.
 
     `values` are those of the single runs, `text` and `final` what is printed of the best and the last snapshots.
-    `doubt` says why a published number is not to be relied on. `method_title` is the method's without its set-up.
+    `doubt` says why a published number is not reliable. `method_title` is the method's title without what tells its
+    set-ups apart.
     """
 
     mean: float

@@ -2,7 +2,7 @@
 
 Two numbers belong to one setting if they have the same standing, data set, training images, model, protocol, metric
 and, unless they are full reproductions, training length; published ones if they stand in one table of one paper. The
-runs of one method there differ in the seed alone: report.set_ups has given other titles to others.
+runs of one title in a setting differ in the seed alone, because report.set_ups gives other runs other titles.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def _shared(setting: Setting) -> tuple:
 
 
 def _lines(members: list[tuple[int, Setting]]) -> list[Line]:
-    """A line per method, from settings with their numbers of training images."""
+    """A line per method; `members` are settings with their numbers of training images."""
     lines: dict[str, Line] = {}
     for images, setting in sorted(members, key=lambda member: member[0]):
         for method, score in setting.scores.items():
@@ -152,7 +152,7 @@ def _beside(members: list[Setting], lines: list[Line], published: pd.DataFrame) 
 
 
 def _titles(lines: list[Line]) -> dict[str, str]:
-    """By the name of each measured method: its line's title, of several set-ups the one without what they differ in."""
+    """The title of each measured method's line, by its name; with several set-ups, the title that they share."""
     titles: dict[str, str] = {}
     for line in lines:
         score = next(iter(line.scores.values()))
@@ -193,9 +193,9 @@ def _view(key: tuple, setting: Setting, lines: list[Line]) -> View:
 
 
 def _looks(methods: list[str]) -> dict[str, tuple[int, str]]:
-    """Colour and marker of each of the sorted `methods`, its own or the next that are free: lines differ in both.
+    """Colour and marker of each of the sorted `methods`: its own ones, or the next that are free.
 
-    Of several set-ups of a known method the first has the look of its own.
+    If a known method has several set-ups, the first one has the method's own look.
     """
     looks: dict[str, tuple[int, str]] = {}
     taken: set[int] = set()

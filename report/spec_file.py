@@ -1,4 +1,4 @@
-"""rows/<run>/spec.json: what a run was trained with, what it is called, and the configuration that makes it again."""
+"""rows/<run>/spec.json: what a run was trained with, its labels, and the configuration that reproduces it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 from suite.errors import ConfigError
 from suite.files import read_json
-from suite.spec import Labels, RunSpec
+from suite.spec import Labels, RunSpec, check_scheme
 
 NAME = "spec.json"
 
 
 @dataclass(frozen=True)
 class SpecFile:
-    """`spec` has the first of `labels`. `config` holds keys of config/config.yaml for the command line."""
+    """`spec` has the first of `labels`. `config` holds the keys of config/config.yaml for the command line."""
 
     path: Path
     spec: RunSpec
@@ -24,35 +24,37 @@ class SpecFile:
     config: dict[str, Any]
 
     def check(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Raise ConfigError unless the rows, which lie beside the file, are of its run."""
+        """Raise ConfigError unless all rows, which are in the same folder, belong to this run."""
         for row in rows:
             if (row["run"], row.get("setting")) != (self.spec.run_id, self.spec.setting):
                 raise ConfigError(
-                    f"{self.path} belongs to run {self.spec.run_id}, the rows beside it to {row['run']}. "
-                    "Move away the one that does not belong there."
+                    f"{self.path} belongs to run {self.spec.run_id} of setting {self.spec.setting}, the rows beside it "
+                    f"to run {row['run']} of setting {row.get('setting')}. Move away what does not belong there."
                 )
 
 
 def read_spec(folder: Path) -> SpecFile | None:
-    """The spec in a folder of rows; None where it has none.
+    """The spec in a folder of rows; None if it has none.
 
-    Raises ConfigError, naming the file, where it holds no spec of this version of the scheme.
+    Raises ConfigError, naming the file, if its content is not a spec of this scheme.
     """
     path = folder / NAME
     if not path.is_file():
         return None
-    spec, content = RunSpec.read(path), read_json(path)
+    content = read_json(path)
+    check_scheme(content, str(path))
     try:
+        spec = RunSpec.from_fields(content)
         labels = [_label(each) for each in content["labels"]]
         config = dict(content["config"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise ConfigError(f"{path} is damaged: no spec ({error!r}). Delete it and run the same command.") from None
     return SpecFile(path, spec, labels, config)
 
 
 def _label(stated: dict[str, Any]) -> Labels:
     label = Labels(**stated)
-    names, length = (label.preset, label.method, label.citation), label.full_kimg
+    names, length = (label.preset, label.method, label.title, label.citation), label.full_kimg
     if not all(isinstance(name, str) for name in names) or not isinstance(length, int | float):
         raise TypeError(f"labels {stated}")
     return label

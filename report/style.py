@@ -73,10 +73,10 @@ class Look:
 
 
 def method_styles(shown: list[str]) -> dict[str, Look]:
-    """A look for each of the methods `shown` in one figure, by their names alone: the same in every figure.
+    """A look for each of the methods `shown` in one figure. It depends on the name, so it is the same in every figure.
 
-    The four main methods have colours of their own; the others share three, and differ by dashes as well. Of those that
-    would look alike in one figure, all but the first take looks that are free there, as long as there are any.
+    The four main methods have colours of their own. The others share three colours and also differ by dashes. If
+    methods would look alike in one figure, the later ones take free looks, as long as there are any.
     """
     free = [Look(color, dashes) for dashes in DASHES for color in FREE]
     own = {name: Look(FIXED[name]) if name in FIXED else free[crc32(name.encode()) % len(free)] for name in shown}
@@ -118,14 +118,14 @@ def wrapped(count: int, row_in: float, **kwargs) -> tuple[Figure, list[Axes]]:
 
 
 def _place(ax: Axes) -> SubplotSpec:
-    """Where the panel of a figure of `panels` or `wrapped` stands in its grid."""
+    """The position of a panel in the grid of a figure of `panels` or `wrapped`."""
     place = ax.get_subplotspec()
     assert place is not None, "a panel of a grid"
     return place
 
 
 def is_leftmost(ax: Axes) -> bool:
-    """Whether the panel is the first of its line."""
+    """Whether the panel is in the first column."""
     return _place(ax).is_first_col()
 
 
@@ -170,7 +170,7 @@ ENDINGS: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-"""The formats of a figure, each with what would say when and by what it was written."""
+"""The formats of a figure, each with the metadata fields to blank."""
 
 
 def save(figure: Figure, stem: Path) -> None:

@@ -4,8 +4,8 @@
     python -m report.submitted write --rows results/paper/rows/<run>/ada.jsonl \\
         --by "A. Author" --url https://example.org/paper --out results/submitted/mine.json
 
-`check` lists what is not accepted and why. `write` makes a submission from a file of rows, which state the sha256 of
-the snapshots that they were measured on.
+`check` lists what is not accepted and why. `write` makes a submission from a file of rows. Measured rows state the
+sha256 of their snapshots, so a submission does, too.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def check_claim(row: dict[str, Any], where: str) -> None:
     """Raise ConfigError unless the row is complete and its number is what its protocol measures."""
     if (scheme := row.get("scheme", 1)) != SCHEME:
         raise ConfigError(
-            f"{where}: its scheme is {scheme!r}, must be {SCHEME}. A run of an older version has another id in this "
-            "one, so train and measure it again; a row written by hand only states the number."
+            f"{where}: its scheme is {scheme!r}, must be {SCHEME}. The same training has another id now: train and "
+            "measure it again. A row written by hand only needs the new number."
         )
     check(row, "row", where)
     check(row, "claim", where)

@@ -101,7 +101,7 @@ def _blocks(widths: list[tuple[str, int]]) -> list[int]:
 
 
 def _measured(table: Table, metric: Metric, line: Any, winner: float) -> Cell:
-    """Mean ± deviation, how many seeds are behind it where some are missing, or why there is none."""
+    """Mean ± deviation, with the number of seeds if some are missing; or why there is no mean."""
     text = line.status or "–"
     if line.n:
         text = metric.text(line.mean, None if pd.isna(line.std) else line.std)

@@ -120,8 +120,8 @@ def home(name: str) -> str:
 def code_digest(name: str) -> str:
     """The digest of a method's code (suite.code). Raises ConfigError if the code cannot be read.
 
-    For a method of the project the digest covers its file; the commit describes the rest. In a folder it also covers the
-    files that the method imports from there, in a package all files, since no commit of this project describes them.
+    For a method of the project the digest covers its file; the commit describes the rest. In a folder it also covers
+    the files that the method imports from there, in a package all files: no commit of this project describes them.
     """
     entry = _found("method")[name][0]
     try:

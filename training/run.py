@@ -119,7 +119,8 @@ def summary(spec: RunSpec, origin: Origin | None) -> dict[str, Any]:
         {"name": name, "code_sha256": origin["methods"][name], "home": origin["homes"][name]}
         for name, _ in spec.plugins
     ]
-    digests = {key: origin[key] for key in ("dataset_sha256", "subset_digest", "parent_sha256")}
+    keys = ("dataset_sha256", "class_labels_sha256", "subset_digest", "parent_sha256")
+    digests = {key: origin[key] for key in keys}
     return {**origin["arithmetic"], **digests, "methods": methods}
 
 

@@ -53,7 +53,7 @@ def finals(column: Column, method: str) -> list[float]:
 
 
 def strength(spec: RunSpec) -> tuple[str, float] | None:
-    """(augmentation, p) of a run whose one plugin augments with a fixed p; None of any other."""
+    """(augmentation, p) of a run whose only plugin augments with a fixed p; None for any other run."""
     ((plugin, args),) = spec.plugins if len(spec.plugins) == 1 else [("", {})]
     argument = {"da": "categories", "single_transform": "transform"}.get(plugin)
     return (args[argument], args["p"]) if argument else None

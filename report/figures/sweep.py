@@ -90,7 +90,7 @@ def values(artefact: Artefact, sweep: dict[str, Any], column: Column, methods: l
 
 
 def argument(spec: RunSpec, sweep: dict[str, Any], where: str) -> float:
-    """The swept argument of a run, of a list its first number; ConfigError where the run has none."""
+    """The swept argument of a run (first entry of a list); ConfigError if the run has none."""
     part, key = sweep["x"].split(".")
     arguments = spec.hyper if part == "preset" else dict(spec.plugins).get(part, {})
     found = arguments.get(key)

@@ -54,7 +54,7 @@ def many(count):
                 final_text=f"{first.final:.2f}", kimg=25000.0, planned_kimg=25000.0, published_kimg=25000.0, seed=i % 3,
                 facts=list({"run": run, "generated images": "50,000", "extractor's sha256": "6726825d" * 8,
                        "commit": "ab" * 20, "device": "NVIDIA H200", "training (s)": f"{i * 7919 % 99991}",
-                       "measured at (UTC)": f"2026-01-02T03:{i % 60:02d}:{i % 59:02d}+00:00"}.items()),
+                       "trained at (UTC)": f"2026-01-02T03:{i % 60:02d}:{i % 59:02d}+00:00"}.items()),
                 command=f"snakemake --cores all results/paper/rows/{run}/ada.jsonl --config scale=paper", runs=runs,
             )
         )  # fmt: skip

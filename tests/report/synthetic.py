@@ -18,9 +18,17 @@ from suite.spec import RunSpec, snapshot_name
 
 SCALE = "paper"  # the scale with several seeds
 CONFIG = {**read("config/config.yaml"), "scale": SCALE, "methods": [], "datasets": {}, "images": []}
-SPECS = expand("demo", CONFIG)
-SEEDS = sorted({spec.seed for spec in SPECS})
 METHODS = {"none": "baseline", "diffaugment": "DiffAugment", "da": "DA", "ada": "ADA"}
+
+
+def titled(spec: RunSpec) -> RunSpec:
+    """The spec with the title of METHODS, or with its method's name."""
+    title = METHODS.get(spec.method, spec.method)
+    return dataclasses.replace(spec, labels=dataclasses.replace(spec.labels, title=title))
+
+
+SPECS = [titled(spec) for spec in expand("demo", CONFIG)]
+SEEDS = sorted({spec.seed for spec in SPECS})
 KIMG = [2.5 * i for i in range(1, 9)]
 PX = 32
 ARTEFACT = {
@@ -36,7 +44,7 @@ def spec(method: str, seed: int = 0, preset: str | None = None, **changes: Any) 
     planned = {each.method: each for each in SPECS}
     like = planned.get(method) or dataclasses.replace(SPECS[0], plugins=[(method, {})])
     labels = dataclasses.replace(like.labels, method=method, preset=preset or like.preset)
-    return dataclasses.replace(like, **{"seed": seed, "labels": labels, **changes})
+    return titled(dataclasses.replace(like, **{"seed": seed, "labels": labels, **changes}))
 
 
 def row(

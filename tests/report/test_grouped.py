@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -136,8 +137,13 @@ def test_a_figure_of_chosen_methods_draws_no_other(folder, grouped):
 
 def test_methods_of_one_title_are_told_apart_by_name(folder):
     results = read_results(folder / "results.csv")
-    results.loc[results["method"].isin(["da", "ada"]), "method_title"] = "Augmentation"
-    titles = load("demo", GROUPED, SPECS, results).methods
+    alike = [
+        dataclasses.replace(each, labels=dataclasses.replace(each.labels, title="Augmentation"))
+        if each.method in ("da", "ada")
+        else each
+        for each in SPECS
+    ]
+    titles = load("demo", GROUPED, alike, results).methods
     assert titles["da"] == "Augmentation" and titles["ada"] == "Augmentation (ada)"
     assert titles["none"] == "baseline"
 

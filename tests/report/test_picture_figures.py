@@ -84,7 +84,7 @@ def test_gradients_show_the_first_the_middle_and_the_last_snapshot(tmp_path):
     write_pictures(tmp_path, specs[:2] + specs[3:])
     figure = gradients.draw(drawn, tmp_path / "rows")
     lines = [figure.axes[i : i + 3] for i in range(0, len(figure.axes), 3)]
-    assert [line[0].get_ylabel() for line in lines] == ["none", "diffaugment", "ada"]
+    assert [line[0].get_ylabel() for line in lines] == ["Baseline", "DiffAugment", "ADA"]
     at = kimgs(specs[0])
     for line in lines:
         assert [shade(ax) for ax in line] == [10, 12, 13]
@@ -95,7 +95,7 @@ def test_strips_have_a_line_per_method(tmp_path):
     drawn, specs = made(tmp_path, "demo", {"ada": ("diverged", "not finite")})
     write_pictures(tmp_path, specs[:3])
     figure = strips.draw(drawn, tmp_path / "rows")
-    assert [ax.get_ylabel() for ax in figure.axes] == ["none", "diffaugment", "da"]
+    assert [ax.get_ylabel() for ax in figure.axes] == ["Baseline", "DiffAugment", "DA"]
     for ax in figure.axes:
         picture = ax.images[0].get_array()
         # Two of the six strips, 12 images and 11 white lines between them.

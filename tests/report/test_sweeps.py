@@ -53,7 +53,7 @@ def test_size_curve_has_means_ranges_and_published_numbers(made):
     ffhq, cat = figure.axes
     assert (ffhq.get_title(), cat.get_title()) == ("ffhq", "lsun-cat")
     sizes = [1000, 5000, 10000, 30000, 100000, 200000]
-    (line,) = (line for line in cat.lines if line.get_label() == "ada")
+    (line,) = (line for line in cat.lines if line.get_label() == "ADA")
     values = [bests(specs, dataset="lsun-cat", images=images, method="ada") for images in sizes]
     np.testing.assert_allclose(line.get_xdata(), sizes)
     np.testing.assert_allclose(line.get_ydata(), [statistics.mean(of_size) for of_size in values], rtol=1e-12)
@@ -67,9 +67,9 @@ def test_size_curve_has_means_ranges_and_published_numbers(made):
         (REPORTED["artefact"] == "Fig 7c") & (REPORTED["dataset"] == "ffhq 256") & (REPORTED["verified"] == "yes")
     )
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["none", "bcr", "ada", "ada-bcr", "published", "published, not verified at its source"]
+    assert labels == ["Baseline", "bCR", "ADA", "ADA + bCR", "published", "published, not verified at its source"]
     measured = {line.get_label() for line in ffhq.lines if line.get_markerfacecolor() != "white"}
-    assert measured >= {"none", "bcr", "ada", "ada-bcr"}
+    assert measured >= {"Baseline", "bCR", "ADA", "ADA + bCR"}
 
 
 def test_size_curve_needs_no_finished_run(made, tmp_path):
@@ -77,8 +77,8 @@ def test_size_curve_needs_no_finished_run(made, tmp_path):
     made_up.write(tmp_path, "ada-fig7", specs[:1], "paper", {specs[0].run_id: ("skip", "no")})
     results = read_results(tmp_path / "results.csv")
     ffhq, _ = size_curve.draw(load("ada-fig7", artefact("ada-fig7"), specs, results, REPORTED), tmp_path).axes
-    assert {line.get_label() for line in ffhq.lines} >= {"none", "ada", "ada-bcr"}  # bCR alone is not published
-    assert "bcr" not in {line.get_label() for line in ffhq.lines}
+    assert {line.get_label() for line in ffhq.lines} >= {"Baseline", "ADA", "ADA + bCR"}  # bCR alone is not published
+    assert "bCR" not in {line.get_label() for line in ffhq.lines}
     nothing = {**artefact("ada-fig7"), "layout": {"metrics": ["fid"]}}
     empty = size_curve.draw(load("ada-fig7", nothing, specs, results, REPORTED), tmp_path)
     assert "has no published numbers" in empty.texts[0].get_text()
@@ -93,7 +93,7 @@ def test_sizes_of_which_presets_differ_are_one_curve(made):
     (ax,) = size_curve.draw(content, rows).axes
     assert ax.get_title() == "imagenet"
     assert [text.get_text() for text in ax.get_xticklabels()] == ["320k", "641k", "1.28M"]
-    (line,) = (line for line in ax.lines if line.get_label() == "diffaugment-t")
+    (line,) = (line for line in ax.lines if line.get_label() == "DiffAugment")
     assert list(line.get_xdata()) == [320291, 640583, 1281167]
 
 

@@ -14,6 +14,7 @@ from report.published import read_published
 from report.results import read_results
 from report.table_formats import Cell, Table, latex, latex_escape, markdown
 from report.tables import build, measured
+from suite.errors import ConfigError
 
 FD = "fd1k_full_efficientnet_lite0"
 PUBLISHED = """\
@@ -102,13 +103,13 @@ def test_a_planned_run_without_rows_is_not_yet_run(project):
     artefact = project(rows, [*SPECS, *(spec("none", seed, images=512) for seed in SEEDS)])
     table = build(artefact, measured(artefact))
     cells = dict(table.rows)
-    assert cells["ada"][0] == Cell("not yet run")
+    assert cells["ADA"][0] == Cell("not yet run")
     assert cells["DA"][0].text.endswith(f"(n = 1 of {len(SEEDS)})")
     assert table.notes == ["not yet run"] and cells["DA"][0].note == "1"
     assert [heading for heading, _ in table.groups][:2] == [
         f"FD (EfficientNet-Lite0) ↓, {SPECS[0].images} images", "FD (EfficientNet-Lite0) ↓, 512 images"
     ]  # fmt: skip
-    assert cells["baseline"][2] == Cell("not yet run") and cells["ada"][2] == Cell("–")
+    assert cells["baseline"][2] == Cell("not yet run") and cells["ADA"][2] == Cell("–")
 
 
 def test_without_any_value_the_cells_say_why(project):
@@ -119,7 +120,7 @@ def test_without_any_value_the_cells_say_why(project):
         for name in ("FD (EfficientNet-Lite0) ↓", "Precision (EfficientNet-Lite0) ↑", "Recall (EfficientNet-Lite0) ↑")
     ]
     cells = dict(table.rows)
-    assert {cell.text for cell in cells["none"]} == {"not yet run"}
+    assert {cell.text for cell in cells["baseline"]} == {"not yet run"}
     assert cells["ADA"][0].text == "skip, not yet run"
     assert table.notes == ["skip: needs labels; not yet run"] and table.caption.endswith("No run has finished.")
     assert [column.metric.name for column in artefact.columns] == [
@@ -146,6 +147,60 @@ def test_a_column_never_mixes_metrics(project):
     rows = [row("none", 0, FD, 1.0, 5.0), row("ada", 0, FD.replace("1k", "64"), 1.0, 5.0)]
     with pytest.raises(ValueError, match="would mix fd1k_full.*fd64_full"):
         project(rows)
+
+
+A, B = "1a2b3c4d" * 8, "5e6f7a8b" * 8
+
+
+def of_code(digest):
+    return {"methods": [{"name": "ada", "code_sha256": digest, "home": "project"}]}
+
+
+def from_origin(method, seed, **origin):
+    like = row(method, seed, FD, 1.0, 5.0)
+    return {**like, "provenance": {**like["provenance"], **origin}}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ({"dataset_sha256": A}, {"dataset_sha256": B}, ("data 1a2b3c4d", "data 5e6f7a8b")),
+        ({"subset_digest": A}, {"subset_digest": B}, ("training images 1a2b3c4d", "training images 5e6f7a8b")),
+        (of_code(A), of_code(B), ("code of ada 1a2b3c4d", "code of ada 5e6f7a8b")),
+        ({"tf32": True}, {"tf32": False}, ("TF32 on", "TF32 off")),
+        ({"half_type": "bfloat16"}, {"half_type": "none"}, ("16-bit layers in bfloat16", "no 16-bit layers")),
+    ],
+)
+def test_seeds_of_a_column_have_one_origin(project, first, second, words):
+    runs = [spec("ada", seed).run_id for seed in SEEDS]
+    rows = [from_origin("ada", seed, **(second if seed == 1 else first)) for seed in SEEDS]
+    message = (
+        f"{FD}, 32 images, of config/artefacts/demo.yaml would mix origins in one column: "
+        f"{words[0]} ({runs[0]}, {runs[2]}) and {words[1]} ({runs[1]}). Train or measure"
+    )
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        project(rows)
+    alike = [from_origin("ada", seed, **first) for seed in SEEDS]
+    assert len(project(alike).columns[0].done("ada")) == len(SEEDS)
+
+
+def test_titled_grids_have_columns_of_one_origin_too(project):
+    rows = [from_origin("ada", 0, **of_code(A)), from_origin("ada", 1, **of_code(B))]
+    with pytest.raises(ConfigError, match="would mix origins in one column: code of ada 1a2b3c4d"):
+        project(rows, grid=[{**ARTEFACT["grid"], "title": "All"}])
+
+
+def test_all_methods_of_a_column_have_one_data_set_and_each_its_own_code(project):
+    rows = [from_origin("ada", 0, dataset_sha256=A), from_origin("none", 0, dataset_sha256=B)]
+    with pytest.raises(ConfigError, match=r"mix origins.*data 1a2b3c4d \(.*-ada-.*\) and data 5e6f7a8b \(.*-none-"):
+        project(rows)
+    rows = [from_origin("ada", 0, tf32=True, **of_code(A)), from_origin("none", 0, tf32=False, **of_code(B))]
+    assert [len(project(rows).columns[0].done(method)) for method in ("none", "ada")] == [1, 1]
+
+
+def test_an_origin_counts_as_far_as_it_is_stated(project):
+    rows = [from_origin("ada", 0), from_origin("ada", 1, dataset_sha256=A), failed("ada", 2, "skip", "needs labels")]
+    assert len(project(rows).columns[0].done("ada")) == 2
 
 
 def test_published_value_stands_beside(project):
