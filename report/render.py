@@ -4,8 +4,8 @@
 
 It reads rows/ in the folder of results: for each artefact, the existing rows of its runs. In the same folder it writes
 tables/<artefact>.md|csv|tex and figures/<artefact>/<figure>.png|svg|pdf for each of the artefact's `figures:`, and
-removes the artefact's other figures. If the log or pictures of a figure are missing or damaged, it raises an error
-after all other figures are written.
+removes the artefact's other figures. If an artefact's rows do not fit together, or the log or pictures of a figure are
+missing or damaged, it raises an error after everything else is written.
 """
 
 from __future__ import annotations
@@ -92,9 +92,13 @@ def main(argv: list[str] | None = None) -> None:
     rows, reported = args.results / "rows", read_published(PUBLISHED)
     if not rows.is_dir():
         raise ConfigError(f"{rows} is missing. Run snakemake first.")
-    contents = {name: loaded(name, config, rows, reported) for name in args.artefacts}
     lacking = []
-    for name, content in contents.items():
+    for name in args.artefacts:
+        try:
+            content = loaded(name, config, rows, reported)
+        except ConfigError as error:
+            lacking.append(f"{name}: {error}")
+            continue
         write_table(content, rows, args.results / "tables" / name)
         folder = args.results / "figures" / name
         remove_other_figures(folder, figures[name])

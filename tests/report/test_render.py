@@ -115,7 +115,8 @@ def test_a_figure_whose_log_is_missing_leaves_the_others(demo, tmp_path, monkeyp
     results = shutil.copytree(demo, tmp_path / SCALE, ignore=shutil.ignore_patterns("figures"))
     next((results / "rows").glob("*/*/train.jsonl")).unlink()
     monkeypatch.setattr(render, "figures_of", lambda content: {"overfitting": None, "curves": None})
-    with pytest.raises(ValueError, match=r"All other tables and figures are written.*demo/overfitting: .*train\.jsonl is missing"):
+    words = r"All other tables and figures are written.*demo/overfitting: .*train\.jsonl is missing"
+    with pytest.raises(ValueError, match=words):
         render.main(arguments(results))
     assert [path.name for path in (results / "figures/demo").glob("*.png")] == ["curves.png"]
 
