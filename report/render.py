@@ -26,7 +26,7 @@ from report.published import read_published
 from report.results import no_results, parse_results
 from report.table_formats import latex, markdown
 from suite import registry
-from suite.config import ROOT, artefact, checked, figures_of, parse_yaml, read
+from suite.config import ROOT, artefact, configured, figures_of, read
 from suite.errors import ConfigError, one_line
 from suite.files import write_atomic
 from suite.grid import expand
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<scale>")
     args = parser.parse_args(argv)
-    config = checked({**read("config/config.yaml"), **parse_yaml(args.config)})
+    config = configured(args.config)
     registry.search(config["method_folders"])
     figures = {name: figures_of(artefact(name)) for name in args.artefacts}
     drawings = {kind: figure(kind) for kinds in figures.values() for kind in kinds}

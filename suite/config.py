@@ -153,6 +153,17 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
+def configured(text: str) -> dict[str, Any]:
+    """config/config.yaml with the keys in `text`, JSON or YAML, replaced, and checked. Raises ConfigError."""
+    try:
+        given = parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"--config is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(given, dict):
+        raise ConfigError(f"--config is {given!r}, must hold keys of config/config.yaml, such as {{scale: demo}}.")
+    return checked({**read("config/config.yaml"), **given})
+
+
 def artefact_names() -> list[str]:
     """The names of all artefacts, sorted."""
     return sorted(path.stem for path in (ROOT / "config" / "artefacts").glob("*.yaml"))

@@ -17,12 +17,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data.table import held_out, place
 from suite import cost, registry
 from suite.cells import Cell, cells
-from suite.config import ROOT, artefact, checked, read
+from suite.config import ROOT, artefact, configured, read
 from suite.errors import ConfigError
 
 TRAINED, BEGUN, TO_DO, REFUSED = "trained", "begun", "to do", "refused"
@@ -246,7 +244,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--json", action="store_true", help="every run and all totals as JSON")
     args = parser.parse_args(argv)
-    config = checked({**read("config/config.yaml"), **yaml.safe_load(args.config)})
+    config = configured(args.config)
     registry.search(config["method_folders"])
     print(json.dumps(summary(config), indent=1) if args.json else "\n".join(describe(config)))
     return 0

@@ -30,7 +30,7 @@ from data.base import Dataset, open_dataset
 from data.subset import read_subset
 from models.ranks import rank, world_size
 from suite import provenance, registry
-from suite.config import checked, parse_yaml, read
+from suite.config import configured
 from suite.errors import ConfigError, one_line
 from suite.files import sha256, write_atomic
 from suite.grid import find
@@ -52,7 +52,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 def find_run(run_id: str, config: str) -> RunSpec:
     """The spec of a run under the configuration with the keys in `config`, a text; ConfigError where it has none."""
-    whole = checked({**read("config/config.yaml"), **parse_yaml(config)})
+    whole = configured(config)
     registry.search(whole["method_folders"])
     return find(run_id, whole)
 

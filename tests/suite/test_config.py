@@ -95,6 +95,16 @@ def test_a_yaml_error_names_the_file(tmp_path, monkeypatch):
         read("absent.yaml")
 
 
+@pytest.mark.parametrize(
+    "text, words",
+    [("[1, 2", "not valid YAML"), ("demo", "is 'demo', must hold keys"), ("{scale: dmo}", "unknown scale 'dmo'")],
+)
+def test_a_text_that_is_no_configuration_is_refused_in_words(text, words):
+    with pytest.raises(ConfigError, match=words):
+        configuration.configured(text)
+    assert configuration.configured("{scale: smoke}")["scale"] == "smoke"
+
+
 def test_text_from_the_command_line_becomes_what_yaml_reads():
     given = {"images": ["24", 7], "datasets": {"mine": {"path": "/x/2020.zip", "resolution": "16"}}, "scale": "demo"}
     wanted = {"images": [24, 7], "datasets": {"mine": {"path": "/x/2020.zip", "resolution": 16}}, "scale": "demo"}
