@@ -1,8 +1,8 @@
 """The contract of a backbone: a generator, a discriminator, their losses and the preset keys they read.
 
 A backbone is one file `models/<name>.py` that defines a class named `Backbone`, built from one row of
-`config/presets.yaml`. That row holds the keys of the backbone (`Backbone.keys`), those of the training loop
-(`LOOP_KEYS`) and those of the run (`RUN_KEYS`).
+`config/presets.yaml`. That row holds the keys of the backbone (`Backbone.keys`), of the training loop
+(`LOOP_KEYS`) and of the run (`RUN_KEYS`).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class DiscriminatorBlock(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The type in which the block computes."""
-        # A weight itself may be computed anew at each look, as under spectral normalisation.
+        # The weight may be recomputed at each access, as under spectral normalisation.
         return compute_dtype(next(self.parameters()), self.in_half)
 
     def forward(self, x: Tensor) -> Tensor:

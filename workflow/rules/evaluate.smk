@@ -37,8 +37,9 @@ rule subset_reference_features:
         f" --extractor {{wildcards.extractor}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
 
 
-# Features of the fakes lie in the run's folder and are not declared, so that a job that was interrupted continues with
-# the snapshot it was at. Nor is the picture of fakes beside the training images nearest to them: a run may have none.
+# Features of the fakes are kept in the run's folder and are not declared, so that an interrupted job continues with the
+# snapshot it was at. The picture of fakes next to their nearest training images is not declared either: a run may have
+# none.
 rule measure:
     input:
         run=f"results/{SCALE}/runs/{{run}}/train.json",

@@ -103,7 +103,7 @@ def made_here(files):
 
 
 def stored(files):
-    """What tells a change of those that came without their runs: names, sizes and times."""
+    """A digest of the files that came without their runs, by name, size and time, so that a change is seen."""
     states = [(file, Path(file).stat()) for file in sorted(filter(came_alone, files))]
     return digest_of([(file, state.st_size, state.st_mtime_ns) for file, state in states])
 
@@ -156,10 +156,10 @@ def source_option(dataset):
 
 @cache
 def source_state(dataset, description):
-    """What tells whether the source of a set has changed: a fingerprint of its files' names, sizes and times.
+    """A fingerprint of a set's source, by names, sizes and times of its files, so that a change is seen.
 
-    None for a set that comes with the installation or is downloaded, whose content is known. Of a source that is gone,
-    the description of the prepared array says what it was.
+    None for a set that comes with the installation or is downloaded, whose content is known. If the source is gone, the
+    fingerprint is read from the description of the prepared array.
     """
     path, row = config["datasets"].get(dataset, {}).get("path"), listed().get(dataset)
     if path is None and row is not None and (row.url or row.kind == "embedded"):
@@ -231,14 +231,14 @@ def measured_by(protocol):
 
 
 def shown_by(name):
-    """What an artefact is rendered from beyond its files: its runs and their labels, its protocol."""
+    """What an artefact is rendered from besides its files: its runs, their labels and its protocol."""
     runs = [(cell.spec.run_id, vars(cell.spec.labels)) for cell in CELLS[name]]
     rows = stored(rows_files(name) + curve_files(name))
     return digest_of([rows, runs, measured_by(artefact(name)["protocol"]), LENGTH["fakes"]])
 
 
 def shown_on_page():
-    """What the page takes from the configuration: which published numbers stand beside measured ones, protocols."""
+    """What the page takes from the configuration: protocols, and which published numbers go with measured ones."""
     keys = ("protocol", "grid", "conditional")
     contents = [artefact(name) for name in artefact_names()]
     beside = [[*(each.get(key) for key in keys), each.get("layout", {}).get("published")] for each in contents]

@@ -1,5 +1,5 @@
-# Tables and figures of one artefact are one job. What is under version control is local; rows lie in the bucket while the
-# engine keeps the results there, and beside the file it fetched on this machine.
+# Tables and figures of one artefact are one job. Files under version control are local. With results in a bucket, the
+# engine fetches declared files, and the commands find the other files of results/<scale> next to them.
 RENDER = f"python -m report.render --config {CONFIG}"
 RESULTS = 'results=$(dirname "$(dirname {log})")'
 PAGE = "python -m report.page --published {input.published} --submitted results/submitted"

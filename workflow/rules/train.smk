@@ -12,8 +12,8 @@ rule spec:
 
 
 # Checkpoints and snapshots of a run are not declared: the engine deletes the declared outputs of a job that failed, and
-# they are what its next try continues from. train.json, the last file of a run, stands for them. The log and the
-# pictures are copies that stay with the rows.
+# its next try continues from them. train.json, the last file of a run, represents them. Copies of the log and the
+# pictures stay with the rows.
 #
 # A scheduler that takes a node back sends SIGTERM to every process of the job. Training answers it with a checkpoint;
 # the shell and tee around it ignore it, as else the job would be over before that is written.
