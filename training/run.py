@@ -1,6 +1,6 @@
 """Train one run: `python -m training.run --spec S --data D.npy --subset U.json --run-dir R`.
 
-The workflow names the run by its id instead: `--run ID --config '{"scale": "demo"}'`.
+The workflow names the run by its id instead: `--run-id ID --config '{"scale": "demo"}'`.
 
 On several GPUs: `torchrun --nproc-per-node N -m training.run` with the same options; the batch stays the preset's.
 To continue an interrupted run, give the same command again. It ends with `train.json` in the run directory: how it
@@ -157,7 +157,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--spec", type=Path, help="the run's spec.json")
-    what.add_argument("--run", metavar="ID", help="the id of a run that an artefact has under --config")
+    what.add_argument("--run-id", metavar="ID", help="the id of a run that an artefact has under --config")
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--data", type=Path, required=True, help="prepared images, .npy with a .json beside it")
     parser.add_argument("--subset", type=Path, required=True, help="index list made by data.subset")
@@ -177,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
         terminated = True
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    spec = RunSpec.read(args.spec) if args.spec else find_run(args.run, args.config)
+    spec = RunSpec.read(args.spec) if args.spec else find_run(args.run_id, args.config)
     device = pick_device(args.device)
     set_up(device, args.threads, spec.tf32)
     used = arithmetic(device, spec.tf32, spec.hyper.get("half_type", "none"))

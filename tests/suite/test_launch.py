@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -171,3 +172,15 @@ def test_a_lock_that_cannot_be_made_is_one_line(launch, tmp_path):
 def test_torch_is_not_imported():
     code = "import sys, suite.launch as launch; launch.check_module('training.run'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_torchrun_leaves_the_options_of_the_rules_to_the_jobs():
+    """It takes any unambiguous beginning of its own options for them, wherever it stands: --run is --run-path."""
+    from torch.distributed.run import get_args_parser
+
+    rules = "".join((ROOT / f"workflow/rules/{name}.smk").read_text() for name in ("common", "train", "evaluate"))
+    options = sorted(set(re.findall(r"(?<= )--[a-z-]+", rules)) - {"--gpus", "--ranks"})
+    assert {"--run-id", "--run-dir", "--config", "--keep", "--protocol", "--out", "--threads"} <= set(options)
+    arguments = [word for option in options for word in (option, "value")]
+    known = command("training.run", arguments, ranks=2, threads=2)[3:]
+    assert get_args_parser().parse_args(known).training_script_args[: len(arguments)] == arguments

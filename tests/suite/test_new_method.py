@@ -53,8 +53,8 @@ assert run.main(["--spec", str(folder / "spec.json"), "--data", images, "--subse
                  "--device", "cpu", "--tick-kimg", "0.128"]) == 0
 real, fake = "resources/real.safetensors", str(folder / "features-proxy.json")
 features.main(["--extractor", "efficientnet_lite0", "--data", images, "--out", real, "--device", "cpu"])
-features.main(["--protocol", "proxy", "--run", str(folder), "--n-fake", "64", "--out", fake, "--device", "cpu"])
-compute.main(["--protocol", "proxy", "--real", real, "--fake", fake, "--run", str(folder), "--subset", chosen,
+features.main(["--protocol", "proxy", "--run-dir", str(folder), "--n-fake", "64", "--out", fake, "--device", "cpu"])
+compute.main(["--protocol", "proxy", "--real", real, "--fake", fake, "--run-dir", str(folder), "--subset", chosen,
               "--out", str(rows)])
 collect.main(["--rows", "results/smoke/rows", "--submitted", "results/submitted", "--out", "results/smoke/results.csv"])
 page.main(["--results", "results/smoke/results.csv", "--published", "results/published/published.csv",
