@@ -87,7 +87,8 @@ def check_snapshot(run_dir: Path, snapshot: dict[str, Any], train: dict[str, Any
 
 def other_training(run_dir: Path, path: Path, why: str) -> ConfigError:
     """The error for a file in `run_dir` that another training wrote."""
-    return ConfigError(f"{path}: {why}; train the run again: delete {run_dir} and run the same command")
+    again = f"delete train.json, ckpt and snapshots in {run_dir} and run the same command"
+    return ConfigError(f"{path}: {why}; train the run again: {again}")
 
 
 def check_real(real: dict[str, Any], protocol: Protocol, spec: RunSpec, train: dict[str, Any], path: Path) -> None:

@@ -31,7 +31,7 @@ LOOP_KEYS = {
     "batch": Key(int, REQUIRED, "images per step over all devices"),
     "lr_g": Key(float, REQUIRED, "Adam learning rate of G"),
     "lr_d": Key(float, REQUIRED, "Adam learning rate of D"),
-    "betas": Key(list[float], [0.0, 0.99], "Adam betas of both networks"),
+    "betas": Key(tuple[float, float], [0.0, 0.99], "Adam betas of both networks"),
     "eps": Key(float, 1e-8, "Adam epsilon of both networks"),
     "ema_half_life_kimg": Key(float, REQUIRED, "half-life of the moving average of G's weights"),
     "ema_ramp": Key(float | None, None, "limit of the half-life as a fraction of the images shown so far; null: none"),

@@ -17,6 +17,7 @@ from report.sample_grids import grids_of
 from report.set_ups import tell_apart
 from report.spec_file import SpecFile, read_spec
 from report.standing import deviations, is_proxy, standing
+from suite import registry
 
 
 def measured_entries(results: pd.DataFrame, *rows_folders: Path) -> list[Entry]:
@@ -61,9 +62,15 @@ def measured_entries(results: pd.DataFrame, *rows_folders: Path) -> list[Entry]:
 
 
 def _distinct_titles(results: pd.DataFrame) -> list[str]:
-    """Each row's title of its method, distinct: first come those measured here, then those of a short name."""
+    """Each row's title of its method, distinct.
+
+    First come methods measured here, then those named as their file is, then those of a short name.
+    """
+    files = set(registry.names("method"))
     known = results[["method", "method_title", "source"]].drop_duplicates().itertuples(index=False)
-    by_claim = sorted(known, key=lambda row: (row.source != "measured", len(row.method), row.method))
+    by_claim = sorted(
+        known, key=lambda row: (row.source != "measured", row.method not in files, len(row.method), row.method)
+    )
     titles = distinct((row.method, row.method_title) for row in by_claim)
     return [titles[pair] for pair in zip(results["method"], results["method_title"], strict=True)]
 

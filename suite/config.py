@@ -141,7 +141,8 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
         raise unknown_name("scale", config["scale"], read("config/scales.yaml"), where)
     check(read("config/scales.yaml")[config["scale"]], "scale", f"config/scales.yaml, {config['scale']}")
     names = [[name] if name != PAPER else of_the_papers(config["scale"]) for name in config["artefacts"]]
-    config = {**config, "artefacts": list(dict.fromkeys(itertools.chain(*names)))}
+    images = list(map(int, config["images"]))  # the schema takes 24.0, too
+    config = {**config, "artefacts": list(dict.fromkeys(itertools.chain(*names))), "images": images}
     for name in config["artefacts"]:
         artefact(name)
     for name, entry in config["datasets"].items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+from functools import cache
 from typing import Any
 
 from data.table import amplified, listed
@@ -127,6 +129,8 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
     keys = {*backbone.keys, *LOOP_KEYS}
     if foreign := [key for key in spec.hyper if key not in keys]:
         return "skip", f"it sets the preset key {foreign[0]!r}, which backbone {spec.backbone!r} does not have"
+    if fault := _fault(spec.backbone, json.dumps(spec.hyper), spec.resolution):
+        return "error", fault
     for name, args in spec.plugins:
         plugin = registry.load("method", name)
         if isinstance(plugin, registry.FailedImport):
@@ -141,6 +145,17 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
             return "error", f"method {name!r} cannot be built: {registry.explain(error)}"
         if reason:
             return "skip", reason
+    return None
+
+
+@cache
+def _fault(name: str, hyper: str, resolution: int) -> str | None:
+    """Why the backbone `name` cannot be built with these values (JSON) at this resolution; None if it can."""
+    backbone: Any = registry.load("backbone", name)
+    try:
+        backbone(json.loads(hyper), resolution, 3, 0)
+    except Exception as error:
+        return str(error) if isinstance(error, ValueError) else registry.explain(error)
     return None
 
 

@@ -26,13 +26,26 @@ def method_parts(name: str, overrides: dict[str, dict[str, Any]] | None = None) 
     if name not in known:
         raise unknown_name("method", name, known, "config/config.yaml, an artefact's grid or --config methods=[...]")
     parts = []
-    for part in named.get(name, [name]):
-        plugin, args = next(iter(part.items())) if isinstance(part, dict) else (part, {})
+    for plugin, args in _stated(name, named.get(name, [name])):
         if plugin == PRESET:
             continue
         if plugin not in registry.names("method"):
             raise unknown_name("plugin", plugin, registry.names("method"), f"config/methods.yaml, entry {name!r}")
         parts.append((plugin, {**(args or {}), **(overrides or {}).get(plugin, {})}))
+    return parts
+
+
+def _stated(name: str, entry: Any) -> list[tuple[str, dict[str, Any] | None]]:
+    """The parts of an entry of config/methods.yaml; ConfigError where it is not written as one."""
+    parts: list[tuple[str, dict[str, Any] | None]] = []
+    for part in entry if isinstance(entry, list) else [None]:
+        pairs = [(part, None)] if isinstance(part, str) else list(part.items()) if isinstance(part, dict) else []
+        if len(pairs) != 1 or not isinstance(pairs[0][1], dict | None):
+            raise ConfigError(
+                f"config/methods.yaml, entry {name!r}: {part or entry!r} is not a part of a method. An entry is a "
+                "list such as [bcr, ada: {target: 0.6}], each part a method of augment/ or `preset`."
+            )
+        parts += pairs
     return parts
 
 

@@ -65,11 +65,12 @@ def preset_at(
     stated = {HALF_TYPE: half} if HALF_TYPE in keys else {}
     row = {**stated, **row, **(replaced or {})}
     foreign = {key: row.pop(key) for key in replaced or {} if key not in keys}
-    return Preset(name, **run, hyper={**backbone.resolve(_checked(name, row, keys)), **foreign})
+    also = f" with {', '.join(replaced)} from the method's entry in config/methods.yaml" if replaced else ""
+    return Preset(name, **run, hyper={**backbone.resolve(_checked(name, row, keys, also)), **foreign})
 
 
-def _checked(name: str, row: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:
+def _checked(name: str, row: dict[str, Any], keys: dict[str, Key], also: str = "") -> dict[str, Any]:
     try:
         return read_preset(row, keys)
     except ValueError as error:
-        raise ConfigError(f"preset {name!r}: {error}") from None
+        raise ConfigError(f"preset {name!r}{also}: {error}") from None

@@ -100,12 +100,34 @@ def _import(path: Path) -> type:
     """The class in a file of a folder of the user's own, whose other files it may import by their names."""
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
+    _check_helpers(path)
     name = f"method_folder_{path.stem}"
     spec = spec_from_file_location(name, path)
     assert spec and spec.loader, "a file that ends in .py has a loader"
     module = sys.modules[name] = module_from_spec(spec)
     spec.loader.exec_module(module)
     return getattr(module, KINDS["method"][1])
+
+
+def _check_helpers(path: Path) -> None:
+    """Raise ImportError where Python would import another module in place of a file beside `path`.
+
+    The folder is the last that Python looks in: names of the project, of installed packages and of folders before it
+    come first.
+    """
+    for helper in {_top(file, path.parent) for file in _with_siblings(path)[1:]}:
+        spec = find_spec(helper)
+        assert spec, "its folder is on Python's path"
+        taken = (
+            spec.origin or list(spec.submodule_search_locations or ())[0]
+        )  # a folder without __init__.py has no origin
+        if not Path(taken).is_relative_to(path.parent):
+            raise ImportError(f"it imports {helper!r}, which to Python is {taken}; rename the one beside {path}")
+
+
+def _top(file: Path, folder: Path) -> str:
+    """The name by which a file in `folder`, or in a package there, is imported."""
+    return file.relative_to(folder).parts[0].removesuffix(".py")
 
 
 def home(name: str) -> str:
@@ -131,14 +153,18 @@ def code_digest(name: str) -> str:
 
 
 def _with_siblings(path: Path) -> list[Path]:
-    """The file and those of its folder that it imports, directly or through others, sorted by name after it."""
+    """The file and those of its folder that it imports, directly or through others, sorted by name after it.
+
+    Of a package in the folder, all files count.
+    """
     found, waiting = {path}, [path]
     while waiting:
         for name in imported(waiting.pop()):
-            sibling = path.with_name(f"{name}.py")
-            if sibling.is_file() and sibling not in found:
-                found.add(sibling)
-                waiting.append(sibling)
+            package = path.with_name(name)
+            siblings = package.rglob("*.py") if package.is_dir() else [path.with_name(f"{name}.py")]
+            new = {sibling for sibling in siblings if sibling.is_file()} - found
+            found |= new
+            waiting += new
     return [path, *sorted(found - {path})]
 
 

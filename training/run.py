@@ -90,6 +90,10 @@ def write_result(run_dir: Path, spec: RunSpec, outcome: Outcome) -> None:
     snapshots = []
     for nimg in spec.snapshot_nimgs() if outcome.status == "done" else []:
         path = run_dir / "snapshots" / f"{snapshot_name(nimg)}.safetensors"
+        if not path.exists():
+            raise ConfigError(
+                f"{path} is missing: delete {run_dir / 'ckpt'} and run the same command to train it again."
+            )
         snapshots.append({"nimg": nimg, "kimg": nimg / 1000, "file": f"snapshots/{path.name}", "sha256": sha256(path)})
     rate = outcome.cur_nimg / max(outcome.seconds, 1e-9)
     result = {
@@ -220,7 +224,8 @@ def main(argv: list[str] | None = None) -> int:
             return TERMINATED
         if outcome.status != "done":
             logger.error("%s: %s: %s", spec.run_id, outcome.status, outcome.reason)
-            logger.error("once mended: snakemake --cores all --forcerun %s", args.run_dir / "train.json")
+            again = args.run_dir / "train.json"
+            logger.error("once mended, run the same command, with --forcerun %s if it leaves this run out", again)
         if rank() == 0:
             if args.keep:
                 keep(args.run_dir, args.keep)

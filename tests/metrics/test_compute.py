@@ -263,7 +263,7 @@ def test_features_of_other_things_are_refused(place):
         )
 
 
-AGAIN = "train the run again: delete .*/run and run the same command"
+AGAIN = "train the run again: delete train.json, ckpt and snapshots in .*/run and run the same command"
 
 
 def test_a_changed_snapshot_is_not_measured(place):

@@ -200,6 +200,6 @@ def test_a_snapshot_that_was_changed_ends_both_ranks(trained, tmp_path):
     path = trained.run_dir / "snapshots" / "000000.128.safetensors"
     path.write_bytes(path.read_bytes() + b" ")
     done = on_two_ranks(trained.options(tmp_path / "proxy.jsonl"))
-    again = f"train the run again: delete {trained.run_dir} and run the same command"
+    again = f"train the run again: delete train.json, ckpt and snapshots in {trained.run_dir} and run the same command"
     assert f"error: {path}: its sha256 is not the one in train.json; {again}\n" in done.stderr
     assert done.returncode == 1 and not (tmp_path / "proxy.jsonl").exists()

@@ -11,6 +11,7 @@ from suite import config as configuration
 from suite.config import artefact, check, read
 from suite.errors import ConfigError
 from suite.grid import expand
+from suite.methods import method_parts
 from suite.spec import RunSpec
 
 SHIPPED = "methods-demo"
@@ -126,6 +127,24 @@ def test_a_method_that_cannot_be_built_is_refused_with_its_reason(content):
     none, wrong = cells.cells(config())["any"]
     assert none.refused is None
     assert wrong.refused[0] == "error" and "'colr'" in wrong.refused[1] and "'color'" in wrong.refused[1]
+
+
+def test_a_preset_that_the_backbone_cannot_be_built_with_is_refused_with_the_reason(content, monkeypatch):
+    wrong = {**read("config/presets.yaml")["tiny"], "r1_at": "fake"}
+    monkeypatch.setattr("suite.presets.presets", lambda: {**read("config/presets.yaml"), "wrong": wrong})
+    content(grid={**GRID, "preset": ["tiny", "wrong"]})
+    right, refused = cells.cells(config())["any"]
+    assert right.refused is None
+    assert refused.refused == (
+        "error", "preset key r1_at is 'fake', must be one of ('real', 'augmented'); see config/presets.yaml"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", [[{"ada": 0.6}], "ada", [{"ada": {}, "bcr": {}}], {"ada": {"target": 0.6}}, [7]])
+def test_an_entry_that_is_not_a_list_of_methods_is_named(monkeypatch, entry):
+    monkeypatch.setattr("suite.methods.read", lambda name: {"mine": entry})
+    with pytest.raises(ConfigError, match="config/methods.yaml, entry 'mine': .* is not a part of a method"):
+        method_parts("mine")
 
 
 @pytest.mark.parametrize(

@@ -214,3 +214,22 @@ def test_a_methods_home_and_its_code_are_known_wherever_it_comes_from(own, insta
     registry.search([str(own)])
     assert registry.code_digest("mine") != before
     assert len({registry.code_digest(name) for name in names}) == 3
+    # So does every file of a package that it imports from there.
+    (own / "blocks").mkdir()
+    (own / "blocks" / "filters.py").write_text("TAPS = 4\n")
+    (own / "mine.py").write_text("import blocks.filters\n" + MINE)
+    registry.search([str(own)])
+    before = registry.code_digest("mine")
+    (own / "blocks" / "filters.py").write_text("TAPS = 8\n")
+    registry.search([str(own)])
+    assert registry.code_digest("mine") != before
+
+
+@pytest.mark.parametrize("taken", ["json", "suite", "math"])
+def test_a_helper_that_python_would_find_elsewhere_is_refused(own, taken):
+    """The method would otherwise run with another module than the one that its digest covers."""
+    (own / f"{taken}.py").write_text("GAIN = 1\n")
+    (own / "mine.py").write_text(f"import {taken}\n" + MINE)
+    registry.search([str(own)])
+    reason = registry.load("method", "mine").reason
+    assert f"it imports '{taken}', which to Python is " in reason and str(own / "mine.py") in reason

@@ -56,7 +56,7 @@ def test_a_spec_has_every_key_and_every_argument():
 
 OTHERS = {
     int: (3, 5), float: (0.3, 0.5), float | None: (0.3, 0.5), bool: (True, False), str: ("one", "other"),
-    list[int]: ([8], [9]), list[float]: ([0.0, 0.5], [0.0, 0.9]),
+    list[int]: ([8], [9]), tuple[float, float]: ([0.0, 0.5], [0.0, 0.9]),
 }  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def texts(kind: object) -> st.SearchStrategy[list[str]]:
         float | None: st.one_of(whole, real, st.just(["null", "~", ""])),
         bool: st.sampled_from([["true", "True", "yes"], ["false", "False", "no"]]),
         list[int]: st.lists(whole, min_size=1, max_size=4).map(lists),
-        list[float]: st.lists(st.one_of(whole, real), min_size=2, max_size=2).map(lists),
+        tuple[float, float]: st.lists(st.one_of(whole, real), min_size=2, max_size=2).map(lists),
         str: st.sampled_from([["resnet", '"resnet"', "'resnet'"]]),
     }
     return strategies[kind]
@@ -163,12 +163,13 @@ def test_the_spelling_of_a_value_is_no_part_of_the_digest(backbone, name, data):
         ("batch", "64.5", "preset key batch is 64.5, must be int"),
         ("lr_g", "fast", "preset key lr_g is 'fast', must be float"),
         ("mirror", "1", "preset key mirror is 1, must be bool"),
+        ("betas", "[0.9]", r"preset key betas is \[0.9\], must be tuple\[float, float\]"),
         ("r1_gamma", "null", "preset key r1_gamma is None, must be float"),
         ("r1_gamma", ".nan", "preset key r1_gamma is nan, must be float"),
     ],
 )
 def test_a_value_of_another_type_is_refused_by_key_and_preset(key, text, words):
-    with pytest.raises(ConfigError, match=f"preset 'tiny': {words}.*config/presets.yaml"):
+    with pytest.raises(ConfigError, match=f"preset 'tiny' with {key} from the method's entry in .*: {words}"):
         of_preset("stylegan2", **{key: text})
 
 

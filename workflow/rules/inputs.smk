@@ -139,6 +139,8 @@ def source_file(dataset, prepared):
         return place(dataset, path) or []
     except ConfigError as error:
         if Path(prepared).exists():
+            if path is not None:
+                warn_once(f"The images of {dataset}, prepared earlier, are used without their source: {error}")
             return path or f"resources/sources/{dataset}"
         if not workflow.dryrun:
             raise

@@ -86,5 +86,5 @@ rule figures:
     params:
         artefacts=lambda wildcards: with_rows(),
     shell:
-        f"{RESULTS}; ({RENDER} --artefacts {{params.artefacts}} --results $results"
-        f" && {PAGE} --rows $results/rows --out $results/page/index.html) 2>&1 | tee {{log}}"
+        f"{RESULTS}; (failed=0; {RENDER} --artefacts {{params.artefacts}} --results $results || failed=1;"
+        f" {PAGE} --rows $results/rows --out $results/page/index.html; exit $failed) 2>&1 | tee {{log}}"
