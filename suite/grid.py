@@ -129,8 +129,6 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
     keys = {*backbone.keys, *LOOP_KEYS}
     if foreign := [key for key in spec.hyper if key not in keys]:
         return "skip", f"it sets the preset key {foreign[0]!r}, which backbone {spec.backbone!r} does not have"
-    if fault := _fault(spec.backbone, json.dumps(spec.hyper), spec.resolution):
-        return "error", fault
     for name, args in spec.plugins:
         plugin = registry.load("method", name)
         if isinstance(plugin, registry.FailedImport):
@@ -145,7 +143,8 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
             return "error", f"method {name!r} cannot be built: {registry.explain(error)}"
         if reason:
             return "skip", reason
-    return None
+    fault = _fault(spec.backbone, json.dumps(spec.hyper), spec.resolution)
+    return ("error", fault) if fault else None
 
 
 @cache
