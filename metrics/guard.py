@@ -14,7 +14,7 @@ from metrics.base import library
 from metrics.protocols import Protocol
 from suite.errors import ConfigError
 from suite.files import parse_json, read_json, sha256
-from suite.spec import RunSpec, check_scheme
+from suite.spec import NO_SPEC, RunSpec, check_scheme
 from training.snapshot import HEADER
 
 SAME = ("extractor", "extractor_sha256", "input_px", "resize", "library")
@@ -51,7 +51,7 @@ def _read_spec(run_dir: Path) -> RunSpec:
     check_scheme(fields, str(path))
     try:
         return RunSpec.from_fields(fields)
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+    except NO_SPEC as error:
         raise _without_spec(path, f"is damaged ({error!r})") from None
 
 

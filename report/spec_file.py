@@ -9,7 +9,7 @@ from typing import Any
 
 from suite.errors import ConfigError
 from suite.files import read_json
-from suite.spec import Labels, RunSpec, check_scheme
+from suite.spec import NO_SPEC, Labels, RunSpec, check_scheme
 
 NAME = "spec.json"
 
@@ -47,7 +47,7 @@ def read_spec(folder: Path) -> SpecFile | None:
         spec = RunSpec.from_fields(content)
         labels = [_label(each) for each in content["labels"]]
         config = dict(content["config"])
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+    except NO_SPEC as error:
         raise ConfigError(f"{path} is damaged: no spec ({error!r}). Delete it and run the same command.") from None
     return SpecFile(path, spec, labels, config)
 

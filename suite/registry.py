@@ -97,7 +97,7 @@ def _found(kind: str) -> dict[str, list[EntryPoint | Path]]:
 
 
 def _import(path: Path) -> type:
-    """The class in a file of a folder of the user's own, whose other files it may import by their names."""
+    """The class in a file of one of the user's folders. The file may import its neighbours by their names."""
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     _check_helpers(path)
@@ -110,7 +110,7 @@ def _import(path: Path) -> type:
 
 
 def _check_helpers(path: Path) -> None:
-    """Raise ImportError where Python would import another module in place of a file beside `path`.
+    """Raise ImportError if the file `path` imports a neighbour whose name Python resolves to another module.
 
     The folder is the last that Python looks in: names of the project, of installed packages and of folders before it
     come first.
@@ -153,9 +153,9 @@ def code_digest(name: str) -> str:
 
 
 def _with_siblings(path: Path) -> list[Path]:
-    """The file and those of its folder that it imports, directly or through others, sorted by name after it.
+    """The file, followed by the files of its folder that it imports, directly or indirectly, sorted by name.
 
-    Of a package in the folder, all files count.
+    If it imports a package from the folder, all files of that package count.
     """
     found, waiting = {path}, [path]
     while waiting:

@@ -39,6 +39,10 @@ def check_scheme(content: dict[str, Any], where: str) -> None:
         )
 
 
+NO_SPEC = (KeyError, TypeError, AttributeError, ValueError, IndexError)
+"""What `RunSpec.from_fields` raises for content that is no spec."""
+
+
 @dataclass(frozen=True)
 class Labels:
     """What a run is called, and which publication its preset repeats. Two runs with other labels may be the same run.
@@ -145,12 +149,12 @@ class RunSpec:
         check_scheme(fields, str(path))
         try:
             return cls.from_fields(fields)
-        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        except NO_SPEC as error:
             raise ConfigError(f"{path} is damaged: no spec ({error!r}). Delete it and run the same command.") from None
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> RunSpec:
-        """The spec from the content of spec.json, under its first labels."""
+        """The spec from the content of spec.json, under its first labels. Raises one of NO_SPEC where it holds none."""
         trained = dict(fields["trained"])
         parent = trained["parent"]
         trained["parent"] = None if parent is None else cls.from_fields(parent)

@@ -36,7 +36,7 @@ COMPARED = {
 }
 
 ASIDE = "replaced"
-"""The folder in a run's directory that keeps the states of other origins, each in a folder of its own."""
+"""The folder in a run's directory that keeps the states of other origins, one folder for each."""
 
 FILES = ("train.json", "train.jsonl", "samples", "snapshots", "ckpt")
 """What a run leaves, in the order in which it is moved aside: checkpoints, which tell the origin, come last."""

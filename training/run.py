@@ -225,7 +225,7 @@ def main(argv: list[str] | None = None) -> int:
         if outcome.status != "done":
             logger.error("%s: %s: %s", spec.run_id, outcome.status, outcome.reason)
             again = args.run_dir / "train.json"
-            logger.error("once mended, run the same command, with --forcerun %s if it leaves this run out", again)
+            logger.error("after the fix, run the same command again; if it skips this run, add --forcerun %s", again)
         if rank() == 0:
             if args.keep:
                 keep(args.run_dir, args.keep)
