@@ -7,13 +7,15 @@ changes resolution stays two steps, the strided convolution and the depthwise fi
 
 from __future__ import annotations
 
-import functools
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.constants import constant
+from models.linear_map import linear
 from models.precision import cast
 from models.ranks import world_size
 
@@ -27,40 +29,50 @@ def rms_normalize(x: Tensor, eps: float = 1e-8) -> Tensor:
     return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
 
 
-@functools.cache
+@constant
 def fir_kernel(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The low-pass in two dimensions [4, 4], with sum `gain`; kept: no step copies it to the device."""
-    with torch.inference_mode(False):
-        taps = torch.tensor(FIR, dtype=dtype, device=device)
-        return gain * torch.outer(taps, taps)
+    """The low-pass in two dimensions [4, 4], with sum `gain`."""
+    taps = torch.tensor(FIR, dtype=dtype, device=device)
+    return gain * torch.outer(taps, taps)
 
 
-def depthwise_fir(x: Tensor, gain: float = 1.0) -> Tensor:
-    """The low-pass as the weight [C, 1, 4, 4] of a convolution of x [N, C, H, W] with C groups."""
-    return fir_kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
+def _correlate(gain: float, stride: int, padding: int, x: Tensor) -> Tensor:
+    kernel = fir_kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
+    return F.conv2d(x, kernel, stride=stride, padding=padding, groups=x.shape[1])
+
+
+def _scatter(gain: float, stride: int, padding: int, x: Tensor) -> Tensor:
+    kernel = fir_kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
+    return F.conv_transpose2d(x, kernel, stride=stride, padding=padding, groups=x.shape[1])
+
+
+def low_pass(x: Tensor, gain: float = 1.0, stride: int = 1, padding: int = 0) -> Tensor:
+    """The low-pass at every `stride`-th position of x [N, C, H, W] with `padding` zeros on each side.
+
+    H and W plus twice the padding are even where the stride is 2, so that `_scatter` gives back the size of x.
+    """
+    return linear(x, partial(_correlate, gain, stride, padding), partial(_scatter, gain, stride, padding))
 
 
 def upsample2d(x: Tensor) -> Tensor:
     """[N, C, H, W] -> [N, C, 2H, 2W]: zeros between the pixels, then the low-pass at gain 4."""
-    return F.conv_transpose2d(x, depthwise_fir(x, gain=4.0), stride=2, padding=1, groups=x.shape[1])
+    return linear(x, partial(_scatter, 4.0, 2, 1), partial(_correlate, 4.0, 2, 1))
 
 
 def downsample2d(x: Tensor) -> Tensor:
     """[N, C, H, W] -> [N, C, H/2, W/2]: the low-pass, then every second pixel."""
-    return F.conv2d(x, depthwise_fir(x), stride=2, padding=1, groups=x.shape[1])
+    return low_pass(x, stride=2, padding=1)
 
 
 def conv2d_up(x: Tensor, weight: Tensor) -> Tensor:
     """Zeros between pixels, convolution with weight [O, I, 3, 3], low-pass at gain 4 -> [N, O, 2H, 2W]."""
     # A transposed convolution scatters the kernel, hence the flip that makes it the usual correlation.
-    y = F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2)
-    return F.conv2d(y, depthwise_fir(y, gain=4.0), padding=1, groups=y.shape[1])
+    return low_pass(F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2), gain=4.0, padding=1)
 
 
 def conv2d_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Low-pass, then convolution with weight [O, I, 3, 3] at every second pixel -> [N, O, H/2, W/2]."""
-    x = F.conv2d(x, depthwise_fir(x), padding=2, groups=x.shape[1])
-    return F.conv2d(x, weight, bias, stride=2)
+    return F.conv2d(low_pass(x, padding=2), weight, bias, stride=2)
 
 
 def demodulation(weight: Tensor, styles: Tensor, norm: float = 1.0, eps: float = 1e-8) -> Tensor:

@@ -5,8 +5,7 @@ up-sampled x2 with sym6, read bilinearly at the transformed positions of a doubl
 with sym6. sym6 is not symmetric, so that resampling would alter an image that is only flipped or
 turned by 90 degrees; copying keeps whole translations, flips and quarter turns exact and costs less.
 
-Both ways are linear in the image. Resampling is differentiated as the linear map it is: its derivative is
-the adjoint, whose derivative is the map again, to any order and without stored intermediates.
+Both ways are linear in the image. Resampling is differentiated as the linear map it is (models/linear_map.py).
 
 On a CPU the matrices decide, image by image, which way is taken and which part of the doubled image is made.
 On a GPU they would have to be read back, which stalls it and cannot be captured in a graph. There every image
@@ -16,8 +15,6 @@ reflection repeats itself after 2 * (size - 1) pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,8 +22,8 @@ from torch import Tensor
 from augment.pipeline.band import separable
 from augment.pipeline.geometry import affine, compose, inverse
 from augment.pipeline.wavelet import CENTRE, HALO, doubling, end_doubled, first_doubled, halving, reflect
+from models.linear_map import Map, linear
 
-LinearMap = Callable[[Tensor], Tensor]
 Window = tuple[int, int, int, int]
 """A part of the doubled image: left, right, top, bottom, ends excluded."""
 
@@ -108,10 +105,10 @@ def resample(x: Tensor, source: Tensor, window: Window | None = None) -> Tensor:
 
     `window` encloses the doubled samples that are read; without it one whole period is made.
     """
-    return _Linear.apply(x, *_resampling(x, source, window))
+    return linear(x, *_resampling(x, source, window))
 
 
-def _resampling(x: Tensor, source: Tensor, window: Window | None) -> tuple[LinearMap, LinearMap]:
+def _resampling(x: Tensor, source: Tensor, window: Window | None) -> tuple[Map, Map]:
     """The map of `resample` and its adjoint for images like x."""
     height, width = x.shape[2:]
     left, right, top, bottom = window or (*_period(width), *_period(height))
@@ -164,20 +161,6 @@ def _into_period(read: Tensor, size: int) -> tuple[Tensor, Tensor]:
     weight = (1 - (read - inside).abs()).clamp(min=0)
     period = 4 * (size - 1)
     return torch.where(inside >= period, inside - period, inside), weight
-
-
-class _Linear(torch.autograd.Function):
-    """A linear map given with its adjoint; differentiable to any order."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, forward: LinearMap, adjoint: LinearMap) -> Tensor:
-        ctx.maps = forward, adjoint
-        return forward(x)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-        forward, adjoint = ctx.maps
-        return _Linear.apply(grad, adjoint, forward), None, None
 
 
 def _takes_pixels_to_pixels(source: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ All indices below are exact; u counts samples of the doubled axis, i those of th
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
+
+from models.constants import constant
 
 SYM2 = (-0.1294095225512604, 0.2241438680420134, 0.8365163037378079, 0.4829629131445342)
 SYM6 = (
@@ -45,7 +45,7 @@ def end_doubled(size: int) -> int:
     return first_doubled(size) + 2 * (3 * size - 2)
 
 
-@lru_cache(maxsize=32)
+@constant
 def doubling(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Matrix [6 * size - 4, size] of x2 up-sampling with sym6: the doubled samples from `first_doubled` on.
 
@@ -61,7 +61,7 @@ def doubling(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return matrix.to(device, dtype)
 
 
-@lru_cache(maxsize=32)
+@constant
 def halving(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Matrix [size, 2 * size + 2 * HALO] of x2 down-sampling from the doubled samples that start at -HALO.
 
@@ -96,7 +96,7 @@ def octave_filters() -> Tensor:
     )
 
 
-@lru_cache(maxsize=32)
+@constant
 def octave_matrices(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The `octave_filters` on a reflected axis as matrices [4, size, size]."""
     filters = octave_filters()

@@ -65,13 +65,27 @@ def test_conv2d_down_is_filter_convolution_decimation():
     np.testing.assert_allclose(ops.conv2d_down(x, weight, bias)[0], expected, atol=1e-12)
 
 
-def test_filter_made_in_inference_mode_serves_training():
-    ops.fir_kernel.cache_clear()
-    with torch.inference_mode():
-        ops.upsample2d(randn(1, 1, 4, 4))
-    x = randn(1, 1, 4, 4).requires_grad_()
-    ops.upsample2d(x).sum().backward()
-    assert x.grad[0, 0, 1, 1].item() == pytest.approx(4)  # every pixel spreads the filter's gain
+@pytest.mark.parametrize(("padding", "stride", "height"), [(0, 1, 5), (1, 1, 5), (2, 1, 4), (1, 2, 6), (0, 2, 6)])
+def test_low_pass_has_the_adjoint_as_its_gradient(padding: int, stride: int, height: int):
+    x = randn(2, 3, height, 8).requires_grad_()
+    y = ops.low_pass(x, gain=0.7, stride=stride, padding=padding)
+    to = randn(*y.shape)
+    (adjoint,) = torch.autograd.grad(y, x, to)
+    torch.testing.assert_close((y * to).sum(), (x * adjoint).sum())
+
+
+@pytest.mark.parametrize("call", [ops.upsample2d, ops.downsample2d, ops.low_pass])
+def test_filters_differentiate_twice(call):
+    x = randn(2, 3, 6, 4).requires_grad_()
+    assert torch.autograd.gradcheck(call, x, fast_mode=True)
+    assert torch.autograd.gradgradcheck(call, x, fast_mode=True)
+
+
+@pytest.mark.parametrize("call", [ops.conv2d_up, ops.conv2d_down])
+def test_filtered_convolutions_differentiate_twice(call):
+    inputs = [t.requires_grad_() for t in (randn(2, 3, 6, 4), randn(2, 3, 3, 3))]
+    assert torch.autograd.gradcheck(call, inputs, fast_mode=True)
+    assert torch.autograd.gradgradcheck(call, inputs, fast_mode=True)
 
 
 @pytest.mark.parametrize("norm", [None, 1.0, math.sqrt(2)])
