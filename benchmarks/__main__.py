@@ -2,15 +2,18 @@
 
 Prints a Markdown table, one line for every preset and method: real images per second of the whole training
 iteration, what its time goes to, the peak memory, the operations per image, and which share of the device's peak,
-measured in the same run, they reach. Every line is measured in a process of its own, which keeps its memory as the
-runs of the suite do. See docs/benchmarks.md.
+measured in the same run, they reach. On a CPU every line is measured in a process of its own, which keeps its memory as
+the runs of the suite do. See docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
+import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,15 +21,17 @@ import yaml
 
 from benchmarks.alone import alone
 from benchmarks.iteration import SECTIONS, Measurement, measure_line
+from benchmarks.setting import add_options, described, prepared
 from suite.errors import ConfigError
 
 
-def line(preset: str, method: str, m: Measurement) -> str:
+def line(preset: str, method: str, m: Measurement, tf32: bool) -> str:
     """A row of the table."""
     shares = [f"{m.shares[section]:.0%}" for section in SECTIONS]
     cost = [f"{m.memory_bytes / 2**20:.0f}", f"{m.operations / 1e9:.3g}", f"{m.peak / 1e9:.0f}"]
     share = f"{m.operations * m.images_per_s / m.peak:.0%}"
-    return "| " + " | ".join([preset, method, m.dtype, f"{m.images_per_s:.4g}", *shares, *cost, share]) + " |"
+    kind = f"{m.dtype}, TF32" if tf32 else m.dtype
+    return "| " + " | ".join([preset, method, kind, f"{m.images_per_s:.4g}", *shares, *cost, share]) + " |"
 
 
 def preset_key(text: str) -> tuple[str, Any]:
@@ -48,23 +53,43 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--classes", type=int, default=0, help="0: unconditional")
     parser.add_argument("--batch", type=int, help="default: the preset's")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
         "--half", choices=["bfloat16", "float16", "float32"], help="also on a CPU; default: the preset's, on a GPU"
     )
     parser.add_argument("--seconds", type=float, default=10.0, help="timed per line, in whole cycles of iterations")
+    parser.add_argument("--out", type=Path, help="append each line to this file as JSON, too")
+    add_options(parser)
     args = parser.parse_args(argv)
 
-    where = torch.cuda.get_device_name() if args.device == "cuda" else f"{args.threads} threads"
+    device = prepared(args)
+    setting = described(device, args)
     batch = f"batch {args.batch}" if args.batch else "the preset's batch"
-    print(f"torch {torch.__version__}, {args.device}, {where}, {args.resolution} px, {batch}\n")
+    print(f"{setting}; {args.resolution} px, {batch}\n")
     columns = ["preset", "method", "type", "images/s", *SECTIONS, "MiB", "GFLOP/image", "peak GFLOP/s", "of peak"]
     print("| " + " | ".join(columns) + " |")
     print("| --- | --- | --- |" + " ---: |" * (len(columns) - 3), flush=True)
+    failed = False
     for preset, method in itertools.product(args.preset, args.method):
-        print(line(preset, method, alone(measure_line, preset, method, args)), flush=True)
-    return 0
+        try:
+            # A process of its own costs a GPU half a minute of start and autotune.
+            measured = (
+                measure_line(preset, method, args)
+                if device.type == "cuda"
+                else alone(measure_line, preset, method, args)
+            )
+        except RuntimeError as error:  # too little memory, an operation that the device does not have
+            failed = True
+            print(f"| {preset} | {method} | failed: {str(error).splitlines()[0]} |", flush=True)
+            continue
+        finally:
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+        print(line(preset, method, measured, args.tf32 and device.type == "cuda"), flush=True)
+        if args.out:
+            entry = {"preset": preset, "method": method, "setting": setting, **dataclasses.asdict(measured)}
+            with open(args.out, "a") as file:
+                file.write(json.dumps(entry) + "\n")
+    return int(failed)
 
 
 if __name__ == "__main__":

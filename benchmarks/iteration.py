@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from benchmarks.peak import Operations, measured_peak
+from benchmarks.setting import prepared
 from benchmarks.stopwatch import Stopwatch, synchronize
 from models.precision import half_precision
-from suite.methods import method_plugins, method_preset
+from suite.methods import built, method_plugins, method_preset
 from suite.presets import preset_at
 from suite.spec import SUBSET_DEFAULTS, RunSpec
 from training.ema import Ema
@@ -29,8 +30,12 @@ SECTIONS = ("data", "augment", "G step", "D step", "R1", "path length", "optimis
 
 @dataclass
 class Measurement:
-    """What one preset and method cost. `shares` are parts of an iteration's time by section, `peak` is in operations
-    per second, `operations` are those of convolutions and matrix products per real image."""
+    """What one preset and method cost.
+
+    `shares` are parts of an iteration's time by section, `peak` is in operations per second. `operations` are those of
+    convolutions and matrix products per real image that the networks need without the method: multiplications by the
+    zeros of an augmentation's banded matrices are no useful work.
+    """
 
     dtype: str
     images_per_s: float
@@ -123,13 +128,30 @@ class Iterations:
         watch.attach(self.ema, "update", "optimiser")
 
 
+def useful_operations(iterations: Iterations) -> Operations:
+    """The operations of one cycle of the networks alone, without the method."""
+    steps = iterations.steps
+    method, steps.method = steps.method, built("none", {})
+    try:
+        with Operations() as operations:
+            iterations.run()
+    finally:
+        steps.method = method
+    return operations
+
+
 def measure(iterations: Iterations, seconds: float) -> Measurement:
-    """Run whole cycles of `iterations`: one to count, those that fit in `seconds` to time, one to split the time."""
+    """Run whole cycles of `iterations`: some to warm up and count, those that fit in `seconds` to time, one to split.
+
+    On a GPU the first cycle of everything chooses algorithms, so one of the method runs before the clock starts, too.
+    """
     device = iterations.device
     if device.type == "cuda":
+        iterations.run()
+    operations = useful_operations(iterations)
+    if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with Operations() as operations:
-        images = iterations.run()
+    synchronize(device)
 
     timed_images, start = 0, time.perf_counter()
     while not timed_images or time.perf_counter() < start + seconds:
@@ -144,7 +166,7 @@ def measure(iterations: Iterations, seconds: float) -> Measurement:
 
     watch = Stopwatch(device)
     iterations.attach(watch)
-    iterations.run()
+    images = iterations.run()
     total = sum(watch.seconds.values())
     weightiest = operations.convolutions.most_common(1)[0][0]
     return Measurement(
@@ -159,9 +181,7 @@ def measure(iterations: Iterations, seconds: float) -> Measurement:
 
 def measure_line(preset: str, method: str, args: argparse.Namespace) -> Measurement:
     """One line of `python -m benchmarks`; `args` are its options."""
-    torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
+    device = prepared(args)
     options = args.resolution, args.channels, args.classes, args.batch, device, dict(args.set)
     with half_precision(getattr(torch, args.half)) if args.half else nullcontext():
-        iterations = Iterations(preset, method, *options)
-        return measure(iterations, args.seconds)
+        return measure(Iterations(preset, method, *options), args.seconds)

@@ -31,6 +31,7 @@ from torch_fidelity import GenerativeModelModuleWrapper, feature_extractor_incep
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_generative_model
 
+from benchmarks.setting import add_options, described, prepared
 from benchmarks.stopwatch import synchronize
 from metrics.base import CLEAN_INCEPTION, INCEPTION, Features
 from metrics.extractors import Extractor, load_extractor
@@ -42,7 +43,6 @@ from suite.errors import ConfigError
 from suite.files import sha256
 from suite.presets import preset_at
 from suite.registry import FailedImport, load
-from training.device import pick_device, set_up
 
 FEATURES = 2048
 FIDELITY_BATCH = 64
@@ -142,14 +142,15 @@ def seconds(step: Callable[[], object], device: torch.device) -> float:
     return (clock() - start) / (1 if device.type == "cuda" else torch.get_num_threads())
 
 
-def compare(theirs: tuple[str, Pipeline], own: Pipeline, images: int, fake: Tensor, args: argparse.Namespace) -> None:
+def compare(
+    theirs: tuple[str, Pipeline], own: Pipeline, images: int, fake: Tensor, repeats: int, device: torch.device
+) -> None:
     """Print two lines of the table; the two pipelines take turns, and the median of their times counts."""
-    device = torch.device(args.device)
     both = {"ours": own, theirs[0]: theirs[1]}
     rates, numbers = {}, {}
     for pipeline in both.values():  # warm up
         pipeline.features()
-    turns = [{name: seconds(p.features, device) for name, p in both.items()} for _ in range(args.repeats)]
+    turns = [{name: seconds(p.features, device) for name, p in both.items()} for _ in range(repeats)]
     for name, pipeline in both.items():
         rates[name] = images / statistics.median(turn[name] for turn in turns)
         numbers[name] = seconds(partial(pipeline.number, fake), device)
@@ -171,14 +172,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=128, help="fakes that features are timed on, a multiple of 64")
     parser.add_argument("--n-fake", type=int, default=10_000, help="fakes of a measurement")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--inception-weights", type=Path, help="a folder with both official files")
+    add_options(parser)
     args = parser.parse_args(argv)
     if args.images < FIDELITY_BATCH or args.images % FIDELITY_BATCH:
         raise ConfigError(f"--images is {args.images}, must be a multiple of {FIDELITY_BATCH}, the larger batch")
-    device = pick_device(args.device)
-    set_up(device, args.threads, tf32=False)
+    device = prepared(args)
     torch.manual_seed(0)
     preset = preset_at(args.preset, args.resolution, "--preset")
     backbone = load("backbone", preset.backbone)
@@ -187,8 +186,7 @@ def main(argv: list[str] | None = None) -> int:
     G = backbone(preset.hyper, args.resolution, 3, 0).generator().eval().to(device)
     real, fake = torch.randn(2, args.n_fake, FEATURES).relu()
 
-    where = torch.cuda.get_device_name() if device.type == "cuda" else f"{args.threads} threads"
-    print(f"torch {torch.__version__}, {where}, {args.preset}, {args.images} images, a number of {args.n_fake:,}\n")
+    print(f"{described(device, args)}; {args.preset}, {args.images} images, a number of {args.n_fake:,}\n")
     print("| beside | code | features, images/s | number, s | end to end, images/s | ours over it |")
     print("| --- | --- |" + " ---: |" * 4, flush=True)
     with tempfile.TemporaryDirectory() as temporary:
@@ -200,8 +198,9 @@ def main(argv: list[str] | None = None) -> int:
             for name, file in ((INCEPTION, FIDELITY), (CLEAN_INCEPTION, CLEAN))
         )
         common = G, args.images, real, device
-        compare(("torch-fidelity", torch_fidelity(folder, *common)), ours(fid, *common), args.images, fake, args)
-        compare(("clean-fid", clean_fid(folder, *common)), ours(clean, *common), args.images, fake, args)
+        turns = args.images, fake, args.repeats, device
+        compare(("torch-fidelity", torch_fidelity(folder, *common)), ours(fid, *common), *turns)
+        compare(("clean-fid", clean_fid(folder, *common)), ours(clean, *common), *turns)
     return 0
 
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.pipeline --threads 2
 
-All transforms of the category act on every image (p = 1), the most expensive case. Every line is measured in a process
-of its own.
+All transforms of the category act on every image (p = 1), the most expensive case. On a CPU every line is measured in a
+process of its own.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ import torch
 
 from augment.pipeline import CATEGORIES, Pipeline
 from benchmarks.alone import alone
+from benchmarks.setting import add_options, described, prepared
+from benchmarks.stopwatch import synchronize
 
 
-def images_per_second(step: Callable[[], object], images: int, device: str, seconds: float) -> float:
+def images_per_second(step: Callable[[], object], images: int, device: torch.device, seconds: float) -> float:
     """Images per second of the median step; runs for about `seconds`, after two steps of warming up."""
 
     def timed() -> float:
         start = time.perf_counter()
         step()
-        if device == "cuda":
-            torch.cuda.synchronize()
+        synchronize(device)
         return time.perf_counter() - start
 
     timed(), timed()
@@ -39,14 +40,14 @@ def images_per_second(step: Callable[[], object], images: int, device: str, seco
 
 def measure(categories: str, resolution: int, batch: int, args: argparse.Namespace) -> tuple[float, float]:
     """Images per second of the pipeline's forward pass, and of forward and backward pass; `args` are the options."""
-    torch.set_num_threads(args.threads)
+    device = prepared(args)
     torch.manual_seed(0)
-    pipeline = Pipeline(categories).to(args.device)
-    x = torch.rand(batch, 3, resolution, resolution, device=args.device) * 2 - 1
-    forward = images_per_second(lambda: pipeline(x, 1.0), batch, args.device, args.seconds)
+    pipeline = Pipeline(categories).to(device)
+    x = torch.rand(batch, 3, resolution, resolution, device=device) * 2 - 1
+    forward = images_per_second(lambda: pipeline(x, 1.0), batch, device, args.seconds)
     x.requires_grad_()
     both = lambda: torch.autograd.grad(pipeline(x, 1.0).square().mean(), x)  # noqa: E731
-    return forward, images_per_second(both, batch, args.device, args.seconds)
+    return forward, images_per_second(both, batch, device, args.seconds)
 
 
 def main() -> None:
@@ -54,17 +55,18 @@ def main() -> None:
     parser.add_argument("--categories", nargs="+", default=["bgc", "bgcfnc"], choices=list(CATEGORIES))
     parser.add_argument("--resolutions", nargs="+", type=int, default=[32, 256])
     parser.add_argument("--batch", type=int, help="images per call; default 64 up to 32 px, else 8")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--seconds", type=float, default=3.0, help="per cell of the table")
+    add_options(parser)
     args = parser.parse_args()
 
-    print(f"torch {torch.__version__}, {args.device}, {args.threads} threads, p = 1, images/s\n")
+    device = prepared(args)
+    print(f"{described(device, args)}; p = 1, images/s\n")
     print("| categories | resolution | batch | forward | forward + backward |")
     print("|---|---|---|---|---|")
     for categories, resolution in itertools.product(args.categories, args.resolutions):
         batch = args.batch or (64 if resolution <= 32 else 8)
-        forward, both = alone(measure, categories, resolution, batch, args)
+        options = categories, resolution, batch, args
+        forward, both = measure(*options) if device.type == "cuda" else alone(measure, *options)
         print(f"| {categories} | {resolution} | {batch} | {forward:.0f} | {both:.0f} |", flush=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import subprocess
@@ -12,8 +13,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.__main__ import preset_key
-from benchmarks.iteration import SECTIONS, Iterations, measure
+from benchmarks import iteration, setting
+from benchmarks.__main__ import line, main, preset_key
+from benchmarks.iteration import SECTIONS, Iterations, measure, measure_line, useful_operations
 from benchmarks.peak import Operations, Shape, measured_peak
 from benchmarks.stopwatch import Stopwatch
 from suite.launch import KEEP_MEMORY
@@ -92,6 +94,73 @@ def test_a_line_of_the_table():
     assert min(m.shares[name] for name in ("data", "augment", "G step", "D step", "R1", "optimiser")) > 0
     assert m.shares["path length"] == 0
     assert 0 < m.operations * m.images_per_s < m.peak
+
+
+def test_operations_of_the_method_are_not_counted_as_useful():
+    """DA multiplies every image by resampling matrices; the networks are those of the baseline."""
+    plain, augmented = (Iterations("tiny", method, 16, 3, 0, 4, CPU) for method in ("none", "da-geom-1.0"))
+    method = augmented.steps.method
+    assert useful_operations(augmented).total == useful_operations(plain).total
+    assert augmented.steps.method is method
+    with Operations() as all_of_them:
+        augmented.run()
+    assert all_of_them.total > useful_operations(plain).total
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch):
+    """A machine on which torch sees a GPU, and the flags of torch.backends as they are afterwards."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    threads = torch.get_num_threads()
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=True):
+        before = torch.backends.cuda.matmul.allow_tf32
+        yield
+        torch.backends.cuda.matmul.allow_tf32 = before
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_a_benchmark_computes_on_a_gpu_as_training_does(pretended_gpu, monkeypatch, tf32):
+    """torch by itself rounds the factors of convolutions to 10 bits and does not look for the fastest algorithm."""
+    reached = []
+
+    def stop(*args, **kwargs):
+        reached.append((torch.backends.cudnn.benchmark, setting.tf32_state()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(iteration, "Iterations", stop)
+    args = argparse.Namespace(device="cuda", threads=1, tf32=tf32, half=None, set=[], **dict.fromkeys(
+        ("resolution", "channels", "classes", "batch")
+    ))  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        measure_line("tiny", "none", args)
+    assert reached == [(True, "on" if tf32 else "off")]
+
+
+def test_tf32_for_convolutions_alone_is_named(pretended_gpu):
+    assert setting.tf32_state() == "on for convolutions alone"  # what torch does by itself
+
+
+def test_a_line_that_cannot_be_measured_leaves_the_others(monkeypatch, capsys, tmp_path):
+    def measured(function, preset, method, args):
+        if method == "ada":
+            raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
+        return iteration.Measurement("float32", 100.0, dict.fromkeys(SECTIONS, 0.0), 2**20, 1e9, 2e11)
+
+    monkeypatch.setattr("benchmarks.__main__.alone", measured)
+    out = tmp_path / "lines.jsonl"
+    assert main(["--method", "ada", "none", "--device", "cpu", "--out", str(out)]) == 1
+    failed, done = capsys.readouterr().out.splitlines()[-2:]
+    assert failed == "| tiny | ada | failed: CUDA out of memory. |"
+    assert done.endswith("| 1 | 1 | 200 | 50% |")  # MiB, GFLOP per image, peak GFLOP/s, 1e9 * 100 / 2e11
+    assert [json.loads(text)["method"] for text in out.read_text().splitlines()] == ["none"]
+
+
+def test_the_type_column_says_where_tf32_was_used():
+    m = iteration.Measurement("float32", 100.0, dict.fromkeys(SECTIONS, 0.0), 2**20, 1e9, 2e11)
+    assert "| float32 |" in line("tiny", "none", m, tf32=False)
+    assert "| float32, TF32 |" in line("tiny", "none", m, tf32=True)
 
 
 def test_operations_per_image_of_the_tiny_preset_are_those_of_its_layers():

@@ -1,0 +1,62 @@
+"""What a benchmark measures on: the device, set up by the function that training uses, and a line that describes it."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+
+import torch
+
+from suite.provenance import device_name
+from training.device import pick_device, set_up
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that all benchmarks share: device, threads, TF32."""
+    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
+    parser.add_argument(
+        "--tf32", action="store_true", help="let a GPU round float32 factors to 10 bits, as arithmetic.tf32 does"
+    )
+
+
+def prepared(args: argparse.Namespace) -> torch.device:
+    """The device of the options, set up as `training.run` does. Every process of a benchmark calls it."""
+    device = pick_device(args.device)
+    set_up(device, args.threads, args.tf32)
+    return device
+
+
+def described(device: torch.device, args: argparse.Namespace) -> str:
+    """One line: torch, device, arithmetic. It states what is set now, not what was asked for."""
+    parts = [f"torch {torch.__version__}", device_name(str(device))]
+    if device.type != "cuda":
+        return ", ".join([*parts, f"{torch.get_num_threads()} threads, float32"])
+    card = torch.cuda.get_device_properties(device)
+    return ", ".join(
+        [
+            *parts,
+            f"driver {driver_version()}",
+            f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}",
+            f"{card.multi_processor_count} multiprocessors, {card.total_memory / 2**30:.0f} GiB",
+            f"TF32 {tf32_state()}",
+            f"cuDNN autotune {'on' if torch.backends.cudnn.benchmark else 'off'}",
+        ]
+    )
+
+
+def tf32_state() -> str:
+    """Whether float32 factors are rounded to 10 bits: on, off, or for which operations alone."""
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    if convolutions != products:
+        return "on for convolutions alone" if convolutions else "on for matrix products alone"
+    return "on" if convolutions else "off"
+
+
+def driver_version() -> str:
+    """The version of NVIDIA's driver; "unknown" where nvidia-smi does not say."""
+    try:
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return "unknown"
