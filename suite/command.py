@@ -24,8 +24,10 @@ def needed_config(spec: RunSpec, name: str, config: dict[str, Any]) -> dict[str,
         needed["methods"] = [spec.method]
     if any(registry.home(plugin) == "folder" for plugin, _ in spec.plugins):
         needed["method_folders"] = config["method_folders"]
-    if config["arithmetic"] != read("config/config.yaml")["arithmetic"]:
-        needed["arithmetic"] = config["arithmetic"]
+    defaults = read("config/config.yaml")
+    for key in ("kimg", "snapshot_kimg", "arithmetic"):
+        if config[key] != defaults[key]:
+            needed[key] = config[key]
     return needed
 
 

@@ -27,8 +27,9 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
     """The runs of one artefact under `config` (config/config.yaml): its grids at the config's scale.
 
     Where the artefact names data sets, sizes or methods for the scale, only those of its grids belong to it.
-    `config["methods"]` are added to the artefact's own; `config["images"]` and those of `config["datasets"]` that
-    have a resolution replace its own. A run comes once for each pair of a method's and a preset's name that it has.
+    `config["methods"]` are added to the artefact's own. `config["images"]` and those of `config["datasets"]` that have
+    a resolution replace its own, `config["kimg"]` and `config["snapshot_kimg"]` the lengths of the scale. A run comes
+    once for each pair of a method's and a preset's name that it has.
     """
     content = artefact(name)
     where = f"method_args of config/artefacts/{name}.yaml"
@@ -88,7 +89,8 @@ def _spec(
     content, where = artefact(name), f"config/artefacts/{name}.yaml"
     later = (*later, {"method": method, "dataset": dataset, "images": images, "preset": preset})
     scale, arithmetic = config["scale"], config["arithmetic"]
-    length = {**read("config/scales.yaml")[scale], **content.get("scales", {}).get(scale, {})}
+    own_length = {key: config[key] for key in ("kimg", "snapshot_kimg") if config[key] is not None}
+    length = {**read("config/scales.yaml")[scale], **content.get("scales", {}).get(scale, {}), **own_length}
     stated = preset_at(preset, resolution, where, method_preset(method), arithmetic["half"])
     hyper = {**stated.hyper, "mirror": True} if amplified(dataset, images) else stated.hyper
     parent, parts = None, []

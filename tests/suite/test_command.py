@@ -25,6 +25,7 @@ def config(**changes) -> dict:
         {"methods": ["ada", "bcr", "freeze-d-diffaugment"]},
         {"scale": "day", "methods": ["diffaugment-tc", "cr"]},
         {"images": [24], "methods": ["ada"]},
+        {"scale": "demo", "kimg": 3, "snapshot_kimg": 1.5},
         {"datasets": OWN, "images": [24], "methods": ["bcr"], "arithmetic": {"tf32": True, "half": "float16"}},
     ],
     ids=lambda changes: "-".join(changes),

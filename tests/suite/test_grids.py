@@ -59,6 +59,24 @@ def test_a_run_that_several_grids_hold_is_one_and_each_grid_has_its_own_preset(c
     assert added.count("cr") == 2
 
 
+@pytest.mark.parametrize(
+    "own, total, marks",
+    [
+        ({}, 24, [6000, 12000, 18000, 24000]),
+        ({"kimg": 12}, 12, [6000, 12000]),
+        ({"snapshot_kimg": 16}, 24, [16000, 24000]),
+        ({"kimg": 1.6, "snapshot_kimg": 0.8}, 1.6, [800, 1600]),
+    ],
+)
+def test_a_length_of_the_configuration_replaces_that_of_the_scale(content, own, total, marks):
+    content()
+    (run,) = expand("any", config(**own))
+    assert (run.total_kimg, run.snapshot_nimgs()) == (total, marks)
+    content(scales={"demo": {"kimg": 40, "snapshot_kimg": 20}})
+    (stated,) = expand("any", config(**own))
+    assert (stated.total_kimg, stated.snapshot_kimg) == (own.get("kimg", 40), own.get("snapshot_kimg", 20))
+
+
 def test_arguments_go_to_every_method_that_has_the_plugin(content):
     content(grid={**GRID, "method": ["ada", "ada-bcr", "da"]}, method_args={"ada": {"tune_kimg": 6}})
     tuned = {run.method: {name: args.get("tune_kimg") for name, args in run.plugins} for run in expand("any", config())}

@@ -1,0 +1,88 @@
+"""What runs side by side on one device achieve: `python -m benchmarks.sharing --preset diffaugment-cifar --runs 1 2 4`.
+
+Says which `runs_per_gpu` of config/config.yaml pays: each run is a process of its own, as in the workflow, and all
+start their clocks together. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import time
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from benchmarks.iteration import Iterations
+from benchmarks.setting import add_options, described, prepared
+from benchmarks.stopwatch import synchronize
+from suite.errors import ConfigError
+from suite.launch import KEEP_MEMORY
+
+START_SECONDS = 120
+"""Longest time that the slowest of the runs may take to warm up."""
+
+
+def train(args: argparse.Namespace, ready: Barrier, rates: multiprocessing.SimpleQueue) -> None:
+    """Put the images/s of one run that trains for `args.seconds` beside the others into `rates`."""
+    device = prepared(args)
+    iterations = Iterations(args.preset, args.method, args.resolution, 3, 0, args.batch, device)
+    iterations.run()
+    synchronize(device)
+    ready.wait(START_SECONDS)
+    images, start = 0, time.perf_counter()
+    while not images or time.perf_counter() < start + args.seconds:
+        images += iterations.run()
+        synchronize(device)
+    rates.put(images / (time.perf_counter() - start))
+
+
+def side_by_side(count: int, args: argparse.Namespace) -> list[float]:
+    """Images/s of each of `count` runs at once. Raises RuntimeError where one of them fails."""
+    context = multiprocessing.get_context("spawn")
+    ready, rates = context.Barrier(count), context.SimpleQueue()
+    runs = [context.Process(target=train, args=(args, ready, rates)) for _ in range(count)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    if failed := [run.exitcode for run in runs if run.exitcode]:
+        raise RuntimeError(f"{len(failed)} of {count} runs failed")
+    return [rates.get() for _ in runs]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="tiny", help="a row of config/presets.yaml")
+    parser.add_argument("--method", default="none", help="a row of config/methods.yaml or a file of augment/")
+    parser.add_argument("--resolution", type=int, default=32)
+    parser.add_argument("--batch", type=int, help="default: the preset's")
+    parser.add_argument("--runs", nargs="+", type=int, default=[1, 2, 4])
+    parser.add_argument("--seconds", type=float, default=5.0, help="timed per line, in whole cycles of iterations")
+    parser.add_argument("--out", type=Path, help="append each line to this file as JSON, too")
+    add_options(parser)
+    args = parser.parse_args(argv)
+    setting = described(prepared(args), args)
+    os.environ.update(KEEP_MEMORY)  # glibc reads it when the runs start
+    print(f"{setting}; {args.preset}, {args.method}, {args.resolution} px\n")
+    print("| runs side by side | images/s of each | of all | over one |")
+    print("| ---: | ---: | ---: | ---: |", flush=True)
+    first = None
+    for count in args.runs:
+        rates = side_by_side(count, args)
+        first = first or sum(rates) / count
+        print(f"| {count} | {sum(rates) / count:.4g} | {sum(rates):.4g} | {sum(rates) / first:.2f} |", flush=True)
+        if args.out:
+            entry = {"preset": args.preset, "method": args.method, "setting": setting, "runs": count, "rates": rates}
+            with open(args.out, "a") as file:
+                file.write(json.dumps(entry) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ConfigError, ValueError, RuntimeError) as error:
+        sys.exit(f"error: {error}")
