@@ -3,6 +3,7 @@
 # make lint        style of code and workflow, types of the code
 # make page        the leaderboard of all scales' rows as a folder to publish; trains nothing
 # make new-method NAME=mine   a method of your own to start from: augment/mine.py
+# make gpu MINUTES=9   what a new card has to answer: tests, speed, profile, short trainings; docs/gpu.md
 # Each creates .venv from requirements.lock when it is missing or older, and otherwise starts at once.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ CORES ?= all
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: reproduce test lint lock audit new-method page
+.PHONY: reproduce test lint lock audit new-method page gpu
 
 reproduce: $(INSTALLED)
 	$(BIN)/snakemake --cores $(CORES) all
@@ -34,6 +35,14 @@ page: $(INSTALLED)
 	@$(BIN)/python -m report.page --rows $(ROWS) --submitted results/submitted \
 		--published results/published/published.csv --out results/page/index.html
 	@echo "To publish: the folder results/page"
+
+# BLOCKS="tests speed" runs these alone, CONFIG="images=[500]" goes to the trainings, DEVICE=cpu tries it in tiny sizes.
+MINUTES ?= 9
+DEVICE ?= cuda
+
+gpu: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.gpu --minutes $(MINUTES) --device $(DEVICE) $(if $(BLOCKS),--blocks $(BLOCKS)) \
+		$(if $(CONFIG),--config $(CONFIG))
 
 new-method: $(INSTALLED)
 	@$(BIN)/python -m suite.new_method "$(NAME)"

@@ -9,14 +9,48 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.iteration import Iterations
 from benchmarks.setting import add_options, described, prepared
 from benchmarks.stopwatch import synchronize
 from suite.errors import ConfigError
+
+NAME_LENGTH = 100
+"""Characters of a kernel's name that the table shows."""
+
+
+class Timed(NamedTuple):
+    """A kernel or, on a CPU, an operation without those that it calls: how often it ran, and for how long in all."""
+
+    name: str
+    calls: int
+    seconds: float
+
+
+def timed(events: Iterable[Any], on_gpu: bool) -> list[Timed]:
+    """What took time among `events` (torch.profiler's averages by name), the longest first."""
+    if on_gpu:
+        kernels = (event for event in events if event.device_type == DeviceType.CUDA and not event.is_user_annotation)
+        found = [Timed(event.key, event.count, event.self_device_time_total / 1e6) for event in kernels]
+    else:
+        found = [Timed(event.key, event.count, event.self_cpu_time_total / 1e6) for event in events]
+    return sorted(found, key=lambda entry: -entry.seconds)
+
+
+def table(entries: list[Timed], rows: int, wall: float) -> str:
+    """The first `rows` entries and the sum of all as Markdown; shares are of `wall`, in seconds."""
+    lines = ["| kernel | calls | ms | of the time |", "| --- | ---: | ---: | ---: |"]
+    everything = Timed("all", sum(entry.calls for entry in entries), sum(entry.seconds for entry in entries))
+    for name, calls, seconds in [*entries[:rows], everything]:
+        name = name.replace("|", "/")[:NAME_LENGTH]
+        lines.append(f"| {name} | {calls} | {1000 * seconds:.2f} | {seconds / wall:.1%} |")
+    return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,11 +77,8 @@ def main(argv: list[str] | None = None) -> int:
         synchronize(device)
         wall = time.perf_counter() - start
 
-    events = profiler.key_averages()
-    time_of = "self_device_time_total" if on_gpu else "self_cpu_time_total"
-    print(events.table(sort_by=time_of, row_limit=args.rows, max_name_column_width=80))
-    busy = sum(getattr(event, time_of) for event in events) / 1e6
-    print(f"{images} images in {wall:.3f} s; {'kernels' if on_gpu else 'operations'} {busy:.3f} s, {busy / wall:.0%}")
+    print(table(timed(profiler.key_averages(), on_gpu), args.rows, wall))
+    print(f"\n{images} images in {wall:.3f} s")
     if args.trace:
         args.trace.parent.mkdir(parents=True, exist_ok=True)
         profiler.export_chrome_trace(str(args.trace))

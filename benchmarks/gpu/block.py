@@ -1,0 +1,90 @@
+"""One part of the session on a card: a command under a time limit, whose failure stops nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+GRACE_SECONDS = 15
+"""Time that a command has between SIGTERM, which lets a training run write its checkpoint, and SIGKILL."""
+
+KILL_SECONDS = 5
+"""Time that the system has to remove what was killed."""
+
+
+class Skipped(Exception):
+    """A block does not fit into the time that is left; the message says why."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A command and the most of the whole time that it may take.
+
+    `command(folder, seconds)` gives the command line, from what the earlier blocks left in `folder` and the seconds
+    that it has; it may raise Skipped. `share` is the limit as a part of the whole time, 1: all that is left.
+    """
+
+    name: str
+    question: str
+    share: float
+    command: Callable[[Path, float], list[str]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a block ended: `status` is done, failed, overran, stopped or skipped; `detail` says why it is not done."""
+
+    name: str
+    question: str
+    status: str
+    detail: str
+    seconds: float
+
+
+def run(block: Block, folder: Path, seconds: float, cwd: Path) -> Result:
+    """Run `block` for at most `seconds`; what it prints goes to `folder`/<name>.log as it comes.
+
+    KeyboardInterrupt comes through after the command and all its children have ended.
+    """
+    start = time.monotonic()
+
+    def ended(status: str, detail: str = "") -> Result:
+        return Result(block.name, block.question, status, detail, time.monotonic() - start)
+
+    try:
+        command = block.command(folder, seconds)
+    except Skipped as reason:
+        return ended("skipped", str(reason))
+    with open(folder / f"{block.name}.log", "w") as log:
+        log.write(f"$ {' '.join(command)}\n")
+        log.flush()
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, cwd=cwd, env=environment, start_new_session=True
+        )
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return ended("overran", f"stopped after {seconds:.0f} s")
+        finally:
+            end(process)
+    return ended("done") if code == 0 else ended("failed", f"exit status {code}, see {block.name}.log")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a session, and everything it started in that session."""
+    for way, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
+        until = time.monotonic() + patience
+        try:
+            os.killpg(process.pid, way)
+            while time.monotonic() < until:
+                process.poll()
+                os.killpg(process.pid, 0)  # is anybody left?
+                time.sleep(0.05)
+        except ProcessLookupError:
+            return

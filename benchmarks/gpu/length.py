@@ -1,0 +1,35 @@
+"""How long the trainings of a session may be, from the rate that has just been measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+RUNS = 4
+"""Trainings side by side."""
+
+STEPS = (10, 25, 50, 100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200)
+"""Lengths in kimg. A few fixed ones, so that the runs of several sessions are runs of one setting."""
+
+AROUND_SECONDS = 100
+"""What surrounds training: data, features of the reals, the measurement of four snapshots, tables and page."""
+
+SLOWEST = 0.7
+"""The rate of the slowest method, ADA, over that of the baseline, which is measured; and pictures, checkpoints."""
+
+
+def images_per_s(folder: Path) -> float | None:
+    """Images/s of all RUNS together, from the benchmark of runs side by side; None where it has no line for them."""
+    path = folder / "sharing.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rates = [sum(line["rates"]) for line in lines if line["runs"] == RUNS]
+    return rates[-1] if rates else None
+
+
+def kimg(rate: float, seconds: float) -> int | None:
+    """The longest of STEPS that RUNS trainings side by side reach in `seconds`; None where not even the first fits.
+
+    `rate` is the images/s of all of them together.
+    """
+    reached = SLOWEST * rate / RUNS * (seconds - AROUND_SECONDS) / 1000
+    return max((step for step in STEPS if step <= reached), default=None)
