@@ -94,13 +94,13 @@ class Pipeline(NamedTuple):
 
 
 def ours(extractor: Extractor, G: nn.Module, images: int, real: Tensor, device: torch.device) -> Pipeline:
-    distance = FrechetDistance(Features(real))
+    distance = FrechetDistance(Features(real.to(device)))
     batch = 256 if device.type == "cuda" else 32
 
     def features() -> object:
         return fake_features(extractor, Fakes(G, images, None, 0, device, BLOCK), batch, extractor.name)
 
-    return Pipeline(features, lambda fake: distance(Features(fake)))
+    return Pipeline(features, lambda fake: distance(Features(fake.to(device))))
 
 
 def torch_fidelity(folder: Path, G: nn.Module, images: int, real: Tensor, device: torch.device) -> Pipeline:

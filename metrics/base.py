@@ -41,7 +41,7 @@ OF_TRAINING_IMAGES = frozenset({"copying", "nn_ratio"})
 class Features:
     """What an extractor says of N images: `pooled` float32 [N, D], `logits` float32 [N, classes] or None.
 
-    `trained`, int64, says which of N reals the run was trained on; None: not known.
+    `trained`, int64 on the CPU, says which of N reals the run was trained on; None: not known.
     """
 
     pooled: Tensor

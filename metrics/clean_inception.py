@@ -17,7 +17,6 @@ from torch import Tensor, nn
 INPUT_PX = 299
 
 
-@cache
 def resize_matrix(from_px: int, to_px: int) -> np.ndarray:
     """Pillow's bicubic filter (a = -1/2) as weights float64 [to_px, from_px], each row with sum 1.
 
@@ -37,6 +36,13 @@ def resize_matrix(from_px: int, to_px: int) -> np.ndarray:
     return weights / weights.sum(1, keepdims=True)
 
 
+@cache
+def resize_weights(from_px: int, to_px: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """`resize_matrix` on `device`; kept: no batch copies it there."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(resize_matrix(from_px, to_px)).to(device, dtype)
+
+
 class CleanInception(nn.Module):
     """uint8 [N, 3, H, W] -> (pooled features float32 [N, 2048],), from the TorchScript file `path`."""
 
@@ -53,7 +59,5 @@ class CleanInception(nn.Module):
 
 def resize(images: Tensor) -> Tensor:
     """uint8 [N, C, H, W] -> float32 [N, C, INPUT_PX, INPUT_PX] in [0, 255], not rounded."""
-    rows, columns = (
-        torch.from_numpy(resize_matrix(side, INPUT_PX)).to(images.device, torch.float32) for side in images.shape[2:]
-    )
+    rows, columns = (resize_weights(side, INPUT_PX, torch.float32, images.device) for side in images.shape[2:])
     return (rows @ (images.float() @ columns.T)).clamp(0, 255)

@@ -26,9 +26,10 @@ from metrics.leak import Leak
 from metrics.memorisation import Memorisation
 from metrics.precision_recall import PrecisionRecall
 from metrics.protocols import FILE, Protocol, read_protocol
-from metrics.store import load_features, load_meta, load_reference, part_file
+from metrics.store import CPU, load_features, load_meta, load_reference, part_file
 from suite.errors import ConfigError, check_names, one_line
 from suite.rows import identity, without_value, write
+from training.device import pick_device, set_up
 from training.memory import as_memory_error
 
 METRICS: tuple[type[Metric], ...] = (
@@ -57,11 +58,11 @@ def over_seeds(values: list[Value]) -> Value:
     return Value(statistics.fmean(numbers), statistics.stdev(numbers), "evaluation seeds")
 
 
-def snapshot_values(metrics: list[Metric], files: list[Path]) -> dict[str, Value]:
+def snapshot_values(metrics: list[Metric], files: list[Path], device: torch.device) -> dict[str, Value]:
     """The value of each metric for one snapshot, from its features under each evaluation seed; {} if it has none."""
     found: list[dict[str, Value]] = []
     for file in files:
-        fake = load_features(file)
+        fake = load_features(file, device)
         if fake is None:
             return {}
         found.append({})
@@ -76,14 +77,21 @@ def snapshot_values(metrics: list[Metric], files: list[Path]) -> dict[str, Value
 
 
 def compute(
-    protocol: Protocol, real_path: Path, fake_path: Path, run_dir: Path, subset: Path | None = None
+    protocol: Protocol,
+    real_path: Path,
+    fake_path: Path,
+    run_dir: Path,
+    subset: Path | None = None,
+    device: torch.device = CPU,
 ) -> list[dict[str, Any]]:
     """The rows of a run, in order of snapshots and of the protocol's metrics.
 
     `real_path` and `fake_path` are what metrics.features wrote, `run_dir` holds spec.json and train.json, `subset`
-    lists the training images, which only the metrics of memorisation need. A run or snapshot that gives no number
-    has rows that say why. Raises ConfigError if spec.json and train.json belong to different runs, or if the features
-    are not those of the run's images.
+    lists the training images, which only the metrics of memorisation need. `device` computes; a GPU must be set up
+    without TF32, in which distances of neighbours drown. A run or snapshot that gives no number has rows that say why.
+
+    Raises ConfigError if spec.json and train.json belong to different runs, or if the features are not those of the
+    run's images.
     """
     spec, train = read_run(run_dir)
     classes = metric_classes(protocol)
@@ -91,7 +99,7 @@ def compute(
         return [without_value(spec, protocol.name, train["status"], train["reason"], train["provenance"])]
     real_meta = load_meta(real_path)
     check_real(real_meta, protocol, spec, train, real_path)
-    real = replace(load_reference(real_path), trained=trained_images(real_meta, train, subset))
+    real = replace(load_reference(real_path, device), trained=trained_images(real_meta, train, subset))
     metrics = []
     for metric in classes:
         if len(real) < metric.minimum:
@@ -106,7 +114,7 @@ def compute(
         for file, meta in zip(files, metas, strict=True):
             check_fake(meta, snapshot, real_meta, file)
         meta = metas[0]
-        values = snapshot_values(metrics, files)
+        values = snapshot_values(metrics, files, device)
         for family in protocol.metrics:
             value = values.get(family)
             reference = compared_with(family, protocol.reference)
@@ -152,9 +160,9 @@ def write_rows(
     """Write the rows of a run, see `compute`, to `out`.
 
     If the protocol looks for copies, and `data` and `subset` are given, the picture of metrics.neighbours is written
-    next to them. Its fakes are generated on `device`.
+    next to them. `device` computes the metrics, set up without TF32, and generates the fakes of the picture.
     """
-    rows = compute(protocol, real, fake, run_dir, subset)
+    rows = compute(protocol, real, fake, run_dir, subset, device)
     if data and subset and OF_TRAINING_IMAGES & set(protocol.metrics) and rows[-1]["status"] == "done":
         from metrics import neighbours  # which needs the networks: seconds of imports
 
@@ -172,12 +180,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--subset", type=Path, help="the run's training images (*.json), for metrics of memorisation")
     parser.add_argument("--data", type=Path, help="prepared data set (*.npy): fakes are drawn beside training images")
     parser.add_argument("--out", required=True, type=Path, help="rows (*.jsonl)")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
     args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
     with one_line(), as_memory_error():
-        protocol, cpu = read_protocol(args.protocol), torch.device("cpu")
-        write_rows(protocol, args.real, args.fake, args.run_dir, args.data, args.subset, args.out, cpu)
+        protocol, device = read_protocol(args.protocol), pick_device(args.device)
+        set_up(device, args.threads, tf32=False)
+        write_rows(protocol, args.real, args.fake, args.run_dir, args.data, args.subset, args.out, device)
 
 
 if __name__ == "__main__":

@@ -42,13 +42,13 @@ class Fakes:
     ):
         random = torch.Generator().manual_seed(seed)
         z_dim: Any = G.z_dim  # an int; torch's type hints allow only tensors and modules as attributes
-        self.z = torch.randn(count, z_dim, generator=random)
+        self.z = torch.randn(count, z_dim, generator=random).to(device)
         self.c = None
         if labels is not None:
             drawn = torch.randint(len(labels), (count,), generator=random)
             c_dim: Any = G.c_dim
-            self.c = F.one_hot(torch.from_numpy(labels)[drawn], c_dim).float()
-        self.G, self.seed, self.device = G, seed, device
+            self.c = F.one_hot(torch.from_numpy(labels)[drawn].to(device), c_dim).float()
+        self.G, self.seed = G, seed
         self.block = block or getattr(G, "sampling_batch", None) or BLOCK
         self._finite = torch.ones((), dtype=torch.bool, device=device)
 
@@ -60,7 +60,7 @@ class Fakes:
         """Block `number` as uint8 [n, C, H, W] on the device."""
         part = slice(number * self.block, (number + 1) * self.block)
         torch.manual_seed(step_seed("fakes", self.seed, number))
-        x = self.G(self.z[part].to(self.device), None if self.c is None else self.c[part].to(self.device))
+        x = self.G(self.z[part], None if self.c is None else self.c[part])
         self._finite &= x.isfinite().all()
         return to_uint8(x)
 

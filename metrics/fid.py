@@ -19,19 +19,35 @@ POINTS = 15
 SMALLEST_SHARE = 0.1
 SEED = 2020
 
-
-def centred(pooled: Tensor) -> tuple[Tensor, Tensor]:
-    """(mean [D], X [N, D]) of features, float64, with X'X their unbiased covariance."""
-    pooled = pooled.double()
-    mean = pooled.mean(0)
-    return mean, (pooled - mean) / (len(pooled) - 1) ** 0.5
+BLOCK = 262_144
+"""Images whose features are taken to float64 at once: 4.3 GB with Inception, a sixth of all LSUN Cat's."""
 
 
-def root_of_covariance(x: Tensor) -> Tensor:
-    """R [r, D] with R'R = X'X and r no larger than either side of X."""
-    if len(x) <= x.shape[1]:
-        return x
-    values, vectors = torch.linalg.eigh(x.T @ x)
+def mean_of(pooled: Tensor) -> Tensor:
+    """The mean [D] of features [N, D], float64."""
+    return torch.stack([block.double().sum(0) for block in pooled.split(BLOCK)]).sum(0) / len(pooled)
+
+
+def centred(pooled: Tensor, mean: Tensor, count: int) -> Tensor:
+    """X [N, D], float64, with X'X what features [N, D] add to the unbiased covariance of `count` with this mean."""
+    return pooled.to(torch.float64, copy=True).sub_(mean).div_((count - 1) ** 0.5)
+
+
+def gram(x: Tensor) -> Tensor:
+    """X'X [D, D]."""
+    return x.T @ x
+
+
+def covariance_of(pooled: Tensor, mean: Tensor) -> Tensor:
+    """The unbiased covariance [D, D] of features [N, D] with this mean, float64."""
+    return torch.stack([gram(centred(block, mean, len(pooled))) for block in pooled.split(BLOCK)]).sum(0)
+
+
+def root_of_covariance(pooled: Tensor, mean: Tensor) -> Tensor:
+    """R [r, D], float64, with R'R the unbiased covariance of features [N, D] and r no larger than either side."""
+    if len(pooled) <= pooled.shape[1]:
+        return centred(pooled, mean, len(pooled))
+    values, vectors = torch.linalg.eigh(covariance_of(pooled, mean))
     return values.clamp(min=0).sqrt()[:, None] * vectors.T
 
 
@@ -40,18 +56,19 @@ class FrechetDistance(Metric):
     minimum = 2
 
     def __init__(self, real: Features):
-        self.mean, x = centred(real.pooled)
-        self.root = root_of_covariance(x)
+        self.mean = mean_of(real.pooled)
+        self.root = root_of_covariance(real.pooled, self.mean)
         self.variance = self.root.square().sum()
 
     def distance(self, pooled: Tensor) -> float:
         """d^2 between the reference and features [N, D]."""
-        mean, x = centred(pooled)
+        mean = mean_of(pooled)
+        x = centred(pooled, mean, len(pooled))
         if len(x) < len(self.root):
             cross = x @ self.root.T
             product = cross @ cross.T
         else:
-            product = self.root @ (x.T @ x) @ self.root.T
+            product = self.root @ gram(x) @ self.root.T
         trace = torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
         return float((mean - self.mean).square().sum() + self.variance + x.square().sum() - 2 * trace)
 

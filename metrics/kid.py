@@ -28,14 +28,17 @@ def cubic_kernel(x: Tensor, y: Tensor) -> Tensor:
     return (x @ y.T / x.shape[1] + 1).pow(3).double()
 
 
-def draw_subsets(n_fake: int, n_real: int, size: int) -> tuple[Tensor, Tensor]:
-    """Membership of the random subsets, float64 [SUBSETS, n_fake] and [SUBSETS, n_real], ones and zeros."""
+def draw_subsets(n_fake: int, n_real: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The images in each random subset, int64 [SUBSETS, size] of the fakes and of the reals: alike on all devices."""
     rng = np.random.RandomState(SEED)
-    fake, real = torch.zeros(SUBSETS, n_fake).double(), torch.zeros(SUBSETS, n_real).double()
-    for i in range(SUBSETS):
-        fake[i, rng.choice(n_fake, size, replace=False)] = 1
-        real[i, rng.choice(n_real, size, replace=False)] = 1
+    pairs = [[rng.choice(count, size, replace=False) for count in (n_fake, n_real)] for _ in range(SUBSETS)]
+    fake, real = torch.from_numpy(np.array(pairs)).to(device).unbind(1)
     return fake, real
+
+
+def membership(subsets: Tensor, count: int) -> Tensor:
+    """Which of `count` images are in each of the subsets, float64 [SUBSETS, count], ones and zeros."""
+    return torch.zeros(len(subsets), count, dtype=torch.float64, device=subsets.device).scatter_(1, subsets, 1)
 
 
 def pair_means(gram: Tensor, subsets: Tensor) -> Tensor:
@@ -44,10 +47,22 @@ def pair_means(gram: Tensor, subsets: Tensor) -> Tensor:
     return (((subsets @ gram) * subsets).sum(1) - subsets @ gram.diagonal()) / (size * (size - 1))
 
 
+def of_subsets(fake: Tensor, real: Tensor, size: int) -> Tensor:
+    """The value of each subset, [SUBSETS], from its own kernel values alone; fakes [N, D], reals [M, D]."""
+    everyone, values = torch.ones(1, size, dtype=torch.float64, device=fake.device), []
+    for fakes, reals in zip(*draw_subsets(len(fake), len(real), size, fake.device), strict=True):
+        x, y = fake[fakes], real[reals]
+        within = pair_means(cubic_kernel(x, x), everyone) + pair_means(cubic_kernel(y, y), everyone)
+        values.append(within - 2 * cubic_kernel(x, y).mean())
+    return torch.cat(values)
+
+
 class KernelDistance(Metric):
-    """The number of torch-fidelity; small sets take a shortcut, because a subset of 1000 out of 1000
-    fakes has the same kernel values 100 times over. With all of them at hand, a subset's sum is a
-    product with its membership vector: some tenths of a second in place of several seconds.
+    """The number of torch-fidelity: on a CPU by its code, which computes nowhere else, on a GPU by ours.
+
+    Small sets take a shortcut, because a subset of 1000 out of 1000 fakes has the same kernel values 100 times over.
+    With all of them at hand, a subset's sum is a product with its membership vector: some tenths of a second in place
+    of several seconds.
     """
 
     names = frozenset({"kid", "kd", "clean_kid"})
@@ -59,7 +74,9 @@ class KernelDistance(Metric):
 
     def __call__(self, fake: Features) -> dict[str, Value]:
         size = min(MAX_SUBSET_SIZE, len(fake), len(self.real))
-        if self.real_gram is None or len(fake) > GRAM_LIMIT:
+        if self.real_gram is not None and len(fake) <= GRAM_LIMIT:
+            squared = self.from_grams(self.real_gram, fake.pooled, size)
+        elif self.real.device.type == "cpu":
             result = kid_features_to_metric(
                 fake.pooled,
                 self.real,
@@ -68,14 +85,15 @@ class KernelDistance(Metric):
                 rng_seed=SEED,
                 verbose=False,
             )
-            mean, deviation = result[KEY_METRIC_KID_MEAN], result[KEY_METRIC_KID_STD]
+            value = Value(result[KEY_METRIC_KID_MEAN], result[KEY_METRIC_KID_STD], "subsets")
+            return dict.fromkeys(self.names, value)
         else:
-            in_fake, in_real = draw_subsets(len(fake), len(self.real), size)
-            cross = ((in_fake @ cubic_kernel(fake.pooled, self.real)) * in_real).sum(1) / size**2
-            squared = (
-                pair_means(cubic_kernel(fake.pooled, fake.pooled), in_fake)
-                + pair_means(self.real_gram, in_real)
-                - 2 * cross
-            )
-            mean, deviation = float(squared.mean()), float(squared.std(correction=0))
-        return dict.fromkeys(self.names, Value(mean, deviation, "subsets"))
+            squared = of_subsets(fake.pooled, self.real, size)
+        return dict.fromkeys(self.names, Value(float(squared.mean()), float(squared.std(correction=0)), "subsets"))
+
+    def from_grams(self, real_gram: Tensor, fake: Tensor, size: int) -> Tensor:
+        """The value of each subset, [SUBSETS], from all kernel values of fakes [N, D] and reals."""
+        drawn = draw_subsets(len(fake), len(self.real), size, fake.device)
+        in_fake, in_real = (membership(subsets, len(x)) for subsets, x in zip(drawn, (fake, self.real), strict=True))
+        cross = ((in_fake @ cubic_kernel(fake, self.real)) * in_real).sum(1) / size**2
+        return pair_means(cubic_kernel(fake, fake), in_fake) + pair_means(real_gram, in_real) - 2 * cross

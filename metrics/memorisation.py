@@ -55,9 +55,9 @@ class Memorisation(Metric):
         unseen = torch.ones(len(real), dtype=torch.bool)
         unseen[real.trained] = False
         if unseen.any():
-            distances, _ = nearest(some(real.pooled[unseen]), self.train)
+            distances, _ = nearest(real.pooled[some(unseen.nonzero()[:, 0])], self.train)
         else:
-            own = some(torch.arange(len(self.train)))
+            own = some(torch.arange(len(self.train))).to(self.train.device)
             distances, _ = nearest(self.train[own], self.train, own)
         self.held_out = distances.sort().values
 

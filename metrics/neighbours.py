@@ -40,7 +40,8 @@ def picture(
 ) -> Image.Image:
     """The picture of a run. Raises ConfigError if files do not match or the last snapshot has no images.
 
-    Latents are those of the measurement; the generator's noise is as well on the kind of device that measured.
+    Latents are those of the measurement; the generator's noise is as well on the kind of device that measured. A GPU
+    must be set up without TF32, in which distances drown; the fakes are then made in the run's own arithmetic.
     """
     spec, train = read_run(run_dir)
     if not train["snapshots"]:
@@ -50,17 +51,17 @@ def picture(
     fake_meta = load_meta(part)
     check_real(real_meta, protocol, spec, train, real_path)
     check_fake(fake_meta, snapshot, real_meta, part)
-    trained, fake = trained_images(real_meta, train, subset), load_features(part)
+    trained, fake = trained_images(real_meta, train, subset), load_features(part, device)
     if trained is None:
         raise ConfigError(f"protocol {protocol.name} compares with no training images; choose one with full or train")
     if fake is None:
         raise ConfigError(f"{part}: {fake_meta['reason']}")
-    of_train = load_reference(real_path).pooled[trained]
+    of_train = load_reference(real_path, device).pooled[trained]
 
     distance, _ = nearest(fake.pooled, of_train)
     shown = [*range(min(ROWS, len(fake))), *distance.argsort()[:ROWS].tolist()]
     several = min(NEIGHBOURS, len(of_train))
-    neighbours = torch.cdist(fake.pooled[shown], of_train).topk(several, largest=False).indices
+    neighbours = torch.cdist(fake.pooled[shown], of_train).topk(several, largest=False).indices.cpu()
 
     dataset = open_dataset(data)
     indices = np.asarray(read_subset(subset, dataset)["indices"])

@@ -7,12 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from metrics.base import Features
 from suite.errors import ConfigError
 from suite.files import parse_json, write_atomic
+
+CPU = torch.device("cpu")
 
 
 def part_file(index: Path, snapshot: str, seed: int = 0) -> Path:
@@ -47,11 +50,11 @@ def load_meta(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no feature file ({error}); run `python -m metrics.features`") from error
 
 
-def load_features(path: Path) -> Features | None:
-    """The features of a file, on the CPU; None where it holds none."""
+def load_features(path: Path, device: torch.device = CPU) -> Features | None:
+    """The features of a file, on `device`; None where it holds none."""
     load_meta(path)
     with safe_open(str(path), framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}
     if not tensors:
         return None
     named = tensors.keys() - {"logits"} == {"pooled"}
@@ -60,8 +63,8 @@ def load_features(path: Path) -> Features | None:
     return Features(**tensors)
 
 
-def load_reference(path: Path) -> Features:
-    """The features of a reference set, on the CPU. Raises ConfigError if the file holds none."""
-    if (features := load_features(path)) is None:
+def load_reference(path: Path, device: torch.device = CPU) -> Features:
+    """The features of a reference set, on `device`. Raises ConfigError if the file holds none."""
+    if (features := load_features(path, device)) is None:
         raise ConfigError(f"{path}: holds no features; delete it and run `python -m metrics.features`")
     return features
