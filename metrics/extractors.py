@@ -18,6 +18,7 @@ from metrics.leak import ShapeAttributes
 from metrics.weights import CLEAN, FIDELITY, check_digest, find_weights
 from suite.errors import unknown_name
 from suite.files import sha256 as sha256_of
+from training.device import arithmetic
 
 PROXY = "efficientnet_lite0"
 
@@ -31,13 +32,14 @@ if PROXY not in FEATURE_EXTRACTORS_REGISTRY:
 class Extractor:
     """A loaded network: uint8 images [N, 3, H, W] on its device -> Features there. `resize` names how the
     images come to `input_px`; None: they stay as they are. `sha256` is that of the weights, or of the code that
-    measures without any."""
+    measures without any. `tf32`: whether the device rounds float32 factors to 10 bits meanwhile."""
 
     name: str
     network: nn.Module
     sha256: str
     input_px: int | None
     resize: str | None
+    tf32: bool
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Features:
@@ -51,6 +53,7 @@ class Extractor:
             "input_px": self.input_px,
             "resize": self.resize,
             "library": library(self.name),
+            "tf32": self.tf32,
         }
 
 
@@ -59,12 +62,14 @@ def load_extractor(
     device: torch.device | str = "cpu",
     inception_weights: str | Path | None = None,
     inception_sha256: str | None = None,
+    tf32: bool = False,
 ) -> Extractor:
     """The extractor `name` in evaluation mode on `device`.
 
-    `inception_weights` and `inception_sha256` as in metrics.weights.find_weights. Raises ConfigError,
-    WeightsError before anything of the file is executed.
+    `inception_weights` and `inception_sha256` as in metrics.weights.find_weights. `tf32` is what the process was set up
+    with (training.device.set_up). Raises ConfigError, WeightsError before anything of the file is executed.
     """
+    device = torch.device(device)
     if name == INCEPTION:
         path, sha256 = find_weights(FIDELITY, inception_weights, inception_sha256)
         layers = ["2048", "logits_unbiased"]  # as in the original code, IS goes without the last bias
@@ -89,4 +94,5 @@ def load_extractor(
     else:
         raise unknown_name("extractor", name, NAMES, "config/protocols.yaml")
     # With channels last, Inception is 1.45 times as fast on a CPU.
-    return Extractor(name, network.to(device, memory_format=torch.channels_last), sha256, *resized)
+    network = network.to(device, memory_format=torch.channels_last)
+    return Extractor(name, network, sha256, *resized, tf32=arithmetic(device, tf32, "none")["tf32"])

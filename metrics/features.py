@@ -53,7 +53,12 @@ def extract(extractor: Extractor, batches: Iterable[Tensor], count: int, title: 
             if features.logits is not None:
                 logits.append(features.logits.float())
             progress.update(len(images))
-    return Features(torch.cat(pooled).cpu(), torch.cat(logits).cpu() if logits else None) if pooled else None
+    return Features(on_cpu(pooled), on_cpu(logits) if logits else None) if pooled else None
+
+
+def on_cpu(parts: list[Tensor]) -> Tensor:
+    """The parts [n, D] as one tensor on the CPU; a GPU never holds them twice."""
+    return torch.cat([part.cpu() for part in parts])
 
 
 def real_batches(images: np.ndarray, indices: list[int] | None, batch: int, device: torch.device) -> Iterator[Tensor]:
@@ -242,25 +247,31 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, help="images the extractor sees at once; default 32, on a GPU 256")
 
 
-def extractor_of(args: argparse.Namespace, protocol: Protocol | None, device: torch.device) -> tuple[Extractor, int]:
-    """(extractor on `device`, its batch size) from the options of a command line."""
+def extractor_of(
+    args: argparse.Namespace, protocol: Protocol | None, device: torch.device, tf32: bool
+) -> tuple[Extractor, int]:
+    """(extractor on `device`, its batch size) from the options of a command line, for a process set up with `tf32`."""
     extractor = load_extractor(
         protocol.extractor if protocol else args.extractor,
         device,
         inception_weights=args.inception_weights or None,
         inception_sha256=args.inception_sha256,
+        tf32=tf32,
     )
     return extractor, args.batch or (256 if device.type == "cuda" else 32)
 
 
 def features_of_fakes(args: argparse.Namespace, protocol: Protocol | None, out: Path, device: torch.device) -> None:
-    """Write the features of a run's fakes and their index `out`, by the options of a command line."""
+    """Write the features of a run's fakes and their index `out`, by the options of a command line.
+
+    The process must be set up with the `tf32` of the run's spec.
+    """
     n_fake = args.n_fake or (protocol.fakes if protocol else 0)
     if n_fake < 1:
         raise ConfigError(f"{n_fake} fakes: give --n-fake or --protocol")
-    _, train = read_run(args.run_dir)
+    spec, train = read_run(args.run_dir)
     labels = labels_of_training_images(args.data, args.subset, train)
-    extractor, batch = extractor_of(args, protocol, device)
+    extractor, batch = extractor_of(args, protocol, device, spec.tf32)
     run_features(extractor, args.run_dir, n_fake, labels, out, batch, device, protocol)
 
 
@@ -273,21 +284,25 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="prepared data set (*.npy)")
     parser.add_argument("--subset", type=Path, help="the training images among them (*.json)")
     parser.add_argument("--test", action="store_true", help="--data is a held-out set")
+    parser.add_argument("--tf32", action="store_true", help="reals for runs with TF32; fakes take it from spec.json")
     parser.add_argument("--run-dir", type=Path, help="run directory: features of its fakes; --data for labels")
     add_options(parser)
     args = parser.parse_args(argv)
     with one_line(LostRank), as_memory_error():
         protocol = read_protocol(args.protocol) if args.protocol else None
+        if args.run_dir is None and args.data is None:
+            raise ConfigError("give --data for features of reals or --run-dir for features of fakes")
+        if args.run_dir is not None and args.tf32:
+            raise ConfigError("--tf32 is for features of reals; those of a run's fakes follow its spec.json")
         device = pick_device(args.device)
-        set_up(device, args.threads, tf32=False)
+        tf32 = args.tf32 if args.run_dir is None else read_run(args.run_dir)[0].tf32
+        set_up(device, args.threads, tf32)
         with joined_ranks(device):
             if args.run_dir is not None:
                 features_of_fakes(args, protocol, args.out, device)
-            elif args.data is not None:
-                extractor, batch = extractor_of(args, protocol, device)
-                reference_features(extractor, args.data, args.subset, args.test, args.out, batch, device)
             else:
-                raise ConfigError("give --data for features of reals or --run-dir for features of fakes")
+                extractor, batch = extractor_of(args, protocol, device, tf32)
+                reference_features(extractor, args.data, args.subset, args.test, args.out, batch, device)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from suite.files import parse_json, read_json, sha256
 from suite.spec import NO_SPEC, RunSpec, check_scheme
 from training.snapshot import HEADER
 
-SAME = ("extractor", "extractor_sha256", "input_px", "resize", "library")
+SAME = ("extractor", "extractor_sha256", "input_px", "resize", "library", "tf32")
 """What features must share to be compared, and what a row says of its protocol."""
 
 OF_REAL = (*SAME, "dataset", "resolution", "dataset_sha256", "subset_digest", "reference", "n_real")
@@ -115,15 +115,26 @@ def check_real(real: dict[str, Any], protocol: Protocol, spec: RunSpec, train: d
         raise refuse(path, f"features of other training images than those of {train['run']}")
 
 
+def check_arithmetic(real: dict[str, Any], tf32: bool, path: Path) -> None:
+    """Raise ConfigError unless reference features were computed with TF32 exactly where those of the fakes will be."""
+    if real["tf32"] != tf32:
+        words = {True: "with TF32", False: "without TF32"}
+        raise refuse(
+            path,
+            f"features computed {words[real['tf32']]}, but on this device those of the run's fakes are computed"
+            f" {words[tf32]}; --tf32 must be given for the reference where spec.json says tf32, and nowhere else",
+        )
+
+
 def check_fake(fake: dict[str, Any], snapshot: dict[str, Any], real: dict[str, Any], path: Path) -> None:
     """Raise ConfigError unless features `fake` are those of `snapshot`, computed as the reference's were."""
     if fake["snapshot_sha256"] != snapshot["sha256"]:
         raise ConfigError(f"{path}: of another snapshot; run `python -m metrics.features`")
+    if not {*SAME, "statistics"} <= fake.keys():
+        raise ConfigError(f"{path}: features of an earlier version; run `python -m metrics.features` again")
     for key in SAME:
         if fake[key] != real[key]:
             raise refuse(path, f"{key} {fake[key]!r}, but the reference has {real[key]!r}")
-    if "statistics" not in fake:
-        raise ConfigError(f"{path}: features of an earlier version; run `python -m metrics.features` again")
 
 
 def trained_images(real: dict[str, Any], train: dict[str, Any], subset: Path | None) -> Tensor | None:

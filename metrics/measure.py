@@ -12,16 +12,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
 from metrics.compute import metric_classes, write_rows
 from metrics.features import add_options, features_of_fakes
-from metrics.guard import check_real, read_run
+from metrics.guard import check_arithmetic, check_real, read_run
 from metrics.protocols import read_protocol
 from metrics.store import load_meta, remove_features
 from models.ranks import rank, world_size
 from suite.errors import one_line
-from training.device import pick_device, set_up
+from training.device import arithmetic, pick_device, set_up
 from training.distributed import LostRank, joined_ranks
 from training.memory import as_memory_error
 
@@ -29,22 +27,25 @@ from training.memory import as_memory_error
 def measure(args: argparse.Namespace) -> None:
     """Measure the run that the command line names. Every rank must call this.
 
-    The ranks share the fakes; rank 0 writes the rows after the process group is closed.
+    The ranks share the fakes, made and looked at in the arithmetic of the run's training; rank 0 writes the rows after
+    the process group is closed.
     """
     protocol = read_protocol(args.protocol)
     index = args.run_dir / f"features-{protocol.name}.json"
     device = pick_device(args.device)
-    set_up(device, args.threads, tf32=False)
+    spec, train = read_run(args.run_dir)
+    set_up(device, args.threads, spec.tf32)
     with joined_ranks(device):
         first, ranks = rank() == 0, world_size()
-        spec, train = read_run(args.run_dir)
         if train["status"] == "done":
             # The checks of metrics.compute, made here before hours are spent on fakes.
             metric_classes(protocol)
-            check_real(load_meta(args.real), protocol, spec, train, args.real)
+            real = load_meta(args.real)
+            check_real(real, protocol, spec, train, args.real)
+            check_arithmetic(real, arithmetic(device, spec.tf32, "none")["tf32"], args.real)
             features_of_fakes(args, protocol, index, device)
     if first:
-        torch.set_num_threads(args.threads * ranks)  # the other ranks have ended; use their threads too
+        set_up(device, args.threads * ranks, tf32=False)  # the other ranks have ended; use their threads too
         write_rows(protocol, args.real, index, args.run_dir, args.data, args.subset, args.out, device)
         remove_features(index)
 

@@ -67,6 +67,7 @@ def picture(
     indices = np.asarray(read_subset(subset, dataset)["indices"])
     G = load_generator(run_dir / snapshot["file"], str(device))
     labels = labels_of_training_images(data, subset, train) if G.c_dim else None
+    set_up(device, torch.get_num_threads(), spec.tf32)
     images = Fakes(G, fake_meta["n_fake"], labels, fake_meta["seed"], device).images(shown).numpy()
     cells = np.concatenate([images[:, None], dataset.images[indices[neighbours]]], axis=1)  # [2 ROWS, 1 + 3, C, H, W]
     halves = np.concatenate(np.split(cells, 2), axis=1)

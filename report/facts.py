@@ -57,6 +57,8 @@ def _arithmetic(row: pd.Series) -> Iterator[tuple[str, str]]:
     if isinstance(tf32, bool) and isinstance(half, str):
         layers = "no 16-bit layers" if half == "none" else f"16-bit layers in {half}"
         yield "training arithmetic", f"float32, TF32 {'on' if tf32 else 'off'}; {layers}"
+    if row.get("protocol.tf32") is True:
+        yield "features", "computed in TF32"
 
 
 def _methods(row: pd.Series) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ NUMBERS = [
     "images", "resolution", "seed", "kimg", "value", "spread", "n_real", "n_fake", "total_kimg",
     "published_kimg", "protocol.input_px", "protocol.eval_seeds", "provenance.seconds", "provenance.images_per_s",
 ]  # fmt: skip
-FLAGS = ["conditional", "proxy", "provenance.dirty", "provenance.tf32"]
+FLAGS = ["conditional", "proxy", "protocol.tf32", "provenance.dirty", "provenance.tf32"]
 REQUIRED = [
     "run", "dataset", "resolution", "images", "conditional", "backbone", "preset", "method", "method_title",
     "seed", "kimg", "metric", "value", "proxy", "status", "reason", "source",
@@ -32,8 +32,8 @@ NOT_YET_RUN = "not yet run"
 
 PROTOCOL = [
     "protocol.name", "protocol.extractor", "protocol.extractor_sha256", "protocol.input_px",
-    "protocol.resize", "protocol.library", "protocol.statistics", "protocol.eval_seeds", "n_real", "n_fake",
-    "reference", "proxy",
+    "protocol.resize", "protocol.library", "protocol.tf32", "protocol.statistics", "protocol.eval_seeds", "n_real",
+    "n_fake", "reference", "proxy",
 ]  # fmt: skip
 """The columns that must agree before two values of a metric may share a column, a mean or a ranking."""
 
@@ -78,6 +78,7 @@ def _typed(table: pd.DataFrame, where: str) -> pd.DataFrame:
             table[name] = table[name].map({"true": True, "false": False}).astype(object)  # Python's True, as in a row
     for name in {*PROTOCOL, "setting", "submitted_by"} - set(table):
         table[name] = np.nan
+    table["protocol.tf32"] = table["protocol.tf32"].eq(True).astype(object)  # rows that state nothing: without
     table["metric"] = table["metric"].fillna("")
     for name in table.loc[table["proxy"].eq(True) & table["status"].eq("done"), "metric"].unique():
         if any(metric_names.parse(name, where).family in families for families in OWN_FAMILIES.values()):

@@ -190,7 +190,9 @@ def _protocol_words(column: Column) -> str:
         ("a proxy, not FID; " if column.proxy else "")
         + f"{protocol['n_fake']:,.0f} generated images"
         + (f" against {reference} ({protocol['n_real']:,.0f} images)" if reference else "")
-        + f", {extractor} features{size}, {protocol['library']}, protocol {protocol['name']!r}"
+        + f", {extractor} features{size}"
+        + (" in TF32" if protocol["tf32"] else "")
+        + f", {protocol['library']}, protocol {protocol['name']!r}"
         + (f", generators with {statistics} statistics" if statistics else "")
         + (f", each value the mean of {seeds:.0f} evaluations" if seeds and seeds > 1 else "")
     )

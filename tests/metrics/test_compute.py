@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ from torch import nn
 from data import subset
 from data.prepare import prepare
 from data.procedural import Procedural
-from metrics import compute, features, neighbours
+from metrics import compute, features, measure, neighbours
 from metrics.fakes import BLOCK, Fakes, NotFinite
 from metrics.fid import FrechetDistance
 from metrics.protocols import Protocol
-from metrics.store import load_features
+from metrics.store import load_features, load_meta, save_features
 from suite import provenance, rows
 from suite.errors import ConfigError
 from suite.files import sha256
@@ -167,17 +168,17 @@ def place(tmp_path, make_spec, monkeypatch) -> Path:
     return tmp_path
 
 
-def extract_real(place: Path) -> None:
+def extract_real(place: Path, *options: str) -> None:
     features.main(
         ["--extractor", "efficientnet_lite0", "--data", f"{place}/procedural-16.npy", "--device", "cpu"]
-        + ["--out", f"{place}/real.safetensors"]
+        + ["--out", f"{place}/real.safetensors", *options]
     )
 
 
-def extract_fake(place: Path, count: int = 12) -> None:
+def extract_fake(place: Path, *options: str, count: int = 12) -> None:
     features.main(
         ["--protocol", "proxy", "--run-dir", f"{place}/run", "--n-fake", str(count), "--device", "cpu"]
-        + ["--out", f"{place}/run/fake.json"]
+        + ["--out", f"{place}/run/fake.json", *options]
     )
 
 
@@ -185,6 +186,7 @@ def compute_rows(place: Path) -> list[dict]:
     compute.main(
         ["--protocol", "proxy", "--real", f"{place}/real.safetensors", "--fake", f"{place}/run/fake.json"]
         + ["--run-dir", f"{place}/run", "--subset", f"{place}/subset.json", "--out", f"{place}/rows.jsonl"]
+        + ["--device", "cpu"]
     )
     return rows.read(place / "rows.jsonl")
 
@@ -212,6 +214,7 @@ def test_a_run_becomes_rows(place, monkeypatch):
     assert [row["spread_over"] for row in good] == [None, "subsets", None, None, None, None]
     assert all(row["n_fake"] == 12 and row["proxy"] for row in found)
     assert all(row["protocol"]["eval_seeds"] == 1 and row["protocol"]["statistics"] is None for row in found)
+    assert all(row["protocol"]["tf32"] is False for row in found)
     assert {(row["status"], row["value"]) for row in broken} == {("diverged", None)}
     assert "not finite at 0.128 kimg" in broken[0]["reason"]
     spec, train = RunSpec.read(place / "run" / "spec.json"), train_json(place)
@@ -227,6 +230,96 @@ def test_a_run_becomes_rows(place, monkeypatch):
     extract_fake(place)
     with pytest.raises(AssertionError):
         extract_fake(place, count=16)
+
+
+def test_features_that_do_not_state_their_arithmetic_are_computed_again(place, monkeypatch):
+    """As an earlier version wrote them: they are not taken for ones without TF32."""
+    extract_real(place)
+    extract_fake(place)
+    files = place / "real.safetensors", place / "run" / "fake" / "000000.064.safetensors"
+    for file in files:
+        meta = load_meta(file)
+        assert meta.pop("tf32") is False
+        save_features(file, load_features(file), meta)
+    computed, original = [], features.extract
+
+    def counted(extractor, batches, count, title):
+        computed.append(title)
+        return original(extractor, batches, count, title)
+
+    monkeypatch.setattr(features, "extract", counted)
+    extract_real(place)
+    extract_fake(place)
+    assert [title.split()[0] for title in computed] == ["procedural,", train_json(place)["run"]]
+    assert all(load_meta(file)["tf32"] is False for file in files)
+
+
+def arithmetic_of(monkeypatch, place: Path, *modules: ModuleType) -> dict[str, bool]:
+    """In what the process is set up with while it does each part of a measurement, by part; TF32 or not.
+
+    The run is one with TF32, whose last snapshot is good.
+    """
+    spec, train = replace(RunSpec.read(place / "run" / "spec.json"), tf32=True), train_json(place)
+    (place / "run" / "spec.json").write_text(spec.to_json())
+    train_json(place, run=spec.run_id, digest=spec.digest, snapshots=train["snapshots"][:1])
+    state: list[bool] = []
+    during: dict[str, bool] = {}
+
+    def noted(part: str, original):
+        def call(*args, **kwargs):
+            during[part] = state[-1]
+            return original(*args, **kwargs)
+
+        return call
+
+    for module in modules:
+        monkeypatch.setattr(module, "set_up", lambda device, threads, tf32: state.append(tf32))
+    parts = {
+        "features": (features, "extract"),
+        "metrics": (compute, "snapshot_values"),
+        "neighbours": (neighbours, "nearest"),
+        "fakes of the picture": (neighbours.Fakes, "images"),
+    }
+    for part, (owner, name) in parts.items():
+        monkeypatch.setattr(owner, name, noted(part, getattr(owner, name)))
+    return during
+
+
+MEASURED = {"features": True, "metrics": False, "neighbours": False, "fakes of the picture": True}
+
+
+def test_fakes_and_features_follow_the_run_and_numbers_are_full_float32(place, monkeypatch):
+    """One command."""
+    extract_real(place)
+    monkeypatch.setattr(neighbours, "load_generator", lambda *_: Painter())
+    during = arithmetic_of(monkeypatch, place, measure, neighbours)
+    measure.main(
+        ["--protocol", "proxy", "--run-dir", f"{place}/run", "--real", f"{place}/real.safetensors", "--n-fake", "12"]
+        + ["--data", f"{place}/procedural-16.npy", "--subset", f"{place}/subset.json", "--out", f"{place}/rows.jsonl"]
+        + ["--device", "cpu"]
+    )
+    assert during == MEASURED
+    # A CPU computes without, whatever the run asks for.
+    assert {row["protocol"]["tf32"] for row in rows.read(place / "rows.jsonl")} == {False}
+
+
+def test_the_same_of_each_command_by_itself(place, monkeypatch):
+    extract_real(place)
+    monkeypatch.setattr(neighbours, "load_generator", lambda *_: Painter())
+    during = arithmetic_of(monkeypatch, place, features, compute, neighbours)
+    extract_fake(place)
+    compute_rows(place)
+    draw(place)
+    assert during == MEASURED
+    for option, tf32 in (([], False), (["--tf32"], True)):
+        (place / "real.safetensors").unlink()
+        extract_real(place, *option)
+        assert during["features"] is tf32 and load_meta(place / "real.safetensors")["tf32"] is False
+
+
+def test_the_arithmetic_of_fakes_is_no_option(place):
+    with pytest.raises(SystemExit, match="error: --tf32 is for features of reals; those of a run's fakes follow"):
+        extract_fake(place, "--tf32")
 
 
 def test_the_real_set_itself_scores_near_zero(place, monkeypatch):

@@ -137,6 +137,14 @@ def test_features_do_not_depend_on_the_batch(photographs, real):
     assert torch.allclose(one_by_one.pooled, real.pooled[[3, 1]], atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("device", "tf32", "used"), [("cuda", True, True), ("cuda", False, False), ("cpu", True, False)]
+)
+def test_features_say_whether_the_device_used_tf32(monkeypatch, device, tf32, used):
+    monkeypatch.setattr(nn.Module, "to", lambda self, *_, **__: self)  # no GPU is needed
+    assert load_extractor("efficientnet_lite0", device, tf32=tf32).identity()["tf32"] is used
+
+
 def test_unknown_extractor_offers_the_nearest():
     with pytest.raises(ConfigError, match="'inception'.*'inception_v3'"):
         load_extractor("inception")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from metrics.base import library
-from metrics.guard import check_fake, check_real, read_run, trained_images
+from metrics.guard import check_arithmetic, check_fake, check_real, read_run, trained_images
 from metrics.protocols import Protocol, read_protocol
 from suite.errors import ConfigError
 
@@ -25,6 +25,7 @@ FAKE = {
     "input_px": 299,
     "resize": "bilinear, as TensorFlow 1",
     "library": library("inception_v3"),
+    "tf32": False,
     "snapshot_sha256": "dd",
     "statistics": None,
 }
@@ -83,7 +84,7 @@ def test_a_reference_of_another_kind_is_refused(check, split, changes, message):
         check(split, **changes)
 
 
-@pytest.mark.parametrize("key", ["resolution", "n_real", "library"])
+@pytest.mark.parametrize("key", ["resolution", "n_real", "library", "tf32"])
 def test_features_of_an_earlier_version_are_refused(make_spec, key):
     real = reference("full")
     del real[key]
@@ -91,14 +92,26 @@ def test_features_of_an_earlier_version_are_refused(make_spec, key):
         check_real(real, protocol("full"), make_spec(dataset="cifar10", resolution=32), TRAIN, PATH)
 
 
-@pytest.mark.parametrize("key", ["extractor", "extractor_sha256", "input_px", "resize", "library"])
+@pytest.mark.parametrize("key", ["extractor", "extractor_sha256", "input_px", "resize", "library", "tf32"])
 def test_fakes_seen_otherwise_than_the_reals_are_refused(key):
     with pytest.raises(ConfigError, match=f"{key} 'other', but the reference has"):
         check_fake(FAKE | {key: "other"}, {"sha256": "dd"}, reference("full"), PATH)
 
 
-def test_fakes_of_an_earlier_version_are_refused():
-    old = {key: value for key, value in FAKE.items() if key != "statistics"}
+@pytest.mark.parametrize("tf32", [True, False])
+def test_a_reference_computed_in_another_arithmetic_than_the_fakes_will_be_is_refused(tf32):
+    check_arithmetic(reference("full", tf32=tf32), tf32, PATH)
+    given, needed = ("with", "without") if tf32 else ("without", "with")
+    message = (
+        f"^real.safetensors: features computed {given} TF32, .* {needed} TF32; .*delete it and run the same command"
+    )
+    with pytest.raises(ConfigError, match=message):
+        check_arithmetic(reference("full", tf32=tf32), not tf32, PATH)
+
+
+@pytest.mark.parametrize("key", ["statistics", "tf32"])
+def test_fakes_of_an_earlier_version_are_refused(key):
+    old = {name: value for name, value in FAKE.items() if name != key}
     with pytest.raises(ConfigError, match="earlier version; run `python -m metrics.features` again"):
         check_fake(old, {"sha256": "dd"}, reference("full"), PATH)
 

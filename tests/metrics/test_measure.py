@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from metrics import compute, features, measure
+from metrics.store import load_features, load_meta, save_features
 from suite import rows
 from training import run
 
@@ -73,7 +74,7 @@ def by_hand(once, tmp_path_factory) -> list[dict]:
     fake, out = tmp_path_factory.mktemp("hand") / "fake.json", tmp_path_factory.mktemp("rows") / "rows.jsonl"
     these = ["--protocol", "proxy", "--run-dir", once.run_dir, "--data", once.data, "--subset", once.subset]
     features.main(list(map(str, [*these, "--n-fake", COUNT, "--device", "cpu", "--out", fake])))
-    compute.main(list(map(str, [*these, "--real", once.real, "--fake", fake, "--out", out])))
+    compute.main(list(map(str, [*these, "--real", once.real, "--fake", fake, "--device", "cpu", "--out", out])))
     return rows.read(out)
 
 
@@ -171,7 +172,14 @@ def test_what_does_not_belong_together_is_refused_before_fakes_are_made(trained,
         trained.rewrite(origin=origin | {key: "f" * 64})
         with pytest.raises(SystemExit, match=f"^error: .*{words}"):
             measure.main(trained.options(out))
-    trained.rewrite(origin=origin, digest="f" * 64)
+    trained.rewrite(origin=origin)
+    other = replace(trained, real=tmp_path / "other.safetensors")
+    save_features(other.real, load_features(trained.real), load_meta(trained.real) | {"tf32": True})
+    with pytest.raises(
+        SystemExit, match="^error: .*/other.safetensors: features computed with TF32, but on this device"
+    ):
+        measure.main(other.options(out))
+    trained.rewrite(digest="f" * 64)
     with pytest.raises(SystemExit, match="^error: .*/train.json: its digest is not the one in spec.json; "):
         measure.main(trained.options(out))
     assert not out.exists()

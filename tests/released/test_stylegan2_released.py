@@ -242,7 +242,7 @@ class MeanColour:
     """An extractor of three numbers per image, under the name of the proxy."""
 
     def identity(self) -> dict:
-        values = ["efficientnet_lite0", "0" * 64, RESOLUTION, "none", library("efficientnet_lite0")]
+        values = ["efficientnet_lite0", "0" * 64, RESOLUTION, "none", library("efficientnet_lite0"), False]
         return dict(zip(compute.SAME, values, strict=True))
 
     def __call__(self, images: torch.Tensor) -> Features:

@@ -51,6 +51,7 @@ def test_one_entry_per_run_with_best_and_final(tmp_path):
         {"resolution": 64},
         {"n_fake": 64},
         {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "extractor_sha256": "cd" * 32}},
+        {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "tf32": True}},
     ],
 )
 def test_ranks_stay_within_data_set_images_protocol_and_metric(tmp_path, change):
@@ -216,8 +217,20 @@ def test_an_opened_row_tells_arithmetic_origin_and_methods(tmp_path):
     origin |= {"tf32": True, "half_type": "none", "parent_sha256": "ee" * 32}
     (other,) = entries(tmp_path / "other", [{**rows[0], "provenance": {**like["provenance"], **origin}}])
     facts = dict(other.facts)
-    assert facts["training arithmetic"] == "float32, TF32 on; no 16-bit layers"
+    assert facts["training arithmetic"] == "float32, TF32 on; no 16-bit layers" and "features" not in facts
     assert facts["sha256 of the networks it started from"] == "ee" * 32 and facts["snapshot's sha256"] == "11" * 32
+
+
+def test_features_computed_in_tf32_are_shown(tmp_path):
+    measured = row("ada", 0, FD, 1.0, 5.0)
+    (entry,) = entries(tmp_path, [{**measured, "protocol": {**measured["protocol"], "tf32": True}}])
+    assert dict(entry.facts)["features"] == "computed in TF32"
+
+
+def test_a_submission_that_states_no_arithmetic_of_features_ranks_with_those_without_tf32(tmp_path):
+    stated = {**row("none", 0, FD, 1.0, 1.0)["protocol"], "tf32": False}
+    rows = [row("none", 0, FD, 1.0, 9.0, protocol=stated), row("ada", 0, FD, 1.0, 5.0)]
+    assert sorted(entry.rank for entry in entries(tmp_path, rows)) == [1, 2]
 
 
 @pytest.mark.parametrize("others", [[], [failed("bcr", 0, "skip", "needs labels", provenance=NOTHING)]])

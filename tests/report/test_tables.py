@@ -135,12 +135,22 @@ def test_without_any_value_the_cells_say_why(project):
         {"reference": "train", "n_real": 128},
         {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "extractor_sha256": "cd" * 32}},
         {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "input_px": 64}},
+        {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "tf32": True}},
     ],
 )
 def test_a_column_never_mixes_protocols(project, change):
     rows = [row("none", 0, FD, 1.0, 5.0), {**row("ada", 0, FD, 1.0, 5.0), **change}]
     with pytest.raises(ValueError, match="mix protocols"):
         project(rows, layout={"metrics": ["fd"]})
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_a_caption_says_where_features_were_computed_in_tf32(project, tf32):
+    """Rows that do not say, of an earlier version or submitted, are without."""
+    stated = {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "tf32": tf32}}
+    rows = [row("none", 0, FD, 1.0, 5.0, **stated), row("ada", 0, FD, 1.0, 5.0, **(stated if tf32 else {}))]
+    artefact = project(rows, layout={"metrics": ["fd"]})
+    assert ("features at 96 px (bicubic) in TF32, " in build(artefact, measured(artefact)).caption) is tf32
 
 
 def test_a_column_never_mixes_metrics(project):

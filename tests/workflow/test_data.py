@@ -43,9 +43,9 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-def snakemake(project: Path, *arguments: str) -> tuple[int, str]:
+def snakemake(project: Path, *arguments: str, given: tuple[str, ...] = ()) -> tuple[int, str]:
     command = [str(Path(sys.executable).with_name("snakemake")), "--cores", "1", *arguments]
-    config = ["--config", "scale=paper", "artefacts=[cifar,ffhq,metfaces]", "device=cpu"]
+    config = ["--config", "scale=paper", "artefacts=[cifar,ffhq,metfaces]", "device=cpu", *given]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "400"}
     process = subprocess.run(
         command + config, cwd=project, env=environment, capture_output=True, text=True, timeout=200
@@ -67,11 +67,21 @@ def test_a_dry_run_plans_downloads_and_test_splits_and_names_what_is_missing(pro
     ):
         assert command in said, command
     reals = [line for line in said.splitlines() if "metrics.features --data resources/data/cifar10-test-32.npy" in line]
-    assert len(reals) == 1 and " --test " in reals[0]
+    assert len(reals) == 1 and " --test " in reals[0] and "-tf32" not in said
     assert "resources/features/cifar10-test-32-test-inception_v3.safetensors" in reals[0]
     assert said.count("data.download --dataset") == 1
     # What is prepared already needs no source.
     assert "metfaces-1024-full" in said and "prepare --dataset metfaces" not in said and "metfaces: nothing" not in said
+
+
+def test_features_of_reals_for_runs_with_tf32_are_files_of_their_own(project):
+    tf32 = ("arithmetic={tf32: true, half: bfloat16}",)
+    code, said = snakemake(project, "cifar", "metfaces", "-n", "-p", "--workflow-profile", "none", given=tf32)
+    assert code == 0, said
+    for name in ("cifar10-test-32-test-inception_v3", "metfaces-1024-full-inception_v3"):
+        made = [line for line in said.splitlines() if f"--out resources/features/{name}-tf32.safetensors " in line]
+        assert len(made) == 1 and " --tf32 " in made[0]
+        assert f"--real resources/features/{name}-tf32.safetensors " in said
 
 
 def test_a_missing_set_ends_the_workflow_before_its_first_job(project):

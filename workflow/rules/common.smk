@@ -74,6 +74,8 @@ wildcard_constraints:
     px="[0-9]+",
     size=alternatives(SUBSETS),
     split="full|test",
+    extractor="[a-z0-9_]+",
+    tf32="(-tf32)?",
     seed="[0-9]+",
     run="[^/]+/[^/]+",
     protocol=alternatives(PROTOCOLS),

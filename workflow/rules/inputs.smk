@@ -215,13 +215,17 @@ def parent_result(run):
 
 
 def reference_file(spec, protocol):
-    """Features of the reals that a protocol compares with: the whole set, its test split or the training images."""
+    """Features of the reals that a protocol compares with: the whole set, its test split or the training images.
+
+    They are computed in the arithmetic of the run's training, so that those with TF32 are files of their own.
+    """
     dataset, split, extractor = spec.dataset, PROTOCOLS[protocol]["reference"], PROTOCOLS[protocol]["extractor"]
     if split == "train":
         split = f"train{spec.subset_size}-s{spec.subset_seed}"
     elif split == "test":
         dataset = held_out(dataset)
-    return f"resources/features/{dataset}-{spec.resolution}-{split}-{extractor}.safetensors"
+    tf32 = "-tf32" if spec.tf32 else ""
+    return f"resources/features/{dataset}-{spec.resolution}-{split}-{extractor}{tf32}.safetensors"
 
 
 def measured_by(protocol):
