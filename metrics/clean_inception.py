@@ -7,12 +7,13 @@ products, on the device the images are on. The network is the TorchScript file t
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from models.constants import constant
 
 INPUT_PX = 299
 
@@ -36,11 +37,10 @@ def resize_matrix(from_px: int, to_px: int) -> np.ndarray:
     return weights / weights.sum(1, keepdims=True)
 
 
-@cache
+@constant
 def resize_weights(from_px: int, to_px: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """`resize_matrix` on `device`; kept: no batch copies it there."""
-    with torch.inference_mode(False):
-        return torch.from_numpy(resize_matrix(from_px, to_px)).to(device, dtype)
+    """`resize_matrix` on `device`."""
+    return torch.from_numpy(resize_matrix(from_px, to_px)).to(device, dtype)
 
 
 class CleanInception(nn.Module):

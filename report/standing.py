@@ -80,7 +80,7 @@ def percent(share: float) -> str:
 
 
 def deviations(row: pd.Series, metric: Metric | None) -> list[str]:
-    """In words, how a row of results.csv departs from its protocol in config/protocols.yaml or from a commit."""
+    """In words, how a row of results.csv departs from its protocol, from published arithmetic or from a commit."""
     found = []
     protocol = read("config/protocols.yaml").get(row["protocol.name"])
     if protocol is None:
@@ -93,6 +93,8 @@ def deviations(row: pd.Series, metric: Metric | None) -> list[str]:
             found.append(f"another extractor or reference set than protocol {row['protocol.name']} has")
         if protocol.get("eval_seeds", 1) > 1 and not row["protocol.eval_seeds"] >= protocol["eval_seeds"]:
             found.append(f"fewer than {protocol['eval_seeds']} evaluations")
+    if any(row.get(key) is True for key in ("provenance.tf32", "protocol.tf32")):
+        found.append("float32 factors rounded to 10 bits (TF32), which no published run did")
     if row.get("provenance.dirty") is True or pd.isna(row.get("provenance.commit")):
         found.append("code that no commit describes")
     if earlier_commits_of(row):

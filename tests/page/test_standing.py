@@ -97,6 +97,10 @@ def result(metric="fid50k_full", protocol=None, provenance=None, **changes):
         ({"reference": "test"}, ["another extractor or reference set than protocol ada has"]),
         ({"protocol": {"extractor": "clean_inception"}}, ["another extractor or reference set than protocol ada has"]),
         ({"protocol": {"name": "mine"}}, ["a protocol that config/protocols.yaml does not have: mine"]),
+        (
+            {"provenance": {"provenance.tf32": True}},
+            ["float32 factors rounded to 10 bits (TF32), which no published run did"],
+        ),
         ({"provenance": {"provenance.dirty": True}}, ["code that no commit describes"]),
         ({"provenance": {"provenance.commit": None}}, ["code that no commit describes"]),
         ({"provenance": {"provenance.earlier_commits": '["abc"]'}}, ["trained under several commits"]),
