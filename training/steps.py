@@ -25,10 +25,22 @@ class NotApplicable(Exception):
 
 
 def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_interval: int) -> torch.optim.Adam:
-    """Adam; with a lazy regulariser, lr and betas allow for its extra steps (arXiv:1912.04958, appendix B)."""
+    """Adam; with a lazy regulariser, lr and betas allow for its extra steps (arXiv:1912.04958, appendix B).
+
+    A checkpoint gives it moments and step counts. Rates and the kind of kernels stay those of this process: they follow
+    from the spec and the device, which need not be the one that the checkpoint was written on.
+    """
     ratio = reg_interval / (reg_interval + 1) if reg_interval > 1 else 1.0
     betas = tuple(float(beta) ** ratio for beta in hyper["betas"])
-    return torch.optim.Adam(params, lr=lr * ratio, betas=betas, eps=hyper["eps"], fused=True)
+    optimizer = torch.optim.Adam(params, lr=lr * ratio, betas=betas, eps=hyper["eps"], fused=True)
+    optimizer.register_load_state_dict_pre_hook(_with_own_groups)
+    return optimizer
+
+
+def _with_own_groups(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """A saved state with the groups of `optimizer` in place of its own; parameters keep their saved numbers."""
+    pairs = zip(optimizer.param_groups, state["param_groups"], strict=True)
+    return {**state, "param_groups": [{**own, "params": saved["params"]} for own, saved in pairs]}
 
 
 class Player:

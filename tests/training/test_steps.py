@@ -1,5 +1,7 @@
 """Order, schedules and optimiser settings of the G and D steps against the published ones."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -29,6 +31,64 @@ def test_each_network_has_its_own_learning_rate_and_correction(make_spec, make_r
         (group,) = player.optimizer.param_groups
         assert group["lr"] == pytest.approx(lr)
         assert list(map(id, group["params"])) == list(map(id, network.parameters()))
+
+
+FOREIGN = {"fused": False, "foreach": True, "capturable": True, "lr": 0.7, "betas": (0.5, 0.6), "eps": 0.1}
+
+
+def as_of_another_device(optimizer_state: dict, **settings) -> dict:
+    """The state with other `settings` in its groups and the step counts of another kernel, in float64."""
+    state = copy.deepcopy(optimizer_state)
+    for group in state["param_groups"]:
+        group.update(settings)
+    for moments in state["state"].values():
+        moments["step"] = moments["step"].double()
+    return state
+
+
+def test_a_checkpoint_brings_moments_and_no_settings_of_the_optimizer(make_spec, make_reals):
+    def iterations(steps: Steps, numbers: range) -> None:
+        for iteration in numbers:
+            torch.manual_seed(iteration)
+            steps.g_step(8 * iteration, iteration)
+            steps.d_step(8 * iteration, iteration)
+
+    torch.manual_seed(0)
+    undisturbed, restarted = (Steps(make_spec(), make_reals(), torch.device("cpu")) for _ in range(2))
+    iterations(undisturbed, range(3))
+    state = copy.deepcopy(undisturbed.state_dict())
+    for name in ("opt_g", "opt_d"):
+        state[name] = as_of_another_device(state[name], **FOREIGN)
+    restarted.load_state_dict(state)
+    players = ("g_player", "d_player")
+    for own, other in [(getattr(undisturbed, each).optimizer, getattr(restarted, each).optimizer) for each in players]:
+        (before,), (after,) = own.param_groups, other.param_groups
+        assert {**before, "params": None} == {**after, "params": None}
+        assert {moments["step"].dtype for moments in other.state.values()} == {torch.float32}
+    for steps in (undisturbed, restarted):
+        iterations(steps, range(3, 6))
+    for network in ("G", "D"):
+        wanted, found = (getattr(steps, network).state_dict() for steps in (undisturbed, restarted))
+        assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
+def test_the_step_count_of_a_checkpoint_lies_in_float32_where_the_parameter_does():
+    """Fused kernels want it there; written by others, it lies in the memory of the host."""
+    hyper = {"betas": [0.0, 0.99], "eps": 1e-8}
+    written = adam([nn.Parameter(torch.ones(2))], 0.1, hyper, 0)
+    written.param_groups[0]["params"][0].grad = torch.ones(2)
+    written.step()
+    elsewhere = adam([nn.Parameter(torch.ones(2, device="meta"))], 0.1, hyper, 0)
+    elsewhere.load_state_dict(as_of_another_device(written.state_dict(), fused=None))
+    (moments,) = elsewhere.state.values()
+    assert moments["step"].device.type == "meta" and moments["step"].dtype == torch.float32
+
+
+def test_a_checkpoint_of_other_networks_is_refused():
+    written = adam([nn.Parameter(torch.ones(2))], 0.1, {"betas": [0.0, 0.99], "eps": 1e-8}, 0)
+    own = adam([nn.Parameter(torch.ones(2)) for _ in range(2)], 0.1, {"betas": [0.0, 0.99], "eps": 1e-8}, 0)
+    with pytest.raises(ValueError, match="group"):
+        own.load_state_dict(written.state_dict())
 
 
 def test_a_player_moves_only_its_own_parameters_and_never_the_frozen():
