@@ -59,6 +59,19 @@ def lost_ranks(error: Exception) -> bool:
     return isinstance(error, LostRank) or any("torch/distributed/" in frame.filename for frame in frames)
 
 
+@torch.no_grad()
+def from_rank_0(*modules: nn.Module) -> None:
+    """Give all ranks the parameters and buffers that rank 0 has.
+
+    The same seed leaves other last bits where processors or their threads differ: a QR decomposition or a power
+    iteration rounds as they do.
+    """
+    if world_size() > 1:
+        for module in modules:
+            for tensor in module.state_dict().values():
+                dist.broadcast(tensor, 0)
+
+
 def on_any_rank(*flags: bool) -> list[bool]:
     """Which of the flags are set on at least one rank; all ranks wait here for each other.
 

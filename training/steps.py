@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from augment.base import DStep, GStep
 from models.ranks import world_size
 from suite.spec import RunSpec
-from training.distributed import GradientAverage
+from training.distributed import GradientAverage, from_rank_0
 from training.log import Tally
 from training.reals import Reals
 from training.snapshot import build_networks
@@ -84,6 +84,7 @@ class Steps:
                 f"it needs a batch of {self.batch} held-out images; the run holds out {len(data.validation)}"
             )
         self.G, self.D, self.method = G.to(device).train(), D.to(device).train(), method.to(device)
+        from_rank_0(self.G, self.D, self.method)
         backbone, hyper = self.backbone, spec.hyper
         self.g_player = Player(list(G.parameters()), hyper["lr_g"], hyper, backbone.g_reg_interval)
         d_params = [*D.parameters(), *method.parameters()]

@@ -15,7 +15,7 @@ import torch
 
 from models.ranks import rank
 from suite.spec import RunSpec
-from training import loop
+from training import loop, steps
 from training.distributed import joined_ranks
 from training.reals import Reals
 
@@ -27,6 +27,20 @@ def as_rank(variables: dict[str, str], errors: Path, work: Callable[..., None], 
         os.dup2(file.fileno(), 2)
     torch.set_num_threads(1)
     work(*arguments)
+
+
+def begin_with_other_weights(number: int) -> None:
+    """From here on networks begin with weights and buffers that depend on `number`, as they do on the processor."""
+    build = steps.build_networks
+
+    def other(*arguments: Any) -> Any:
+        built = build(*arguments)
+        for network in built[1:3]:
+            for tensor in network.state_dict().values():
+                tensor.add_(number)
+        return built
+
+    steps.build_networks = other
 
 
 DOUBLE = "-double"
@@ -57,6 +71,7 @@ def train_all(runs: dict[str, tuple[RunSpec, dict[str, Any]]], out: Path) -> Non
     with joined_ranks(device):
         number = rank()
         loop.rank = lambda: 0  # so that this rank writes, too
+        begin_with_other_weights(number)
         for name, (spec, reals) in runs.items():
             run_dir = out / f"rank{number}" / name
             try:
