@@ -31,8 +31,8 @@ def check_names(what: str, names: Iterable[str], known: Iterable[str], where: st
 def one_line(*kinds: type[Exception]) -> Iterator[None]:
     """A command within ends with one line and status 1 on a ConfigError, one of `kinds` or a fault of the machine.
 
-    Such a fault is a disk that is full or cannot be written, or memory that does not suffice; the same command
-    continues after it.
+    Such a fault is a disk that is full or cannot be written, a GPU that fails, or memory that does not suffice; the
+    same command continues after it.
     """
     try:
         yield

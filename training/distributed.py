@@ -11,9 +11,11 @@ deviation (n, n + N/group, n + 2N/group, ...) all consist of the same samples wh
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -23,6 +25,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from models.ranks import rank, world_size
+from training.gpu_error import of_cuda
+
+PATIENCE = timedelta(minutes=30)
+"""How long a rank waits in a collective operation until it takes the others for lost. No rank may be busy alone for
+longer; one that waits for something else, such as the lock of a run, agrees with the others now and then."""
 
 BUCKET_BYTES = 25 * 2**20
 """Gradients that travel together: few enough to set out early, enough to be worth an exchange."""
@@ -36,27 +43,43 @@ class LostRank(RuntimeError):
 def joined_ranks(device: torch.device) -> Iterator[None]:
     """Join the ranks that torchrun started, as its environment variables say; alone without them.
 
-    Tensors on a GPU travel over nccl, those on a CPU over gloo. A rank that fails leaves without the others: they
+    Tensors on a GPU travel over nccl, those on a CPU over gloo. Bound to its GPU, a rank opens the channels of nccl
+    here, so that those that cannot be opened are known at once. A rank that fails leaves without the others: they
     notice, and raise LostRank.
     """
     if not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"} <= os.environ.keys():
         yield
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    # torch 2.11 binds a process to a GPU only.
+    backend, bound = ("cpu:gloo,cuda:nccl", device) if device.type == "cuda" else ("gloo", None)
     try:
+        dist.init_process_group(backend, timeout=PATIENCE, device_id=bound)
         yield
     except Exception as error:
         if lost_ranks(error):
-            reason = f"rank {rank()} lost contact with another ({error}); that one says why it ended"
+            said = str(error).partition("\n")[0]
+            reason = f"rank {os.environ['RANK']} lost contact with another ({said}); that one says why it ended"
             raise LostRank(f"{reason}. The same command continues from the last checkpoint.") from error
         raise
     dist.destroy_process_group()
 
 
-def lost_ranks(error: Exception) -> bool:
-    """Whether `error` comes from a collective operation, so that not this rank failed but another."""
+NCCL = re.compile(r"NCCL (\w+ )?(error|failed|communicator|operation)|nccl\w*Error", re.IGNORECASE)
+
+
+def lost_ranks(error: BaseException) -> bool:
+    """Whether `error` says that contact with another rank is lost, so that not this one failed.
+
+    gloo raises it in the collective operation. nccl raises it wherever the host next asks for a result of the GPU, as a
+    DistError or with its name in the text. What CUDA reports is no such error, in a collective operation either.
+    """
+    if isinstance(error, LostRank):
+        return True
+    if not isinstance(error, RuntimeError) or of_cuda(error):
+        return False
     frames = traceback.extract_tb(error.__traceback__)
-    return isinstance(error, LostRank) or any("torch/distributed/" in frame.filename for frame in frames)
+    in_collective = any("torch/distributed/" in frame.filename for frame in frames)
+    return in_collective or isinstance(error, dist.DistError) or NCCL.search(str(error)) is not None
 
 
 @torch.no_grad()
@@ -120,7 +143,9 @@ class GradientAverage:
         for grads, flat, exchange in self._sent:
             try:
                 exchange.wait()
-            except RuntimeError as error:
+            except RuntimeError as error:  # of gloo: for nccl only the GPU waits here
+                if of_cuda(error):
+                    raise
                 raise LostRank(str(error)) from error
             parts = (flat / world_size()).split([grad.numel() for grad in grads])
             torch._foreach_copy_(grads, [part.view_as(grad) for part, grad in zip(parts, grads, strict=True)])

@@ -122,6 +122,7 @@ def train(
         if cur_nimg % tick_nimg < nimg_per_iteration or cur_nimg == total_nimg:
             means = steps.tally.means()
             if bad := log.non_finite(means):
+                on_any_rank(False)  # raises where a rank was lost in the exchange, which leaves any numbers
                 reason = f"{', '.join(bad)} not finite between {finite_nimg / 1000:g} and {cur_nimg / 1000:g} kimg"
                 break
             finite_nimg = cur_nimg

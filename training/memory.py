@@ -7,10 +7,13 @@ from contextlib import contextmanager
 
 import torch
 
+WORDS = "can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED"
+"""What torch says on a CPU, where CUDA itself needs memory, and where cuBLAS or cuDNN does: a plain RuntimeError."""
+
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory did not suffice; on a CPU torch says so with a plain RuntimeError."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Whether memory did not suffice."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in WORDS)
 
 
 @contextmanager

@@ -17,7 +17,8 @@ import shutil
 import signal
 import sys
 import traceback
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,20 @@ from suite.grid import find
 from suite.spec import RunSpec, snapshot_name
 from training.device import arithmetic, pick_device, set_up
 from training.distributed import LostRank, joined_ranks, on_any_rank
+from training.fault import of_the_method
+from training.gpu_error import as_gpu_error
 from training.loop import Outcome, train
 from training.memory import as_memory_error
 from training.origin import Origin, origin_of
 from training.reals import Reals
 from training.sampler import step_seed
 from training.steps import NotApplicable
-from training.trial import of_the_method
 
 logger = logging.getLogger("training")
 
 TERMINATED = 128 + signal.SIGTERM
+
+TRY_SECONDS = 2.0  # how long rank 0 tries for a lock before all ranks agree to go on trying
 
 
 def find_run(run_id: str, config: str) -> RunSpec:
@@ -139,22 +143,35 @@ def keep(run_dir: Path, folder: Path) -> None:
     samples.mkdir(exist_ok=True)
 
 
-def lock(run_dir: Path) -> FileLock:
-    """The run directory's only writer, by the operating system's file lock, which ends with its owner.
+@contextmanager
+def lock(run_dir: Path, stop: Callable[[], bool]) -> Iterator[bool]:
+    """Be the run directory's only writer, by the operating system's file lock, which ends with its owner.
 
     A workflow engine that is killed leaves its training job alive. The next start then waits for that job, and
-    finds its work done.
+    finds its work done. Yields False where `stop()` ended the wait.
+
+    Every rank must call this; rank 0 holds the lock. It tries for TRY_SECONDS at a time and the ranks agree in between,
+    for the owner may train for days, and no collective operation waits that long.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
     guard = FileLock(run_dir / ".lock")
+    held = stopped = False
+    seconds = 0.0
     try:
-        guard.acquire(timeout=0)
-    except Timeout:
-        owner = (run_dir / ".owner").read_text() if (run_dir / ".owner").exists() else "unknown"
-        logger.warning("%s is being trained by process %s; waiting for it to end", run_dir, owner)
-        guard.acquire()
-    write_atomic(run_dir / ".owner", f"{os.getpid()}")
-    return guard
+        while not (held or stopped):
+            if rank() == 0:
+                run_dir.mkdir(parents=True, exist_ok=True)
+                try:
+                    guard.acquire(timeout=seconds)
+                    write_atomic(run_dir / ".owner", f"{os.getpid()}")
+                except Timeout:
+                    if not seconds:
+                        owner = (run_dir / ".owner").read_text() if (run_dir / ".owner").exists() else "unknown"
+                        logger.warning("%s is being trained by process %s; waiting for it to end", run_dir, owner)
+                    seconds = TRY_SECONDS
+            held, stopped = on_any_rank(guard.is_locked, stop())
+        yield held
+    finally:
+        guard.release()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -185,12 +202,14 @@ def main(argv: list[str] | None = None) -> int:
     device = pick_device(args.device)
     set_up(device, args.threads, spec.tf32)
     used = arithmetic(device, spec.tf32, spec.hyper.get("half_type", "none"))
-    with joined_ranks(device), lock(args.run_dir) if rank() == 0 else nullcontext():
+    with joined_ranks(device), lock(args.run_dir, lambda: terminated) as held:
         if rank() > 0:
             logging.disable(logging.ERROR)
-        else:
+        if not held:
+            logger.warning("%s stopped before its turn came; the same command continues it", spec.run_id)
+            return TERMINATED
+        if rank() == 0:
             write_atomic(args.run_dir / "spec.json", spec.to_json() + "\n")
-        on_any_rank(False)  # the others wait for rank 0 to have the lock
         dataset, subset = open_images(spec, args.data, args.subset)
         data = load_reals(spec, dataset, subset, device)
         record = provenance.record(str(device), world_size())
@@ -234,5 +253,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with one_line(LostRank), as_memory_error():
+    with one_line(LostRank), as_memory_error(), as_gpu_error():
         sys.exit(main())

@@ -18,10 +18,9 @@ from augment.check import HookError, check_gradients, check_images, check_log, c
 from augment.compose import Compose
 from models.base import Backbone
 from models.ranks import world_size
-from suite.errors import ConfigError
 from suite.spec import RunSpec
-from training.distributed import drawing_own_rows, lost_ranks
-from training.memory import out_of_memory
+from training.distributed import drawing_own_rows
+from training.fault import of_the_method
 from training.reals import Reals, as_float
 from training.snapshot import build_networks
 
@@ -44,11 +43,6 @@ def try_hooks(spec: RunSpec, data: Reals, device: torch.device) -> None:
         _try_g_step(backbone, G.requires_grad_(True), D, method, x_real, c_real, z, c_fake)
     for part in method.methods.values():
         check_log(part, _called(part, "log"))
-
-
-def of_the_method(error: Exception) -> bool:
-    """Whether an error while training is one of the method or backbone, and not of the machine or the configuration."""
-    return not (isinstance(error, ConfigError | OSError) or out_of_memory(error) or lost_ranks(error))
 
 
 def _try_d_step(

@@ -11,21 +11,25 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from threading import Timer
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import rank_worker
 import torch
+from filelock import FileLock
 
 from metrics import features
 from metrics.base import Features
 from models import ranks
-from training import checkpoint, distributed
+from training import checkpoint, distributed, log, loop
 from training import reals as reals_module
 from training import run as command
+from training.distributed import LostRank
 from training.loop import train
 from training.reals import Reals
 
@@ -203,7 +207,7 @@ def as_rank(monkeypatch):
     """A function (rank, world) that makes this process believe to be that one."""
 
     def become(rank: int, world: int) -> None:
-        for module in (ranks, distributed, reals_module, features):
+        for module in (ranks, distributed, reals_module, features, command):
             monkeypatch.setattr(module, "rank", lambda: rank)
             monkeypatch.setattr(module, "world_size", lambda: world)
 
@@ -233,6 +237,109 @@ def test_gradients_set_out_while_the_backward_pass_goes_on(as_rank, monkeypatch)
         average.finish()
         torch.testing.assert_close([param.grad for param in layers.parameters()], list(wanted))
     assert missing == 2 * [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "error, becomes",
+    [
+        (RuntimeError("[pair.cc:547] Connection closed by peer [127.0.0.1]:27"), LostRank),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), torch.AcceleratorError),
+    ],
+)
+def test_an_exchange_that_fails_has_lost_a_rank_unless_the_own_gpu_failed(as_rank, monkeypatch, error, becomes):
+    as_rank(0, 2)
+    monkeypatch.setattr(distributed.dist, "all_reduce", lambda flat, async_op: Mock(wait=Mock(side_effect=error)))
+    weight = torch.nn.Parameter(torch.ones(2))
+    average = distributed.GradientAverage([weight])
+    weight.sum().backward()
+    with pytest.raises(becomes):
+        average.finish()
+
+
+@pytest.mark.parametrize("name", ["cuda:1", "cpu"])
+def test_a_rank_is_bound_to_its_gpu_and_waits_for_a_stated_time(monkeypatch, name):
+    """`device_id` must be a GPU in torch 2.11; with it nccl connects at once, and to this GPU."""
+    device, join = torch.device(name), Mock()
+    monkeypatch.setattr(distributed.dist, "init_process_group", join)
+    monkeypatch.setattr(distributed.dist, "destroy_process_group", Mock())
+    for variable in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"):
+        monkeypatch.setenv(variable, "1")
+    with distributed.joined_ranks(device):
+        pass
+    (backend,), options = join.call_args
+    assert options == {"timeout": timedelta(minutes=30), "device_id": device if device.type == "cuda" else None}
+    assert backend == ("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+
+
+@pytest.fixture
+def owner(tmp_path, monkeypatch) -> Iterator[FileLock]:
+    """Another call that trains in tmp_path, for ten seconds at most."""
+    monkeypatch.setattr(command, "TRY_SECONDS", 0.05)
+    guard = FileLock(tmp_path / ".lock", thread_local=False)
+    guard.acquire()
+    end = Timer(10, guard.release)
+    end.start()
+    yield guard
+    end.cancel()
+    guard.release()
+
+
+def test_ranks_agree_again_and_again_while_another_call_has_the_lock(as_rank, monkeypatch, tmp_path, caplog, owner):
+    """A collective operation gives up after half an hour, the owner of a lock may train for days."""
+    as_rank(0, 2)
+    agreed = []
+
+    def agree(held: bool, stopped: bool) -> list[bool]:
+        agreed.append(held)
+        if len(agreed) == 4:
+            owner.release()
+        return [held, stopped]
+
+    monkeypatch.setattr(command, "on_any_rank", agree)
+    with command.lock(tmp_path, lambda: False) as held:
+        assert held and agreed == [False] * 4 + [True]
+        assert (tmp_path / ".owner").read_text() == str(os.getpid())
+        assert not owner_can_have_it(owner)
+    assert owner_can_have_it(owner)
+    assert caplog.text.count("waiting for it to end") == 1
+
+
+def owner_can_have_it(guard: FileLock) -> bool:
+    try:
+        with guard.acquire(timeout=0):
+            return True
+    except TimeoutError:
+        return False
+
+
+def test_another_rank_waits_without_the_lock_until_rank_0_has_it(as_rank, monkeypatch, tmp_path):
+    as_rank(1, 2)
+    answers = iter([[False, False], [False, False], [True, False]])
+    monkeypatch.setattr(command, "on_any_rank", lambda held, stopped: next(answers))
+    with command.lock(tmp_path / "run", lambda: False) as held:
+        assert held and not next(answers, None) and not (tmp_path / "run").exists()
+
+
+def test_a_call_that_is_told_to_stop_waits_no_longer(tmp_path, owner):
+    told = iter([False, False, True])
+    with command.lock(tmp_path, lambda: next(told)) as held:
+        assert not held and not (tmp_path / ".owner").exists()
+
+
+def test_numbers_of_an_exchange_that_lost_a_rank_are_no_divergence(runs, tmp_path, monkeypatch):
+    """An exchange that was broken off may leave anything."""
+    exchanged = []
+    monkeypatch.setattr(log.Tally, "means", lambda self: exchanged.append(self) or {"loss_g": float("nan")})
+
+    def agree(*flags: bool) -> list[bool]:
+        if exchanged:
+            raise LostRank("gone")
+        return list(flags)
+
+    monkeypatch.setattr(loop, "on_any_rank", agree)
+    spec, arguments = runs["ada"]
+    with pytest.raises(LostRank):
+        train(spec, Reals(**arguments, device=CPU), tmp_path, CPU, 0.032, 1e9, lambda: False)
 
 
 def draws(n: int) -> list[torch.Tensor]:
