@@ -30,6 +30,7 @@ from metrics.store import CPU, load_features, load_meta, load_reference, part_fi
 from suite.errors import ConfigError, check_names, one_line
 from suite.rows import identity, without_value, write
 from training.device import pick_device, set_up
+from training.gpu_error import as_gpu_error
 from training.memory import as_memory_error
 
 METRICS: tuple[type[Metric], ...] = (
@@ -183,7 +184,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
     args = parser.parse_args(argv)
-    with one_line(), as_memory_error():
+    with one_line(), as_memory_error(), as_gpu_error():
         protocol, device = read_protocol(args.protocol), pick_device(args.device)
         set_up(device, args.threads, tf32=False)
         write_rows(protocol, args.real, args.fake, args.run_dir, args.data, args.subset, args.out, device)

@@ -39,6 +39,7 @@ from suite.errors import ConfigError, one_line
 from suite.files import write_atomic
 from training.device import pick_device, set_up
 from training.distributed import LostRank, joined_ranks, on_any_rank
+from training.gpu_error import as_gpu_error
 from training.memory import as_memory_error
 from training.snapshot import load_generator
 
@@ -288,7 +289,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--run-dir", type=Path, help="run directory: features of its fakes; --data for labels")
     add_options(parser)
     args = parser.parse_args(argv)
-    with one_line(LostRank), as_memory_error():
+    with one_line(LostRank), as_memory_error(), as_gpu_error():
         protocol = read_protocol(args.protocol) if args.protocol else None
         if args.run_dir is None and args.data is None:
             raise ConfigError("give --data for features of reals or --run-dir for features of fakes")

@@ -21,6 +21,7 @@ from models.ranks import rank, world_size
 from suite.errors import one_line
 from training.device import arithmetic, pick_device, set_up
 from training.distributed import LostRank, joined_ranks
+from training.gpu_error import as_gpu_error
 from training.memory import as_memory_error
 
 
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, type=Path, help="rows (*.jsonl)")
     add_options(parser)
     args = parser.parse_args(argv)
-    with one_line(LostRank), as_memory_error():
+    with one_line(LostRank), as_memory_error(), as_gpu_error():
         measure(args)
 
 
