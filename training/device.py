@@ -10,14 +10,25 @@ import torch
 from suite.errors import ConfigError
 
 
+def why_no_gpu() -> str:
+    """Why torch, as it is installed, may see no GPU, and what to do about it."""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built for CPUs only: install a torch that is built for CUDA"
+    return (
+        f"torch {torch.__version__} is built for CUDA {torch.version.cuda}. If there is a GPU, its driver may be too "
+        "old: install a newer one, or a torch for an older CUDA. Or CUDA_VISIBLE_DEVICES hides it"
+    )
+
+
 def pick_device(name: str) -> torch.device:
     """The device for a `name`: `auto` is a GPU if there is one. Under torchrun it is the GPU of this LOCAL_RANK.
 
-    Raises ConfigError if `cuda` is requested and there is no GPU, or fewer GPUs than processes.
+    Raises ConfigError if `cuda` is requested and torch sees no GPU, or fewer GPUs than processes.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            "device cuda is asked for, but torch sees no GPU. Use device: cpu or auto in config/config.yaml."
+            f"device cuda is asked for, but torch sees no GPU. {why_no_gpu()}. To compute on the CPU: device: cpu in "
+            "config/config.yaml."
         )
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")

@@ -213,6 +213,7 @@ def main(argv: list[str] | None = None) -> int:
         dataset, subset = open_images(spec, args.data, args.subset)
         data = load_reals(spec, dataset, subset, device)
         record = provenance.record(str(device), world_size())
+        logger.info("%s on %s: tf32 %s, half_type %s", spec.run_id, record["device"], used["tf32"], used["half_type"])
         origin: Origin | None = None
         try:
             parent = last_checkpoint(args.parent_run, spec.parent.run_id) if spec.parent else None
