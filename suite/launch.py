@@ -1,28 +1,23 @@
-"""Start a job: `python -m suite.launch --gpus G --ranks R --threads T MODULE ARGS ...`.
+"""Start a job: `python -m suite.launch --places P --runs-per-gpu S --ranks R --threads T MODULE ARGS ...`.
 
-The launcher waits for G free GPUs and then execs `python -m MODULE ARGS --threads T`, or torchrun with R such processes
-that share the threads. The workflow engine counts GPUs but does not say which ones are free, so each GPU has a lock
-file. The job runs in the launcher's process: it inherits the locks, which are released when it ends, however it ends,
-and it receives the signals that are sent to the launcher. If a scheduler has given the job exactly G GPUs, it keeps
-those without a lock, because every job on such a machine may see its own GPUs as number 0 and up.
+A GPU has S places. The job takes one of them, or all places of P / S GPUs. The launcher waits until these are free
+(`suite.gpus`) and then execs `python -m MODULE ARGS --threads T`, or torchrun with R such processes that share the
+threads. The job runs in the launcher's process: it inherits the locks of its places, which are released when it ends,
+however it ends, and it receives the signals that are sent to the launcher. If a scheduler has given the job exactly the
+GPUs that it uses, it keeps those without a lock, because every job on such a machine may see its own as number 0 and
+up.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import importlib.util
 import os
 import signal
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
 
+from suite import gpus
 from suite.errors import ConfigError, one_line
-
-POLL_SECONDS = 0.5
 
 KEEP_MEMORY = {
     "GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.hugetlb=1"
@@ -34,43 +29,26 @@ feature extraction. Huge pages, if the kernel's setting for them is "madvise", s
 """
 
 
-def visible() -> list[str]:
-    """The GPUs that this process may use: those of CUDA_VISIBLE_DEVICES, else the numbers of all."""
-    if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [device for device in named.split(",") if device]
-    try:
-        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
-    except OSError:
-        return []
-    return [str(number) for number, _ in enumerate(filter(None, listed.stdout.splitlines()))]
+def taken(places: int, runs_per_gpu: int, ranks: int) -> list[str] | None:
+    """The GPUs of a job on so many places, locked; None where it goes by what it sees: the CPU, or GPUs given to it.
 
-
-def locked(device: str) -> int | None:
-    """A descriptor that locks `device` for this process and the program it execs; None if another process has it."""
-    path = Path(tempfile.gettempdir()) / f"leangan-{os.getuid()}-gpu-{device}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
+    Raises ConfigError for places that are neither one nor whole GPUs, and for fewer GPUs than `ranks`.
+    """
+    if places > 1 and places % runs_per_gpu:
+        raise ConfigError(f"--places is {places}, must be 1 or a multiple of --runs-per-gpu, {runs_per_gpu}")
+    whole = places > 1 or runs_per_gpu == 1
+    count = places // runs_per_gpu if whole else places
+    if 0 < count < ranks:
+        raise ConfigError(
+            f"{ranks} processes need a GPU each, the job has {count}: raise N of --resources gpu=N, or lower "
+            "devices_per_run in config/config.yaml"
+        )
+    # A process sees one instance of a card at most, so several of them are of no use to a job.
+    devices = [device for device in gpus.visible() if count == 1 or not device.startswith("MIG-")]
+    given = gpus.named() is not None and len(devices) == count and runs_per_gpu == 1
+    if given or not 0 < count <= len(devices):
         return None
-    return descriptor
-
-
-def take(devices: list[str], count: int) -> list[str]:
-    """Lock `count` of the devices and return them; waits until that many are free."""
-    while True:
-        held: dict[str, int] = {}
-        for device in devices:
-            if len(held) < count and (descriptor := locked(device)) is not None:
-                held[device] = descriptor
-        if len(held) == count:
-            for descriptor in held.values():
-                os.set_inheritable(descriptor, True)
-            return list(held)
-        for descriptor in held.values():
-            os.close(descriptor)
-        time.sleep(POLL_SECONDS)
+    return gpus.take(devices, count, 1 if whole else runs_per_gpu)
 
 
 def check_module(name: str) -> None:
@@ -93,22 +71,23 @@ def command(module: str, arguments: list[str], ranks: int, threads: int) -> list
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m suite.launch", description="Start a job.", allow_abbrev=False)
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs that the job uses")
+    parser.add_argument("--places", type=int, default=0, help="places on GPUs that the job takes: one, or whole GPUs")
+    parser.add_argument("--runs-per-gpu", type=int, default=1, help="places on a GPU: how many jobs may share it")
     parser.add_argument("--ranks", type=int, default=1, help="processes that share the job, one per device")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of all processes together")
     parser.add_argument("module", help="what to run, as after python -m")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments; --threads is added to them")
     args = parser.parse_args(argv)
     with one_line():
-        for name, least in (("gpus", 0), ("ranks", 1), ("threads", 1)):
-            if getattr(args, name) < least:
-                raise ConfigError(f"--{name} is {getattr(args, name)}, must be at least {least}")
+        for name, least in (("places", 0), ("runs_per_gpu", 1), ("ranks", 1), ("threads", 1)):
+            if (value := getattr(args, name)) < least:
+                raise ConfigError(f"--{name.replace('_', '-')} is {value}, must be at least {least}")
         check_module(args.module)
         # A shell that ignores SIGTERM to outlive its job passes this on. Restore the default until the job installs its
         # handler.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if 0 < args.gpus < len(devices := visible()):
-            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(take(devices, args.gpus))
+        if devices := taken(args.places, args.runs_per_gpu, args.ranks):
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
         os.environ.update(KEEP_MEMORY)
         os.execv(sys.executable, command(args.module, args.arguments, args.ranks, args.threads))
 

@@ -1,14 +1,12 @@
-"""What a job becomes: its command, threads, memory settings and GPUs, which are its own and free again after it."""
+"""What a job becomes: its command, threads and memory settings, and how it ends."""
 
 from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +14,6 @@ import pytest
 from suite.launch import KEEP_MEMORY, command
 
 ROOT = Path(__file__).resolve().parents[2]
-
-REPORT = """
-import os, sys
-print(os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
-sys.stdin.read()
-"""
 
 SHOW = """
 import os, sys
@@ -44,53 +36,6 @@ time.sleep(60)
 """
 
 
-@pytest.fixture
-def launch(tmp_path):
-    """A function (options, module's text, visible GPUs) -> the job, which is started in a folder of its own."""
-    jobs = []
-
-    def begin(options: list, text: str, visible: str | None = None, before: str = "") -> subprocess.Popen:
-        (tmp_path / "job.py").write_text(text)
-        environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
-        environment |= {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-        environment |= {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-        line = [sys.executable, "-m", "suite.launch", *map(str, options)]
-        if before:
-            line = ["sh", "-c", f'{before}; exec "$@"', "sh", *line]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        jobs.append(subprocess.Popen(line, cwd=tmp_path, env=environment, **pipes))
-        return jobs[-1]
-
-    yield begin
-    for job in jobs:
-        job.kill()
-        job.communicate()
-
-
-@pytest.fixture
-def start(launch) -> Callable[[int, str | None], subprocess.Popen]:
-    """A function (count, visible) -> a job that prints its GPUs and runs until its input is closed."""
-    return lambda count, visible: launch(["--gpus", count, "job"], REPORT, visible)
-
-
-def test_jobs_side_by_side_have_different_gpus_and_wait_for_free_ones(start):
-    first, second = start(2, "0,1,2,3,4"), start(2, "0,1,2,3,4")
-    theirs = [set(job.stdout.readline().strip().split(",")) for job in (first, second)]
-    assert len(theirs[0]) == len(theirs[1]) == 2 and not theirs[0] & theirs[1]
-    third = start(2, "0,1,2,3,4")
-    assert not select.select([third.stdout], [], [], 1.5)[0], "one GPU is free, it asked for two"
-    first.kill()
-    given = set(third.stdout.readline().strip().split(","))
-    assert len(given) == 2 and not given & theirs[1]
-
-
-@pytest.mark.parametrize("count, visible", [(1, "0"), (2, "4,7"), (0, "0,1"), (3, "0,1"), (0, None)])
-def test_a_job_that_was_given_its_gpus_is_left_alone(start, count, visible):
-    """By SLURM, say, whose jobs on one machine may all see their GPU as number 0."""
-    jobs = [start(count, visible), start(count, visible)]
-    assert {job.stdout.readline().strip() for job in jobs} == {str(visible)}
-
-
 def test_one_rank_is_a_plain_process():
     expected = [sys.executable, "-m", "training.run", "--spec", "a b.json", "--threads", "3"]
     assert command("training.run", ["--spec", "a b.json"], ranks=1, threads=3) == expected
@@ -105,8 +50,8 @@ def test_several_ranks_share_the_threads_under_torchrun(ranks, threads, each):
 
 def test_the_job_has_its_arguments_as_they_were_given_and_the_memory_settings(launch, tmp_path):
     """Among them the launcher's own options, an empty one and one that looks like an abbreviation."""
-    arguments = ["--gpus", "9", "--run", "", "--thr=5", "a b", "--", "-x"]
-    job = launch(["--gpus", 0, "--ranks", 1, "--threads", 4, "job", *arguments], SHOW)
+    arguments = ["--places", "9", "--run", "", "--thr=5", "a b", "--", "-x"]
+    job = launch(["--places", 0, "--ranks", 1, "--threads", 4, "job", *arguments], SHOW)
     assert job.wait(60) == 0, job.stderr.read()
     shown = [sys.executable, *arguments, "--threads", "4", KEEP_MEMORY["GLIBC_TUNABLES"], None]
     assert (tmp_path / "shown").read_text() == repr(shown)
@@ -136,8 +81,8 @@ def test_sigterm_that_the_shell_ignores_ends_a_job_that_does_not_answer_it(launc
 
 def test_sigterm_ends_a_job_that_waits_for_gpus(launch, start):
     start(2, "0,1,2").stdout.readline()
-    waiting = launch(["--gpus", 2, "job"], REPORT, "0,1,2", before="trap '' TERM")
-    assert not select.select([waiting.stdout], [], [], 1.5)[0]
+    waiting = launch(["--places", 2, "job"], visible="0,1,2", before="trap '' TERM")
+    assert "waiting for 2 of the GPUs 0, 1, 2" in waiting.stderr.readline()
     waiting.send_signal(signal.SIGTERM)
     assert waiting.wait(30) == -signal.SIGTERM
 
@@ -151,7 +96,7 @@ def test_sigterm_ends_a_job_that_waits_for_gpus(launch, start):
         ([".measure"], "there is no module '.measure'"),
         (["--ranks", 0, "job"], "--ranks is 0, must be at least 1"),
         (["--threads", 0, "job"], "--threads is 0, must be at least 1"),
-        (["--gpus", -1, "job"], "--gpus is -1, must be at least 0"),
+        (["--places", -1, "job"], "--places is -1, must be at least 0"),
     ],
 )
 def test_errors_are_one_line(launch, options, words):
@@ -163,7 +108,7 @@ def test_errors_are_one_line(launch, options, words):
 
 def test_a_lock_that_cannot_be_made_is_one_line(launch, tmp_path):
     (tmp_path / f"leangan-{os.getuid()}-gpu-0.lock").mkdir()
-    job = launch(["--gpus", 1, "job"], SHOW, "0,1")
+    job = launch(["--places", 1, "job"], SHOW, "0,1")
     assert job.wait(30) == 1
     (line,) = job.stderr.read().splitlines()
     assert line.startswith("error: ") and "gpu-0.lock" in line
@@ -179,7 +124,7 @@ def test_torchrun_leaves_the_options_of_the_rules_to_the_jobs():
     from torch.distributed.run import get_args_parser
 
     rules = "".join((ROOT / f"workflow/rules/{name}.smk").read_text() for name in ("common", "train", "evaluate"))
-    options = sorted(set(re.findall(r"(?<= )--[a-z-]+", rules)) - {"--gpus", "--ranks"})
+    options = sorted(set(re.findall(r"(?<= )--[a-z-]+", rules)) - {"--places", "--runs-per-gpu", "--ranks"})
     assert {"--run-id", "--run-dir", "--config", "--keep", "--protocol", "--out", "--threads"} <= set(options)
     arguments = [word for option in options for word in (option, "value")]
     known = command("training.run", arguments, ranks=2, threads=2)[3:]

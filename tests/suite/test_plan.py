@@ -229,8 +229,10 @@ def test_the_largest_number_of_devices_that_leaves_batch_and_groups(
     assert devices.ranks(spec_of(preset, resolution, make_spec), devices_per_run) == ranks
 
 
-def test_the_number_of_devices_is_no_part_of_a_runs_identity():
-    one, many = (expand("demo", config(devices_per_run=count)) for count in (1, 8))
+@pytest.mark.parametrize("key", ["devices_per_run", "runs_per_gpu"])
+def test_the_number_of_devices_is_no_part_of_a_runs_identity(key):
+    one, many = (expand("demo", config(**{key: count})) for count in (1, 8))
     assert [run.run_id for run in one] == [run.run_id for run in many]
-    with pytest.raises(ConfigError, match="devices_per_run = 0"):
-        configuration.checked({**CONFIG, "devices_per_run": 0})
+    for wrong, words in ((0, f"{key} = 0"), ("two", f"{key} = 'two' must be of type integer")):
+        with pytest.raises(ConfigError, match=words):
+            configuration.checked({**CONFIG, key: wrong})

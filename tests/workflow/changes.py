@@ -72,7 +72,7 @@ def submission(project: Path) -> AbstractContextManager[tuple[str, ...]]:
 
 
 IMAGES = "images added, removed or overwritten, wherever in the folder"
-ELSEWHERE = "device, threads, GPUs per run, place of the Inception weights"
+ELSEWHERE = "device, threads, GPUs per run, runs per GPU, place of the Inception weights"
 SHARED = "code that methods share: transforms, networks, loop, metrics, figures"
 DEFAULT = "a hyper-parameter, or a default in the code"
 LABEL = "a preset's citation"
@@ -81,7 +81,10 @@ SOURCE = "another place, crop or resize of a data set"
 
 CHANGES: list[tuple[str, Change]] = [
     ("nothing", given()),
-    (ELSEWHERE, given("device=cpu", "threads=2", "devices_per_run=2", "inception_weights=/moved/{to}/here")),
+    (
+        ELSEWHERE,
+        given("device=cpu", "threads=2", "devices_per_run=2", "runs_per_gpu=2", "inception_weights=/moved/{to}/here"),
+    ),
     ("a comment or docstring of a method", edited("augment/da.py", '"""', '"""Another word. ')),
     (SHARED, edited("training/loop.py", "import time\n", "import time\n\nUNUSED = 1\n")),
     ("the text of a protocol's source", edited("config/protocols.yaml", "quick on a CPU", "fast on a CPU")),

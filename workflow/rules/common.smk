@@ -2,7 +2,6 @@ import hashlib
 import json
 import re
 import shlex
-import shutil
 import sys
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,7 @@ sys.path.insert(0, workflow.basedir)
 from data.fingerprint import fingerprint
 from data.table import amplified, downloads, held_out, listed, place
 from suite import config as configuration
-from suite import cost, devices, registry
+from suite import cost, devices, gpus, registry
 from suite.cells import cells
 from suite.command import needed_config
 from suite.config import artefact, artefact_names, read
@@ -43,13 +42,34 @@ PROTOCOLS = read("config/protocols.yaml")
 DOWNLOADS = downloads()
 SUBSETS = {spec.subset_size: spec for spec in SPECS.values()}
 
-# GPUs that a job occupies. On a cluster, where this machine may have none, the config says device: cuda.
-GPU = int(config["device"] == "cuda" or (config["device"] == "auto" and shutil.which("nvidia-smi") is not None))
+# Whether jobs run on GPUs: auto, if nvidia-smi lists one that CUDA_VISIBLE_DEVICES does not hide. On a cluster, where this
+# machine may have none, the config says device: cuda.
+GPU = config["device"] == "cuda" or (config["device"] == "auto" and bool(gpus.installed() and gpus.visible()))
 DEVICES = config["devices_per_run"]
+
+# Runs that may share a GPU. On a cluster, where --jobs limits the jobs, each has GPUs of its own, and the calls of
+# Snakemake that carry them out there go by the same number. Which executor it is is not known yet.
+RUNS_PER_GPU = config["runs_per_gpu"] if workflow.is_main_process and workflow.resource_settings.nodes is None else 1
+
+# The resource gpu counts places on GPUs, but --resources gpu=N says how many GPUs there are. Older engines keep it as a
+# plain number.
+cards = workflow.global_resources.get("gpu")
+cards = getattr(cards, "value", cards)
+if isinstance(cards, int):
+    workflow.register_resource("gpu", cards * RUNS_PER_GPU)
+
+
+def places(ranks):
+    """The places that a job of so many processes takes: one, or those of as many whole GPUs; none on a CPU."""
+    return GPU * (1 if ranks == 1 else ranks * RUNS_PER_GPU)
+
 
 # How jobs that may use GPUs start. The number of processes is a resource and no parameter, so that a run begun with
 # another number goes on.
-LAUNCH = "python -m suite.launch --gpus {resources.gpu} --ranks {resources.ranks} --threads {threads}"
+LAUNCH = (
+    f"python -m suite.launch --places {{resources.gpu}} --runs-per-gpu {RUNS_PER_GPU}"
+    " --ranks {resources.ranks} --threads {threads}"
+)
 
 
 def as_option(text):
@@ -58,8 +78,9 @@ def as_option(text):
 
 
 # Where a job computes and where files lie changes no number, so these are no parameters: with other ones nothing is made
-# again. The same holds for the configuration as a whole: what a job takes from it is among its parameters.
-DEVICE = f"--device {config['device']}"
+# again. The same holds for the configuration as a whole: what a job takes from it is among its parameters. A job that has
+# a GPU ends with an error where torch cannot use it, instead of going on on the CPU.
+DEVICE = f"--device {'cuda' if GPU else config['device']}"
 FEATURE_OPTIONS = f"{DEVICE} --inception-weights {as_option(config['inception_weights'] or '')}"
 CONFIG = as_option(json.dumps(dict(config)))
 

@@ -8,7 +8,7 @@ rule reference_features:
     threads: config["threads"] * DEVICES
     resources:
         ranks=DEVICES,
-        gpu=GPU * DEVICES,
+        gpu=places(DEVICES),
         mem_mb=4000 * DEVICES,
         runtime=240,
     params:
@@ -30,7 +30,7 @@ rule subset_reference_features:
     threads: config["threads"] * DEVICES
     resources:
         ranks=DEVICES,
-        gpu=GPU * DEVICES,
+        gpu=places(DEVICES),
         mem_mb=4000 * DEVICES,
         runtime=240,
     params:
@@ -56,7 +56,7 @@ rule measure:
     threads: config["threads"] * DEVICES
     resources:
         ranks=DEVICES,
-        gpu=GPU * DEVICES,
+        gpu=places(DEVICES),
         mem_mb=4000 * DEVICES,
         runtime=1440,
     params:

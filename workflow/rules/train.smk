@@ -33,7 +33,7 @@ rule train:
     threads: lambda wildcards: config["threads"] * ranks_of(wildcards)
     resources:
         ranks=ranks_of,
-        gpu=lambda wildcards: GPU * ranks_of(wildcards),
+        gpu=lambda wildcards: places(ranks_of(wildcards)),
         mem_mb=lambda wildcards: 4000 * ranks_of(wildcards),
         runtime=minutes_of,
     params:
