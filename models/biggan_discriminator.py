@@ -6,28 +6,41 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.biggan_layers import Attention, ConvDown, spectral
+from models.biggan_layers import Attention, Conv, ConvDown, spectral
+from models.precision import cast, compute_dtype
 
 
 class DiscriminatorBlock(nn.Module):
     """[N, in, H, W] -> [N, out, H, W], or half the size if `down`: two times ReLU and convolution, and a skip.
 
     The `first` block sees the image, and has no ReLU before its first convolution. The skip is the identity where
-    neither size nor width changes.
+    neither size nor width changes. `half`: the block's 16-bit type.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, down: bool, first: bool, init: str, attention: bool):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        down: bool,
+        first: bool,
+        init: str,
+        attention: bool,
+        half: torch.dtype | None,
+    ) -> None:
         super().__init__()
+        self.in_half = half
         self.down = down
         self.first = first
-        conv1 = ConvDown(out_channels, out_channels, 3) if down else nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        self.conv0 = spectral(nn.Conv2d(in_channels, out_channels, 3, padding=1), init)
+        conv1 = ConvDown(out_channels, out_channels, 3) if down else Conv(out_channels, out_channels, 3, padding=1)
+        self.conv0 = spectral(Conv(in_channels, out_channels, 3, padding=1), init)
         self.conv1 = spectral(conv1, init)
         changes = down or in_channels != out_channels
-        self.skip = spectral(nn.Conv2d(in_channels, out_channels, 1), init) if changes else None
+        self.skip = spectral(Conv(in_channels, out_channels, 1), init) if changes else None
         self.attention = Attention(out_channels, init) if attention else None
 
     def forward(self, x: Tensor) -> Tensor:
+        # The type of a parameter as stored: to read a normalised weight is a step of its spectral norm.
+        x = cast(x, compute_dtype(next(self.parameters()), self.in_half))
         h = self.conv0(x if self.first else F.relu(x))
         h = self.conv1(F.relu(h, inplace=True))
         if self.down:
@@ -43,10 +56,19 @@ class Discriminator(nn.Module):
 
     maps: feature maps after each block, of which the first `down` halve the resolution.
     attention_at: attention follows the block that first reaches this resolution; 0: none.
+    half: 16-bit types by resolution; the blocks that take this resolution compute in it, attention included.
     """
 
     def __init__(
-        self, resolution: int, channels: int, classes: int, maps: list[int], down: int, attention_at: int, init: str
+        self,
+        resolution: int,
+        channels: int,
+        classes: int,
+        maps: list[int],
+        down: int,
+        attention_at: int,
+        half: dict[int, torch.dtype],
+        init: str,
     ) -> None:
         super().__init__()
         self.resolution = resolution
@@ -55,7 +77,8 @@ class Discriminator(nn.Module):
         blocks = []
         for k, (i, o) in enumerate(zip([channels, *maps], maps, strict=False)):
             attention = k < down and resolution >> (k + 1) == attention_at
-            blocks.append(DiscriminatorBlock(i, o, down=k < down, first=k == 0, init=init, attention=attention))
+            in_half = half.get(resolution >> min(k, down))
+            blocks.append(DiscriminatorBlock(i, o, k < down, k == 0, init, attention, in_half))
         self.blocks = nn.Sequential(*blocks)
         self.output = spectral(nn.Linear(maps[-1], 1), init)
         self.embed = spectral(nn.Linear(classes, maps[-1], bias=False), init) if classes else None
@@ -66,6 +89,7 @@ class Discriminator(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, maps[-1]], summed over pixels."""
         x = self.blocks(x.contiguous(memory_format=torch.channels_last))
+        x = cast(x, next(self.parameters()).dtype)
         return F.relu(x, inplace=True).sum(dim=(2, 3))
 
     def score(self, features: Tensor, c: Tensor | None) -> Tensor:

@@ -10,26 +10,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.biggan_layers import Attention, BatchNorm, ConvUp, initialized, spectral
+from models.biggan_layers import Attention, BatchNorm, Conv, ConvUp, initialized, spectral
+from models.precision import cast, compute_dtype
 
 
 class GeneratorBlock(nn.Module):
     """[N, in, H, W] -> [N, out, 2H, 2W]: norm, ReLU, upsampling, convolution, norm, ReLU, convolution; and a skip.
 
     The norm that follows removes every bias here. They are kept as published; their gradients are rounding errors,
-    which Adam turns into a random walk without effect.
+    which Adam turns into a random walk without effect. `half`: the block's 16-bit type.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, norm: partial[BatchNorm], init: str, attention: bool):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm: partial[BatchNorm],
+        init: str,
+        attention: bool,
+        half: torch.dtype | None,
+    ) -> None:
         super().__init__()
+        self.in_half = half
         self.norm0 = norm(in_channels)
         self.conv0 = spectral(ConvUp(in_channels, out_channels, 3), init)
         self.norm1 = norm(out_channels)
-        self.conv1 = spectral(nn.Conv2d(out_channels, out_channels, 3, padding=1), init)
-        self.skip = spectral(nn.Conv2d(in_channels, out_channels, 1), init)
+        self.conv1 = spectral(Conv(out_channels, out_channels, 3, padding=1), init)
+        self.skip = spectral(Conv(in_channels, out_channels, 1), init)
         self.attention = Attention(out_channels, init) if attention else None
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+        # The type of a parameter as stored: to read a normalised weight is a step of its spectral norm.
+        x = cast(x, compute_dtype(next(self.parameters()), self.in_half))
         h = self.conv0(F.relu(self.norm0(x, y), inplace=True))
         h = self.conv1(F.relu(self.norm1(h, y), inplace=True))
         # A 1 x 1 convolution and nearest-neighbour upsampling commute; this order costs a quarter.
@@ -45,6 +57,7 @@ class Generator(nn.Module):
         the first layer and no block sees it.
     shared_dim: length of the label embedding that all blocks share; 0: each has its own gain and bias per class.
     attention_at: the resolution at which attention follows the block; 0: none.
+    half: 16-bit types by resolution; the block that gives this resolution computes in it, its attention included.
     sampling_batch: in evaluation the images depend on this many in a batch (None: each only on its own z and c).
     """
 
@@ -57,6 +70,7 @@ class Generator(nn.Module):
         hierarchical_z: bool,
         shared_dim: int,
         attention_at: int,
+        half: dict[int, torch.dtype],
         init: str,
         gain_offset: float,
         eval_statistics: str,
@@ -82,19 +96,21 @@ class Generator(nn.Module):
         plain = partial(BatchNorm, init=init, gain_offset=gain_offset, eval_statistics=eval_statistics)
         norm = partial(plain, condition_dim=condition_dim, normalized=normalized)
         self.embed = initialized(nn.Linear(classes, shared_dim, bias=False), init) if shared else None
+        sizes = [4 * 2**k for k in range(1, len(maps))]
         self.dense = spectral(nn.Linear(part, maps[0] * 4**2), init)
         self.blocks = nn.ModuleList(
-            GeneratorBlock(i, o, norm, init, attention=attention_at == 4 * 2**k)
-            for k, (i, o) in enumerate(pairwise(maps), start=1)
+            GeneratorBlock(i, o, norm, init, attention=attention_at == size, half=half.get(size))
+            for size, (i, o) in zip(sizes, pairwise(maps), strict=True)
         )
         self.norm = plain(maps[-1], condition_dim=0, normalized=False)
-        self.to_rgb = spectral(nn.Conv2d(maps[-1], channels, 3, padding=1), init)
+        self.to_rgb = spectral(Conv(maps[-1], channels, 3, padding=1), init)
 
     def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
         first, *conditions = self.conditions(z, c)
         x = self.dense(first).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for block, y in zip(self.blocks, conditions, strict=True):
             x = block(x, y)
+        x = cast(x, next(self.parameters()).dtype)
         return torch.tanh(self.to_rgb(F.relu(self.norm(x), inplace=True)))
 
     def conditions(self, z: Tensor, c: Tensor | None) -> list[Tensor | None]:

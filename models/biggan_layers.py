@@ -1,4 +1,7 @@
-"""Layers of BigGAN (arXiv:1809.11096, appendix B): spectral normalisation, batch normalisation, self-attention."""
+"""Layers of BigGAN (arXiv:1809.11096, appendix B): spectral normalisation, batch normalisation, self-attention.
+
+Each computes in the type of the maps it is given. Their parameters stay float32 and enter through `precision.cast`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from models.precision import cast
 from models.ranks import world_size
 
 SN_EPS = 1e-8
@@ -47,24 +51,35 @@ def box_filtered(weight: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(weight, (1, 1, 1, 1)), kernel_size=2, stride=1)
 
 
-class ConvDown(nn.Conv2d):
+class Conv(nn.Conv2d):
+    """Convolution with stride 1, [N, in, H, W] -> [N, out, H, W]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, cast(self.weight, x.dtype), self.bias_in(x.dtype), padding=self.padding)
+
+    def bias_in(self, dtype: torch.dtype) -> Tensor | None:
+        """The bias in `dtype`, None where there is none."""
+        return None if self.bias is None else cast(self.bias, dtype)
+
+
+class ConvDown(Conv):
     """3 x 3 convolution, then 2 x 2 average pooling, [N, in, H, W] -> [N, out, H/2, W/2].
 
     Both are linear, so one 4 x 4 kernel at every second pixel does it in 16 multiplications instead of 36.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, box_filtered(self.weight), self.bias, stride=2, padding=1)
+        return F.conv2d(x, cast(box_filtered(self.weight), x.dtype), self.bias_in(x.dtype), stride=2, padding=1)
 
 
-class ConvUp(nn.Conv2d):
+class ConvUp(Conv):
     """Nearest-neighbour upsampling by 2, then 3 x 3 convolution, [N, in, H, W] -> [N, out, 2H, 2W], as one kernel."""
 
     def forward(self, x: Tensor) -> Tensor:
         # Repeating pixels sums over 2 x 2 where pooling averages, hence 4. A transposed convolution scatters its
         # kernel, hence the flip that makes it the usual correlation.
         kernel = 4 * box_filtered(self.weight.flip(2, 3)).transpose(0, 1)
-        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+        return F.conv_transpose2d(x, cast(kernel, x.dtype), self.bias_in(x.dtype), stride=2, padding=1)
 
 
 class MeanOverRanks(torch.autograd.Function):
@@ -95,6 +110,9 @@ class BatchNorm(nn.Module):
     `eval_statistics`: "batch", those of the batch at hand; "running", moving averages of training, which are those of
     G itself and not of its average; "standing", what `accumulate` passes have gathered, nan before the first one so
     that no image passes for a result.
+
+    Of 16-bit maps they are float32: torch's CUDA kernels take them in float32 in any case, those of a CPU round them to
+    16 bits where none are stored. The second derivative of torch's batch norm rounds them on both.
     """
 
     gain: nn.Module | nn.Parameter
@@ -132,7 +150,8 @@ class BatchNorm(nn.Module):
         gain, bias = (part[None] if isinstance(part, Tensor) else part(y) for part in (self.gain, self.bias))
         if self.condition_dim:
             gain = self.gain_offset + gain
-        return torch.addcmul(bias[:, :, None, None], self.standardize(x), gain[:, :, None, None])
+        gain, bias = (cast(part, x.dtype)[:, :, None, None] for part in (gain, bias))
+        return torch.addcmul(bias, self.standardize(x), gain)
 
     def standardize(self, x: Tensor) -> Tensor:
         """x with the mean of each map subtracted, divided by its standard deviation."""
@@ -148,17 +167,19 @@ class BatchNorm(nn.Module):
 
     def standardize_over_ranks(self, x: Tensor) -> Tensor:
         """The same with the statistics of all ranks' images; every rank has as many."""
-        var, mean = (t.double() for t in torch.var_mean(x, dim=(0, 2, 3), correction=0))
+        wide = cast(x, torch.promote_types(x.dtype, torch.float32))
+        var, mean = (t.double() for t in torch.var_mean(wide, dim=(0, 2, 3), correction=0))
         mean, second_moment = MeanOverRanks.apply(torch.stack([mean, var + mean.square()]))
         var = second_moment - mean.square()
         if self.eval_statistics == "running":
             assert self.mean is not None and self.var is not None
             count = x.numel() // x.shape[1] * world_size()
-            self.mean.lerp_(mean.detach().to(x.dtype), BN_MOMENTUM)
-            self.var.lerp_((var.detach() * count / (count - 1)).to(x.dtype), BN_MOMENTUM)
+            self.mean.lerp_(mean.detach().to(self.mean.dtype), BN_MOMENTUM)
+            self.var.lerp_((var.detach() * count / (count - 1)).to(self.var.dtype), BN_MOMENTUM)
         scale = (var + BN_EPS).rsqrt()
         shift = -mean * scale
-        return torch.addcmul(shift.to(x.dtype)[:, None, None], x, scale.to(x.dtype)[:, None, None])
+        shift, scale = (t.to(wide.dtype)[:, None, None] for t in (shift, scale))
+        return cast(torch.addcmul(shift, wide, scale), x.dtype)
 
 
 class Attention(nn.Module):
@@ -166,20 +187,23 @@ class Attention(nn.Module):
 
     Queries and keys have channels / 8 features, values channels / 2; keys and values are max-pooled by 2. Scores
     are not scaled. gamma starts at 0. Written out, since torch's fused attention does not differentiate twice.
+    Scores and softmax are float32 at least: float16 ends where two vectors of length 256 meet, bfloat16 rounds a score
+    of 100 by up to 1/4.
     """
 
     def __init__(self, channels: int, init: str) -> None:
         super().__init__()
-        self.query = spectral(nn.Conv2d(channels, channels // 8, 1, bias=False), init)
-        self.key = spectral(nn.Conv2d(channels, channels // 8, 1, bias=False), init)
-        self.value = spectral(nn.Conv2d(channels, channels // 2, 1, bias=False), init)
-        self.output = spectral(nn.Conv2d(channels // 2, channels, 1, bias=False), init)
+        self.query = spectral(Conv(channels, channels // 8, 1, bias=False), init)
+        self.key = spectral(Conv(channels, channels // 8, 1, bias=False), init)
+        self.value = spectral(Conv(channels, channels // 2, 1, bias=False), init)
+        self.output = spectral(Conv(channels // 2, channels, 1, bias=False), init)
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
         query = self.query(x).flatten(2)
         key = F.max_pool2d(self.key(x), 2).flatten(2)
         value = F.max_pool2d(self.value(x), 2).flatten(2)
-        weights = torch.softmax(query.transpose(1, 2) @ key, dim=2)
+        query, key = (cast(t, torch.promote_types(x.dtype, torch.float32)) for t in (query, key))
+        weights = cast(torch.softmax(query.transpose(1, 2) @ key, dim=2), x.dtype)
         attended = (value @ weights.transpose(1, 2)).unflatten(2, x.shape[2:])
-        return x + self.gamma * self.output(attended)
+        return x + cast(self.gamma, x.dtype) * self.output(attended)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.base import Key, check_choice, read_preset
 from models.layers import Mapping
-from models.precision import HALF_TYPES
+from models.precision import KEYS, all_float32, half_at
 from models.ranks import mean_over_ranks, world_size
 from models.stylegan2_discriminator import Discriminator
 from models.stylegan2_generator import Generator
@@ -47,8 +47,7 @@ class Backbone:
         "style_mixing": Key(float, 0.9, "probability of mixing two w in one batch"),
         "noise_inputs": Key(bool, True, "whether G's convolutions add noise of learned strength"),
         "w_avg_decay": Key(float, 0.995, "decay of the moving average of w that truncation uses"),
-        "half_resolutions": Key(int, 0, "how many of the highest resolutions compute in 16 bits on a GPU; never 4 x 4"),
-        "half_type": Key(str, "bfloat16", "the 16-bit type of these on a GPU: bfloat16, float16 or none"),
+        **KEYS,
         "conv_clamp": Key(
             float | None, None, "feature maps of all convolutions are limited to +- this; null: not at all"
         ),
@@ -57,7 +56,7 @@ class Backbone:
     @classmethod
     def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
         """Without 16-bit resolutions there is no 16-bit type, and the reverse."""
-        if settings["half_type"] == "none" or not settings["half_resolutions"]:
+        if all_float32(settings):
             return {**settings, "half_type": "none", "half_resolutions": 0}
         return settings
 
@@ -66,7 +65,6 @@ class Backbone:
         check_choice("d_architecture", settings["d_architecture"], ("orig", "resnet"))
         check_choice("adversarial_loss", settings["adversarial_loss"], ("logistic", "wasserstein"))
         check_choice("r1_at", settings["r1_at"], ("real", "augmented"))
-        check_choice("half_type", settings["half_type"], (*HALF_TYPES, "none"))
         if resolution < 8 or resolution & (resolution - 1):
             raise ValueError(
                 f"resolution is {resolution}, must be a power of two from 8 up; prepare the data set at one"
@@ -81,11 +79,6 @@ class Backbone:
                 f"preset key d_capacity is {settings['d_capacity']}, which leaves D a layer without feature maps at "
                 f"{resolution} px; see config/presets.yaml"
             )
-        if settings["half_resolutions"] < 0:
-            raise ValueError(
-                f"preset key half_resolutions is {settings['half_resolutions']}, must be 0 or more; "
-                "see config/presets.yaml"
-            )
         if settings["conv_clamp"] is not None and settings["conv_clamp"] <= 0:
             raise ValueError(
                 f"preset key conv_clamp is {settings['conv_clamp']}, must be positive or null; see config/presets.yaml"
@@ -94,6 +87,7 @@ class Backbone:
         self.resolution = resolution
         self.channels = channels
         self.classes = classes
+        self.half = half_at(self.maps(), settings)
         self.r1_at = settings["r1_at"]
         self.g_reg_interval = settings["pl_interval"] if settings["pl_weight"] else 0
         self.d_reg_interval = settings["r1_interval"] if settings["r1_gamma"] else 0
@@ -103,11 +97,6 @@ class Backbone:
         base, most = (int(capacity * self.settings[key]) for key in ("fmap_base", "fmap_max"))
         sizes = [2**k for k in range(2, self.resolution.bit_length())]
         return {r: min(most, 2 * base // r) for r in sizes}
-
-    def half(self) -> dict[int, torch.dtype]:
-        """The resolutions that compute in 16 bits on a GPU, each with the type."""
-        highest = sorted(self.maps(), reverse=True)[: self.settings["half_resolutions"]]
-        return {resolution: HALF_TYPES[self.settings["half_type"]] for resolution in highest if resolution > 4}
 
     def mapping(self, z_dim: int, layers: int) -> Mapping:
         s = self.settings
@@ -124,7 +113,7 @@ class Backbone:
             style_mixing=s["style_mixing"],
             w_avg_decay=s["w_avg_decay"],
             noise=s["noise_inputs"],
-            half=self.half(),
+            half=self.half,
             clamp=s["conv_clamp"],
         )
 
@@ -139,7 +128,7 @@ class Backbone:
             architecture=s["d_architecture"],
             mbstd_group=s["mbstd_group"],
             mbstd_features=s["mbstd_features"],
-            half=self.half(),
+            half=self.half,
             clamp=s["conv_clamp"],
         )
 

@@ -105,7 +105,7 @@ def parameters(spec: RunSpec) -> tuple[int, int] | None:
         return None
     row = listed().get(spec.dataset)
     classes = (row.classes if row and row.classes else 10) if spec.conditional else 0
-    hyper = {key: spec.hyper[key] for key in backbone.keys}
+    hyper = {key: value for key, value in spec.hyper.items() if key in backbone.keys}
     return _counted(spec.backbone, json.dumps(hyper, sort_keys=True), spec.resolution, classes)
 
 

@@ -131,10 +131,10 @@ def test_sixteen_bits_are_those_of_the_preset_on_a_gpu_and_none_on_a_cpu():
 @pytest.mark.parametrize("half_type, dtype", HALF_TYPES.items())
 def test_every_block_has_the_type_of_the_preset(half_type: str, dtype: torch.dtype):
     backbone = small(half_type=half_type)
-    assert backbone.half() == dict.fromkeys([8, 16, 32], dtype)
+    assert backbone.half == dict.fromkeys([8, 16, 32], dtype)
     blocks = [*backbone.generator().blocks, *backbone.discriminator().blocks]
     assert [block.in_half for block in blocks] == [None, dtype, dtype, dtype, dtype, dtype, dtype]
-    assert not small(half_type="none").half()
+    assert not small(half_type="none").half
     with pytest.raises(ValueError, match="half_type is 'float8'"):
         small(half_type="float8")
 

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models import biggan, stylegan2
+from models import biggan, precision, stylegan2
 from models.base import LOOP_KEYS, Key
 from suite import registry
 from suite.cells import cells
@@ -178,6 +178,16 @@ def test_settings_that_train_the_same_are_one_run():
     assert none.digest == nothing.digest and none.hyper["half_type"] == "none"
     assert of_preset("stylegan2", half_resolutions="4", half_type="none").digest == nothing.digest
     assert of_preset("stylegan2", half_resolutions="4", half_type="float16").digest != nothing.digest
+
+
+@pytest.mark.parametrize("keys", [{"half_type": "float16"}, {"half_resolutions": "4", "half_type": "none"}])
+def test_biggan_without_16_bits_is_the_run_that_it_was_without_these_keys(keys):
+    plain = of_preset("biggan", **keys)
+    assert plain.digest == of_preset("biggan").digest and not plain.hyper.keys() & precision.KEYS.keys()
+    assert not biggan.Backbone(plain.hyper, 32, 3, 0).half, "what is left out means float32"
+    types = [of_preset("biggan", half_resolutions="4", half_type=half) for half in precision.HALF_TYPES]
+    assert len({plain.digest, *(spec.digest for spec in types)}) == 3
+    assert all(set(biggan.Backbone(spec.hyper, 32, 3, 0).half) == {8, 16, 32} for spec in types)
 
 
 def test_the_arithmetic_of_the_configuration_is_part_of_the_id_where_it_counts():

@@ -64,9 +64,21 @@ def test_a_step_reads_nothing_back(on_meta, spec):
     train(spec)
 
 
-@pytest.mark.parametrize("changes", [{"conditional": True}, {"hyper": {"half_resolutions": 2, "conv_clamp": 256}}])
-def test_nor_with_labels_or_in_16_bits(on_meta, changes):
-    spec = runs()["stylegan2-ada"]
+SIXTEEN_BITS = {"half_resolutions": 2, "half_type": "float16"}
+
+
+@pytest.mark.parametrize(
+    "name, changes",
+    [
+        ("stylegan2-ada", {"conditional": True}),
+        ("stylegan2-ada", {"hyper": {**SIXTEEN_BITS, "conv_clamp": 256}}),
+        ("biggan-diffaugment", {"conditional": True}),
+        ("biggan-diffaugment", {"hyper": SIXTEEN_BITS}),
+        ("biggan-diffaugment", {"hyper": {**SIXTEEN_BITS, "attention_at": 16, "eval_statistics": "running"}}),
+    ],
+)
+def test_nor_with_labels_or_in_16_bits(on_meta, name, changes):
+    spec = runs()[name]
     changes = {name: {**spec.hyper, **value} if name == "hyper" else value for name, value in changes.items()}
     with half_precision(torch.float16):
         train(dataclasses.replace(spec, **changes))
