@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing as mp
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from models.biggan import Backbone
+from models.precision import half_precision
 from suite.presets import preset_at, presets
 from training.ema import POWER_ITERATIONS, Ema
 from training.loop import train
@@ -62,8 +64,10 @@ def test_published_values(name: str):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_rows_of_one_data_set_share_their_networks(name: str):
     base = PRESETS["biggan-imagenet128-100" if "imagenet" in name else "biggan-cifar"]
-    for key in Backbone.keys:
-        assert PRESETS[name].hyper[key] == base.hyper[key], key
+    networks = [
+        {key: value for key, value in row.hyper.items() if key in Backbone.keys} for row in (PRESETS[name], base)
+    ]
+    assert networks[0] == networks[1] and len(networks[0]) == len(Backbone.keys) - 2  # without those of 16 bits
     assert PRESETS[name].citation.startswith("arXiv:2006.10738")
 
 
@@ -71,6 +75,14 @@ def test_tiny_builds():
     backbone = Backbone(PRESETS["tiny-biggan"].hyper, 32, channels=3, classes=0)
     images = backbone.generator()(torch.randn(2, 64), None)
     assert backbone.discriminator()(images, None).shape == (2, 1)
+
+
+def test_the_16_bit_preset_is_that_of_cifar_with_16_bit_layers():
+    preset, base = PRESETS["biggan-cifar-16bit"], PRESETS["biggan-cifar"]
+    assert preset.hyper == {**base.hyper, "half_resolutions": 4, "half_type": "bfloat16"}
+    assert (preset.kimg, preset.snapshot_kimg) == (base.kimg, base.snapshot_kimg)
+    assert preset.labels("none", "none").published_kimg is None
+    assert set(Backbone(preset.hyper, 32, 3, 10).half) == {32, 16, 8} and not Backbone(base.hyper, 32, 3, 10).half
 
 
 # ---- Training ----
@@ -182,12 +194,12 @@ def test_training_moves_the_discriminator_to_the_right_side(make_run, make_reals
 # ---- Ranks ----
 
 
-def ranked(rank: int, folder: str) -> tuple[dict, dict]:
+def ranked(rank: int, folder: str, half: torch.dtype | None) -> tuple[dict, dict]:
     """G's gradients, averaged over two processes, and its state, as process `rank` has them."""
     torch.set_num_threads(1)  # as in this one: more of them round the first spectral norms, in float32, differently
     dist.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(minutes=5))
-    G, D, z, c = distributed_parts()
-    hinge_gradients(G, D, z[rank::2], c[rank::2])
+    G, D, z, c = distributed_parts(half)
+    hinge_gradients(G, D, z[rank::2], c[rank::2], half)
     for parameter in G.parameters():
         dist.all_reduce(parameter.grad)
         parameter.grad /= 2
@@ -195,31 +207,55 @@ def ranked(rank: int, folder: str) -> tuple[dict, dict]:
     return {name: parameter.grad for name, parameter in G.named_parameters()}, G.state_dict()
 
 
-def distributed_parts() -> tuple:
+def distributed_parts(half: torch.dtype | None) -> tuple:
     torch.manual_seed(1)
-    backbone = Backbone(
-        {**SMALL, "hierarchical_z": True, "shared_dim": 4, "eval_statistics": "running"}, 16, 3, classes=3
-    )
+    keys = {"hierarchical_z": True, "shared_dim": 4, "eval_statistics": "running", "half_resolutions": 2 if half else 0}
+    backbone = Backbone({**SMALL, **keys}, 16, 3, classes=3)
     z, c = torch.randn(8, 12, dtype=torch.float64), torch.eye(3, dtype=torch.float64)[[0, 1, 2, 2, 1, 0, 0, 1]]
     return backbone.generator().double(), backbone.discriminator().double(), z, c
 
 
-def hinge_gradients(G: nn.Module, D: nn.Module, z: torch.Tensor, c: torch.Tensor) -> None:
-    x = G(z, c)
-    # A gradient penalty, so that the second derivative of the statistics crosses ranks too.
-    (slope,) = torch.autograd.grad(D(x, c).sum(), x, create_graph=True)
-    (F.relu(1 - D(x, c)).mean() + slope.square().sum((1, 2, 3)).mean()).backward()
+def hinge_gradients(
+    G: nn.Module, D: nn.Module, z: torch.Tensor, c: torch.Tensor, half: torch.dtype | None = None
+) -> None:
+    with half_precision(half) if half else nullcontext():
+        x = G(z, c)
+        # A gradient penalty, so that the second derivative of the statistics crosses ranks too.
+        (slope,) = torch.autograd.grad(D(x, c).sum(), x, create_graph=True)
+        (F.relu(1 - D(x, c)).mean() + slope.square().sum((1, 2, 3)).mean()).backward()
+
+
+def together(folder: Path, half: torch.dtype | None = None) -> tuple[dict, dict]:
+    """What `ranked` gives on the first of two processes."""
+    other = mp.get_context("spawn").Process(target=ranked, args=(1, str(folder), half), daemon=True)
+    other.start()
+    found = ranked(0, str(folder), half)
+    other.join()
+    return found
 
 
 def test_two_ranks_train_as_one_process_would(tmp_path):
     """Statistics over ranks enter forward pass, gradients and moving averages."""
-    other = mp.get_context("spawn").Process(target=ranked, args=(1, str(tmp_path)), daemon=True)
-    other.start()
-    gradients, state = ranked(0, str(tmp_path))
-    other.join()
-    G, D, z, c = distributed_parts()
+    gradients, state = together(tmp_path)
+    G, D, z, c = distributed_parts(None)
     hinge_gradients(G, D, z, c)
     for name, parameter in G.named_parameters():
         torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-9, atol=1e-11, msg=name)
     for name, value in G.state_dict().items():
         torch.testing.assert_close(state[name], value, rtol=1e-12, atol=1e-12, msg=name)
+
+
+def test_so_they_do_in_16_bits(tmp_path):
+    """Up to the rounding of their type, here against one process without 16-bit layers."""
+    gradients, state = together(tmp_path, torch.float16)
+    G, D, z, c = distributed_parts(None)
+    hinge_gradients(G, D, z, c)
+    found, expected = (
+        torch.cat([each.flatten() for each in grads])
+        for grads in (gradients.values(), [parameter.grad for parameter in G.parameters()])
+    )
+    eps = torch.finfo(torch.float16).eps
+    assert eps / 10 < (found - expected).norm() / expected.norm() < 40 * eps
+    for name, value in G.state_dict().items():
+        assert state[name].dtype == torch.float64
+        torch.testing.assert_close(state[name], value, rtol=4 * eps, atol=4 * eps, msg=name)

@@ -80,8 +80,17 @@ def test_discriminators_have_no_layers_after_the_label_embedding(name: str):
 def test_precision_as_published(name: str):
     """Four resolutions in 16 bits and clamped maps in all runs of arXiv:2006.06676, neither in those of 2006.10738."""
     row = PRESETS[name]
-    expected = (4, 256) if not name.startswith(("diffaugment", "tiny")) else (0, None)
+    expected = (4, 256) if not name.startswith(("diffaugment", "tiny")) or name.endswith("-16bit") else (0, None)
     assert (row["half_resolutions"], row["conv_clamp"]) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in STYLEGAN2 if name.endswith("-16bit")])
+def test_a_16_bit_preset_is_another_only_in_precision_and_counts_as_unpublished(name: str):
+    preset, base = STATED[name], STATED[name.removesuffix("-16bit")]
+    changed = {key: value for key, value in preset.hyper.items() if base.hyper[key] != value}
+    assert changed == {"half_resolutions": 4, "half_type": "bfloat16", "conv_clamp": 256}
+    assert (preset.kimg, preset.snapshot_kimg) == (base.kimg, base.snapshot_kimg)
+    assert preset.labels("none", "none").published_kimg is None
 
 
 @pytest.mark.parametrize("name", STYLEGAN2)
