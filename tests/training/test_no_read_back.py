@@ -7,36 +7,21 @@ of the CPU beside it.
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
 
 import numpy as np
 import pytest
 import torch
+from every_method import runs
 
 from augment import none
 from models.precision import half_precision
-from suite.config import read
-from suite.grid import expand, refusal
-from suite.spec import TRANSFER, RunSpec
+from suite.spec import RunSpec
 from training.reals import Reals
 from training.steps import Steps
 
 META = torch.device("meta")
 BATCH = 4
 INTERVAL = 4  # D steps from one adjustment of a controller to the next
-
-
-@cache
-def runs() -> dict[str, RunSpec]:
-    """Runs of the artefact of all methods, so few that every plugin is seen with each backbone that it has there."""
-    found, seen = {}, set()
-    for spec in expand("methods-demo", {**read("config/config.yaml"), "scale": "demo"}):
-        plugins = {(spec.backbone, name) for name, _ in spec.plugins}
-        # A transfer reads the networks it starts from.
-        if (spec.backbone, TRANSFER) not in plugins and not plugins <= seen and refusal(spec) is None:
-            seen |= plugins
-            found[f"{spec.backbone}-{spec.method}"] = spec
-    return found
 
 
 @pytest.fixture
