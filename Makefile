@@ -19,7 +19,7 @@ reproduce: $(INSTALLED)
 	@echo "Figures: results/demo/figures/    Leaderboard: results/demo/page/index.html"
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" \
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not gpu" \
 		tests/workflow tests
 
 lint: $(INSTALLED)

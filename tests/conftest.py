@@ -18,6 +18,10 @@ torch.set_num_threads(1)
 RESOLUTION, IMAGES = 16, 24
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", choices=["cuda", "cpu"], default="cuda", help="device of the tests in tests/gpu")
+
+
 @pytest.fixture(scope="session")
 def make_spec():
     """A function (method, **changes) -> RunSpec of the preset `tiny`, made tinier, or of another one as it is.
@@ -31,13 +35,14 @@ def make_spec():
         plugins: list | None = None,
         preset: str = "tiny",
         of: str = "tiny",
+        resolution: int = RESOLUTION,
         **changes,
     ) -> RunSpec:
         smaller = {"batch": 8, "fmap_base": 32, "fmap_max": 8, "z_dim": 8, "w_dim": 8, "r1_interval": 4}
-        stated = preset_at(of, RESOLUTION, "tests", {**(smaller if of == "tiny" else {}), **(hyper or {})})
+        stated = preset_at(of, resolution, "tests", {**(smaller if of == "tiny" else {}), **(hyper or {})})
         fields = {
             "dataset": "procedural",
-            "resolution": RESOLUTION,
+            "resolution": resolution,
             "images": IMAGES,
             "subset_seed": 0,
             "subset_rule": "permutation",
