@@ -1,0 +1,52 @@
+"""Memory of the device that does not suffice is recognised and said in one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.memory import as_memory_error, out_of_memory
+from training.trial import of_the_method
+
+ROOT = Path(__file__).resolve().parents[2]
+TOO_MUCH = 2**50  # bytes
+
+
+def test_an_allocation_that_is_too_large(device):
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(TOO_MUCH, dtype=torch.uint8, device=device)
+    assert out_of_memory(caught.value) and not of_the_method(caught.value)
+    with pytest.raises(MemoryError) as named, as_memory_error():
+        torch.empty(TOO_MUCH, dtype=torch.uint8, device=device)
+    assert "\n" not in str(named.value) and ("GiB" in str(named.value) or str(TOO_MUCH) in str(named.value))
+
+
+LIMITED = """
+import runpy
+import sys
+
+import torch
+
+torch.cuda.set_per_process_memory_fraction(256 * 2**20 / torch.cuda.get_device_properties(0).total_memory)
+sys.argv[1:] = {options!r}
+runpy.run_module("training.run", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_run_that_does_not_fit_ends_with_one_line_and_no_result(card, make_spec, prepared, tmp_path):
+    """The published networks in 256 MiB; a fault of the machine, not of the method."""
+    spec = make_spec(of="cifar", resolution=16, hyper={"batch": 32})
+    (tmp_path / "spec.json").write_text(spec.to_json())
+    options = ["--spec", tmp_path / "spec.json", "--data", prepared[0], "--subset", prepared[1]]
+    options += ["--run-dir", tmp_path / "run", "--device", "cuda"]
+    code = LIMITED.format(options=list(map(str, options)))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    last = process.stderr.strip().splitlines()[-1]
+    assert process.returncode and "out of memory" in last.lower(), process.stderr
+    assert not (tmp_path / "run" / "train.json").exists(), process.stderr
