@@ -7,8 +7,13 @@ from contextlib import contextmanager
 
 import torch
 
-WORDS = "can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED"
-"""What torch says on a CPU, where CUDA itself needs memory, and where cuBLAS or cuDNN does: a plain RuntimeError."""
+WORDS = (
+    "can't allocate memory",  # on a CPU
+    "CUDA error: out of memory",  # where CUDA itself needs it
+    "STATUS_ALLOC_FAILED",  # where cuBLAS or cuDNN does
+    "unable to find an engine to execute this computation",  # where none of cuDNN's algorithms could get its memory
+)
+"""What torch says in a plain RuntimeError."""
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -46,6 +46,7 @@ PROVOKED = [
 TOO_LITTLE = [
     torch.AcceleratorError(f"CUDA error: out of memory{ADVICE}"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("FIND was unable to find an engine to execute this computation"),
 ]
 PLACES = [(Steps, "d_step"), (Tally, "means"), (Controller, "log")]
 
