@@ -21,7 +21,7 @@ from training.device import pick_device, set_up
 # cuBLAS reads it when a process first uses it, and is reproducible with it.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-GPU_THREADS = 4  # of the CPU, beside a GPU; one where the CPU is the device
+GPU_THREADS = 2  # of the CPU, beside a GPU; one where the CPU is the device
 MEASURED = "measured"
 
 

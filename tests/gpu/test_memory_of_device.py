@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from training.fault import of_the_method
 from training.memory import as_memory_error, out_of_memory
-from training.trial import of_the_method
 
 ROOT = Path(__file__).resolve().parents[2]
 TOO_MUCH = 2**50  # bytes

@@ -97,12 +97,21 @@ def test_reals_on_the_device_and_in_the_file(device, backbone, placement, kind):
 
 
 @pytest.mark.parametrize("half_type", ["bfloat16", "float16"])
-@pytest.mark.parametrize("method", ["ada", "adaptive_dropout", "pagan"])
-def test_16_bits(device, method, half_type):
-    spec = runs()[f"stylegan2-{method}"]
-    keys = {"half_resolutions": 4, "half_type": half_type, "conv_clamp": 256, "pl_weight": 2.0, "mbstd_group": 4}
+@pytest.mark.parametrize(
+    "name, keys",
+    [
+        *[
+            (f"stylegan2-{method}", {"conv_clamp": 256, "pl_weight": 2.0})
+            for method in ("ada", "adaptive_dropout", "pagan")
+        ],
+        ("biggan-diffaugment", {"attention_at": 16, "eval_statistics": "running"}),
+    ],
+)
+def test_16_bits(device, name, keys, half_type):
+    spec = runs()[name]
+    hyper = {**spec.hyper, "batch": 4, "half_resolutions": 4, "half_type": half_type, **keys}
     with computing_in(HALF_TYPES[half_type], device):
-        train(dataclasses.replace(spec, hyper={**spec.hyper, "batch": 4, **keys}), device)
+        train(dataclasses.replace(spec, hyper=hyper), device)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -81,7 +81,7 @@ def joined(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     for name, value in {**variables, **LOOPBACK}.items():
         monkeypatch.setenv(name, str(value))
     try:
-        with joined_ranks(device):
+        with joined_ranks(torch.device("cuda", 0) if device.type == "cuda" else device):
             yield
     finally:
         if dist.is_initialized():
