@@ -32,4 +32,6 @@ def linear(x: Tensor, forward: Map, adjoint: Map) -> Tensor:
 
     Nothing but x gets a gradient: whatever else the maps use counts as constant.
     """
-    return _Linear.apply(x, forward, adjoint)
+    # Where nothing is recorded, as in most backward passes, torch's bookkeeping would cost more than a small map.
+    recorded = x.requires_grad and torch.is_grad_enabled()
+    return _Linear.apply(x, forward, adjoint) if recorded else forward(x)

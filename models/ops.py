@@ -41,27 +41,25 @@ def _correlate(gain: float, stride: int, padding: int, x: Tensor) -> Tensor:
     return F.conv2d(x, kernel, stride=stride, padding=padding, groups=x.shape[1])
 
 
-def _scatter(gain: float, stride: int, padding: int, x: Tensor) -> Tensor:
+def _scatter(gain: float, x: Tensor) -> Tensor:
     kernel = fir_kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
-    return F.conv_transpose2d(x, kernel, stride=stride, padding=padding, groups=x.shape[1])
+    return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
 
 
-def low_pass(x: Tensor, gain: float = 1.0, stride: int = 1, padding: int = 0) -> Tensor:
-    """The low-pass at every `stride`-th position of x [N, C, H, W] with `padding` zeros on each side.
-
-    H and W plus twice the padding are even where the stride is 2, so that `_scatter` gives back the size of x.
-    """
-    return linear(x, partial(_correlate, gain, stride, padding), partial(_scatter, gain, stride, padding))
+def low_pass(x: Tensor, gain: float, padding: int) -> Tensor:
+    """The low-pass over x [N, C, H, W] with `padding` zeros, 0 to 3, on each side."""
+    # The filter is symmetric: its adjoint is the filter itself, over as many zeros as were left out.
+    return linear(x, partial(_correlate, gain, 1, padding), partial(_correlate, gain, 1, 3 - padding))
 
 
 def upsample2d(x: Tensor) -> Tensor:
     """[N, C, H, W] -> [N, C, 2H, 2W]: zeros between the pixels, then the low-pass at gain 4."""
-    return linear(x, partial(_scatter, 4.0, 2, 1), partial(_correlate, 4.0, 2, 1))
+    return linear(x, partial(_scatter, 4.0), partial(_correlate, 4.0, 2, 1))
 
 
 def downsample2d(x: Tensor) -> Tensor:
     """[N, C, H, W] -> [N, C, H/2, W/2]: the low-pass, then every second pixel."""
-    return low_pass(x, stride=2, padding=1)
+    return linear(x, partial(_correlate, 1.0, 2, 1), partial(_scatter, 1.0))
 
 
 def conv2d_up(x: Tensor, weight: Tensor) -> Tensor:
@@ -72,7 +70,7 @@ def conv2d_up(x: Tensor, weight: Tensor) -> Tensor:
 
 def conv2d_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Low-pass, then convolution with weight [O, I, 3, 3] at every second pixel -> [N, O, H/2, W/2]."""
-    return F.conv2d(low_pass(x, padding=2), weight, bias, stride=2)
+    return F.conv2d(low_pass(x, gain=1.0, padding=2), weight, bias, stride=2)
 
 
 def demodulation(weight: Tensor, styles: Tensor, norm: float = 1.0, eps: float = 1e-8) -> Tensor:
