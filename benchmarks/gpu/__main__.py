@@ -52,20 +52,20 @@ def session(minutes: float, chosen: list[str], options: Options, folder: Path) -
 
 
 def summary(folder: Path, results: list[Result], options: Options) -> str:
-    """The table of blocks, then the tables that each has printed, as Markdown."""
+    """What each block has printed, and last the table of all blocks, as Markdown."""
     head, dirty = commit()
-    state = f"commit {head or 'unknown'}{', modified' if dirty else ''}"
-    lines = [f"# {folder.name}", "", state, "", "| block | question | result | s |", "| --- | --- | --- | ---: |"]
-    for result in results:
-        outcome = f"{result.status}: {result.detail}" if result.detail else result.status
-        lines.append(f"| {result.name} | {result.question} | {outcome} | {result.seconds:.0f} |")
+    lines = [f"# {folder.name}", "", f"commit {head or 'unknown'}{', modified' if dirty else ''}"]
     for result in results:
         printed = shown(folder / f"{result.name}.log")
         if result.name == "trainings":
             table = ROOT / "results" / options.scale / "tables" / f"{options.artefact}.md"
             printed = table.read_text().splitlines() if result.status == "done" and table.exists() else printed
         if printed:
-            lines += ["", f"## {result.name}", "", *printed]
+            lines += ["", f"## {result.name}: {result.question}", "", *printed]
+    lines += ["", "## Blocks", "", "| block | question | result | s |", "| --- | --- | --- | ---: |"]
+    for result in results:
+        outcome = f"{result.status}: {result.detail}" if result.detail else result.status
+        lines.append(f"| {result.name} | {result.question} | {outcome} | {result.seconds:.0f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The blocks of a session on a card, most telling first, and the same in sizes for a CPU, which prove that they run."""
+"""The blocks of a session on a card in their order, and the same in sizes for a CPU, which prove that they run."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ def blocks(options: Options) -> list[Block]:
 
 def on_a_gpu(options: Options) -> list[Block]:
     return [
+        Block("tests", "Does it compute what the CPU computes?", 0.18, lambda folder, _: tests(folder, options, "6")),
         Block("sharing", "How many runs should share the card?", 0.07, lambda folder, _: [
             *benchmark("sharing", options), "--preset", "diffaugment-cifar-16bit", "--runs", "1", "2", str(length.RUNS),
             "--seconds", "3", "--out", f"{folder}/sharing.jsonl"]),
-        Block("tests", "Does it compute what the CPU computes?", 0.18, lambda folder, _: tests(folder, options, "6")),
         Block("speed", "How fast are the presets with 16-bit layers?", 0.10, lambda folder, _: [
             *speed(folder, options), "--preset", "cifar", "diffaugment-cifar-16bit", "biggan-cifar-16bit",
             "--method", "none", "ada"]),
-        Block("float32", "How fast are the published float32 presets?", 0.04, lambda folder, _: [
+        Block("float32", "How fast are the published float32 presets?", 0.05, lambda folder, _: [
             *speed(folder, options), "--preset", "diffaugment-cifar", "biggan-cifar", "--method", "diffaugment"]),
-        Block("tf32", "What does TF32 bring them?", 0.03, lambda folder, _: [
+        Block("tf32", "What does TF32 bring them?", 0.04, lambda folder, _: [
             *speed(folder, options), "--preset", "diffaugment-cifar", "biggan-cifar", "--method", "diffaugment",
             "--tf32"]),
         Block("speed-256", "How fast is it at 256 px?", 0.06, lambda folder, _: [
             *speed(folder, options), "--preset", "paper256", "--method", "none", "ada", "--resolution", "256"]),
-        Block("profile", "Where does the time go?", 0.03, lambda folder, _: [
-            *benchmark("profile", options), "--preset", "cifar", "--method", "ada"]),
+        Block("profile", "Where does the time go?", 0.05, lambda folder, _: [
+            *benchmark("profile", options), "--preset", "cifar", "--method", "ada", "--rows", "20"]),
         Block("fid", "How fast is it from fakes to a FID?", 0.07, lambda folder, _: [
             *benchmark("metrics", options), "--preset", "cifar", "--images", str(EXTRACT_FROM), "--n-fake",
             str(NUMBER_OF), "--repeats", "1"]),
@@ -67,14 +67,14 @@ def on_a_gpu(options: Options) -> list[Block]:
 def on_a_cpu(options: Options) -> list[Block]:
     tiny = ["--preset", "tiny", "--resolution", "16", "--batch", "8"]
     return [
+        Block("tests", "Does it compute what the CPU computes?", 0.4, lambda folder, _: tests(folder, options, "2")),
         Block("sharing", "How many runs should share the card?", 0.2, lambda folder, _: [
             *benchmark("sharing", options), *tiny, "--runs", "1", str(length.RUNS), "--seconds", "0.1",
             "--out", f"{folder}/sharing.jsonl"]),
-        Block("tests", "Does it compute what the CPU computes?", 0.4, lambda folder, _: tests(folder, options, "2")),
         Block("speed", "How fast is it?", 0.2, lambda folder, _: [
             *speed(folder, options), *tiny, "--method", "none", "ada", "--seconds", "0.1"]),
         Block("profile", "Where does the time go?", 0.1, lambda folder, _: [
-            *benchmark("profile", options), *tiny, "--method", "ada"]),
+            *benchmark("profile", options), *tiny, "--method", "ada", "--rows", "10"]),
         Block("fid", "How fast is it from fakes to a FID?", 0.3, lambda folder, _: [
             *benchmark("metrics", options), "--preset", "tiny", "--images", "64", "--n-fake", "256", "--repeats", "1"]),
         Block("precision", "What do 16 bits and TF32 cost in accuracy?", 0.2, lambda folder, _: [
@@ -85,7 +85,7 @@ def on_a_cpu(options: Options) -> list[Block]:
 
 def benchmark(name: str, options: Options) -> list[str]:
     module = f"benchmarks.{name}" if name else "benchmarks"
-    return [PYTHON, "-m", module, "--device", options.device, "--threads", "1"]
+    return [PYTHON, "-m", module, "--device", options.device]
 
 
 def speed(folder: Path, options: Options) -> list[str]:
