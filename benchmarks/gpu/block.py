@@ -17,22 +17,22 @@ KILL_SECONDS = 5
 """Time that the system has to remove what was killed."""
 
 
+Command = Callable[[Path, float], list[str]]
+"""A command line, from what earlier blocks left in a folder and the seconds that it has; it may raise Skipped."""
+
+
 class Skipped(Exception):
     """A block does not fit into the time that is left; the message says why."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A command and the most of the whole time that it may take.
-
-    `command(folder, seconds)` gives the command line, from what the earlier blocks left in `folder` and the seconds
-    that it has; it may raise Skipped. `share` is the limit as a part of the whole time, 1: all that is left.
-    """
+    """A command and the most of the whole time that it may take, as a `share`; 1: all that is left."""
 
     name: str
     question: str
     share: float
-    command: Callable[[Path, float], list[str]]
+    command: Command
 
 
 @dataclass(frozen=True)

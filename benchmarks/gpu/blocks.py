@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.gpu import length
-from benchmarks.gpu.block import Block, Skipped
+from benchmarks.gpu.block import Block, Command, Skipped
 
 PYTHON = sys.executable
-EXTRACT_FROM, NUMBER_OF = 5_120, 50_000
-"""Fakes whose features are timed, and fakes that a number is computed from."""
 
 
 @dataclass(frozen=True)
@@ -37,79 +35,129 @@ def blocks(options: Options) -> list[Block]:
 
 
 def on_a_gpu(options: Options) -> list[Block]:
+    runs = ["--threads", "1", "--runs", "1", "2", str(length.RUNS)]
+    float32 = ["--preset", "diffaugment-cifar", "biggan-cifar", "--method", "diffaugment", "--seconds", "2"]
+    half = ["--preset", "cifar", "diffaugment-cifar-16bit", "biggan-cifar-16bit", "--method", "none", "ada"]
+    large = ["--preset", "paper256", "--resolution", "256", "--method", "none", "ada"]
+    fakes = ["--images", "5120", "--n-fake", "50000", "--repeats", "1"]
     return [
-        Block("tests", "Does it compute what the CPU computes?", 0.18, lambda folder, _: tests(folder, options, "6")),
-        Block("sharing", "How many runs should share the card?", 0.07, lambda folder, _: [
-            *benchmark("sharing", options), "--preset", "diffaugment-cifar-16bit", "--runs", "1", "2", str(length.RUNS),
-            "--seconds", "3", "--out", f"{folder}/sharing.jsonl"]),
-        Block("speed", "How fast are the presets with 16-bit layers?", 0.10, lambda folder, _: [
-            *speed(folder, options), "--preset", "cifar", "diffaugment-cifar-16bit", "biggan-cifar-16bit",
-            "--method", "none", "ada"]),
-        Block("float32", "How fast are the published float32 presets?", 0.05, lambda folder, _: [
-            *speed(folder, options), "--preset", "diffaugment-cifar", "biggan-cifar", "--method", "diffaugment"]),
-        Block("tf32", "What does TF32 bring them?", 0.04, lambda folder, _: [
-            *speed(folder, options), "--preset", "diffaugment-cifar", "biggan-cifar", "--method", "diffaugment",
-            "--tf32"]),
-        Block("speed-256", "How fast is it at 256 px?", 0.06, lambda folder, _: [
-            *speed(folder, options), "--preset", "paper256", "--method", "none", "ada", "--resolution", "256"]),
-        Block("profile", "Where does the time go?", 0.05, lambda folder, _: [
-            *benchmark("profile", options), "--preset", "cifar", "--method", "ada", "--rows", "20"]),
-        Block("fid", "How fast is it from fakes to a FID?", 0.07, lambda folder, _: [
-            *benchmark("metrics", options), "--preset", "cifar", "--images", str(EXTRACT_FROM), "--n-fake",
-            str(NUMBER_OF), "--repeats", "1"]),
-        Block("precision", "What do 16 bits and TF32 cost in accuracy?", 0.03, lambda folder, _: [
-            *benchmark("precision", options)]),
-        Block("trainings", "Does it show what the papers say?", 1.0, lambda folder, left: trainings(
-            folder, left, options)),
-    ]  # fmt: skip
+        Block("tests", "Does it compute what the CPU computes?", 0.18, tests(options, 6)),
+        Block(
+            "sharing",
+            "How many runs should share the card?",
+            0.07,
+            benchmark(options, "sharing", "--preset", "diffaugment-cifar-16bit", *runs, "--seconds", "3"),
+        ),
+        Block(
+            "speed",
+            "How fast are the presets with 16-bit layers?",
+            0.10,
+            benchmark(options, "speed", *half, "--seconds", "2"),
+        ),
+        Block("float32", "How fast are the published float32 presets?", 0.05, benchmark(options, "speed", *float32)),
+        Block("tf32", "What does TF32 bring them?", 0.04, benchmark(options, "speed", *float32, "--tf32")),
+        Block("speed-256", "How fast is it at 256 px?", 0.06, benchmark(options, "speed", *large, "--seconds", "2")),
+        Block(
+            "profile",
+            "Where does the time go?",
+            0.05,
+            benchmark(options, "profile", "--preset", "cifar", "--method", "ada", "--rows", "20"),
+        ),
+        Block(
+            "fid",
+            "How fast is it from fakes to a FID?",
+            0.07,
+            benchmark(options, "metrics", "--preset", "cifar", *fakes),
+        ),
+        Block("precision", "What do 16 bits and TF32 cost in accuracy?", 0.03, benchmark(options, "precision")),
+        Block("trainings", "Does it show what the papers say?", 1.0, trainings(options)),
+    ]
 
 
 def on_a_cpu(options: Options) -> list[Block]:
     tiny = ["--preset", "tiny", "--resolution", "16", "--batch", "8"]
+    runs = ["--threads", "1", "--runs", "1", str(length.RUNS), "--seconds", "0.1"]
+    fakes = ["--preset", "tiny", "--images", "64", "--n-fake", "256", "--repeats", "1"]
     return [
-        Block("tests", "Does it compute what the CPU computes?", 0.4, lambda folder, _: tests(folder, options, "2")),
-        Block("sharing", "How many runs should share the card?", 0.2, lambda folder, _: [
-            *benchmark("sharing", options), *tiny, "--runs", "1", str(length.RUNS), "--seconds", "0.1",
-            "--out", f"{folder}/sharing.jsonl"]),
-        Block("speed", "How fast is it?", 0.2, lambda folder, _: [
-            *speed(folder, options), *tiny, "--method", "none", "ada", "--seconds", "0.1"]),
-        Block("profile", "Where does the time go?", 0.1, lambda folder, _: [
-            *benchmark("profile", options), *tiny, "--method", "ada", "--rows", "10"]),
-        Block("fid", "How fast is it from fakes to a FID?", 0.3, lambda folder, _: [
-            *benchmark("metrics", options), "--preset", "tiny", "--images", "64", "--n-fake", "256", "--repeats", "1"]),
-        Block("precision", "What do 16 bits and TF32 cost in accuracy?", 0.2, lambda folder, _: [
-            *benchmark("precision", options), "--backbone", "biggan"]),
-        Block("trainings", "Does it show what the papers say?", 1.0, lambda folder, left: workflow(options, [])),
-    ]  # fmt: skip
+        Block("tests", "Does it compute what the CPU computes?", 0.4, tests(options, 2)),
+        Block("sharing", "How many runs should share the card?", 0.2, benchmark(options, "sharing", *tiny, *runs)),
+        Block(
+            "speed",
+            "How fast is it?",
+            0.2,
+            benchmark(options, "speed", *tiny, "--method", "none", "ada", "--seconds", "0.1"),
+        ),
+        Block(
+            "profile",
+            "Where does the time go?",
+            0.1,
+            benchmark(options, "profile", *tiny, "--method", "ada", "--rows", "10"),
+        ),
+        Block("fid", "How fast is it from fakes to a FID?", 0.3, benchmark(options, "metrics", *fakes)),
+        Block(
+            "precision",
+            "What do 16 bits and TF32 cost in accuracy?",
+            0.2,
+            benchmark(options, "precision", "--backbone", "stylegan2"),
+        ),
+        Block("trainings", "Does it show what the papers say?", 1.0, trainings(options)),
+    ]
 
 
-def benchmark(name: str, options: Options) -> list[str]:
-    module = f"benchmarks.{name}" if name else "benchmarks"
-    return [PYTHON, "-m", module, "--device", options.device]
+MODULES = {
+    "speed": "benchmarks",
+    "sharing": "benchmarks.sharing",
+    "profile": "benchmarks.profile",
+    "metrics": "benchmarks.metrics",
+    "precision": "benchmarks.precision",
+}
+WITH_LINES = ("speed", "sharing")
+"""The benchmarks that also write their lines as JSON, to <folder>/<name>.jsonl."""
 
 
-def speed(folder: Path, options: Options) -> list[str]:
-    return [*benchmark("", options), "--seconds", "2", "--out", f"{folder}/speed.jsonl"]
+def benchmark(options: Options, name: str, *arguments: str) -> Command:
+    """A benchmark of MODULES with these arguments."""
+
+    def command(folder: Path, seconds: float) -> list[str]:
+        out = ["--out", f"{folder}/{name}.jsonl"] if name in WITH_LINES else []
+        return [PYTHON, "-m", MODULES[name], "--device", options.device, *arguments, *out]
+
+    return command
 
 
-def tests(folder: Path, options: Options, processes: str) -> list[str]:
-    report = f"--junitxml={folder}/tests.xml"
-    return [PYTHON, "-m", "pytest", "tests/gpu", "-n", processes, "--device", options.device, report]
+def tests(options: Options, processes: int) -> Command:
+    """The tests in tests/gpu, in so many processes side by side."""
+
+    def command(folder: Path, seconds: float) -> list[str]:
+        how = ["-n", str(processes), "--device", options.device, f"--junitxml={folder}/tests.xml"]
+        return [PYTHON, "-m", "pytest", "tests/gpu", *how]
+
+    return command
 
 
-def trainings(folder: Path, seconds: float, options: Options) -> list[str]:
-    """The workflow at the longest length that fits into `seconds`; Skipped where not even the shortest does."""
+def trainings(options: Options) -> Command:
+    """The workflow, as a user would call it.
+
+    On a GPU it trains for the longest of `length.STEPS` that fits into the time; Skipped where not even the shortest
+    does. On a CPU it trains for as long as the scale says.
+    """
+
+    def command(folder: Path, seconds: float) -> list[str]:
+        asked = [f"scale={options.scale}", f"artefacts={json.dumps([options.artefact])}", f"device={options.device}"]
+        if options.device != "cpu":
+            asked += fitting(folder, seconds)
+        engine = [PYTHON, "-m", "snakemake", "--cores", str(os.cpu_count() or 1), "all"]
+        return [*engine, "--config", *asked, *options.config]
+
+    return command
+
+
+def fitting(folder: Path, seconds: float) -> list[str]:
+    """The keys of the configuration that make the trainings as long as `seconds` allow, by the rate in `folder`."""
     rate = length.images_per_s(folder)
     if rate is None:
         raise Skipped(f"the block `sharing` has not measured the rate of {length.RUNS} runs")
     kimg = length.kimg(rate, seconds)
     if kimg is None:
         raise Skipped(f"{seconds:.0f} s are left; {length.STEPS[0]} kimg at {rate:.0f} images/s need more")
-    return workflow(options, [f"kimg={kimg}", f"snapshot_kimg={kimg / 4:g}", f"runs_per_gpu={length.RUNS}"])
-
-
-def workflow(options: Options, config: list[str]) -> list[str]:
-    """The command of the trainings: what a user would type."""
-    engine = [PYTHON, "-m", "snakemake", "--cores", str(os.cpu_count() or 1), "all"]
-    asked = [f"scale={options.scale}", f"artefacts={json.dumps([options.artefact])}", f"device={options.device}"]
-    return [*engine, "--config", *asked, *config, *options.config]
+    return [f"kimg={kimg}", f"snapshot_kimg={kimg / 4:g}", f"runs_per_gpu={length.RUNS}"]

@@ -77,7 +77,7 @@ def test_none_stops_the_next_and_the_table_has_them_all(tmp_path, monkeypatch):
     members = [
         block("overruns", "import time; time.sleep(60)", share=0.02),
         block("fails", "raise RuntimeError('no kernel image')"),
-        Block("skipped", "Is there time?", 1.0, lambda folder, seconds: trainings(folder, seconds, OPTIONS)),
+        Block("skipped", "Is there time?", 1.0, trainings(OPTIONS)),
         block("works", table),
         block("not-asked-for", "raise SystemExit(1)"),
     ]
@@ -138,12 +138,12 @@ def test_the_length_is_the_longest_that_the_measured_rate_reaches(rate, seconds,
 
 def test_trainings_take_the_rate_that_was_measured(tmp_path):
     with pytest.raises(Skipped, match="`sharing` has not measured the rate of 4 runs"):
-        trainings(tmp_path, 300, OPTIONS)
+        trainings(OPTIONS)(tmp_path, 300)
     lines = [{"runs": 1, "rates": [900.0]}, {"runs": 4, "rates": [1000.0] * 4}]
     (tmp_path / "sharing.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(Skipped, match="90 s are left"):
-        trainings(tmp_path, 90, OPTIONS)
-    line = trainings(tmp_path, length.AROUND_SECONDS + 200, OPTIONS)
+        trainings(OPTIONS)(tmp_path, 90)
+    line = trainings(OPTIONS)(tmp_path, length.AROUND_SECONDS + 200)
     asked = ["kimg=100", "snapshot_kimg=25", "runs_per_gpu=4", "images=[500]"]
     assert line[-4:] == asked and 'artefacts=["first-minutes"]' in line
 
