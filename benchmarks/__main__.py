@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import gc
 import itertools
 import json
 import sys
@@ -71,18 +72,19 @@ def main(argv: list[str] | None = None) -> int:
     failed = False
     for preset, method in itertools.product(args.preset, args.method):
         try:
-            # A process of its own costs a GPU half a minute of start and autotune.
+            # On a GPU all lines share one process: each start would take half a minute.
             measured = (
                 measure_line(preset, method, args)
                 if device.type == "cuda"
                 else alone(measure_line, preset, method, args)
             )
-        except RuntimeError as error:  # too little memory, an operation that the device does not have
+        except RuntimeError as error:  # too little memory, or an operation that the device does not have
             failed = True
             print(f"| {preset} | {method} | failed: {str(error).splitlines()[0]} |", flush=True)
             continue
         finally:
             if device.type == "cuda":
+                gc.collect()  # the stopwatch and what it times refer to each other
                 torch.cuda.empty_cache()
         print(line(preset, method, measured, args.tf32 and device.type == "cuda"), flush=True)
         if args.out:

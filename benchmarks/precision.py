@@ -24,7 +24,6 @@ from models.precision import HALF_TYPES, half_precision
 from suite.errors import ConfigError
 from suite.presets import preset_at
 from suite.registry import FailedImport, load
-from training.device import set_up
 
 PRESETS = {"stylegan2": "paper256", "biggan": "biggan-cifar-16bit"}
 """The presets whose networks are measured, those of StyleGAN2 narrowed to WIDTH maps."""
@@ -54,17 +53,18 @@ class RoundedFactors(TorchDispatchMode):
 
 
 @contextmanager
-def tf32(device: torch.device, threads: int) -> Iterator[None]:
+def tf32(device: torch.device) -> Iterator[None]:
     """Within it, float32 factors are rounded as TF32 does: by the GPU, on a CPU by RoundedFactors."""
     if device.type != "cuda":
         with RoundedFactors():
             yield
         return
-    set_up(device, threads, tf32=True)
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    matmul.allow_tf32 = cudnn.allow_tf32 = True
     try:
         yield
     finally:
-        set_up(device, threads, tf32=False)
+        matmul.allow_tf32 = cudnn.allow_tf32 = False
 
 
 def networks(name: str, resolution: int) -> Backbone:
@@ -97,7 +97,7 @@ def quantities(backbone: Backbone, G: nn.Module, D: nn.Module, z: Tensor, x: Ten
     return {name: value.detach().flatten() for name, value in found.items()}
 
 
-def errors(name: str, resolution: int, device: torch.device, threads: int) -> dict[str, dict[str, float]]:
+def errors(name: str, resolution: int, device: torch.device) -> dict[str, dict[str, float]]:
     """By quantity, the relative L2 error of each type: "bfloat16", "float16" and "TF32"."""
     torch.manual_seed(0)
     backbone = networks(name, resolution)
@@ -118,7 +118,7 @@ def errors(name: str, resolution: int, device: torch.device, threads: int) -> di
 
     expected = measured(nullcontext, torch.float32)
     kinds = {half: measured(nullcontext, dtype) for half, dtype in HALF_TYPES.items()}
-    kinds["TF32"] = measured(lambda: tf32(device, threads), torch.float32)
+    kinds["TF32"] = measured(lambda: tf32(device), torch.float32)
     return {
         quantity: {kind: float((found[quantity] - true).norm() / true.norm()) for kind, found in kinds.items()}
         for quantity, true in expected.items()
@@ -135,12 +135,13 @@ def main(argv: list[str] | None = None) -> int:
     if args.tf32:
         raise ConfigError("--tf32 is given, but the errors are against float32; TF32 has a column of its own")
     device = prepared(args)
+    torch.backends.cudnn.benchmark = False  # every shape comes a few times only
     print(f"{described(device, args)}{'' if device.type == 'cuda' else '; TF32 emulated'}\n")
     print("| network | quantity | bfloat16 | float16 | TF32 |")
     print("| --- | --- | ---: | ---: | ---: |", flush=True)
     for name in args.backbone:
         resolution = 64 if name == "stylegan2" else 32
-        for quantity, of in errors(name, resolution, device, args.threads).items():
+        for quantity, of in errors(name, resolution, device).items():
             cells = " | ".join(f"{100 * of[kind]:.2g} %" for kind in ("bfloat16", "float16", "TF32"))
             print(f"| {name} | {quantity} | {cells} |", flush=True)
     return 0

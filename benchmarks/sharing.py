@@ -27,10 +27,14 @@ START_SECONDS = 120
 
 def train(args: argparse.Namespace, ready: Barrier, rates: multiprocessing.SimpleQueue) -> None:
     """Put the images/s of one run that trains for `args.seconds` beside the others into `rates`."""
-    device = prepared(args)
-    iterations = Iterations(args.preset, args.method, args.resolution, 3, 0, args.batch, device)
-    iterations.run()
-    synchronize(device)
+    try:
+        device = prepared(args)
+        iterations = Iterations(args.preset, args.method, args.resolution, 3, 0, args.batch, device)
+        iterations.run()
+        synchronize(device)
+    except BaseException:
+        ready.abort()  # the others need not wait
+        raise
     ready.wait(START_SECONDS)
     images, start = 0, time.perf_counter()
     while not images or time.perf_counter() < start + args.seconds:
@@ -59,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--method", default="none", help="a row of config/methods.yaml or a file of augment/")
     parser.add_argument("--resolution", type=int, default=32)
     parser.add_argument("--batch", type=int, help="default: the preset's")
-    parser.add_argument("--runs", nargs="+", type=int, default=[1, 2, 4])
+    parser.add_argument("--runs", nargs="+", type=int, default=[1, 2, 4], help="counts, the first for comparison")
     parser.add_argument("--seconds", type=float, default=5.0, help="timed per line, in whole cycles of iterations")
     parser.add_argument("--out", type=Path, help="append each line to this file as JSON, too")
     add_options(parser)
@@ -67,12 +71,12 @@ def main(argv: list[str] | None = None) -> int:
     setting = described(prepared(args), args)
     os.environ.update(KEEP_MEMORY)  # glibc reads it when the runs start
     print(f"{setting}; {args.preset}, {args.method}, {args.resolution} px\n")
-    print("| runs side by side | images/s of each | of all | over one |")
+    print(f"| runs side by side | images/s of each | of all | over that of {args.runs[0]} |")
     print("| ---: | ---: | ---: | ---: |", flush=True)
     first = None
     for count in args.runs:
         rates = side_by_side(count, args)
-        first = first or sum(rates) / count
+        first = first or sum(rates)
         print(f"| {count} | {sum(rates) / count:.4g} | {sum(rates):.4g} | {sum(rates) / first:.2f} |", flush=True)
         if args.out:
             entry = {"preset": args.preset, "method": args.method, "setting": setting, "runs": count, "rates": rates}

@@ -20,6 +20,7 @@ RESOLUTION, IMAGES = 16, 24
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", choices=["cuda", "cpu"], default="cuda", help="device of the tests in tests/gpu")
+    parser.addoption("--failures", metavar="FILE", help="where the tests in tests/gpu write each failure as it comes")
 
 
 @pytest.fixture(scope="session")

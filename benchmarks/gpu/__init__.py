@@ -1,1 +1,1 @@
-"""Everything a new card has to answer, in the minutes one has: `python -m benchmarks.gpu --minutes 9`."""
+"""What you need to know about a new card, in the few minutes you have: `python -m benchmarks.gpu --minutes 9`."""

@@ -1,4 +1,4 @@
-"""Everything a new card has to answer, in the minutes one has: `make gpu MINUTES=9`.
+"""What you need to know about a new card, in the few minutes you have: `make gpu MINUTES=9`.
 
 Runs the blocks of benchmarks/gpu/blocks.py one after the other, each under its own time limit: tests against the CPU,
 speed, a profile, fakes to FID, and short trainings of as many images as the time that is left allows. A block that
@@ -13,82 +13,68 @@ import re
 import signal
 import subprocess
 import sys
-import tarfile
 import time
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.gpu.block import Result, run
+from benchmarks.gpu.block import GRACE_SECONDS, KILL_SECONDS, Block, Result, run
 from benchmarks.gpu.blocks import PYTHON, Options, blocks, names
+from benchmarks.gpu.summary import pack, summary
 from suite.config import ROOT
 from suite.errors import ConfigError, check_names, one_line
-from suite.provenance import commit
+from suite.provenance import package_version
 
-ENDING_SECONDS = 10
-"""What is kept of the time for the table and the archive."""
+ENDING_SECONDS = GRACE_SECONDS + KILL_SECONDS + 10
+"""What is kept of the time to end the last block and to write table and archive."""
+
+OPEN_SHARE = 0.4
+"""The part of the time that is kept for the blocks without a limit of their own, the trainings."""
+
+LEAST_SHARE = 0.5
+"""A block is begun if at least so much of its limit is left."""
 
 
 def session(minutes: float, chosen: list[str], options: Options, folder: Path) -> list[Result]:
-    """Run the `chosen` blocks within `minutes`, writing the table after each; ends early on Ctrl-C or SIGTERM."""
+    """Run the `chosen` blocks within `minutes`, writing the table after each; ends early on Ctrl-C or SIGTERM.
+
+    Blocks that do not fit are skipped, so that little time goes to the first ones and to the trainings.
+    """
+    members = [block for block in blocks(options) if block.name in chosen]
     end = time.monotonic() + 60 * minutes - ENDING_SECONDS
+    kept = OPEN_SHARE * 60 * minutes if any(block.seconds is None for block in members) else 0.0
     results: list[Result] = []
-    for block in blocks(options):
-        if block.name not in chosen:
-            continue
-        limit = min(block.share * 60 * minutes, end - time.monotonic())
-        if limit <= 0:
-            results.append(Result(block.name, block.question, "skipped", "no time is left", 0.0))
-            continue
-        print(f"{block.name}: {block.question} (at most {limit:.0f} s)", flush=True)
-        try:
-            results.append(run(block, folder, limit, ROOT))
-        except KeyboardInterrupt:
-            results.append(Result(block.name, block.question, "stopped", "interrupted", 0.0))
-            break
-        finally:
+    try:
+        for block in members:
+            left = end - time.monotonic()
+            limit = left if block.seconds is None else min(block.seconds, left - kept)
+            results.append(attempt(block, folder, limit))
             (folder / "summary.md").write_text(summary(folder, results, options))
-        print(f"  {results[-1].status} after {results[-1].seconds:.0f} s {results[-1].detail}", flush=True)
+            print(f"  {results[-1].status} after {results[-1].seconds:.0f} s {results[-1].detail}", flush=True)
+    except KeyboardInterrupt:
+        block = members[len(results)] if len(results) < len(members) else members[-1]
+        results.append(Result(block.name, block.question, "stopped", "interrupted"))
+    (folder / "summary.md").write_text(summary(folder, results, options))
     return results
 
 
-def summary(folder: Path, results: list[Result], options: Options) -> str:
-    """What each block has printed, and last the table of all blocks, as Markdown."""
-    head, dirty = commit()
-    lines = [f"# {folder.name}", "", f"commit {head or 'unknown'}{', modified' if dirty else ''}"]
-    for result in results:
-        printed = shown(folder / f"{result.name}.log")
-        if result.name == "trainings":
-            table = ROOT / "results" / options.scale / "tables" / f"{options.artefact}.md"
-            printed = table.read_text().splitlines() if result.status == "done" and table.exists() else printed
-        if printed:
-            lines += ["", f"## {result.name}: {result.question}", "", *printed]
-    lines += ["", "## Blocks", "", "| block | question | result | s |", "| --- | --- | --- | ---: |"]
-    for result in results:
-        outcome = f"{result.status}: {result.detail}" if result.detail else result.status
-        lines.append(f"| {result.name} | {result.question} | {outcome} | {result.seconds:.0f} |")
-    return "\n".join(lines) + "\n"
+def attempt(block: Block, folder: Path, limit: float) -> Result:
+    """How `block` ended, under a limit in seconds; an error of this program is its failure, too."""
+    if limit <= 0 or limit < LEAST_SHARE * (block.seconds or 0):
+        return Result(block.name, block.question, "skipped", f"{max(limit, 0):.0f} s are left for it")
+    print(f"{block.name}: {block.question} (at most {limit:.0f} s)", flush=True)
+    try:
+        return run(block, folder, limit, ROOT)
+    except Exception as error:
+        return Result(block.name, block.question, "failed", f"{type(error).__name__}: {error}")
 
 
-def shown(log: Path) -> list[str]:
-    """What a summary shows of a block's log: a table with the line that describes its setting, or its last lines."""
-    text = log.read_text(errors="replace").splitlines()[1:] if log.exists() else []
-    tables = [number for number, line in enumerate(text) if line.startswith("|")]
-    if tables:
-        setting = [line for line in text[: tables[0]] if line.startswith("torch ")]
-        return [*setting, "", *(text[number] for number in tables)]
-    last = [line for line in text if line.strip()][-3:]
-    return ["```", *last, "```"] if last else []
-
-
-def pack(folder: Path, options: Options) -> Path:
-    """An archive of the session's folder and of what the trainings left, without their networks."""
-    archive = folder.with_name(f"{folder.name}.tar.gz")
-    with tarfile.open(archive, "w:gz") as file:
-        file.add(folder, folder.name)
-        for part in ("rows", "tables", "figures"):
-            if (made := ROOT / "results" / options.scale / part).is_dir():
-                file.add(made, f"{options.scale}/{part}")
-    return archive
+def not_installed() -> list[str]:
+    """The packages of pyproject.toml that this Python lacks; blocks that need them will fail."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], "pytest", "pytest-xdist"]
+    names = [match[0] for requirement in wanted if (match := re.match(r"[A-Za-z0-9_.-]+", requirement))]
+    return [name for name in names if package_version(name) is None]
 
 
 def session_name(device: str) -> str:
@@ -126,8 +112,12 @@ def main(argv: list[str] | None = None) -> int:
     check_names("block", args.blocks or [], names(args.device), "--blocks")
     folder = args.out / session_name(args.device)
     folder.mkdir(parents=True)
+    if missing := not_installed():
+        print(f"not installed: {', '.join(missing)}; blocks that need them will fail", flush=True)
     signal.signal(signal.SIGTERM, interrupt)
     results = session(args.minutes, args.blocks or names(args.device), options, folder)
+    for way in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(way, signal.SIG_IGN)  # until the archive is complete
     print(f"\n{(folder / 'summary.md').read_text()}\n{pack(folder, options)}")
     return int(any(result.status != "done" for result in results))
 

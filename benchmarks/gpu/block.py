@@ -16,7 +16,6 @@ GRACE_SECONDS = 15
 KILL_SECONDS = 5
 """Time that the system has to remove what was killed."""
 
-
 Command = Callable[[Path, float], list[str]]
 """A command line, from what earlier blocks left in a folder and the seconds that it has; it may raise Skipped."""
 
@@ -27,11 +26,11 @@ class Skipped(Exception):
 
 @dataclass(frozen=True)
 class Block:
-    """A command and the most of the whole time that it may take, as a `share`; 1: all that is left."""
+    """A command and the most `seconds` that it may take; None: all that is left, of which it gets its part first."""
 
     name: str
     question: str
-    share: float
+    seconds: float | None
     command: Command
 
 
@@ -42,8 +41,8 @@ class Result:
     name: str
     question: str
     status: str
-    detail: str
-    seconds: float
+    detail: str = ""
+    seconds: float = 0.0
 
 
 def run(block: Block, folder: Path, seconds: float, cwd: Path) -> Result:
@@ -82,9 +81,19 @@ def end(process: subprocess.Popen[bytes]) -> None:
         until = time.monotonic() + patience
         try:
             os.killpg(process.pid, way)
-            while time.monotonic() < until:
-                process.poll()
-                os.killpg(process.pid, 0)  # is anybody left?
-                time.sleep(0.05)
         except ProcessLookupError:
             return
+        while time.monotonic() < until and (process.poll() is None or alive(process.pid)):
+            time.sleep(0.05)
+
+
+def alive(group: int) -> bool:
+    """Whether a process of the group is there and no zombie, which only its parent can remove; False without /proc."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, own_group = path.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it has just ended
+            continue
+        if int(own_group) == group and state not in "ZX":
+            return True
+    return False

@@ -35,72 +35,54 @@ def blocks(options: Options) -> list[Block]:
 
 
 def on_a_gpu(options: Options) -> list[Block]:
-    runs = ["--threads", "1", "--runs", "1", "2", str(length.RUNS)]
-    float32 = ["--preset", "diffaugment-cifar", "biggan-cifar", "--method", "diffaugment", "--seconds", "2"]
+    runs = ["--threads", "1", "--runs", "1", str(length.RUNS), "--seconds", "3"]  # one thread each, as in the workflow
     half = ["--preset", "cifar", "diffaugment-cifar-16bit", "biggan-cifar-16bit", "--method", "none", "ada"]
     large = ["--preset", "paper256", "--resolution", "256", "--method", "none", "ada"]
-    fakes = ["--images", "5120", "--n-fake", "50000", "--repeats", "1"]
+    float32 = ["--preset", "diffaugment-cifar", "biggan-cifar", "--method", "diffaugment"]
+    fakes = ["--preset", "cifar", "--images", "2560", "--n-fake", "50000", "--repeats", "1"]
+    adaptive = ["--preset", "cifar", "--method", "ada", "--rows", "20"]
+    short = ["--seconds", "2"]
     return [
-        Block("tests", "Does it compute what the CPU computes?", 0.18, tests(options, 6)),
+        Block("tests", "Does it compute what the CPU computes?", 150, tests(options, 6)),
         Block(
             "sharing",
             "How many runs should share the card?",
-            0.07,
-            benchmark(options, "sharing", "--preset", "diffaugment-cifar-16bit", *runs, "--seconds", "3"),
+            70,
+            benchmark(options, "sharing", "--preset", "diffaugment-cifar-16bit", *runs),
         ),
+        Block("speed", "How fast are the presets with 16-bit layers?", 75, benchmark(options, "speed", *half, *short)),
+        Block("profile", "Where does the time go?", 40, benchmark(options, "profile", *adaptive)),
+        Block("speed-256", "How fast is it at 256 px?", 60, benchmark(options, "speed", *large, *short)),
         Block(
-            "speed",
-            "How fast are the presets with 16-bit layers?",
-            0.10,
-            benchmark(options, "speed", *half, "--seconds", "2"),
+            "float32",
+            "How fast are the published float32 presets?",
+            40,
+            benchmark(options, "speed", *float32, *short),
         ),
-        Block("float32", "How fast are the published float32 presets?", 0.05, benchmark(options, "speed", *float32)),
-        Block("tf32", "What does TF32 bring them?", 0.04, benchmark(options, "speed", *float32, "--tf32")),
-        Block("speed-256", "How fast is it at 256 px?", 0.06, benchmark(options, "speed", *large, "--seconds", "2")),
-        Block(
-            "profile",
-            "Where does the time go?",
-            0.05,
-            benchmark(options, "profile", "--preset", "cifar", "--method", "ada", "--rows", "20"),
-        ),
-        Block(
-            "fid",
-            "How fast is it from fakes to a FID?",
-            0.07,
-            benchmark(options, "metrics", "--preset", "cifar", *fakes),
-        ),
-        Block("precision", "What do 16 bits and TF32 cost in accuracy?", 0.03, benchmark(options, "precision")),
-        Block("trainings", "Does it show what the papers say?", 1.0, trainings(options)),
+        Block("tf32", "What does TF32 bring them?", 40, benchmark(options, "speed", *float32, *short, "--tf32")),
+        Block("fid", "How fast is it from fakes to a FID?", 80, benchmark(options, "metrics", *fakes)),
+        Block("precision", "What do 16 bits and TF32 cost in accuracy?", 30, benchmark(options, "precision")),
+        Block("trainings", "Does it show what the papers say?", None, trainings(options)),
     ]
 
 
 def on_a_cpu(options: Options) -> list[Block]:
     tiny = ["--preset", "tiny", "--resolution", "16", "--batch", "8"]
     runs = ["--threads", "1", "--runs", "1", str(length.RUNS), "--seconds", "0.1"]
+    both = ["--method", "none", "ada", "--seconds", "0.1"]
     fakes = ["--preset", "tiny", "--images", "64", "--n-fake", "256", "--repeats", "1"]
+    adaptive = ["--method", "ada", "--rows", "10"]
+    networks = ["--backbone", "stylegan2"]
     return [
-        Block("tests", "Does it compute what the CPU computes?", 0.4, tests(options, 2)),
-        Block("sharing", "How many runs should share the card?", 0.2, benchmark(options, "sharing", *tiny, *runs)),
+        Block("tests", "Does it compute what the CPU computes?", 300, tests(options, 2)),
+        Block("sharing", "How many runs should share the card?", 120, benchmark(options, "sharing", *tiny, *runs)),
+        Block("speed", "How fast is it?", 120, benchmark(options, "speed", *tiny, *both)),
+        Block("profile", "Where does the time go?", 60, benchmark(options, "profile", *tiny, *adaptive)),
+        Block("fid", "How fast is it from fakes to a FID?", 240, benchmark(options, "metrics", *fakes)),
         Block(
-            "speed",
-            "How fast is it?",
-            0.2,
-            benchmark(options, "speed", *tiny, "--method", "none", "ada", "--seconds", "0.1"),
+            "precision", "What do 16 bits and TF32 cost in accuracy?", 120, benchmark(options, "precision", *networks)
         ),
-        Block(
-            "profile",
-            "Where does the time go?",
-            0.1,
-            benchmark(options, "profile", *tiny, "--method", "ada", "--rows", "10"),
-        ),
-        Block("fid", "How fast is it from fakes to a FID?", 0.3, benchmark(options, "metrics", *fakes)),
-        Block(
-            "precision",
-            "What do 16 bits and TF32 cost in accuracy?",
-            0.2,
-            benchmark(options, "precision", "--backbone", "stylegan2"),
-        ),
-        Block("trainings", "Does it show what the papers say?", 1.0, trainings(options)),
+        Block("trainings", "Does it show what the papers say?", None, trainings(options)),
     ]
 
 
@@ -126,11 +108,11 @@ def benchmark(options: Options, name: str, *arguments: str) -> Command:
 
 
 def tests(options: Options, processes: int) -> Command:
-    """The tests in tests/gpu, in so many processes side by side."""
+    """The tests in tests/gpu, in so many processes side by side; failures are written as they come."""
 
     def command(folder: Path, seconds: float) -> list[str]:
-        how = ["-n", str(processes), "--device", options.device, f"--junitxml={folder}/tests.xml"]
-        return [PYTHON, "-m", "pytest", "tests/gpu", *how]
+        written = [f"--junitxml={folder}/tests.xml", f"--failures={folder}/tests-failed.txt"]
+        return [PYTHON, "-m", "pytest", "tests/gpu", "-vv", "-n", str(processes), "--device", options.device, *written]
 
     return command
 
@@ -153,11 +135,16 @@ def trainings(options: Options) -> Command:
 
 
 def fitting(folder: Path, seconds: float) -> list[str]:
-    """The keys of the configuration that make the trainings as long as `seconds` allow, by the rate in `folder`."""
+    """The keys of the configuration that make the trainings as long as `seconds` allow, by the rate in `folder`.
+
+    Where no rate was measured they are as short as can be.
+    """
     rate = length.images_per_s(folder)
     if rate is None:
-        raise Skipped(f"the block `sharing` has not measured the rate of {length.RUNS} runs")
-    kimg = length.kimg(rate, seconds)
+        kimg = length.STEPS[0] if seconds > 2 * length.AROUND_SECONDS else None
+    else:
+        kimg = length.kimg(rate, seconds)
     if kimg is None:
-        raise Skipped(f"{seconds:.0f} s are left; {length.STEPS[0]} kimg at {rate:.0f} images/s need more")
+        at = "an unknown rate" if rate is None else f"{rate:.0f} images/s"
+        raise Skipped(f"{seconds:.0f} s are left; {length.STEPS[0]} kimg at {at} need more")
     return [f"kimg={kimg}", f"snapshot_kimg={kimg / 4:g}", f"runs_per_gpu={length.RUNS}"]

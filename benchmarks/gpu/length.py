@@ -19,11 +19,14 @@ SLOWEST = 0.7
 
 
 def images_per_s(folder: Path) -> float | None:
-    """Images/s of all RUNS together, from the benchmark of runs side by side; None where it has no line for them."""
+    """Images/s of RUNS trainings together, by the benchmark of runs side by side; None where it has no line.
+
+    Where it did not come to RUNS, the rate of the most runs that it has: more of them are no slower together.
+    """
     path = folder / "sharing.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    rates = [sum(line["rates"]) for line in lines if line["runs"] == RUNS]
-    return rates[-1] if rates else None
+    found = {line["runs"]: sum(line["rates"]) for line in lines if line["runs"] <= RUNS}
+    return found[max(found)] if found else None
 
 
 def kimg(rate: float, seconds: float) -> int | None:

@@ -67,6 +67,24 @@ def measured(record_property) -> Callable[[str], None]:
     return lambda line: record_property(MEASURED, line)
 
 
+class Failures:
+    """Appends each failure to a file at once: a session on a card may be cut off before pytest prints them."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            with open(self.path, "a") as file:
+                file.write(f"==== {report.nodeid} ({report.when})\n{report.longreprtext}\n")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--failures")
+    if path and not hasattr(config, "workerinput"):  # of pytest-xdist's processes, the one that gathers
+        config.pluginmanager.register(Failures(path))
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
     lines = [(report.nodeid, value) for report in reports for key, value in report.user_properties if key == MEASURED]

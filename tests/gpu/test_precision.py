@@ -1,4 +1,4 @@
-"""16-bit layers and TF32 against float64: of the size that docs/benchmarks.md states for 16 bits."""
+"""16-bit layers and TF32 against float64, within bounds that random weights do not leave."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TABLE = {
     "gradient of R1": (0.05, 0.02),
     "gradient of the path length": (0.06, 0.02),
 }
-"""Relative errors in bfloat16 and float16, docs/benchmarks.md. TF32 has the mantissa of float16, in every layer."""
+"""A third of the bounds of relative errors in bfloat16 and float16, which TF32 shares: it has the same mantissa."""
 
 FACTOR = 3
 """What the weights make of an error: among random ones, that of the logits in bfloat16 is 0.8 to 1.9 %."""
 
 SIZE = {"cuda": 64, "cpu": 32}
-"""Pixels, and most feature maps; those of the table take a minute in float16 on a CPU."""
+"""Pixels, and most feature maps; those of a GPU take a minute in float16 on a CPU."""
 
 BATCH = 16
 """With fewer images, second derivatives in bfloat16 are wrong on a CPU (oneDNN 3, by the weights of convolutions)."""
@@ -146,7 +146,7 @@ def test_tf32_is_on_where_it_is_asked_for_and_nowhere_else(card, measured):
         errors += [error(value, expected) for value, expected in zip(ours, (product, conv), strict=True)]
         measured(f"TF32 {allowed}: product {errors[-2]:.1e}, convolution {errors[-1]:.1e}")
         if allowed:
-            assert all(1e-4 < found < 2**-11 for found in errors[-2:])
+            assert all(1e-4 < found < 2**-10 for found in errors[-2:])
         else:
             # A convolution may be computed after Winograd, which rounds more.
             assert errors[-2] < 1e-6 and errors[-1] < 1e-5

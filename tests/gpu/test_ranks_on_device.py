@@ -101,7 +101,7 @@ def test_gradients_are_exchanged_while_the_backward_pass_goes_on(device, monkeyp
         wanted = torch.autograd.grad(loss, list(layers.parameters()), retain_graph=True)
         for number in range(3):
             layers.zero_grad()
-            # NCCL sets itself up in the first exchange.
+            # The first pass takes memory and makes constants.
             with nowhere_waiting(device if number else torch.device("cpu")):
                 loss.backward(retain_graph=True)
                 average.finish()

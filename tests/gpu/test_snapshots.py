@@ -10,6 +10,7 @@ from twins import CPU, error, random_reals
 
 from metrics.extractors import PROXY, load_extractor
 from metrics.fakes import Fakes
+from training.device import set_up
 from training.loop import train
 from training.snapshot import load_generator
 
@@ -19,6 +20,7 @@ COUNT = 48
 @pytest.fixture(scope="module", params=["stylegan2", "biggan"])
 def snapshots(request, device, make_spec, tmp_path_factory) -> dict:
     """The snapshot of a short conditional run on the device, and of one on the CPU. G has no noise inputs."""
+    set_up(device, 1, tf32=False)
     biggan = {"z_dim": 12, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2, "eval_batch": 16, "batch": 8}
     of, keys = ("tiny", {"noise_inputs": False}) if request.param == "stylegan2" else ("tiny-biggan", biggan)
     spec = make_spec("diffaugment", of=of, hyper=keys, conditional=True)

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import block as blocks_module
 from benchmarks.gpu import length
-from benchmarks.gpu.block import Block, Skipped, run
+from benchmarks.gpu.block import Block, Result, Skipped, run
 from benchmarks.gpu.blocks import Options, names, trainings
 from suite.config import ROOT
 from suite.errors import ConfigError
@@ -27,8 +27,8 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def block(name: str, code: str, share: float = 1.0) -> Block:
-    return Block(name, f"What does {name} do?", share, lambda folder, seconds: python(code))
+def block(name: str, code: str, seconds: float | None = 20) -> Block:
+    return Block(name, f"What does {name} do?", seconds, lambda folder, seconds: python(code))
 
 
 def alive(pid: int) -> bool:
@@ -75,25 +75,46 @@ def test_none_stops_the_next_and_the_table_has_them_all(tmp_path, monkeypatch):
     monkeypatch.setattr(blocks_module, "GRACE_SECONDS", 1)
     table = "print('torch 9, a card'); print('| a |'); print('| --- |'); print('| 1 |')"
     members = [
-        block("overruns", "import time; time.sleep(60)", share=0.02),
+        block("overruns", "import time; time.sleep(60)", seconds=1),
         block("fails", "raise RuntimeError('no kernel image')"),
-        Block("skipped", "Is there time?", 1.0, trainings(OPTIONS)),
+        Block("skipped", "Is there time?", 30, trainings(OPTIONS)),
+        Block("mistaken", "Is it right?", 30, lambda folder, seconds: [][0]),
         block("works", table),
+        block("breaks", table + "; raise MemoryError('the device is full')"),
         block("not-asked-for", "raise SystemExit(1)"),
     ]
     monkeypatch.setattr(command, "blocks", lambda options: members)
-    results = command.session(1.0, ["overruns", "fails", "skipped", "works"], OPTIONS, tmp_path)
-    assert [result.status for result in results] == ["overran", "failed", "skipped", "done"]
+    asked = ["overruns", "fails", "skipped", "mistaken", "works", "breaks"]
+    results = command.session(3.0, asked, OPTIONS, tmp_path)
+    assert [result.status for result in results] == ["overran", "failed", "skipped", "failed", "done", "failed"]
     text = (tmp_path / "summary.md").read_text()
     assert "| fails | What does fails do? | failed: exit status 1, see fails.log |" in text
     assert "RuntimeError: no kernel image" in text
-    assert "## works: What does works do?\n\ntorch 9, a card\n\n| a |\n| --- |\n| 1 |" in text
+    assert "| mistaken | Is it right? | failed: IndexError: list index out of range |" in text
+    assert "## works: What does works do?\n\ntorch 9, a card\n\n| a |\n| --- |\n| 1 |\n" in text
+    assert "MemoryError: the device is full" in text
 
 
-def test_blocks_for_which_no_time_is_left_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "blocks", lambda options: [block("works", "pass")])
-    (result,) = command.session(command.ENDING_SECONDS / 60, ["works"], OPTIONS, tmp_path)
-    assert (result.status, result.detail) == ("skipped", "no time is left")
+def test_blocks_that_do_not_fit_are_skipped_and_the_trainings_keep_their_part(tmp_path, monkeypatch):
+    given = {}
+
+    def tried(block, folder, seconds, cwd):
+        given[block.name] = round(seconds)
+        return Result(block.name, block.question, "done")
+
+    members = [block("short", "", 60), block("long", "", 200), block("cut", "", 110), block("open", "", None)]
+    monkeypatch.setattr(command, "blocks", lambda options: members)
+    monkeypatch.setattr(command, "run", tried)
+    left = 300 - command.ENDING_SECONDS
+    asked = [member.name for member in members]
+    statuses = [result.status for result in command.session(5.0, asked, OPTIONS, tmp_path)]
+    assert statuses == ["done", "done", "done", "done"]
+    assert given == {"short": 60, "long": left - 120, "cut": 110, "open": left}
+    given.clear()
+    assert [result.status for result in command.session(3.5, asked, OPTIONS, tmp_path)] == [
+        "done", "skipped", "done", "done"
+    ]  # fmt: skip
+    assert given == {"short": 60, "cut": 96, "open": 180}
 
 
 def test_an_interrupted_session_leaves_table_and_archive(tmp_path):
@@ -102,7 +123,7 @@ def test_an_interrupted_session_leaves_table_and_archive(tmp_path):
         "import sys\n"
         "from benchmarks.gpu import __main__ as command\n"
         "from benchmarks.gpu.block import Block\n"
-        "def block(name, code): return Block(name, '?', 1.0, lambda folder, seconds: [sys.executable, '-c', code])\n"
+        "def block(name, code): return Block(name, '?', 60, lambda folder, seconds: [sys.executable, '-c', code])\n"
         "command.names = lambda device: ['quick', 'long', 'never']\n"
         "command.blocks = lambda options: [block('quick', 'print(1)'), block('long', "
         "'import time; time.sleep(99)'), block('never', '')]\n"
@@ -137,8 +158,11 @@ def test_the_length_is_the_longest_that_the_measured_rate_reaches(rate, seconds,
 
 
 def test_trainings_take_the_rate_that_was_measured(tmp_path):
-    with pytest.raises(Skipped, match="`sharing` has not measured the rate of 4 runs"):
-        trainings(OPTIONS)(tmp_path, 300)
+    with pytest.raises(Skipped, match="150 s are left; 10 kimg at an unknown rate need more"):
+        trainings(OPTIONS)(tmp_path, 150)
+    assert "kimg=10" in trainings(OPTIONS)(tmp_path, 300)
+    (tmp_path / "sharing.jsonl").write_text(json.dumps({"runs": 1, "rates": [900.0]}) + "\n")
+    assert "kimg=25" in trainings(OPTIONS)(tmp_path, 300)  # 0.7 * 225 images/s each for 200 s
     lines = [{"runs": 1, "rates": [900.0]}, {"runs": 4, "rates": [1000.0] * 4}]
     (tmp_path / "sharing.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(Skipped, match="90 s are left"):
