@@ -19,6 +19,15 @@ sys.stdin.read()
 """
 
 
+def put(path: Path, text: str) -> None:
+    """Write an executable file at once: jobs that were started before may be reading it."""
+    path.parent.mkdir(exist_ok=True)
+    beside = path.with_suffix(".new")
+    beside.write_text(text)
+    beside.chmod(0o755)
+    beside.replace(path)
+
+
 @pytest.fixture
 def launch(tmp_path):
     """A function (options, module's text, CUDA_VISIBLE_DEVICES, what nvidia-smi lists) -> the job, which is started.
@@ -30,11 +39,9 @@ def launch(tmp_path):
     def begin(
         options: list, text: str = REPORT, visible: str | None = None, listing: str = "", before: str = ""
     ) -> subprocess.Popen:
-        (tmp_path / "job.py").write_text(text)
-        (tmp_path / "listing").write_text(listing)
-        (tmp_path / "bin").mkdir(exist_ok=True)
-        (tmp_path / "bin/nvidia-smi").write_text(f'#!/bin/sh\n[ "$*" = --list-gpus ] && cat {tmp_path}/listing\n')
-        (tmp_path / "bin/nvidia-smi").chmod(0o755)
+        put(tmp_path / "job.py", text)
+        put(tmp_path / "listing", listing)
+        put(tmp_path / "bin/nvidia-smi", f'#!/bin/sh\n[ "$*" = --list-gpus ] && cat {tmp_path}/listing\n')
         environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
         environment |= {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
         environment |= {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
