@@ -22,8 +22,8 @@ import yaml
 
 from benchmarks.alone import alone
 from benchmarks.iteration import SECTIONS, Measurement, measure_line
-from benchmarks.setting import add_options, described, prepared
-from suite.errors import ConfigError
+from benchmarks.setting import check_runs, described, parser_of, positive, prepared
+from suite.errors import one_line
 
 
 def line(preset: str, method: str, m: Measurement, tf32: bool) -> str:
@@ -44,24 +44,27 @@ def preset_key(text: str) -> tuple[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of("benchmarks", __doc__)
     parser.add_argument("--preset", nargs="+", default=["tiny"], help="rows of config/presets.yaml")
     parser.add_argument("--method", nargs="+", default=["none"], help="rows of config/methods.yaml, files of augment/")
     parser.add_argument(
         "--set", nargs="+", type=preset_key, default=[], metavar="KEY=VALUE", help="preset keys to replace"
     )
-    parser.add_argument("--resolution", type=int, default=32)
-    parser.add_argument("--channels", type=int, default=3)
+    parser.add_argument("--resolution", type=positive, default=32, help="pixels")
+    parser.add_argument("--channels", type=positive, default=3, help="of the images")
     parser.add_argument("--classes", type=int, default=0, help="0: unconditional")
-    parser.add_argument("--batch", type=int, help="default: the preset's")
+    parser.add_argument("--batch", type=positive, help="default: the preset's")
     parser.add_argument(
         "--half", choices=["bfloat16", "float16", "float32"], help="also on a CPU; default: the preset's, on a GPU"
     )
     parser.add_argument("--seconds", type=float, default=10.0, help="timed per line, in whole cycles of iterations")
     parser.add_argument("--out", type=Path, help="append each line to this file as JSON, too")
-    add_options(parser)
     args = parser.parse_args(argv)
 
+    check_runs(args.preset, args.method, args.resolution)
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.touch()
     device = prepared(args)
     setting = described(device, args)
     batch = f"batch {args.batch}" if args.batch else "the preset's batch"
@@ -95,7 +98,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line(ValueError):
         sys.exit(main())
-    except (ConfigError, ValueError) as error:
-        sys.exit(f"error: {error}")

@@ -11,7 +11,6 @@ how much faster we are than that line.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -31,7 +30,7 @@ from torch_fidelity import GenerativeModelModuleWrapper, feature_extractor_incep
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_generative_model
 
-from benchmarks.setting import add_options, described, prepared
+from benchmarks.setting import described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
 from metrics.base import CLEAN_INCEPTION, INCEPTION, Features
 from metrics.extractors import Extractor, load_extractor
@@ -39,7 +38,7 @@ from metrics.fakes import BLOCK, Fakes
 from metrics.features import fake_features
 from metrics.fid import FrechetDistance
 from metrics.weights import CLEAN, FIDELITY
-from suite.errors import ConfigError
+from suite.errors import ConfigError, one_line
 from suite.files import sha256
 from suite.presets import preset_at
 from suite.registry import FailedImport, load
@@ -166,14 +165,13 @@ def compare(
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of("benchmarks.metrics", __doc__)
     parser.add_argument("--preset", default="tiny", help="a row of config/presets.yaml: the generator")
-    parser.add_argument("--resolution", type=int, default=32)
+    parser.add_argument("--resolution", type=positive, default=32, help="pixels")
     parser.add_argument("--images", type=int, default=128, help="fakes that features are timed on, a multiple of 64")
-    parser.add_argument("--n-fake", type=int, default=10_000, help="fakes of a measurement")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--n-fake", type=positive, default=10_000, help="fakes of a measurement")
+    parser.add_argument("--repeats", type=positive, default=3)
     parser.add_argument("--inception-weights", type=Path, help="a folder with both official files")
-    add_options(parser)
     args = parser.parse_args(argv)
     if args.images < FIDELITY_BATCH or args.images % FIDELITY_BATCH:
         raise ConfigError(f"--images is {args.images}, must be a multiple of {FIDELITY_BATCH}, the larger batch")
@@ -205,7 +203,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line(ValueError):
         sys.exit(main())
-    except ConfigError as error:
-        sys.exit(f"error: {error}")

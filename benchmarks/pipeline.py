@@ -18,8 +18,9 @@ import torch
 
 from augment.pipeline import CATEGORIES, Pipeline
 from benchmarks.alone import alone
-from benchmarks.setting import add_options, described, prepared
+from benchmarks.setting import described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
+from suite.errors import one_line
 
 
 def images_per_second(step: Callable[[], object], images: int, device: torch.device, seconds: float) -> float:
@@ -51,12 +52,11 @@ def measure(categories: str, resolution: int, batch: int, args: argparse.Namespa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of("benchmarks.pipeline", __doc__)
     parser.add_argument("--categories", nargs="+", default=["bgc", "bgcfnc"], choices=list(CATEGORIES))
-    parser.add_argument("--resolutions", nargs="+", type=int, default=[32, 256])
-    parser.add_argument("--batch", type=int, help="images per call; default 64 up to 32 px, else 8")
+    parser.add_argument("--resolutions", nargs="+", type=positive, default=[32, 256], help="pixels")
+    parser.add_argument("--batch", type=positive, help="images per call; default 64 up to 32 px, else 8")
     parser.add_argument("--seconds", type=float, default=3.0, help="per cell of the table")
-    add_options(parser)
     args = parser.parse_args()
 
     device = prepared(args)
@@ -71,4 +71,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line(ValueError):
+        main()

@@ -7,7 +7,6 @@ matrix products are rounded to TF32's 10 bits instead, which is what a GPU does,
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -18,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.setting import add_options, described, prepared
+from benchmarks.setting import described, parser_of, prepared
 from models.base import Backbone
 from models.precision import HALF_TYPES, half_precision
-from suite.errors import ConfigError
+from suite.errors import ConfigError, one_line
 from suite.presets import preset_at
 from suite.registry import FailedImport, load
 
@@ -126,9 +125,8 @@ def errors(name: str, resolution: int, device: torch.device) -> dict[str, dict[s
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of("benchmarks.precision", __doc__)
     parser.add_argument("--backbone", nargs="+", default=list(PRESETS), choices=list(PRESETS))
-    add_options(parser)
     args = parser.parse_args(argv)
     # With AMX, oneDNN gets second derivatives of bfloat16 convolutions by their weights wrong.
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
@@ -148,7 +146,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line(ValueError):
         sys.exit(main())
-    except (ConfigError, ValueError) as error:
-        sys.exit(f"error: {error}")

@@ -7,7 +7,6 @@ chrome://tracing.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Iterable
@@ -18,9 +17,9 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.iteration import Iterations
-from benchmarks.setting import add_options, described, prepared
+from benchmarks.setting import check_runs, described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
-from suite.errors import ConfigError
+from suite.errors import one_line
 
 NAME_LENGTH = 100
 """Characters of a kernel's name that the table shows."""
@@ -58,15 +57,15 @@ def table(entries: list[Timed], rows: int, wall: float) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of("benchmarks.profile", __doc__)
     parser.add_argument("--preset", default="tiny", help="a row of config/presets.yaml")
     parser.add_argument("--method", default="none", help="a row of config/methods.yaml or a file of augment/")
-    parser.add_argument("--resolution", type=int, default=32)
-    parser.add_argument("--batch", type=int, help="default: the preset's")
-    parser.add_argument("--rows", type=int, default=40, help="lines of the table")
+    parser.add_argument("--resolution", type=positive, default=32, help="pixels")
+    parser.add_argument("--batch", type=positive, help="default: the preset's")
+    parser.add_argument("--rows", type=positive, default=40, help="lines of the table")
     parser.add_argument("--trace", type=Path, help="a file to write the timeline to, *.json.gz")
-    add_options(parser)
     args = parser.parse_args(argv)
+    check_runs([args.preset], [args.method], args.resolution)
     device = prepared(args)
     print(f"{described(device, args)}; {args.preset}, {args.method}, {args.resolution} px\n", flush=True)
     iterations = Iterations(args.preset, args.method, args.resolution, 3, 0, args.batch, device)
@@ -91,7 +90,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line(ValueError):
         sys.exit(main())
-    except (ConfigError, ValueError) as error:
-        sys.exit(f"error: {error}")

@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import subprocess
+from collections.abc import Iterable
 
 import torch
 
+from suite.methods import method_plugins, method_preset
+from suite.presets import preset_at
 from suite.provenance import device_name
 from training.device import pick_device, set_up
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that all benchmarks share: device, threads, TF32."""
-    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
-    parser.add_argument(
-        "--tf32", action="store_true", help="let a GPU round float32 factors to 10 bits, as arithmetic.tf32 does"
+def positive(text: str) -> int:
+    """A whole number from 1 up, for options."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def parser_of(module: str, description: str) -> argparse.ArgumentParser:
+    """A parser for `python -m <module>` with the options that all benchmarks share: device, threads, TF32."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto", help="what is measured")
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads(), help="CPU threads")
+    parser.add_argument(
+        "--tf32",
+        action="store_true",
+        help="let a GPU round float32 factors to 10 bits, as arithmetic.tf32 does; nothing on a CPU",
+    )
+    return parser
+
+
+def check_runs(presets: Iterable[str], methods: Iterable[str], resolution: int) -> None:
+    """Raise ConfigError unless every preset can have every method, before anything is measured."""
+    for preset, method in itertools.product(presets, methods):
+        method_plugins(method)
+        preset_at(preset, resolution, "--preset", method_preset(method))
 
 
 def prepared(args: argparse.Namespace) -> torch.device:

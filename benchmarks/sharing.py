@@ -14,11 +14,12 @@ import sys
 import time
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from threading import BrokenBarrierError
 
 from benchmarks.iteration import Iterations
-from benchmarks.setting import add_options, described, prepared
+from benchmarks.setting import check_runs, described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
-from suite.errors import ConfigError
+from suite.errors import ConfigError, one_line
 from suite.launch import KEEP_MEMORY
 
 START_SECONDS = 120
@@ -27,6 +28,12 @@ START_SECONDS = 120
 
 def train(args: argparse.Namespace, ready: Barrier, rates: multiprocessing.SimpleQueue) -> None:
     """Put the images/s of one run that trains for `args.seconds` beside the others into `rates`."""
+    with one_line(ValueError):
+        rates.put(rate(args, ready))
+
+
+def rate(args: argparse.Namespace, ready: Barrier) -> float:
+    """The images/s of one run that trains for `args.seconds` beside the others."""
     try:
         device = prepared(args)
         iterations = Iterations(args.preset, args.method, args.resolution, 3, 0, args.batch, device)
@@ -35,12 +42,15 @@ def train(args: argparse.Namespace, ready: Barrier, rates: multiprocessing.Simpl
     except BaseException:
         ready.abort()  # the others need not wait
         raise
-    ready.wait(START_SECONDS)
+    try:
+        ready.wait(START_SECONDS)
+    except BrokenBarrierError:
+        raise ConfigError("another of the runs has failed") from None
     images, start = 0, time.perf_counter()
     while not images or time.perf_counter() < start + args.seconds:
         images += iterations.run()
         synchronize(device)
-    rates.put(images / (time.perf_counter() - start))
+    return images / (time.perf_counter() - start)
 
 
 def side_by_side(count: int, args: argparse.Namespace) -> list[float]:
@@ -58,16 +68,16 @@ def side_by_side(count: int, args: argparse.Namespace) -> list[float]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of("benchmarks.sharing", __doc__)
     parser.add_argument("--preset", default="tiny", help="a row of config/presets.yaml")
     parser.add_argument("--method", default="none", help="a row of config/methods.yaml or a file of augment/")
-    parser.add_argument("--resolution", type=int, default=32)
-    parser.add_argument("--batch", type=int, help="default: the preset's")
-    parser.add_argument("--runs", nargs="+", type=int, default=[1, 2, 4], help="counts, the first for comparison")
+    parser.add_argument("--resolution", type=positive, default=32, help="pixels")
+    parser.add_argument("--batch", type=positive, help="default: the preset's")
+    parser.add_argument("--runs", nargs="+", type=positive, default=[1, 2, 4], help="counts, the first for comparison")
     parser.add_argument("--seconds", type=float, default=5.0, help="timed per line, in whole cycles of iterations")
     parser.add_argument("--out", type=Path, help="append each line to this file as JSON, too")
-    add_options(parser)
     args = parser.parse_args(argv)
+    check_runs([args.preset], [args.method], args.resolution)
     setting = described(prepared(args), args)
     os.environ.update(KEEP_MEMORY)  # glibc reads it when the runs start
     print(f"{setting}; {args.preset}, {args.method}, {args.resolution} px\n")
@@ -86,7 +96,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line(ValueError, RuntimeError):
         sys.exit(main())
-    except (ConfigError, ValueError, RuntimeError) as error:
-        sys.exit(f"error: {error}")

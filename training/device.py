@@ -27,8 +27,8 @@ def pick_device(name: str) -> torch.device:
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            f"device cuda is asked for, but torch sees no GPU. {why_no_gpu()}. To compute on the CPU: device: cpu in "
-            "config/config.yaml."
+            f"device cuda is asked for, but torch sees no GPU. {why_no_gpu()}. To compute on the CPU: --device cpu, or "
+            "device: cpu in config/config.yaml."
         )
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")

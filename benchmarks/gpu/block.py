@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +62,7 @@ def run(block: Block, folder: Path, seconds: float, cwd: Path) -> Result:
     except Skipped as reason:
         return ended("skipped", str(reason))
     with open(folder / f"{block.name}.log", "w") as log:
-        log.write(f"$ {' '.join(command)}\n")
+        log.write(f"$ {shlex.join(command)}\n")
         log.flush()
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
@@ -69,14 +71,34 @@ def run(block: Block, folder: Path, seconds: float, cwd: Path) -> Result:
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            return ended("overran", f"stopped after {seconds:.0f} s")
+            return ended("overran", "its limit")
         finally:
             end(process)
     return ended("done") if code == 0 else ended("failed", f"exit status {code}, see {block.name}.log")
 
 
+INTERRUPTIONS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+"""Ctrl-C, a scheduler or `timeout`, a lost connection."""
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within it, INTERRUPTIONS have no effect on this process."""
+    before = {way: signal.signal(way, signal.SIG_IGN) for way in INTERRUPTIONS}
+    try:
+        yield
+    finally:
+        for way, handler in before.items():
+            signal.signal(way, handler)
+
+
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a process that leads a session, and everything it started in that session."""
+    with uninterrupted():  # a second Ctrl-C would leave it running on the card
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
     for way, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
         until = time.monotonic() + patience
         try:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.gpu import length
-from benchmarks.gpu.block import Block, Command, Skipped
+from benchmarks.gpu.block import Block, Command
+from benchmarks.gpu.trainings import Options, trainings
 
 PYTHON = sys.executable
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line says. The trainings make `artefact` at `scale`, with the further keys `config`."""
-
-    device: str
-    scale: str
-    artefact: str
-    config: list[str]
-
-
 def names(device: str) -> list[str]:
     """The names of all blocks in their order."""
-    return [block.name for block in blocks(Options(device, "", "", []))]
+    return [block.name for block in blocks(Options(device, "", "", [], 0, None))]
 
 
 def blocks(options: Options) -> list[Block]:
@@ -115,36 +103,3 @@ def tests(options: Options, processes: int) -> Command:
         return [PYTHON, "-m", "pytest", "tests/gpu", "-vv", "-n", str(processes), "--device", options.device, *written]
 
     return command
-
-
-def trainings(options: Options) -> Command:
-    """The workflow, as a user would call it.
-
-    On a GPU it trains for the longest of `length.STEPS` that fits into the time; Skipped where not even the shortest
-    does. On a CPU it trains for as long as the scale says.
-    """
-
-    def command(folder: Path, seconds: float) -> list[str]:
-        asked = [f"scale={options.scale}", f"artefacts={json.dumps([options.artefact])}", f"device={options.device}"]
-        if options.device != "cpu":
-            asked += fitting(folder, seconds)
-        engine = [PYTHON, "-m", "snakemake", "--cores", str(os.cpu_count() or 1), "all"]
-        return [*engine, "--config", *asked, *options.config]
-
-    return command
-
-
-def fitting(folder: Path, seconds: float) -> list[str]:
-    """The keys of the configuration that make the trainings as long as `seconds` allow, by the rate in `folder`.
-
-    Where no rate was measured they are as short as can be.
-    """
-    rate = length.images_per_s(folder)
-    if rate is None:
-        kimg = length.STEPS[0] if seconds > 2 * length.AROUND_SECONDS else None
-    else:
-        kimg = length.kimg(rate, seconds)
-    if kimg is None:
-        at = "an unknown rate" if rate is None else f"{rate:.0f} images/s"
-        raise Skipped(f"{seconds:.0f} s are left; {length.STEPS[0]} kimg at {at} need more")
-    return [f"kimg={kimg}", f"snapshot_kimg={kimg / 4:g}", f"runs_per_gpu={length.RUNS}"]

@@ -29,10 +29,10 @@ def images_per_s(folder: Path) -> float | None:
     return found[max(found)] if found else None
 
 
-def kimg(rate: float, seconds: float) -> int | None:
-    """The longest of STEPS that RUNS trainings side by side reach in `seconds`; None where not even the first fits.
+def kimg(rate: float, seconds: float, runs: int) -> int | None:
+    """The longest of STEPS that each of `runs` trainings reaches in `seconds`; None where not even the first fits.
 
-    `rate` is the images/s of all of them together.
+    `rate` is the images/s of those side by side together.
     """
-    reached = SLOWEST * rate / RUNS * (seconds - AROUND_SECONDS) / 1000
+    reached = SLOWEST * rate / runs * (seconds - AROUND_SECONDS) / 1000
     return max((step for step in STEPS if step <= reached), default=None)

@@ -44,8 +44,9 @@ def shown(log: Path, complete: bool) -> list[str]:
 
 
 def last_lines(text: list[str]) -> list[str]:
-    """The end of a log as a block of code."""
-    last = [line for line in text if line.strip()][-5:]
+    """The errors in a log and its end, as a block of code."""
+    filled = [line for line in text if line.strip()]
+    last = [*[line for line in filled[:-5] if line.startswith("error:")][-3:], *filled[-5:]]
     return ["```", *last, "```"] if last else []
 
 
