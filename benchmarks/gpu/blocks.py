@@ -60,7 +60,7 @@ def on_a_cpu(options: Options) -> list[Block]:
     both = ["--method", "none", "ada", "--seconds", "0.1"]
     fakes = ["--preset", "tiny", "--images", "64", "--n-fake", "256", "--repeats", "1"]
     adaptive = ["--method", "ada", "--rows", "10"]
-    networks = ["--backbone", "stylegan2"]
+    networks = ["--backbone", "stylegan2", "--draws", "1"]
     return [
         Block("tests", "Does it compute what the CPU computes?", 300, tests(options, 2)),
         Block("sharing", "How many runs should share the card?", 120, benchmark(options, "sharing", *tiny, *runs)),

@@ -48,9 +48,12 @@ def test_products_take_rounded_factors_in_backward_passes_too():
 
 
 def test_errors_are_those_of_the_roundings():
-    """float16 and TF32 have 10 bits of mantissa, bfloat16 has 7."""
-    found = errors("stylegan2", 16, CPU)
-    for quantity in ("images", "logits", "gradient of G's loss", "gradient of D's loss", "gradient of R1"):
+    """float16 and TF32 have 10 bits of mantissa, bfloat16 has 7. Kinks of ReLU make gradients less regular."""
+    found = errors("stylegan2", 16, CPU, draw=0)
+    for quantity in ("images", "logits"):
         of = found[quantity]
-        assert of["bfloat16"] > 2 * of["float16"] > 1e-6, quantity
-        assert 2**-14 < of["TF32"] < 0.05, quantity
+        assert of["bfloat16"] > 4 * of["float16"] > 2**-13 and 2**-12 < of["TF32"] < of["bfloat16"], quantity
+    for quantity in ("gradient of G's loss", "gradient of D's loss"):
+        of = found[quantity]
+        assert 0.05 > of["bfloat16"] > max(of["float16"], of["TF32"]) > 2**-12, quantity
+    assert 2**-12 < found["gradient of R1"]["TF32"] < 0.05
