@@ -3,7 +3,7 @@
 # make lint        style of code and workflow, types of the code
 # make page        the leaderboard of all scales' rows as a folder to publish; trains nothing
 # make new-method NAME=mine   a method of your own to start from: augment/mine.py
-# make gpu MINUTES=9   what a new card has to answer: tests, speed, profile, short trainings; docs/gpu.md
+# make gpu MINUTES=9   what you need to know about a new card: tests, speed, profile, short trainings; docs/gpu.md
 # Each creates .venv from requirements.lock when it is missing or older, and otherwise starts at once.
 
 PYTHON ?= python3

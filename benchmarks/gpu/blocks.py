@@ -65,7 +65,7 @@ def on_a_cpu(options: Options) -> list[Block]:
         Block("tests", "Does it compute what the CPU computes?", 300, tests(options, 2)),
         Block("sharing", "How many runs should share the card?", 120, benchmark(options, "sharing", *tiny, *runs)),
         Block("speed", "How fast is it?", 120, benchmark(options, "speed", *tiny, *both)),
-        Block("profile", "Where does the time go?", 60, benchmark(options, "profile", *tiny, *adaptive)),
+        Block("profile", "Where does the time go?", 120, benchmark(options, "profile", *tiny, *adaptive)),
         Block("fid", "How fast is it from fakes to a FID?", 240, benchmark(options, "metrics", *fakes)),
         Block(
             "precision", "What do 16 bits and TF32 cost in accuracy?", 120, benchmark(options, "precision", *networks)
