@@ -2,9 +2,9 @@ rule reference_features:
     input:
         images="resources/data/{dataset}-{px}.npy",
     output:
-        "resources/features/{dataset}-{px}-{split}-{extractor}{tf32}.safetensors",
+        "resources/features/{dataset}-{px}-{split}-{extractor}.safetensors",
     log:
-        "resources/logs/features-{dataset}-{px}-{split}-{extractor}{tf32}.log",
+        "resources/logs/features-{dataset}-{px}-{split}-{extractor}.log",
     threads: config["threads"] * DEVICES
     resources:
         ranks=DEVICES,
@@ -13,10 +13,10 @@ rule reference_features:
         runtime=240,
     params:
         split=lambda wildcards: "--test" if wildcards.split == "test" else "",
-        tf32=lambda wildcards: "--tf32" if wildcards.tf32 else "",
+        extractor=lambda wildcards: extractor_options(wildcards.extractor),
     shell:
-        f"{LAUNCH} metrics.features --data {{input.images}} --extractor {{wildcards.extractor}} --out {{output}}"
-        f" {{params.split}} {{params.tf32}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
+        f"{LAUNCH} metrics.features --data {{input.images}} {{params.extractor}} --out {{output}}"
+        f" {{params.split}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
 
 
 rule subset_reference_features:
@@ -24,9 +24,9 @@ rule subset_reference_features:
         images="resources/data/{dataset}-{px}.npy",
         subset="resources/subsets/{dataset}-{px}-{size}-s{seed}.json",
     output:
-        "resources/features/{dataset}-{px}-train{size}-s{seed}-{extractor}{tf32}.safetensors",
+        "resources/features/{dataset}-{px}-train{size}-s{seed}-{extractor}.safetensors",
     log:
-        "resources/logs/features-{dataset}-{px}-train{size}-s{seed}-{extractor}{tf32}.log",
+        "resources/logs/features-{dataset}-{px}-train{size}-s{seed}-{extractor}.log",
     threads: config["threads"] * DEVICES
     resources:
         ranks=DEVICES,
@@ -34,10 +34,10 @@ rule subset_reference_features:
         mem_mb=4000 * DEVICES,
         runtime=240,
     params:
-        tf32=lambda wildcards: "--tf32" if wildcards.tf32 else "",
+        extractor=lambda wildcards: extractor_options(wildcards.extractor),
     shell:
         f"{LAUNCH} metrics.features --data {{input.images}} --subset {{input.subset}} --out {{output}}"
-        f" --extractor {{wildcards.extractor}} {{params.tf32}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
+        f" {{params.extractor}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
 
 
 # Features of the fakes are kept in the run's folder and are not declared, so that an interrupted job continues with the

@@ -228,6 +228,12 @@ def reference_file(spec, protocol):
     return f"resources/features/{dataset}-{spec.resolution}-{split}-{extractor}{tf32}.safetensors"
 
 
+def extractor_options(stated):
+    """The options for an extractor as names of files state it: its own name, with -tf32 where it computes in TF32."""
+    name = stated.removesuffix("-tf32")
+    return f"--extractor {name}" + (" --tf32" if stated != name else "")
+
+
 def measured_by(protocol):
     """What a protocol asks for, without the text that says where it was published."""
     return {key: value for key, value in PROTOCOLS[protocol].items() if key != "source"}
