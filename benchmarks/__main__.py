@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import gc
 import itertools
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from benchmarks.alone import alone
 from benchmarks.iteration import SECTIONS, Measurement, measure_line
 from benchmarks.setting import check_runs, described, parser_of, positive, prepared
 from suite.errors import one_line
+from training.log import append
 
 
 def line(preset: str, method: str, m: Measurement, tf32: bool) -> str:
@@ -92,8 +92,7 @@ def main(argv: list[str] | None = None) -> int:
         print(line(preset, method, measured, args.tf32 and device.type == "cuda"), flush=True)
         if args.out:
             entry = {"preset": preset, "method": method, "setting": setting, **dataclasses.asdict(measured)}
-            with open(args.out, "a") as file:
-                file.write(json.dumps(entry) + "\n")
+            append(args.out, entry)
     return int(failed)
 
 

@@ -30,7 +30,7 @@ from torch_fidelity import GenerativeModelModuleWrapper, feature_extractor_incep
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_generative_model
 
-from benchmarks.setting import described, parser_of, positive, prepared
+from benchmarks.setting import backbone_of, described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
 from metrics.base import CLEAN_INCEPTION, INCEPTION, Features
 from metrics.extractors import Extractor, load_extractor
@@ -41,7 +41,6 @@ from metrics.weights import CLEAN, FIDELITY
 from suite.errors import ConfigError, one_line
 from suite.files import sha256
 from suite.presets import preset_at
-from suite.registry import FailedImport, load
 
 FEATURES = 2048
 FIDELITY_BATCH = 64
@@ -178,10 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     device = prepared(args)
     torch.manual_seed(0)
     preset = preset_at(args.preset, args.resolution, "--preset")
-    backbone = load("backbone", preset.backbone)
-    if isinstance(backbone, FailedImport):
-        raise ConfigError(backbone.reason)
-    G = backbone(preset.hyper, args.resolution, 3, 0).generator().eval().to(device)
+    G = backbone_of(preset, args.resolution).generator().eval().to(device)
     real, fake = torch.randn(2, args.n_fake, FEATURES).relu()
 
     print(f"{described(device, args)}; {args.preset}, {args.images} images, a number of {args.n_fake:,}\n")

@@ -19,12 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.setting import described, parser_of, positive, prepared
+from benchmarks.setting import backbone_of, described, parser_of, positive, prepared
 from models.base import Backbone
 from models.precision import HALF_TYPES, half_precision
 from suite.errors import ConfigError, one_line
 from suite.presets import preset_at
-from suite.registry import FailedImport, load
 
 PRESETS = {"stylegan2": "paper256", "biggan": "biggan-cifar-16bit"}
 """The presets whose networks are measured, those of StyleGAN2 narrowed to WIDTH maps."""
@@ -74,10 +73,7 @@ def networks(name: str, resolution: int) -> Backbone:
     Noise that is drawn in another type is other noise.
     """
     narrow = {"fmap_max": WIDTH, "style_mixing": 0.0, "noise_inputs": False} if name == "stylegan2" else {}
-    backbone = load("backbone", name)
-    if isinstance(backbone, FailedImport):
-        raise ConfigError(backbone.reason)
-    return backbone(preset_at(PRESETS[name], resolution, "PRESETS", narrow).hyper, resolution, 3, 0)
+    return backbone_of(preset_at(PRESETS[name], resolution, "PRESETS", narrow), resolution)
 
 
 def flat(gradients: tuple[Tensor | None, ...]) -> Tensor:

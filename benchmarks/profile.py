@@ -17,7 +17,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.iteration import Iterations
-from benchmarks.setting import check_runs, described, parser_of, positive, prepared
+from benchmarks.setting import add_run, check_runs, described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
 from suite.errors import one_line
 
@@ -58,10 +58,7 @@ def table(entries: list[Timed], rows: int, wall: float) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     parser = parser_of("benchmarks.profile", __doc__)
-    parser.add_argument("--preset", default="tiny", help="a row of config/presets.yaml")
-    parser.add_argument("--method", default="none", help="a row of config/methods.yaml or a file of augment/")
-    parser.add_argument("--resolution", type=positive, default=32, help="pixels")
-    parser.add_argument("--batch", type=positive, help="default: the preset's")
+    add_run(parser)
     parser.add_argument("--rows", type=positive, default=40, help="lines of the table")
     parser.add_argument("--trace", type=Path, help="a file to write the timeline to, *.json.gz")
     args = parser.parse_args(argv)

@@ -9,9 +9,12 @@ from collections.abc import Iterable
 
 import torch
 
+from models.base import Backbone
+from suite.errors import ConfigError
 from suite.methods import method_plugins, method_preset
-from suite.presets import preset_at
+from suite.presets import Preset, preset_at
 from suite.provenance import device_name
+from suite.registry import FailedImport, load
 from training.device import pick_device, set_up
 
 
@@ -40,6 +43,14 @@ def parser_of(module: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which run is measured, where it is a single one."""
+    parser.add_argument("--preset", default="tiny", help="a row of config/presets.yaml")
+    parser.add_argument("--method", default="none", help="a row of config/methods.yaml or a file of augment/")
+    parser.add_argument("--resolution", type=positive, default=32, help="pixels")
+    parser.add_argument("--batch", type=positive, help="default: the preset's")
+
+
 def check_runs(presets: Iterable[str], methods: Iterable[str], resolution: int) -> None:
     """Raise ConfigError unless every preset can have every method, before anything is measured."""
     for preset, method in itertools.product(presets, methods):
@@ -52,6 +63,14 @@ def prepared(args: argparse.Namespace) -> torch.device:
     device = pick_device(args.device)
     set_up(device, args.threads, args.tf32)
     return device
+
+
+def backbone_of(preset: Preset, resolution: int) -> Backbone:
+    """The backbone of a preset for unconditional colour images. Raises ConfigError where it cannot be imported."""
+    backbone = load("backbone", preset.backbone)
+    if isinstance(backbone, FailedImport):
+        raise ConfigError(backbone.reason)
+    return backbone(preset.hyper, resolution, 3, 0)
 
 
 def described(device: torch.device, args: argparse.Namespace) -> str:

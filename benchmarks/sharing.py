@@ -7,7 +7,6 @@ start their clocks together. Prints a Markdown table.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
@@ -17,10 +16,11 @@ from pathlib import Path
 from threading import BrokenBarrierError
 
 from benchmarks.iteration import Iterations
-from benchmarks.setting import check_runs, described, parser_of, positive, prepared
+from benchmarks.setting import add_run, check_runs, described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
 from suite.errors import ConfigError, one_line
 from suite.launch import KEEP_MEMORY
+from training.log import append
 
 START_SECONDS = 120
 """Longest time that the slowest of the runs may take to warm up."""
@@ -69,10 +69,7 @@ def side_by_side(count: int, args: argparse.Namespace) -> list[float]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = parser_of("benchmarks.sharing", __doc__)
-    parser.add_argument("--preset", default="tiny", help="a row of config/presets.yaml")
-    parser.add_argument("--method", default="none", help="a row of config/methods.yaml or a file of augment/")
-    parser.add_argument("--resolution", type=positive, default=32, help="pixels")
-    parser.add_argument("--batch", type=positive, help="default: the preset's")
+    add_run(parser)
     parser.add_argument("--runs", nargs="+", type=positive, default=[1, 2, 4], help="counts, the first for comparison")
     parser.add_argument("--seconds", type=float, default=5.0, help="timed per line, in whole cycles of iterations")
     parser.add_argument("--out", type=Path, help="append each line to this file as JSON, too")
@@ -90,8 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"| {count} | {sum(rates) / count:.4g} | {sum(rates):.4g} | {sum(rates) / first:.2f} |", flush=True)
         if args.out:
             entry = {"preset": args.preset, "method": args.method, "setting": setting, "runs": count, "rates": rates}
-            with open(args.out, "a") as file:
-                file.write(json.dumps(entry) + "\n")
+            append(args.out, entry)
     return 0
 
 

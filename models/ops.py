@@ -36,14 +36,17 @@ def fir_kernel(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     return gain * torch.outer(taps, taps)
 
 
+def depthwise_fir(x: Tensor, gain: float) -> Tensor:
+    """The low-pass as the weight [C, 1, 4, 4] of a convolution of x [N, C, H, W] with C groups."""
+    return fir_kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
+
+
 def _correlate(gain: float, stride: int, padding: int, x: Tensor) -> Tensor:
-    kernel = fir_kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
-    return F.conv2d(x, kernel, stride=stride, padding=padding, groups=x.shape[1])
+    return F.conv2d(x, depthwise_fir(x, gain), stride=stride, padding=padding, groups=x.shape[1])
 
 
 def _scatter(gain: float, x: Tensor) -> Tensor:
-    kernel = fir_kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
-    return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
+    return F.conv_transpose2d(x, depthwise_fir(x, gain), stride=2, padding=1, groups=x.shape[1])
 
 
 def low_pass(x: Tensor, gain: float, padding: int) -> Tensor:
