@@ -26,7 +26,7 @@ from suite.errors import ConfigError, one_line
 from suite.presets import preset_at
 
 PRESETS = {"stylegan2": "paper256", "biggan": "biggan-cifar-16bit"}
-"""The presets whose networks are measured, those of StyleGAN2 narrowed to WIDTH maps."""
+"""The presets whose networks are measured; StyleGAN2 is narrowed to WIDTH maps."""
 
 WIDTH, BATCH = 64, 8
 

@@ -27,13 +27,13 @@ START_SECONDS = 120
 
 
 def train(args: argparse.Namespace, ready: Barrier, rates: multiprocessing.SimpleQueue) -> None:
-    """Put the images/s of one run that trains for `args.seconds` beside the others into `rates`."""
+    """Put the images/s of one run, which trains for `args.seconds` while the others do, into `rates`."""
     with one_line(ValueError):
         rates.put(rate(args, ready))
 
 
 def rate(args: argparse.Namespace, ready: Barrier) -> float:
-    """The images/s of one run that trains for `args.seconds` beside the others."""
+    """The images/s of one run, which trains for `args.seconds` while the others do."""
     try:
         device = prepared(args)
         iterations = Iterations(args.preset, args.method, args.resolution, 3, 0, args.batch, device)

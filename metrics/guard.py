@@ -116,7 +116,7 @@ def check_real(real: dict[str, Any], protocol: Protocol, spec: RunSpec, train: d
 
 
 def check_arithmetic(real: dict[str, Any], tf32: bool, path: Path) -> None:
-    """Raise ConfigError unless reference features were computed with TF32 exactly where those of the fakes will be."""
+    """Raise ConfigError unless reference features and the fakes' agree in whether TF32 is used."""
     if real["tf32"] != tf32:
         words = {True: "with TF32", False: "without TF32"}
         raise refuse(

@@ -30,7 +30,7 @@ def radii(x: Tensor) -> Tensor:
 
 
 def share_within(x: Tensor, centres: Tensor, radii: Tensor) -> float:
-    """The share of x [N, D] that lie within the radius [M] of one of the centres [M, D] at least."""
+    """The share of x [N, D] that is within the radius [M] of at least one of the centres [M, D]."""
     inside = [(torch.cdist(chunk, centres) <= radii).any(1) for chunk in x.split(CHUNK)]
     return float(torch.cat(inside).double().mean())
 

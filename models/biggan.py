@@ -50,7 +50,7 @@ class Backbone:
 
     @classmethod
     def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """Without 16-bit resolutions, those of a backbone that has no such keys."""
+        """Without 16-bit resolutions, the settings as if the backbone had no keys for them."""
         if all_float32(settings):
             return {key: value for key, value in settings.items() if key not in KEYS}
         return settings

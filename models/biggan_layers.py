@@ -111,8 +111,8 @@ class BatchNorm(nn.Module):
     G itself and not of its average; "standing", what `accumulate` passes have gathered, nan before the first one so
     that no image passes for a result.
 
-    Of 16-bit maps they are float32: torch's CUDA kernels take them in float32 in any case, those of a CPU round them to
-    16 bits where none are stored. The second derivative of torch's batch norm rounds them on both.
+    For 16-bit maps the statistics are float32 on a GPU, where torch's kernels compute them so. On a CPU torch rounds
+    them to 16 bits where none are stored. The second derivative of torch's batch norm rounds them on both.
     """
 
     gain: nn.Module | nn.Parameter

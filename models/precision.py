@@ -42,7 +42,7 @@ def all_float32(settings: dict[str, Any]) -> bool:
 
 
 def half_at(resolutions: Iterable[int], settings: dict[str, Any]) -> dict[int, torch.dtype]:
-    """Those of the `resolutions` that compute in 16 bits on a GPU by these values of KEYS, each with the type.
+    """The `resolutions` that compute in 16 bits on a GPU by these values of KEYS, each with its type.
 
     Raises ValueError for a value that a preset cannot have.
     """

@@ -59,7 +59,7 @@ def named() -> list[str] | None:
 
 
 def visible() -> list[str]:
-    """The GPUs that this process may use: those of CUDA_VISIBLE_DEVICES, else all."""
+    """The GPUs that this process may use: the ones that CUDA_VISIBLE_DEVICES names, else all."""
     given = named()
     return installed() if given is None else given
 
@@ -79,7 +79,7 @@ def lock(name: str, how: int) -> int | None:
 def free(device: str, runs_per_gpu: int) -> list[int]:
     """Descriptors that lock what is free of `device`: its file, then each free place; none if nothing is.
 
-    Where a GPU is one run's alone there are no places, and its file stands for all of it.
+    A GPU that is not shared has no places; its file locks all of it.
     """
     how = fcntl.LOCK_EX if runs_per_gpu == 1 else fcntl.LOCK_SH
     if (card := lock(device, how | fcntl.LOCK_NB)) is None:

@@ -38,7 +38,7 @@ def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_inter
 
 
 def _with_own_groups(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
-    """A saved state with the groups of `optimizer` in place of its own; parameters keep their saved numbers."""
+    """A saved state with the groups of `optimizer` instead of the saved ones; parameters keep their saved numbers."""
     pairs = zip(optimizer.param_groups, state["param_groups"], strict=True)
     return {**state, "param_groups": [{**own, "params": saved["params"]} for own, saved in pairs]}
 

@@ -68,6 +68,6 @@ def pack(folder: Path, options: Options) -> Path:
 
 
 def unfinished(runs: Path) -> list[Path]:
-    """Logs and pictures of runs that were cut off; those of the others are with their rows."""
+    """Logs and pictures of runs that were cut off; a finished run has its own with its rows."""
     folders = [path.parent for path in runs.glob("*/*/spec.json") if not path.with_name("train.json").exists()]
     return [folder / name for folder in folders for name in ("train.jsonl", "samples")]

@@ -23,7 +23,7 @@ OWN = ("scale", "artefacts", "device")
 class Options:
     """What the command line says. The trainings make `artefact` at `scale`, with the further keys `config`.
 
-    That are so many `runs`; `length` is their kimg where `config` states it.
+    `runs` is their number; `length` is their kimg where `config` states it.
     """
 
     device: str

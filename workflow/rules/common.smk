@@ -60,7 +60,7 @@ if isinstance(cards, int):
 
 
 def places(ranks):
-    """The places that a job of so many processes takes: one, or those of as many whole GPUs; none on a CPU."""
+    """The places that a job of so many processes takes: one place, or all places of as many GPUs; none on a CPU."""
     return GPU * (1 if ranks == 1 else ranks * RUNS_PER_GPU)
 
 
