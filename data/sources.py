@@ -5,6 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import numpy as np
+
 from data.archive import Archive
 from data.base import DatasetError, Expected, Source
 from data.brecahad import Crops
@@ -15,7 +17,8 @@ from data.procedural import Procedural
 from data.selection import Selection, in_folder
 from data.table import TABLE, Listed, listed, place
 
-EMBEDDED = {"elpv": Elpv, "procedural": Procedural}
+EMBEDDED = {"package elpv-dataset": Elpv, "drawn by data/procedural.py": Procedural}
+"""The readers of the sets that come with the installation, by their location in sources.csv."""
 
 FORMS = "a folder of images or class folders, a ZIP, a folder of TFRecords or an LMDB folder (data.mdb)"
 
@@ -27,7 +30,7 @@ def find(name: str, path: str | Path | None = None, table: Path = TABLE) -> Sour
     """
     file, known = place(name, path, table), listed(table)
     if file is None:  # it comes with the installation
-        return EMBEDDED[name](known[name].licence, known[name].location)
+        return _embedded(known[name])
     if name not in known:
         return opened(name, file, "not stated")
     row = known[name]
@@ -55,6 +58,17 @@ def opened(name: str, path: Path, licence: str) -> Source:
     if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":  # a damaged one is for its reader to explain
         return Archive(name, path, licence)
     raise DatasetError(f"{path}: holds no images in a known form; give {FORMS}")
+
+
+def _embedded(row: Listed) -> Source:
+    """A set that comes with the installation, or the images of one of its classes, which `part` names."""
+    whole = EMBEDDED[row.location](row.licence, row.location)
+    if not row.part:
+        return whole
+    assert whole.labels is not None
+    members = Selection(whole, np.flatnonzero(whole.labels == whole.class_names.index(row.part)), labelled=False)
+    members.name = row.name
+    return members
 
 
 def _published(row: Listed, path: Path) -> Source:
