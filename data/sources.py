@@ -66,7 +66,9 @@ def _embedded(row: Listed) -> Source:
     if not row.part:
         return whole
     assert whole.labels is not None
-    members = Selection(whole, np.flatnonzero(whole.labels == whole.class_names.index(row.part)), labelled=False)
+    members = Selection(
+        whole, np.flatnonzero(whole.labels == whole.class_names.index(row.part)).tolist(), labelled=False
+    )
     members.name = row.name
     return members
 

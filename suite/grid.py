@@ -43,7 +43,8 @@ def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
         methods = dict.fromkeys([*kept["method"], *config["methods"]])
         cells = itertools.product(sets, config["images"] or kept["images"], grid["preset"], methods, seeds)
         for (dataset, resolution), images, preset, method, seed in cells:
-            spec = _spec(name, config, dataset, resolution, images, preset, method, seed)
+            start = None if own_sets else content.get("start")
+            spec = _spec(name, config, dataset, resolution, images, preset, method, seed, start)
             specs[spec.run_id, method, preset] = spec
     return list(specs.values())
 
@@ -83,9 +84,14 @@ def _spec(
     preset: str,
     method: str,
     seed: int,
+    start: dict[str, Any] | None = None,
     later: tuple[dict[str, Any], ...] = (),
 ) -> RunSpec:
-    """The run of one cell of the artefact `name`; `later` are those that start from it."""
+    """The run of one cell of the artefact `name`.
+
+    `start` has the arguments of transfer for a run whose method says nothing of where it starts. `later` are the runs
+    that start from this one.
+    """
     content, where = artefact(name), f"config/artefacts/{name}.yaml"
     later = (*later, {"method": method, "dataset": dataset, "images": images, "preset": preset})
     scale, arithmetic = config["scale"], config["arithmetic"]
@@ -93,8 +99,10 @@ def _spec(
     length = {**read("config/scales.yaml")[scale], **content.get("scales", {}).get(scale, {}), **own_length}
     stated = preset_at(preset, resolution, where, method_preset(method), arithmetic["half"])
     hyper = {**stated.hyper, "mirror": True} if amplified(dataset, images) else stated.hyper
+    of_method = method_parts(method, content.get("method_args"))
+    before = [(TRANSFER, start)] if start and TRANSFER not in dict(of_method) else []
     parent, parts = None, []
-    for plugin, args in method_parts(method, content.get("method_args")):
+    for plugin, args in of_method:
         if plugin == TRANSFER and "run" in args:
             of_parent = {"method": None, "dataset": dataset, "images": images, "preset": preset, **args["run"]}
             check_names(f"key of {TRANSFER}'s `run`", of_parent, PARENT_KEYS, f"{where} or config/methods.yaml")
@@ -113,7 +121,7 @@ def _spec(
         conditional=content.get("conditional", False),
         backbone=stated.backbone,
         hyper=hyper,
-        plugins=plugins,
+        plugins=bound(before) + plugins,
         seed=seed,
         total_kimg=float(length["kimg"] or stated.kimg),
         snapshot_kimg=float(length["snapshot_kimg"] or stated.snapshot_kimg),
