@@ -11,8 +11,8 @@ from report import layout
 from report.columns import Column, columns_of, of_specs
 from report.method_titles import distinct
 from report.published import Match
+from suite.config import grids
 from suite.errors import check_names
-from suite.grid import grids
 from suite.spec import RunSpec
 
 
@@ -30,7 +30,8 @@ class Artefact:
     """`methods` maps names to titles in the order of the rows; `columns` go by metric, then setting.
 
     `groups` is empty unless every grid has a title; `training` names the layout's columns from the training log,
-    `sweep` is that of the layout, `reported` all published numbers (of report.published).
+    `sweep` is that of the layout, `reported` all published numbers (of report.published), `expectation` what papers say
+    of methods without numbers (report/agreement.py).
     """
 
     title: str
@@ -44,12 +45,17 @@ class Artefact:
     training: list[str] = field(default_factory=list)
     sweep: dict[str, Any] | None = None
     reported: pd.DataFrame | None = None
+    expectation: dict[str, Any] | None = None
+
+    @property
+    def first_columns(self) -> list[Column]:
+        """The columns of the first metric, one per setting."""
+        return [column for column in self.columns if column.metric.family == self.columns[0].metric.family]
 
     @property
     def main_columns(self) -> list[Column]:
-        """What figures draw: the columns of the first metric, one per setting of which a run has numbers."""
-        main = [column for column in self.columns if column.metric.family == self.columns[0].metric.family]
-        return [column for column in main if any(map(column.done, self.methods))]
+        """What figures draw: those of `first_columns` of which a run has numbers."""
+        return [column for column in self.first_columns if any(map(column.done, self.methods))]
 
     @property
     def main_methods(self) -> dict[str, str]:
@@ -111,6 +117,7 @@ def load(
         sweep=stated.get("sweep"),
         reported=reported,
         published=Match.of(stated),
+        expectation=content.get("expectation"),
     )
 
 

@@ -27,6 +27,7 @@ from markupsafe import Markup
 from report import collect, curve_geometry, export, sample_grids
 from report.entry import Entry, ordered
 from report.measured_entries import measured_entries, scale_of
+from report.progress import HEADINGS, Progress, progress_of
 from report.published import read_published
 from report.published_entries import published_entries
 from report.results import read_results
@@ -50,8 +51,17 @@ HINTS = {
 }
 
 
-def render(measured: list[Entry], published: list[Entry], scale: str, papers: pd.DataFrame | None = None) -> str:
-    """The page's HTML, one table per ranking. `papers` (of read_published) completes the curves of measured runs."""
+def render(
+    measured: list[Entry],
+    published: list[Entry],
+    scale: str,
+    papers: pd.DataFrame | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """The page's HTML, one table per ranking. `papers` (of read_published) completes the curves of measured runs.
+
+    `progress` is how far the artefacts have been measured.
+    """
     entries = ordered([*measured, *published])
     settings = settings_of(entries)
     views = size_views(settings, papers)
@@ -87,6 +97,8 @@ def render(measured: list[Entry], published: list[Entry], scale: str, papers: pd
         titles=RANKINGS,
         hints=HINTS,
         views=views,
+        progress=progress,
+        headings=HEADINGS,
         cards=[s for s in settings if s.first.source == "measured" and s.metric == s.first.metric],
         compared=alphabetical({method for setting in compared for method in setting.scores}),
         filters={
@@ -168,7 +180,8 @@ def main(argv: list[str] | None = None) -> None:
     measured = measured_entries(read_results(results), *args.rows) if results else []
     papers = read_published(args.published)
     published = published_entries(papers)
-    html = render(measured, published, ", ".join(map(scale_of, args.rows)), papers)
+    scales = ", ".join(map(scale_of, args.rows))
+    html = render(measured, published, scales, papers, progress_of(args.rows, papers))
     entries = ordered([*measured, *published])
     grids = [grid for entry in entries for grid in entry.grids]
     sample_grids.write_pictures(grids, folder)

@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from report.metric_names import FAMILIES, Metric
-from suite.config import check
+from suite.config import ROOT, check
 from suite.errors import ConfigError, unknown_name
 
+FILE = ROOT / "results" / "published" / "published.csv"
 COLUMNS = ["paper", "artefact", "dataset", "train_images", "model", "method", "conditional", "metric",
            "protocol", "value", "spread", "source", "verified"]  # fmt: skip
 UNVERIFIED = "not verified at its source"

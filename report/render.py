@@ -21,17 +21,14 @@ import pandas as pd
 
 from report import grouped_tables, style, tables
 from report.artefact import Artefact, load
-from report.collect import rows_of, to_csv
-from report.published import read_published
-from report.results import no_results, parse_results
+from report.published import FILE, read_published
+from report.results import stored_results
 from report.table_formats import latex, markdown
 from suite import registry
-from suite.config import ROOT, artefact, configured, figures_of, read
+from suite.config import artefact, configured, figures_of, read
 from suite.errors import ConfigError, one_line
 from suite.files import write_atomic
 from suite.grid import expand
-
-PUBLISHED = ROOT / "results" / "published" / "published.csv"
 
 
 def figure(name: str) -> ModuleType:
@@ -74,8 +71,7 @@ def remove_other_figures(folder: Path, kinds: Iterable[str]) -> None:
 def loaded(name: str, config: dict[str, Any], rows: Path, reported: pd.DataFrame) -> Artefact:
     """The artefact under `config` with its rows in the folder `rows`; `reported` has all published numbers."""
     content, specs = artefact(name), expand(name, config)
-    lines = rows_of(specs, content["protocol"], rows)
-    results = parse_results(to_csv(lines), str(rows)) if lines else no_results()
+    results = stored_results(specs, content["protocol"], rows)
     return load(name, content, specs, results, reported, read("config/scales.yaml")[config["scale"]]["fakes"])
 
 
@@ -89,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     registry.search(config["method_folders"])
     figures = {name: figures_of(artefact(name)) for name in args.artefacts}
     drawings = {kind: figure(kind) for kinds in figures.values() for kind in kinds}
-    rows, reported = args.results / "rows", read_published(PUBLISHED)
+    rows, reported = args.results / "rows", read_published(FILE)
     if not rows.is_dir():
         raise ConfigError(f"{rows} is missing. Run snakemake first.")
     lacking = []

@@ -15,7 +15,9 @@ import pandas as pd
 
 from metrics.base import OWN_FAMILIES
 from report import metric_names
+from report.collect import rows_of, to_csv
 from suite.errors import ConfigError
+from suite.spec import RunSpec
 
 NUMBERS = [
     "images", "resolution", "seed", "kimg", "value", "spread", "n_real", "n_fake", "total_kimg",
@@ -56,6 +58,12 @@ def parse_results(text: str, where: str) -> pd.DataFrame:
         lack = f"lacks the columns {', '.join(missing)}" if missing else "holds no rows"
         raise ConfigError(f"{where} {lack}. Write it with python -m report.collect.")
     return _typed(table, where)
+
+
+def stored_results(specs: Iterable[RunSpec], protocol: str, folder: Path) -> pd.DataFrame:
+    """The same of these runs under one protocol, from the files in `folder`, results/<scale>/rows."""
+    lines = rows_of(specs, protocol, folder)
+    return parse_results(to_csv(lines), str(folder)) if lines else no_results()
 
 
 def no_results() -> pd.DataFrame:

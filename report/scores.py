@@ -54,6 +54,12 @@ def of_paper(number: float, text: str, spread: str = "", doubt: str = "") -> Sco
     return Score(number, float(stated[1]) if stated else None, None, text, doubt=doubt)
 
 
+def clearly_better(one: Score, other: Score, higher_is_better: bool) -> bool:
+    """Whether `one` is better by more than the sum of both deviations; one that is not known counts as none."""
+    ahead = one.mean - other.mean if higher_is_better else other.mean - one.mean
+    return ahead > (one.deviation or 0) + (other.deviation or 0)
+
+
 def beside(metric: Metric, line: pd.Series | None) -> Score | None:
     """The score of a line of published.csv that stands beside measured ones; None where that states no number."""
     if line is None or pd.isna(line["number"]):

@@ -13,7 +13,7 @@ from typing import Any
 from metrics.base import OF_TRAINING_IMAGES
 from report import scores
 from report.entry import Entry
-from report.scores import Score
+from report.scores import Score, clearly_better
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Setting:
         return self.first.length if self.ranking != "published" and self.first.standing.level != "full" else ""
 
     def record(self) -> dict[str, Any]:
-        """What the page's script compares two methods by."""
+        """What the page's script compares two methods by: scores, and which methods each is clearly better than."""
         first = self.first
         place = f"{first.protocol}, {first.length}" if self.length else first.protocol
         return {
@@ -52,8 +52,12 @@ class Setting:
             "protocol": place,
             "credit": ", ".join(filter(None, (first.credit, first.setting.get("artefact")))),
             "higher": self.higher_is_better,
+            "ahead": {
+                method: [other for other, b in self.scores.items() if clearly_better(a, b, self.higher_is_better)]
+                for method, a in self.scores.items()
+            },
             "scores": {
-                method: [round(score.mean, 6), score.deviation, score.n, score.text, score.doubt]
+                method: [round(score.mean, 6), score.n, score.text, score.doubt]
                 for method, score in self.scores.items()
             },
         }

@@ -17,8 +17,7 @@ from report.scores import Score
 from report.settings import Setting
 from report.size_lines import Line, families, short, with_room
 from report.standing import RANKINGS
-from suite.config import artefact, artefact_names
-from suite.grid import grids
+from suite.config import artefact, artefact_names, grids
 
 WIDTH, HEIGHT = 560, 340
 FRAME = 52, 12, WIDTH - 16, HEIGHT - 44
@@ -70,6 +69,13 @@ class View:
         return sum(bool(score.doubt) for line in self.lines for _, score, _, _ in line.points)
 
     @property
+    def side_by_side(self) -> bool:
+        """Whether a method has a number measured here and a published one for the same images."""
+        points = {(line.published, line.method, images) for line in self.lines for images, *_ in line.points}
+        both = any((not published, *place) in points for published, *place in points)
+        return both and self.ranking != "submitted"
+
+    @property
     def count(self) -> int:
         return sum(len(line.points) for line in self.lines)
 
@@ -94,8 +100,12 @@ def views(settings: list[Setting], published: pd.DataFrame | None = None) -> lis
 
 
 def _interest(view: View) -> tuple:
-    """The order of the pictures: reproductions first, verified numbers before others, many sizes before few."""
-    return list(RANKINGS).index(view.ranking), view.doubtful == view.count, -len(view.sizes), -view.count, view.title
+    """The order of the pictures: first those that set measured numbers beside published ones, then by ranking, which
+    is measured before published; verified numbers before others, many sizes before few.
+    """
+    rank = list(RANKINGS).index(view.ranking)
+    doubtful = view.doubtful == view.count
+    return not view.side_by_side, rank, doubtful, -len(view.sizes), -view.count, view.title
 
 
 def _shared(setting: Setting) -> tuple:

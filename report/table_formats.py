@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 TEX = {
@@ -70,8 +70,8 @@ def markdown(table: Table) -> str:
     for groups, rows in table.parts():
         headings = ["Method", *(f"{group}: {name}" for group, names in groups for name in names)]
         lines += [
-            _line([markdown_escape(heading) for heading in headings]),
-            _line(["---", *["---:"] * (len(headings) - 1)]),
+            markdown_line([markdown_escape(heading) for heading in headings]),
+            markdown_line(["---", *["---:"] * (len(headings) - 1)]),
             *(_markdown_row(method, cells, len(headings) - 1) for method, cells in rows),
             "",
         ]
@@ -86,11 +86,12 @@ def markdown(table: Table) -> str:
 
 def _markdown_row(method: str, cells: list[Cell], count: int) -> str:
     if not cells:
-        return _line([f"*{markdown_escape(method)}*", *[""] * count])
-    return _line([markdown_escape(method), *map(_markdown_cell, cells)])
+        return markdown_line([f"*{markdown_escape(method)}*", *[""] * count])
+    return markdown_line([markdown_escape(method), *map(_markdown_cell, cells)])
 
 
-def _line(cells: list[str]) -> str:
+def markdown_line(cells: Iterable[str]) -> str:
+    """A row of a pipe table."""
     return f"| {' | '.join(cells)} |"
 
 

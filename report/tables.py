@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from report import published
+from report import agreement, published
 from report.artefact import Artefact
 from report.columns import Column
 from report.metric_names import EXTRACTORS, Metric
@@ -127,13 +127,14 @@ def reason(run: Run) -> str:
 
 
 def caption(artefact: Artefact) -> str:
-    """The layout's caption, then what the numbers are: protocol, averaging, training length."""
+    """The layout's caption, then what the numbers are: protocol, averaging, training length, agreement with papers."""
     sentences = [artefact.caption.rstrip(". ") + "."]
     columns = [column for column in artefact.columns if any(map(column.done, artefact.methods))]
     if columns:
         sentences += _measured_sentences(artefact, columns)
     else:
         sentences.append("No run has finished.")
+    sentences += agreement.sentences(artefact)
     presets: dict[str, list[str]] = {artefact.methods[spec.method]: [] for spec in artefact.specs}
     for spec in artefact.specs:
         known = presets[artefact.methods[spec.method]]
@@ -145,7 +146,7 @@ def caption(artefact: Artefact) -> str:
         sentences.append("Difference: best minus published.")
         lengths = sorted({spec.labels.full_kimg for spec in artefact.specs})
         if any(spec.total_kimg < spec.labels.full_kimg for spec in artefact.specs):
-            sentences.append(f"The published runs are longer, {_range(lengths)} kimg.")
+            sentences.append(f"The published runs are longer, {span(lengths)} kimg.")
     return " ".join(sentences)
 
 
@@ -157,13 +158,13 @@ def _measured_sentences(artefact: Artefact, columns: list[Column]) -> list[str]:
     extreme = "highest" if judge.higher_is_better else "lowest"
     return [
         *protocol_sentences(columns),
-        "One seed." if seeds == [1] else f"Mean ± sample standard deviation over {_range(seeds)} seeds.",
+        "One seed." if seeds == [1] else f"Mean ± sample standard deviation over {span(seeds)} seeds.",
         f"Best: the snapshot of each run with the {extreme} {judge.label}; "
-        f"final: the last one, after {_range(kimg)} kimg (thousands of images shown to D).",
+        f"final: the last one, after {span(kimg)} kimg (thousands of images shown to D).",
     ]
 
 
-def _range(numbers: Sequence[float]) -> str:
+def span(numbers: Sequence[float]) -> str:
     """A list of sorted numbers in words: "3" or "1 to 3"."""
     return " to ".join(f"{number:,.9g}" for number in dict.fromkeys((numbers[0], numbers[-1])))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from suite import registry
-from suite.config import artefact, read
-from suite.grid import grids, kept_at
+from suite.config import artefact, grids, read
+from suite.grid import kept_at
 from suite.spec import RunSpec
 
 

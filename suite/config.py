@@ -175,6 +175,11 @@ def figure_names() -> list[str]:
     return sorted(path.stem for path in (ROOT / "report" / "figures").glob("*.py") if path.stem != "__init__")
 
 
+def grids(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The grids of an artefact, which may have one or a list of them."""
+    return content["grid"] if isinstance(content["grid"], list) else [content["grid"]]
+
+
 def figures_of(content: dict[str, Any]) -> dict[str, list[str] | None]:
     """The figures of an artefact's `content`, each with the methods it draws (None: all of them)."""
     entries = [entry if isinstance(entry, dict) else {entry: None} for entry in content.get("figures", [])]
@@ -195,4 +200,18 @@ def artefact(name: str) -> dict[str, Any]:
         raise unknown_name("protocol", content["protocol"], read("config/protocols.yaml"), where)
     check_names("scale", content.get("scales", {}), read("config/scales.yaml"), f"scales of {where}")
     check_names("figure", figures_of(content), figure_names(), f"figures of {where}")
+    if "expectation" in content:
+        _check_expectation(content, where)
     return content
+
+
+def _check_expectation(content: dict[str, Any], where: str) -> None:
+    """Raise ConfigError unless `expectation` sets methods of the grid against others of it, and nothing else does."""
+    known = {method for grid in grids(content) for method in grid["method"]}
+    better, worse = (content["expectation"][key] for key in ("better", "worse"))
+    check_names("method", better, known, f"expectation.better of {where}")
+    check_names("method", worse, known - set(better), f"expectation.worse of {where}")
+    if "published" in content.get("layout", {}):
+        raise ConfigError(
+            f"{where}: published numbers say themselves which is better. Leave out `expectation` or `layout.published`."
+        )

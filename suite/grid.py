@@ -10,7 +10,7 @@ from typing import Any
 from data.table import amplified, listed
 from models.base import LOOP_KEYS
 from suite import registry
-from suite.config import artefact, artefact_names, read
+from suite.config import artefact, artefact_names, grids, read
 from suite.errors import ConfigError, check_names
 from suite.methods import bound, built, method_parts, method_preset, title_of
 from suite.presets import preset_at
@@ -68,11 +68,6 @@ def kept_at(content: dict[str, Any], grid: dict[str, Any], scale: str) -> dict[s
     """The data sets, sizes and methods of an artefact's grid that belong to a scale."""
     scaled = content.get("scales", {}).get(scale, {})
     return {key: [value for value in grid[key] if value in scaled.get(key, grid[key])] for key in SCALED}
-
-
-def grids(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """The grids of an artefact, which may have one or a list of them."""
-    return content["grid"] if isinstance(content["grid"], list) else [content["grid"]]
 
 
 def _spec(

@@ -89,11 +89,9 @@ function add(parent, tag, text, attributes = {}) {
 
 /** How two scores of a setting compare: the difference as text, and who is better. */
 function judge(setting, a, b) {
-  const [x, xSpread, , xText] = setting.scores[a];
-  const [y, ySpread, , yText] = setting.scores[b];
+  const [[x, , xText], [y, , yText]] = [setting.scores[a], setting.scores[b]];
   const digits = Math.max(...[xText, yText].map((text) => text.split(" ")[0].split(".")[1]?.length ?? 0));
-  const unclear = x === y || Math.abs(y - x) <= (xSpread ?? 0) + (ySpread ?? 0);
-  const better = unclear ? "unclear" : y > x === setting.higher ? b : a;
+  const better = setting.ahead[a].includes(b) ? a : setting.ahead[b].includes(a) ? b : "unclear";
   return { difference: `${y > x ? "+" : ""}${(y - x).toFixed(digits).replace("-", "−")}`, better };
 }
 
@@ -126,7 +124,7 @@ function compare() {
       for (const text of [setting.model, setting.protocol, setting.credit]) if (text) add(place, "small", text);
       add(row, "td", `${setting.metric} ${setting.higher ? "↑" : "↓"}`);
       for (const method of [a, b]) {
-        const [, , n, text, doubt] = setting.scores[method];
+        const [, n, text, doubt] = setting.scores[method];
         const cell = add(row, "td", n ? `${text} (n = ${n})` : text, { class: "num" });
         if (doubt) add(cell, "small", doubt);
       }

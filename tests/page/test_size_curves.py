@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from synthetic import row, write_rows
 
+from report import page
 from report.collect import collect, to_csv
 from report.entry import rank
 from report.measured_entries import measured_entries
@@ -73,6 +75,38 @@ def test_published_numbers_stand_beside_a_reproduction_and_never_beside_a_proxy(
               "protocol": {**each["protocol"], "extractor": "efficientnet_lite0"}} for each in rows]  # fmt: skip
     (view,) = drawn(tmp_path / "proxy", proxy, papers)
     assert view.ranking == "proxy" and not any(line.published for line in view.lines)
+
+
+def test_the_page_opens_on_measured_beside_published_then_measured_then_published(tmp_path, papers):
+    """Runs on few images that no paper has, at full length; shorter ones on two sizes of fig. 7; and a proxy."""
+    alone = [fid(images, 40.0, dataset="own", run=f"own-{images}/a-none-s0-0") for images in (10, 20, 30)]
+    beside = [fid(images, 90.0, total_kimg=2000.0, kimg=2000.0) for images in (1000, 5000)]
+    proxy = [
+        {**fid(images, 9.0, run=f"ffhq-{images}/p-none-s0-0"), "proxy": True, "metric": "fd50k_full_efficientnet_lite0"}
+        for images in (1000, 5000, 70000)
+    ]
+    for rows, rankings in (
+        ([*alone, *beside, *proxy], ["reduced", "full", "proxy"]),
+        ([*alone, *proxy], ["full", "proxy"]),
+        (proxy, ["proxy"]),
+        ([], []),
+    ):
+        (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path / str(len(rows)), rows))))
+        entries = measured_entries(read_results(tmp_path / "r.csv"), tmp_path / "rows") if rows else []
+        found = views(settings_of([*published_entries(papers), *entries]), papers)
+        order = list(dict.fromkeys(view.ranking for view in found))
+        assert order == [*rankings, "published"]
+        assert [view.side_by_side for view in found[:2]] == [rankings[:1] == ["reduced"], False]
+        html = page.render(entries, published_entries(papers), "paper", papers)
+        first, picture = re.search(
+            r'name="view">.*?<option value="(\w+)".*?<svg[^>]* aria-label="([^"]*)"', html, re.S
+        ).groups()
+        assert first == found[0].id and found[0].title in picture, "the choice says what is shown"
+
+
+def test_published_numbers_for_other_sizes_are_not_side_by_side(tmp_path, papers):
+    (view,) = drawn(tmp_path, [fid(1500, 100.0), fid(5500, 50.0)], papers)
+    assert any(line.published for line in view.lines) and not view.side_by_side
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from report.artefact import Artefact, load
 from report.published import read_published
 from report.results import read_results
 from report.table_formats import latex, markdown
-from suite.config import ROOT, artefact, artefact_names, figures_of, read
-from suite.grid import expand, grids
+from suite.config import ROOT, artefact, artefact_names, figures_of, grids, read
+from suite.grid import expand
 from suite.spec import RunSpec
 
 PUBLISHED = ROOT / "results/published/published.csv"

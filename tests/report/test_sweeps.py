@@ -12,14 +12,14 @@ import pytest
 from report import render, style
 from report.artefact import load
 from report.figures import curves, overfitting, size_curve, sweep
-from report.published import read_published
+from report.published import FILE, read_published
 from report.results import read_results
 from suite import registry
 from suite.config import artefact, read
 from suite.errors import ConfigError
 from suite.grid import expand
 
-REPORTED = read_published(render.PUBLISHED)
+REPORTED = read_published(FILE)
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,12 @@ CHANGES: list[tuple[str, Change]] = [
     (TITLE, edited("augment/none.py", 'title = "Baseline"', 'title = "Base"')),
     ("a number in `results/published/published.csv`", edited("results/published/published.csv", ",9.59,", ",9.58,")),
     ("the layout of an artefact", edited("config/artefacts/demo.yaml", "recall]", "recall, precision]")),
+    (
+        "what papers say of an artefact's methods (`expectation`)",
+        edited(
+            "config/artefacts/demo.yaml", "layout:", "expectation: {better: [ada], worse: [none], source: a}\nlayout:"
+        ),
+    ),
     ("a submission", submission),
     ("a metric or the evaluation seeds of a protocol", edited("config/protocols.yaml", "[fd, kd,", "[fd, fd_inf, kd,")),
     (DEFAULT, edited("config/presets.yaml", "r1_gamma:  0.05", "r1_gamma:  0.06")),

@@ -250,11 +250,17 @@ def shown_by(name):
 
 
 def shown_on_page():
-    """What the page takes from the configuration: protocols, and which published numbers go with measured ones."""
-    keys = ("protocol", "grid", "conditional")
-    contents = [artefact(name) for name in artefact_names()]
-    beside = [[*(each.get(key) for key in keys), each.get("layout", {}).get("published")] for each in contents]
-    return digest_of([beside, list(map(measured_by, PROTOCOLS)), read("config/scales.yaml")["paper"]["tick_kimg"]])
+    """What the page takes from the configuration: protocols, the numbers and the order that papers give to artefacts, and
+    the titles of those that are asked for.
+    """
+    keys = ("protocol", "grid", "conditional", "expectation")
+    contents = [({"metrics": []} | artefact(name).get("layout", {}), artefact(name)) for name in artefact_names()]
+    beside = [
+        [*map(content.get, keys), layout.get("published"), layout["metrics"][:1]] for layout, content in contents
+    ]
+    titles = [artefact(name)["title"] for name in config["artefacts"]]
+    tick_kimg = read("config/scales.yaml")["paper"]["tick_kimg"]
+    return digest_of([beside, titles, list(map(measured_by, PROTOCOLS)), tick_kimg])
 
 
 def with_rows():
