@@ -255,13 +255,3 @@ def shown_on_page():
     contents = [artefact(name) for name in artefact_names()]
     beside = [[*(each.get(key) for key in keys), each.get("layout", {}).get("published")] for each in contents]
     return digest_of([beside, list(map(measured_by, PROTOCOLS)), read("config/scales.yaml")["paper"]["tick_kimg"]])
-
-
-def with_rows():
-    """The artefacts of which every run has its rows, and those of the configuration of which some run has."""
-    names = []
-    for name in CELLS:
-        there = [Path(file).exists() for file in rows_files(name)]
-        if all(there) or name in config["artefacts"] and any(there):
-            names.append(name)
-    return names or config["artefacts"]
