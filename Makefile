@@ -3,6 +3,7 @@
 # make lint        style of code and workflow, types of the code
 # make page        the leaderboard of all scales' rows as a folder to publish; trains nothing
 # make status      renews the table of what has been measured, in README.md and docs/status.md
+# make keep SCALE=hours   the small pictures of a scale's runs for version control, and what to add; results/README.md
 # make new-method NAME=mine   a method of your own to start from: augment/mine.py
 # make gpu MINUTES=9   what you need to know about a new card: tests, speed, profile, short trainings; docs/gpu.md
 # Each creates .venv from requirements.lock when it is missing or older, and otherwise starts at once.
@@ -12,7 +13,7 @@ CORES ?= all
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: reproduce test lint lock audit new-method page status gpu
+.PHONY: reproduce test lint lock audit new-method page status keep gpu
 
 reproduce: $(INSTALLED)
 	$(BIN)/snakemake --cores $(CORES) all
@@ -39,6 +40,10 @@ page: $(INSTALLED)
 
 status: $(INSTALLED)
 	@$(BIN)/python -m report.status --write README.md docs/status.md
+
+# RUNS="cifar10-500/..." takes these alone.
+keep: $(INSTALLED)
+	@$(BIN)/python -m report.keep --scale "$(SCALE)" $(RUNS)
 
 # BLOCKS="tests speed" runs these alone, CONFIG="images=[500]" goes to the trainings, DEVICE=cpu tries it in tiny sizes.
 MINUTES ?= 9

@@ -3,7 +3,8 @@
 #   snakemake --cores all plan               what that would run, how long it takes and what it leaves on the disk
 #   snakemake --cores all paper              the artefacts of both papers: --config scale=paper as published, scale=day
 #                                            what one GPU does in a day
-#   snakemake --cores all figures            re-render tables, figures and page from stored rows; trains nothing
+#   snakemake --cores all figures            re-render tables, figures and pages of all scales from stored rows; trains
+#                                            nothing
 #   snakemake --cores all leaderboard        the page alone, from stored rows
 #   snakemake --cores all <artefact>         one artefact: a file name of config/artefacts/
 from snakemake.utils import min_version

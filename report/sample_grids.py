@@ -1,4 +1,8 @@
-"""The grids of a run: generated images samples/<kimg>.png and training images samples/reals.png, cells side by side."""
+"""The grids of a run: generated images samples/<kimg>.png and training images samples/reals.png, cells side by side.
+
+Rows that came from version control have samples/reals.webp and the final snapshot's samples/<kimg>.webp in their place
+(report/keep.py), and no other pictures.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +28,13 @@ CELL_PX = 40
 NEIGHBOURS_SIDE = 8
 """Of neighbours-<protocol>.png, which is shown whole."""
 
+KEPT_PX = 64
+"""The largest width of a cell in a WebP: small enough for all cells of a grid, and what figures print of one."""
+
 
 @dataclass(frozen=True)
 class Grid:
-    """A picture of several images: the PNG `source` with cells of `resolution` pixels, on the page as `file`.
+    """A picture of several images of `resolution` pixels, stored as `source`, on the page as `file`.
 
     It shows the first `side` rows and columns.
     """
@@ -45,35 +52,54 @@ class Grid:
         return CELL_PX * self.side
 
 
-def grid_path(rows: Path, run: str, kimg: float) -> Path:
-    """The grid of one snapshot; `rows` is results/<scale>/rows."""
-    return rows / run / "samples" / f"{snapshot_name(round(kimg * 1000))}.png"
+def grid_path(rows: Path, run: str, kimg: float) -> Path | None:
+    """The grid of one snapshot, None where it is not here; `rows` is results/<scale>/rows."""
+    return _stored(rows / run / "samples", snapshot_name(round(kimg * 1000)))
 
 
-def reals_path(rows: Path, run: str) -> Path:
-    """The grid of the images that the run trained on."""
-    return rows / run / "samples" / "reals.png"
+def reals_path(rows: Path, run: str) -> Path | None:
+    """The grid of the images that the run trained on, None where it is not here."""
+    return _stored(rows / run / "samples", "reals")
 
 
-def read_grid(path: Path, resolution: int) -> np.ndarray:
-    """All images of a grid, uint8 [rows, columns, C, H, W].
+def _stored(samples: Path, name: str) -> Path | None:
+    """The PNG as training left it, else the WebP that came with the rows."""
+    return next((path for ending in ("png", "webp") if (path := samples / f"{name}.{ending}").exists()), None)
 
-    Raises ConfigError where the file is missing, damaged or no whole number of images wide and high.
-    """
-    if not path.exists():
-        raise ConfigError(f"{path} is missing. Run snakemake for this run, or leave its samples out.")
+
+def cell_px(path: Path, resolution: int) -> int:
+    """The width of a cell in a grid of images of `resolution` pixels, a power of two."""
+    return min(resolution, KEPT_PX) if path.suffix == ".webp" else resolution
+
+
+def read_picture(path: Path) -> Image.Image:
+    """A picture in grey or RGB. Raises ConfigError where the file is damaged."""
     try:
         with Image.open(path) as image:
-            grid = np.atleast_3d(np.asarray(image if image.mode == "L" else image.convert("RGB")))
+            return image.copy() if image.mode == "L" else image.convert("RGB")
     except (OSError, SyntaxError) as error:  # Pillow's words for half a file, and for one of another kind
         if getattr(error, "errno", None) is not None:
             raise
         raise ConfigError(f"{path} is no whole picture. Delete it: the page does without it.") from None
-    height, width, channels = grid.shape
-    if width % resolution or height % resolution:
-        raise ConfigError(f"{path} is {width} x {height} pixels, no whole number of {resolution}-pixel images.")
-    cells = grid.reshape(height // resolution, resolution, width // resolution, resolution, channels)
+
+
+def read_grid(path: Path, resolution: int) -> np.ndarray:
+    """All images of a grid, uint8 [rows, columns, C, H, W]; H = W = `resolution`, in a WebP KEPT_PX at most.
+
+    Raises ConfigError where the file is damaged or no whole number of images wide and high.
+    """
+    grid = np.atleast_3d(np.asarray(read_picture(path)))
+    (height, width, channels), cell = grid.shape, cell_px(path, resolution)
+    if width % cell or height % cell:
+        raise ConfigError(f"{path} is {width} x {height} pixels, no whole number of {cell}-pixel images.")
+    cells = grid.reshape(height // cell, cell, width // cell, cell, channels)
     return cells.transpose(0, 2, 4, 1, 3)
+
+
+def first_grid(paths: Iterable[Path | None], resolution: int) -> np.ndarray | None:
+    """The first of several grids that is here, None where none is."""
+    path = next(filter(None, paths), None)
+    return None if path is None else read_grid(path, resolution)
 
 
 def tile(cells: np.ndarray) -> Image.Image:
@@ -97,14 +123,14 @@ def grids_of(rows: Path, run: Run, protocol: str, resolution: int, method: str, 
     found.append((reals_path(rows, run.run), "Training images", f"Training images of {dataset}", SIDE))
     found.append(
         (
-            rows / run.run / f"neighbours-{protocol}.png",
+            _stored(rows / run.run, f"neighbours-{protocol}"),
             "Twice a fake and the three training images nearest to it: the first fakes, the likeliest copies",
             f"Generated images of {method} beside the training images nearest to them",
             NEIGHBOURS_SIDE,
         )
     )
     for path, caption, alternative, side in found:
-        if path.exists():
+        if path is not None:
             yield Grid(caption, alternative, path, resolution, f"samples/{run.run}/{path.stem}.webp", side)
 
 
@@ -114,7 +140,7 @@ def write_pictures(grids: Iterable[Grid], folder: Path) -> None:
         target = folder / grid.file
         if not target.exists() or target.stat().st_mtime < grid.source.stat().st_mtime:
             picture = tile(read_grid(grid.source, grid.resolution)[: grid.side, : grid.side])
-            write_atomic(target, webp(picture, grid.width))
+            write_atomic(target, webp(scaled(picture, grid.width), quality=80))
 
 
 def remove_other_pictures(grids: Iterable[Grid], folder: Path) -> None:
@@ -127,10 +153,15 @@ def remove_other_pictures(grids: Iterable[Grid], folder: Path) -> None:
                 empty.rmdir()
 
 
-def webp(picture: Image.Image, width: int) -> bytes:
-    """The picture as a WebP, scaled down to at most `width` pixels."""
-    if picture.width > width:
-        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+def scaled(picture: Image.Image, width: int) -> Image.Image:
+    """The picture, scaled down to at most `width` pixels."""
+    if picture.width <= width:
+        return picture
+    return picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+
+
+def webp(picture: Image.Image, quality: int) -> bytes:
+    """The picture as a lossy WebP of a quality from 0 to 100."""
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=80, method=4)
+    picture.save(buffer, "WEBP", quality=quality, method=4)
     return buffer.getvalue()

@@ -150,9 +150,13 @@ def seeds(ax: Axes, points: Mapping[float, Sequence[float]], look: Look, label: 
         ax.fill_between(list(points), low, high, color=look.color, alpha=0.15, linewidth=0)
 
 
-def picture(ax: Axes, image: Image.Image) -> None:
-    """Show `image` in a panel without axes, its pixels as they are."""
-    ax.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="none")
+def picture(ax: Axes, image: Image.Image | None) -> None:
+    """Show `image` in a panel without axes, its pixels as they are; words in its place where it is not here."""
+    if image is None:
+        words = "no picture came\nwith these rows"
+        ax.text(0.5, 0.5, words, ha="center", va="center", fontsize=5, transform=ax.transAxes)
+    else:
+        ax.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="none")
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
     ax.spines[:].set_visible(False)

@@ -32,5 +32,5 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
         if pictures:
             lines.append(Line(label, pictures))
     if not lines:
-        return style.message("No run of this artefact has pictures of D's gradients.")
+        return style.message("No picture of D's gradients is here: they stay where the runs were trained.")
     return picture_lines.draw(lines, IMAGES / 2)

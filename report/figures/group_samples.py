@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 
 from report import style
 from report.artefact import Artefact, Group
-from report.sample_grids import grid_path, read_grid, reals_path, tile
+from report.sample_grids import first_grid, grid_path, reals_path, tile
 
 COLUMNS, CELLS = 8, 4
 FONT = 4.5
 
-Panel = tuple[str, str, np.ndarray]
-"""Title, what stands below, and the grid."""
+Panel = tuple[str, str, np.ndarray | None]
+"""Title, what stands below, and the grid; None: it is not here."""
 
 
 def draw(artefact: Artefact, rows: Path) -> Figure:
@@ -51,19 +51,20 @@ def _panels(artefact: Artefact, group: Group, rows: Path) -> list[Panel]:
     runs = {method: column.done(method)[0] for method in group.methods if column.done(method)}
     panels = []
     for method, run in runs.items():
-        grid = read_grid(grid_path(rows, run.run, run.final_kimg), int(column.setting["resolution"]))
+        grid = first_grid([grid_path(rows, run.run, run.final_kimg)], int(column.setting["resolution"]))
         panels.append((artefact.methods[method], column.metric.text(run.final), grid))
     return panels
 
 
 def _training_images(group: Group, rows: Path) -> Panel:
-    """Those of the group's first run that has numbers; all runs of a setting have the same."""
-    run = next(run for run in group.columns[0].runs if run.status == "done")
-    return "training images", "", read_grid(reals_path(rows, run.run), int(group.columns[0].setting["resolution"]))
+    """Those of the group's first run that has numbers and them; all runs of a setting have the same."""
+    column = group.columns[0]
+    paths = (reals_path(rows, run.run) for run in column.runs if run.status == "done")
+    return "training images", "", first_grid(paths, int(column.setting["resolution"]))
 
 
-def _show(ax: Axes, title: str, below: str, grid: np.ndarray) -> None:
+def _show(ax: Axes, title: str, below: str, grid: np.ndarray | None) -> None:
     """The corner of `grid` [rows, columns, C, H, W] with its pixels as they are."""
-    style.picture(ax, tile(grid[:CELLS, :CELLS]))
+    style.picture(ax, None if grid is None else tile(grid[:CELLS, :CELLS]))
     ax.set_title(textwrap.fill(title, 22), fontsize=FONT)
     ax.set_xlabel(below, fontsize=FONT)

@@ -1,6 +1,7 @@
 """Generated images of each method beside training images: the best snapshot above, the final one below.
 
-Of more than FEW settings there is only the best snapshot.
+Of more than FEW settings there is only the best snapshot. Where a run came without the picture of its best snapshot, as
+in a clone, there are only the final ones.
 
 Images are neither chosen nor sorted: the left half of each grid, from the run with the lowest seed.
 """
@@ -18,7 +19,8 @@ from PIL import Image
 from report import style
 from report.artefact import Artefact
 from report.columns import Column
-from report.sample_grids import SIDE, grid_path, read_grid, reals_path, tile
+from report.results import Run
+from report.sample_grids import SIDE, first_grid, grid_path, reals_path, tile
 
 PANEL_IN = 1.6
 PANEL_PX = round(PANEL_IN * style.DPI)
@@ -28,7 +30,8 @@ FEW = 3
 def draw(artefact: Artefact, rows: Path) -> Figure:
     """A row of panels per setting and snapshot, a column per method after that of the training images."""
     settings, methods = artefact.main_columns, artefact.main_methods
-    kinds = ("best", "final") if len(settings) <= FEW else ("best",)
+    shown = [runs[0] for column in settings for method in methods if (runs := column.done(method))]
+    kinds = _kinds(shown, rows)[: 2 if len(settings) <= FEW else 1]
     width = len(methods) + 1
     panel_in = min(PANEL_IN, style.TEXT_IN / width)
     height = len(settings) * (len(kinds) * panel_in + 0.5)
@@ -42,16 +45,24 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     for ax, title in zip(axes[0][1:], methods.values(), strict=True):
         ax.set_title(textwrap.fill(title, round(panel_in / 0.06)))
     column = settings[0]
-    figure.supxlabel(f"numbers: {column.metric.label}{', a proxy, not FID' if column.proxy else ''}", fontsize=6.5)
+    below = f"numbers: {column.metric.label}{', a proxy, not FID' if column.proxy else ''}"
+    if "best" not in kinds:
+        below += "; pictures of the best snapshots stay where the runs were trained"
+    figure.supxlabel(below, fontsize=6.5)
     return figure
+
+
+def _kinds(shown: list[Run], rows: Path) -> list[str]:
+    """The kinds of snapshots to show: the best of all runs, if the picture of each is here, and the final ones."""
+    return [*(["best"] if all(grid_path(rows, run.run, run.best_kimg) for run in shown) else []), "final"]
 
 
 def _training_images(axes: list[Axes], column: Column, rows: Path) -> None:
     """The halves of a grid of training images; all runs of a setting have the same training set."""
-    run = next(run for run in column.runs if run.status == "done")
-    grid = read_grid(reals_path(rows, run.run), int(column.setting["resolution"]))
-    for ax, half in zip(axes, (grid[:SIDE, :SIDE], grid[:SIDE, -SIDE:]), strict=False):
-        _show(ax, half)
+    paths = (reals_path(rows, run.run) for run in column.runs if run.status == "done")
+    grid = first_grid(paths, int(column.setting["resolution"]))
+    for ax, half in zip(axes, (slice(SIDE), slice(-SIDE, None)), strict=False):
+        _show(ax, grid, half)
     axes[0].set_title(f"training images\n({column.title})")
 
 
@@ -62,12 +73,13 @@ def _generated(ax: Axes, column: Column, method: str, kind: str, rows: Path) -> 
         ax.set_axis_off()
         return
     kimg, value = getattr(runs[0], f"{kind}_kimg"), getattr(runs[0], kind)
-    _show(ax, read_grid(grid_path(rows, runs[0].run, kimg), int(column.setting["resolution"]))[:SIDE, :SIDE])
+    _show(ax, first_grid([grid_path(rows, runs[0].run, kimg)], int(column.setting["resolution"])), slice(SIDE))
     ax.set_xlabel(f"{kind}: {column.metric.text(value)} at {kimg:,.9g} kimg", fontsize=6)
 
 
-def _show(ax: Axes, cells: np.ndarray) -> None:
-    """`cells` [rows, columns, C, H, W]; small images keep their pixels, large ones are scaled to print size."""
-    picture = tile(cells)
-    picture.thumbnail((PANEL_PX, PANEL_PX), Image.Resampling.LANCZOS)
+def _show(ax: Axes, grid: np.ndarray | None, columns: slice) -> None:
+    """Some columns of `grid` [rows, columns, C, H, W]; images keep their pixels down to print size."""
+    picture = None if grid is None else tile(grid[:SIDE, columns])
+    if picture is not None:
+        picture.thumbnail((PANEL_PX, PANEL_PX), Image.Resampling.LANCZOS)
     style.picture(ax, picture)

@@ -23,7 +23,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
         if (path := folder(rows, run) / "strips.png").exists()
     ]
     if not found:
-        return style.message("No run of this artefact has pictures of interpolations.")
+        return style.message("No picture of interpolations is here: they stay where the runs were trained.")
     strips = 2 if len(found) < 4 else 1
     lines = [Line(label, [(tile(cells[:strips]), "")]) for label, cells in found]
     return picture_lines.draw(lines, found[0][1].shape[1] / strips)

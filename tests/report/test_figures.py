@@ -3,13 +3,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 from synthetic import ARTEFACT, KIMG, SEEDS, SPECS, distance, images, write_grid
 
-from report import style
+from report import keep, style
 from report.artefact import load
 from report.figures import controller, curves, d_outputs, overfitting, samples
 from report.panels import kimg_axis
@@ -114,9 +115,44 @@ def test_samples_show_training_images_beside_the_best_and_the_final_snapshot(dem
     assert axes[1, 4].get_xlabel() == f"final: {values[-1]:.2f} at 20 kimg"
 
 
-def test_missing_training_images_are_named(demo, artefact, tmp_path):
-    with pytest.raises(ValueError, match=r"reals\.png is missing"):
-        samples.draw(artefact, tmp_path)
+@pytest.fixture(scope="module")
+def clone(demo, tmp_path_factory):
+    """The rows of `demo` with what is tracked of their pictures."""
+    folder = tmp_path_factory.mktemp("clone") / "paper"
+    shutil.copytree(demo / "rows", folder / "rows")
+    keep.main(["--scale", "paper", "--results", str(folder.parent)])
+    for path in folder.rglob("*.png"):
+        path.unlink()
+    return folder / "rows"
+
+
+def test_in_a_clone_samples_show_the_final_snapshots_and_say_what_is_missing(demo, artefact, clone):
+    figure = samples.draw(artefact, clone)
+    assert len(figure.axes) == 5 and all(ax.images for ax in figure.axes)
+    value = distance("ada", 0, KIMG[-1])
+    assert figure.axes[4].get_xlabel() == f"final: {value:.2f} at 20 kimg"
+    assert "pictures of the best snapshots stay where the runs were trained" in figure.get_supxlabel()
+    whole = samples.draw(artefact, demo / "rows")
+    assert "pictures of the best" not in whole.get_supxlabel()
+    for ax, original in zip(figure.axes, (whole.axes[0], *whole.axes[6:]), strict=True):
+        shown, before = (np.asarray(each.images[0].get_array(), float) for each in (ax, original))
+        assert np.abs(shown[..., 0] - before).mean() < 4
+
+
+def test_pictures_that_never_came_are_words(artefact, tmp_path):
+    axes = samples.draw(artefact, tmp_path).axes
+    assert len(axes) == 5
+    assert {ax.texts[0].get_text() for ax in axes} == {"no picture came\nwith these rows"}
+
+
+def test_training_images_come_from_whichever_run_has_them(artefact, clone, tmp_path):
+    shutil.copytree(clone, tmp_path / "rows")
+    first, *others = sorted((tmp_path / "rows").glob("*/*/samples/reals.webp"))
+    for path in others:
+        path.unlink()
+    assert samples.draw(artefact, tmp_path / "rows").axes[0].images
+    first.unlink()
+    assert samples.draw(artefact, tmp_path / "rows").axes[0].texts
 
 
 @pytest.mark.parametrize(
@@ -175,7 +211,7 @@ def test_cells_of_a_grid_come_back_in_reading_order(tmp_path):
 def test_large_images_are_scaled_to_print_size(tmp_path):
     Image.new("RGB", (12 * 256, 6 * 256)).save(tmp_path / "g.png")
     _, [[ax]] = style.panels(1, 1, 2)
-    samples._show(ax, read_grid(tmp_path / "g.png", 256)[:, :6])
+    samples._show(ax, read_grid(tmp_path / "g.png", 256), slice(6))
     assert max(ax.images[0].get_array().shape) == samples.PANEL_PX
 
 

@@ -117,6 +117,13 @@ def test_samples_show_every_method_that_has_numbers(folder, grouped):
     assert [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()] == ["Plain", "Augmented"]
 
 
+def test_pictures_that_never_came_are_words(folder, grouped, tmp_path):
+    axes = group_samples.draw(grouped.only(["none", "diffaugment"]), tmp_path).axes
+    shown = [ax for ax in axes if ax.get_title()]
+    assert [ax.get_title() for ax in shown] == ["training images", "baseline", "DiffAugment"]
+    assert {ax.texts[0].get_text() for ax in shown} == {"no picture came\nwith these rows"}
+
+
 def test_accuracies_of_d_have_a_panel_per_chosen_method(folder, grouped):
     axes = d_accuracy.draw(grouped.only(["ada", "none"]), folder / "rows").axes
     assert [ax.get_title() for ax in axes] == ["ADA", "baseline"]

@@ -135,25 +135,53 @@ def test_a_second_call_at_the_same_time_waits_for_the_first_and_takes_what_that_
     assert waiting.wait() == 0 and "Nothing to be done" in rest
 
 
-def test_figures_come_back_from_stored_rows_without_training(finished):
-    """Even with the runs and the prepared data gone, as in a fresh clone with committed rows."""
-    results = finished / "results/smoke"
-    gone = [results / "runs", finished / "resources"]
-    for path in gone:
-        path.rename(path.with_suffix(".kept"))
-    before = (results / "tables/demo.csv").read_text()
-    shutil.rmtree(results / "figures")
-    shutil.rmtree(results / "tables")
-    try:
-        process = snakemake(finished, "figures")
-        assert process.returncode == 0, said(process)
-        assert (results / "tables/demo.csv").read_text() == before
-        assert (results / "figures/demo/samples.png").exists()
-        assert not any(path.exists() for path in gone)
-    finally:
-        for path in gone:
-            shutil.rmtree(path, ignore_errors=True)
-            path.with_suffix(".kept").rename(path)
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def cloned(finished, tmp_path_factory) -> Path:
+    """A clone of the project after `report.keep`, with the rows as those of another scale, measured by a commit."""
+    origin, clone = (tmp_path_factory.mktemp("version-control") / name for name in ("origin", "clone"))
+    ignored = shutil.ignore_patterns("resources", "smoke", "page", ".snakemake", "blobs")
+    shutil.copytree(finished, origin, ignore=ignored)
+    rows = shutil.copytree(finished / "results/smoke/rows", origin / "results/minutes/rows")
+    for path in rows.glob("*/*/proxy.jsonl"):
+        text = re.sub(r'"commit": [^,]+, ', f'"commit": "{40 * "a"}", ', path.read_text())
+        path.write_text(re.sub(r'"dirty": [^,]+, ', '"dirty": false, ', text))
+    command = [sys.executable, "-m", "report.keep", "--scale", "minutes"]
+    kept = subprocess.run(command, cwd=origin, capture_output=True, text=True)
+    assert kept.returncode == 0, said(kept)
+    git(origin, "init", "-q")
+    git(origin, "add", ".")
+    git(origin, "commit", "-qm", "rows")
+    git(origin, "clone", "-q", str(origin), str(clone))
+    return clone
+
+
+def test_a_clone_renders_every_scale_from_what_is_tracked_and_trains_nothing(finished, cloned):
+    """Whichever scale is configured, without runs, prepared data and the pictures that are not tracked."""
+    results = cloned / "results/minutes"
+    runs = list(results.glob("rows/*/*"))
+    assert len(runs) == 4
+    for run in runs:
+        assert {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()} == {
+            *("spec.json", "train.jsonl", "proxy.jsonl", "samples/reals.webp", "samples/000000.512.webp")
+        }
+    lengths = ("kimg=0.512", "snapshot_kimg=0.256")
+    process = snakemake(cloned, "figures", config=(OWN_SET, "images=[24]", *lengths))
+    assert process.returncode == 0, said(process)
+    assert (results / "tables/demo.csv").read_text() == (finished / "results/smoke/tables/demo.csv").read_text()
+    for figure in ("curves", "d_outputs", "controller", "samples"):
+        with Image.open(results / f"figures/demo/{figure}.png") as image:
+            assert min(image.size) > 100
+    for page in (results / "page", cloned / "results/page"):
+        board = json.loads((page / "leaderboard.json").read_text())["rows"]
+        assert sum(row["source"] == "measured" for row in board) == 4
+        assert len(list(page.glob("samples/*/*/*.webp"))) == 2 * 4
+    assert not (results / "runs").exists() and not (cloned / "resources/data").exists()
+    assert git(cloned, "status", "--porcelain") == "", "what is rendered is not tracked"
 
 
 METHOD = (

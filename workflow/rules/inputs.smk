@@ -261,13 +261,3 @@ def shown_on_page():
     titles = [artefact(name)["title"] for name in config["artefacts"]]
     tick_kimg = read("config/scales.yaml")["paper"]["tick_kimg"]
     return digest_of([beside, titles, list(map(measured_by, PROTOCOLS)), tick_kimg])
-
-
-def with_rows():
-    """The artefacts of which every run has its rows, and those of the configuration of which some run has."""
-    names = []
-    for name in CELLS:
-        there = [Path(file).exists() for file in rows_files(name)]
-        if all(there) or name in config["artefacts"] and any(there):
-            names.append(name)
-    return names or config["artefacts"]

@@ -77,14 +77,12 @@ rule leaderboard:
         f"{RESULTS}; {PAGE} --rows $results/rows --out $results/page/index.html 2>&1 | tee {{log}}"
 
 
+# Of every scale, whichever is configured.
 rule figures:
     input:
         published=local("results/published/published.csv"),
     log:
         f"results/{SCALE}/logs/figures.log",
     localrule: True
-    params:
-        artefacts=lambda wildcards: with_rows(),
     shell:
-        f"{RESULTS}; (failed=0; {RENDER} --artefacts {{params.artefacts}} --results $results || failed=1;"
-        f" {PAGE} --rows $results/rows --out $results/page/index.html; exit $failed) 2>&1 | tee {{log}}"
+        f"{RESULTS}; python -m report.all_scales --config {CONFIG} --results $(dirname $results) 2>&1 | tee {{log}}"

@@ -1,0 +1,97 @@
+"""Tables, figures and pages of every scale that has rows, from these rows alone: `snakemake figures`.
+
+    python -m report.all_scales --config '{"scale": "demo"}' --results results
+
+Of each results/<scale> it renders the artefacts that its rows belong to, under `--config` with the scale replaced, and
+the scale's page; then results/page/, the page of all scales but smoke. Where the rows of a scale are broken, the other
+scales are rendered all the same, and the command ends with an error that says what failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from report import page, render
+from report.collect import row_files
+from report.published import FILE
+from suite import registry
+from suite.config import ROOT, artefact, artefact_names, checked, configured
+from suite.errors import ConfigError, one_line
+from suite.grid import expand
+
+SUBMITTED = ROOT / "results" / "submitted"
+
+MEANINGLESS = "smoke"
+"""The scale whose numbers mean nothing, which the page of all scales leaves out."""
+
+
+def with_rows(config: dict[str, Any], rows: Path) -> list[str]:
+    """The artefacts to render from the rows in a folder, under `config`.
+
+    They are those that have all their rows there; those of the configuration that have some; and any other that has
+    rows which none with all its rows shows.
+    """
+    needed = {name: set(_files(name, config, rows)) for name in artefact_names()}
+    there = {name: {file for file in files if file.is_file()} for name, files in needed.items()}
+    shown = {file for name, files in there.items() if files == needed[name] for file in files}
+    return [
+        name
+        for name, files in there.items()
+        if files and (files == needed[name] or name in config["artefacts"] or files - shown)
+    ]
+
+
+def _files(name: str, config: dict[str, Any], rows: Path) -> list[Path]:
+    """The files of rows that an artefact is rendered from."""
+    return [rows / spec.run_id / f"{artefact(name)['protocol']}.jsonl" for spec in expand(name, config)]
+
+
+def render_scale(config: dict[str, Any], folder: Path) -> None:
+    """Tables and figures from the rows in results/<scale>. Raises ConfigError as report.render does."""
+    config = checked(config)
+    names = with_rows(config, folder / "rows")
+    if names:
+        print(f"{folder}: {', '.join(names)}", flush=True)
+        render.main(["--artefacts", *names, "--config", json.dumps(config), "--results", str(folder)])
+    else:
+        print(f"{folder}: no artefact has these rows under this configuration; they are on the page alone.", flush=True)
+
+
+def write_page(rows: list[Path], folder: Path) -> None:
+    """The leaderboard of these folders of rows, in a folder of its own. Raises ConfigError as report.page does."""
+    paths = ["--submitted", str(SUBMITTED), "--published", str(FILE), "--out", str(folder / "index.html")]
+    page.main(["--rows", *map(str, rows), *paths])
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Render every scale that has rows.")
+    parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
+    args = parser.parse_args(argv)
+    config = configured(args.config)
+    registry.search(config["method_folders"])
+    folders = [rows.parent for rows in sorted(args.results.glob("*/rows")) if row_files(rows)]
+    failed = [] if folders else [f"{args.results}/*/rows hold no rows. Run snakemake first."]
+
+    def attempt(what: Path, make: Callable[..., None], *arguments: Any) -> None:
+        try:
+            make(*arguments)
+        except ConfigError as error:
+            failed.append(f"{what}: {error}")
+
+    for folder in folders:
+        attempt(folder, render_scale, {**config, "scale": folder.name}, folder)
+        attempt(folder / "page", write_page, [folder / "rows"], folder / "page")
+    everything = args.results / "page"
+    attempt(everything, write_page, [f / "rows" for f in folders if f.name != MEANINGLESS], everything)
+    if failed:
+        raise ConfigError(" ".join(failed))
+
+
+if __name__ == "__main__":
+    with one_line():
+        main()

@@ -1,0 +1,159 @@
+"""What of a scale's runs goes into version control: spec, log and rows as they are, two pictures as small WebPs.
+
+    python -m report.keep --scale hours
+
+Writes, for each finished run in results/<scale>/rows (or those named), samples/reals.webp and the WebP of the last
+snapshot; all other pictures, and what is rendered from rows, `.gitignore` keeps out. Names the runs that are left out,
+and ends with the git command to give. Pictures that are written already stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from report.sample_grids import KEPT_PX, read_picture, webp
+from report.spec_file import NAME, SpecFile, read_spec
+from suite import rows
+from suite.config import read
+from suite.errors import ConfigError, one_line, unknown_name
+from suite.files import write_atomic
+from suite.provenance import UNKNOWN
+
+PICTURE_BYTES = 80_000
+"""The most that one picture takes: with log and rows of a hundred kilobytes a run stays under 300."""
+
+QUALITIES = range(90, -1, -10)
+"""Tried from the first on until the picture fits. Only random noise in cells of KEPT_PX pixels needs the last."""
+
+NOT_KEPT = {
+    "smoke": "its numbers mean nothing",
+    "demo": "`make reproduce` trains it, which rows in version control would keep it from",
+}
+
+
+def small(picture: Image.Image, resolution: int) -> bytes:
+    """A grid of images of `resolution` pixels as a WebP of PICTURE_BYTES at most, its cells at most KEPT_PX wide.
+
+    All its cells stay, those of up to KEPT_PX pixels at their size; larger ones become means over squares of pixels.
+    """
+    picture = picture.reduce(max(1, resolution // KEPT_PX))
+    tries = (webp(picture, quality) for quality in QUALITIES)
+    return next(content for content in tries if len(content) <= PICTURE_BYTES)
+
+
+def write_pictures(samples: Path, resolution: int) -> None:
+    """Write the WebPs of training images and last snapshot beside their PNGs, where there are any.
+
+    A WebP that is newer than its PNG is left as it is.
+    """
+    last = sorted(samples.glob("[0-9]*.png"))[-1:]
+    for source in [*samples.glob("reals.png"), *last]:
+        target = source.with_suffix(".webp")
+        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+            write_atomic(target, small(read_picture(source), resolution))
+
+
+def reason_against(folder: Path, stated: SpecFile | None) -> str | None:
+    """Why the run in a folder of rows, with this spec.json, does not go into version control; None: it does.
+
+    A run that diverged or was skipped is a result. Raises ConfigError where a file is damaged.
+    """
+    files = [path for path in sorted(folder.glob("*.jsonl")) if path.name != "train.jsonl"]
+    if not files:
+        return "it has no rows: it is not trained or not measured yet"
+    content = [row for file in files for row in rows.read(file)]
+    if stated is not None:
+        stated.check(content)
+    if failed := next((row for row in content if row["status"] == "error"), None):
+        return f"it ended with an error: {failed['reason']}"
+    if all(row["status"] == "skip" for row in content):
+        return None
+    for name in (NAME, "train.jsonl"):
+        if not (folder / name).exists():
+            return f"its {name} is missing: it is being trained again, or was only copied in part"
+    return _without_commit(row["provenance"] for row in content)
+
+
+def _without_commit(provenances: Iterable[dict[str, Any]]) -> str | None:
+    for stated in provenances:
+        commits = [stated["commit"] or UNKNOWN, *stated.get("earlier_commits", [])]
+        if stated["dirty"] is not False or UNKNOWN in commits:
+            return "it was trained by code that no commit describes. Commit that code and train it again"
+    return None
+
+
+def tracked_bytes(folder: Path) -> int:
+    """The size of what is tracked of a run."""
+    kinds = (NAME, "*.jsonl", "samples/*.webp")
+    return sum(path.stat().st_size for kind in kinds for path in folder.glob(kind))
+
+
+def keep(folder: Path) -> str | None:
+    """Write the pictures of the run in a folder of rows; or nothing, and give the reason against it."""
+    try:
+        stated = read_spec(folder)
+        reason = reason_against(folder, stated)
+        if stated is not None and reason is None:
+            write_pictures(folder / "samples", stated.spec.resolution)
+    except ConfigError as error:
+        return str(error)
+    return reason
+
+
+def folders_of(scale: str, runs: list[str], results: Path) -> list[Path]:
+    """The folders of the runs named, or of all that the scale has. Raises ConfigError where there is none."""
+    if scale not in read("config/scales.yaml"):
+        raise unknown_name("scale", scale, read("config/scales.yaml"), "--scale (make keep SCALE=...)")
+    if scale in NOT_KEPT:
+        raise ConfigError(f"Rows of the scale {scale} do not go into version control: {NOT_KEPT[scale]}.")
+    of_scale = results / scale / "rows"
+    known = {path.relative_to(of_scale).as_posix(): path for path in sorted(of_scale.glob("*/*")) if path.is_dir()}
+    if not known:
+        raise ConfigError(f"{of_scale} has no runs. Train some: snakemake --cores all all --config scale={scale}")
+    for run in runs:
+        if run not in known:
+            raise unknown_name("run", run, known, "the command line")
+    return [known[run] for run in dict.fromkeys(runs)] if runs else list(known.values())
+
+
+def git_command(scale: Path, kept: list[Path], left_out: list[Path], chosen: bool) -> str:
+    """What to type: the folder of the scale without the runs left out, or the runs that were chosen."""
+    if chosen:
+        return shlex.join(["git", "add", *map(Path.as_posix, kept)])
+    return shlex.join(["git", "add", scale.as_posix(), *(f":(exclude){path.as_posix()}" for path in left_out)])
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Write the pictures of runs that go into version control.")
+    parser.add_argument("--scale", required=True, help="a name in config/scales.yaml")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="<dataset>-<images>/<run>; left out: all of the scale")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
+    args = parser.parse_args(argv)
+    folders = folders_of(args.scale, args.runs, args.results)
+    reasons = {folder: keep(folder) for folder in folders}
+    kept = [folder for folder, reason in reasons.items() if reason is None]
+    for folder in kept:
+        pictures = "" if list(folder.glob("samples/*.webp")) else ", without pictures"
+        print(f"{_name(folder)}: {tracked_bytes(folder) / 1000:,.0f} kB{pictures}")
+    print(f"{len(kept)} runs: {sum(map(tracked_bytes, kept)) / 1000:,.0f} kB")
+    left_out = [folder for folder, reason in reasons.items() if reason is not None]
+    for folder in left_out:
+        print(f"left out: {_name(folder)}: {reasons[folder]}")
+    if not kept:
+        raise ConfigError(f"no run of the scale {args.scale} can go into version control.")
+    print(f"Now: {git_command(args.results / args.scale, kept, left_out, bool(args.runs))}")
+
+
+def _name(folder: Path) -> str:
+    return "/".join(folder.parts[-2:])
+
+
+if __name__ == "__main__":
+    with one_line():
+        main()
