@@ -69,7 +69,7 @@ def test_a_line_says_how_far_an_artefact_was_measured(tmp_path, papers):
     assert found.unmeasured == [name for name in artefact_names() if name != "cifar10-few"]
     total = len(artefact_names())
     assert found.rest.startswith(f"No measured row yet: {total - 1} of {total} artefacts, ada-{{fig1, fig11a, ")
-    assert "cifar10-tenth, demo, diffaugment-{100-shot, " in found.rest and "few" not in found.rest
+    assert "cifar10-tenth, demo, demo-source, diffaugment-{100-shot, " in found.rest and "few" not in found.rest
 
 
 def test_published_length_and_order_of_a_published_table(tmp_path, papers):

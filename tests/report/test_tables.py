@@ -77,11 +77,27 @@ def test_methods_without_a_number_show_why(project):
     assert cells["ADA"].note == ""
 
 
-def test_bold_is_the_lowest_distance_and_the_highest_recall(project):
-    artefact = project(measured_rows(), layout={"metrics": ["fd", "recall"]})
+@pytest.mark.parametrize(
+    "ada, diffaugment, bold",
+    [
+        ([10.0, 12.0], [20.0, 22.0], ["ADA"]),  # 11 ± 1.41 and 21 ± 1.41
+        ([10.0, 12.0], [12.0, 15.0], []),  # 2.5 apart, the deviations are 1.41 and 2.12
+        ([10.0], [20.0, 22.0], []),  # one seed has no deviation
+        ([10.0, 12.0], [], []),  # nothing to be better than
+    ],
+)
+def test_bold_is_the_lowest_distance_and_the_highest_recall_unless_spreads_overlap(project, ada, diffaugment, bold):
+    values = {"ada": ada, "diffaugment": diffaugment}
+    specs = [spec(method, seed) for method in values for seed in (0, 1)]
+    rows = []
+    for method, seed in ((each.method, each.seed) for each in specs):
+        for value in values[method][seed : seed + 1]:
+            rows.append(row(method, seed, FD, 1.0, value))
+            rows.append(row(method, seed, "recall1k_full_efficientnet_lite0", 1.0, 1 / value))
+    artefact = project(rows, specs, layout={"metrics": ["fd", "recall"]})
     table = build(artefact, measured(artefact))
     for column in range(4):
-        assert [method for method, cells in table.rows if cells[column].bold] == ["DiffAugment"]
+        assert [method for method, cells in table.rows if cells[column].bold] == bold
 
 
 def test_only_the_planned_runs_are_in_the_table(project):
@@ -269,13 +285,13 @@ def test_presets_share_a_column_where_each_method_has_its_own(project):
     rows = [row("none", 0, FD, 1.0, 5.0, of=none), row("ada", 0, FD, 1.0, 4.0, of=ada)]
     artefact = project(rows, [none, ada])
     assert [column.title for column in artefact.columns] == ["32 images"]
-    assert artefact.columns[0].setting["preset"] == "tiny / other"
+    assert artefact.columns[0].setting["preset"] == "tiny-batch16 / other"
     numbers = measured(artefact).set_index(["snapshot", "method"])
-    assert list(numbers.loc["best"]["preset"]) == ["tiny", "other"]
-    assert "Presets differ between methods, baseline: tiny; ADA: other." in tables.caption(artefact)
+    assert list(numbers.loc["best"]["preset"]) == ["tiny-batch16", "other"]
+    assert "Presets differ between methods, baseline: tiny-batch16; ADA: other." in tables.caption(artefact)
     both = relabelled(replace(none, hyper=ada.hyper), preset="other")
     assert [column.title for column in project(rows, [none, ada, both]).columns] == [
-        "32 images, tiny", "32 images, other"
+        "32 images, tiny-batch16", "32 images, other"
     ]  # fmt: skip
 
 
@@ -300,7 +316,7 @@ def test_a_run_under_two_presets_stands_in_both_columns(project):
     again = relabelled(own, preset="other")
     rows = [row("ada", 0, FD, 1.0, 5.0), row("ada", 0, FD, 1.0, 5.0, of=again)]
     artefact = project(rows, [own, again])
-    assert [column.title for column in artefact.columns] == ["32 images, tiny", "32 images, other"]
+    assert [column.title for column in artefact.columns] == ["32 images, tiny-batch16", "32 images, other"]
     assert [cell.text for cell in dict(build(artefact, measured(artefact)).rows)["ADA"]] == ["5.00"] * 4
 
 

@@ -241,17 +241,17 @@ def test_two_names_for_one_training_are_one_run_shown_under_both(monkeypatch):
 def test_a_mended_citation_or_published_length_is_no_other_run(monkeypatch):
     before = demo()
     rows = dict(read("config/presets.yaml"))
-    mended = {**rows["tiny"], "citation": "mended", "kimg": 300}
-    monkeypatch.setattr("suite.presets.presets", lambda: {**rows, "tiny": mended})
+    mended = {**rows["tiny-batch16"], "citation": "mended", "kimg": 300}
+    monkeypatch.setattr("suite.presets.presets", lambda: {**rows, "tiny-batch16": mended})
     assert [spec.digest for spec in demo()] == [spec.digest for spec in before]
     assert {spec.labels.citation for spec in demo()} == {"mended"}
 
 
 def test_the_run_id_names_data_set_size_backbone_plugins_and_seed():
     spec = next(spec for spec in demo(methods=["freeze-d-ada"]) if spec.method == "ada")
-    assert spec.run_id == f"elpv-{spec.images}/stylegan2-ada-s0-{spec.digest[:8]}"
+    assert spec.run_id == f"elpv-mono-{spec.images}/stylegan2-transfer-ada-s0-{spec.digest[:8]}"
     bcr = next(spec for spec in demo(methods=["ada-bcr"]) if spec.method == "ada-bcr")
-    assert bcr.run_id == f"elpv-32/stylegan2-ada-bcr-s0-{bcr.digest[:8]}"
+    assert bcr.run_id == f"elpv-mono-32/stylegan2-transfer-ada-bcr-s0-{bcr.digest[:8]}"
 
 
 # ---- The scheme ----
@@ -299,10 +299,10 @@ def test_snapshots_lie_at_whole_batches_and_the_last_at_the_end(make_spec):
 
 
 def test_own_sets_sizes_and_methods_enter_the_grid():
-    own = demo(datasets={"mine": {"path": "/x", "resolution": 64}}, images=[10, 20], methods=["diffaugment-ct"])
+    own = demo(datasets={"mine": {"path": "/x", "resolution": 64}}, images=[10, 20], methods=["bcr"])
     assert {(s.dataset, s.resolution) for s in own} == {("mine", 64)}
     assert {s.images for s in own} == {10, 20}
-    assert {s.method for s in own} == {s.method for s in demo()} | {"diffaugment-ct"}
+    assert {s.method for s in own} == {s.method for s in demo()} | {"bcr"}
     assert len({s.run_id for s in own}) == len(own)
 
 
