@@ -16,6 +16,7 @@ INSTALLED := .venv/installed
 .PHONY: reproduce test lint lock audit new-method page status keep gpu
 
 reproduce: $(INSTALLED)
+	-@$(BIN)/python -m benchmarks.estimate --cores $(CORES)
 	$(BIN)/snakemake --cores $(CORES) all
 	@cat results/demo/tables/demo.md
 	@echo "Figures: results/demo/figures/    Leaderboard: results/demo/page/index.html"

@@ -131,10 +131,10 @@ def _provenance(results: pd.DataFrame) -> tuple[str, str]:
 
 def _compact(names: list[str]) -> str:
     """Names with those of a common first word together: "ada-{fig1, fig3}, demo"."""
-    families: dict[str, list[str]] = {}
+    families: dict[tuple[str, bool], list[str]] = {}
     for name in names:
-        families.setdefault(name.split("-")[0], []).append(name)
+        families.setdefault((name.split("-")[0], "-" in name), []).append(name)
     return ", ".join(
         members[0] if len(members) == 1 else f"{word}-{{{', '.join(name[len(word) + 1 :] for name in members)}}}"
-        for word, members in families.items()
+        for (word, _), members in families.items()
     )

@@ -171,7 +171,7 @@ def _measured_sentences(artefact: Artefact, columns: list[Column]) -> list[str]:
         "One seed." if seeds == [1] else f"Mean ± sample standard deviation over {span(seeds)} seeds.",
         f"Best: the snapshot of each run with the {extreme} {judge.label}; "
         f"final: the last one, after {span(kimg)} kimg (thousands of images shown to D).",
-        *(["Bold: better than every other by more than the sum of both deviations."] if seeds[-1] > 1 else []),
+        *(["Bold: ahead of every other by more than the sum of both deviations."] if seeds[-1] > 1 else []),
     ]
 
 

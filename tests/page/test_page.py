@@ -216,7 +216,7 @@ def test_opening_a_row_shows_curve_samples_provenance_and_command(page):
     assert len(chart.locator("polyline").get_attribute("points").split()) == 8
     captions = detail.locator("figcaption").all_inner_texts()[1:]
     assert [re.split("[, ]", caption)[0] for caption in captions] == ["Samples", "Samples", "Training", "Twice"]
-    assert detail.get_by_role("img", name="Training images of elpv 32 px").count() == 1
+    assert detail.get_by_role("img", name="Training images of elpv-mono 32 px").count() == 1
     text = detail.inner_text()
     runs = [spec.run_id for spec in synthetic.SPECS if spec.method == "ada"]
     assert any(f"snakemake --cores all results/{synthetic.SCALE}/rows/{run}/proxy.jsonl" in text for run in runs)
@@ -240,7 +240,7 @@ def test_phone_width_needs_no_sideways_scrolling(opened, html):
         page.locator(".detail summary").click()
         assert page.evaluate("document.documentElement.scrollWidth") == 375
         images = read("config/artefacts/demo.yaml")["grid"]["images"][0]
-        assert f"elpv 32 px, {images} images" in page.locator(".narrow").first.inner_text()
+        assert f"elpv-mono 32 px, {images} images" in page.locator(".narrow").first.inner_text()
 
 
 def test_every_control_has_a_name_and_is_reached_by_tab(page):

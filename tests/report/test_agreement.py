@@ -127,7 +127,7 @@ PAPER = {"where": {"paper": "P"}, "methods": {"none": "plain", "diffaugment": "a
 
 
 def line(table, method, value, spread="", verified="yes", protocol="fid1k", images=32):
-    return f"P,{table},elpv,{images},StyleGAN2,{method},no,FID,{protocol},{value},{spread},here,{verified}\n"
+    return f"P,{table},elpv-mono,{images},StyleGAN2,{method},no,FID,{protocol},{value},{spread},here,{verified}\n"
 
 
 def of_paper(project, published, values):

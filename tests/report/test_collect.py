@@ -106,8 +106,8 @@ def test_a_run_of_two_labels_has_each_row_under_both(tmp_path):
         (*names, *point)
         for names in (
             ("paper256", "ada", "ADA", 25000.0),
-            ("tiny", "ada", "ADA", None),
-            ("tiny", "ada-tuned", "Tuned ADA", None),
+            ("tiny-batch16", "ada", "ADA", None),
+            ("tiny-batch16", "ada-tuned", "Tuned ADA", None),
         )
         for point in ((1.0, 5.0), (2.0, 4.0))
     ]

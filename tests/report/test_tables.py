@@ -349,7 +349,7 @@ def test_published_value_stands_once_beside_the_preset_that_the_method_has(proje
     artefact = project(rows, [none, ada], layout={"metrics": ["fid"], "published": published})
     numbers = measured(artefact)
     final = numbers[numbers["snapshot"] == "final"].set_index(["preset", "method"])["published"]
-    assert final["tiny", "none"] == 12.5 and final["other", "ada"] == 8
+    assert final["tiny-batch16", "none"] == 12.5 and final["other", "ada"] == 8
     assert len(final) == 2
 
 

@@ -72,7 +72,10 @@ def test_a_failed_import_or_a_skip_is_a_refused_cell_and_the_others_run(folder):
         + "    def __init__(self, categories, target, tune_kimg): super().__init__()\n"
         + "    @classmethod\n    def skip(cls, spec): return 1 / 0\n"
     )
-    refused = {cell.spec.method: cell.refused for cell in cells(config.read("config/config.yaml"))["demo"]}
+    refused = {
+        cell.spec.method: cell.refused
+        for cell in cells({**config.read("config/config.yaml"), "artefacts": ["first-minutes"]})["first-minutes"]
+    }
     assert refused["none"] is None
     assert refused["da"] == ("skip", "needs labels")
     assert refused["ada"] == (
@@ -173,8 +176,8 @@ def test_a_file_of_ones_own_that_fails_or_breaks_the_contract_harms_no_other(own
 def test_a_method_of_ones_own_is_a_cell_that_trains_and_is_known_by_its_digest(own, make_spec, prepared, tmp_path):
     """By the same command as any other, in a program that learns of the folder from the one that starts it."""
     registry.search([str(own)])
-    (cell,) = [each for each in cells({**config.read("config/config.yaml"), "methods": ["mine"]})["demo"]
-               if each.spec.method == "mine"]  # fmt: skip
+    asked = {**config.read("config/config.yaml"), "artefacts": ["first-minutes"], "methods": ["mine"]}
+    (cell,) = [each for each in cells(asked)["first-minutes"] if each.spec.method == "mine"]
     assert cell.refused is None and cell.spec.plugins == [("mine", {})]
     spec = make_spec("mine", total_kimg=0.016)
     (tmp_path / "spec.json").write_text(spec.to_json())
