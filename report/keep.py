@@ -2,9 +2,10 @@
 
     python -m report.keep --scale hours
 
-Writes, for each finished run in results/<scale>/rows (or those named), samples/reals.webp and the WebP of the last
-snapshot; all other pictures, and what is rendered from rows, `.gitignore` keeps out. Names the runs that are left out,
-and ends with the git command to give. Pictures that are written already stay as they are.
+Writes, for each finished run in results/<scale>/rows (or those named), the WebP of the last snapshot and that of the
+training images, or of the best snapshot where the training images are not ours to copy; all other pictures, and what is
+rendered from rows, `.gitignore` keeps out. Names the runs that are left out, and ends with the git command to give.
+Pictures that are written already stay as they are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 
 from PIL import Image
 
+from data.table import listed
+from report.metric_names import parse
 from report.sample_grids import KEPT_PX, read_picture, webp
 from report.spec_file import NAME, SpecFile, read_spec
 from suite import rows
@@ -24,6 +27,7 @@ from suite.config import read
 from suite.errors import ConfigError, one_line, unknown_name
 from suite.files import write_atomic
 from suite.provenance import UNKNOWN
+from suite.spec import snapshot_name
 
 PICTURE_BYTES = 80_000
 """The most that one picture takes: with log and rows of a hundred kilobytes a run stays under 300."""
@@ -47,27 +51,42 @@ def small(picture: Image.Image, resolution: int) -> bytes:
     return next(content for content in tries if len(content) <= PICTURE_BYTES)
 
 
-def write_pictures(samples: Path, resolution: int) -> None:
-    """Write the WebPs of training images and last snapshot beside their PNGs, where there are any.
+def second_picture(dataset: str, content: list[dict[str, Any]]) -> str | None:
+    """The name of the picture that is kept beside the last snapshot's, for a run with the rows `content`.
+
+    Training images are copied only of sets that come with the installation, whose licence allows it. For other sets it
+    is the picture of the snapshot that is best by the first metric of the rows; None where no snapshot has a number.
+    """
+    known = listed().get(dataset)
+    if known is not None and known.kind == "embedded":
+        return "reals"
+    judge = content[0]["metric"]
+    values = {row["kimg"]: row["value"] for row in content if row["metric"] == judge and row["value"] is not None}
+    if not values:
+        return None
+    best = (max if parse(judge).higher_is_better else min)(values, key=values.__getitem__)
+    return snapshot_name(round(best * 1000))
+
+
+def write_pictures(samples: Path, second: str | None, resolution: int) -> None:
+    """Write the WebPs of the last snapshot and of the `second` picture beside their PNGs, where there are any.
 
     A WebP that is newer than its PNG is left as it is.
     """
     last = sorted(samples.glob("[0-9]*.png"))[-1:]
-    for source in [*samples.glob("reals.png"), *last]:
+    for source in {*samples.glob(f"{second}.png"), *last}:
         target = source.with_suffix(".webp")
         if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
             write_atomic(target, small(read_picture(source), resolution))
 
 
-def reason_against(folder: Path, stated: SpecFile | None) -> str | None:
-    """Why the run in a folder of rows, with this spec.json, does not go into version control; None: it does.
+def reason_against(folder: Path, content: list[dict[str, Any]], stated: SpecFile | None) -> str | None:
+    """Why the run in a folder, with these rows and this spec.json, does not go into version control; None: it does.
 
     A run that diverged or was skipped is a result. Raises ConfigError where a file is damaged.
     """
-    files = [path for path in sorted(folder.glob("*.jsonl")) if path.name != "train.jsonl"]
-    if not files:
+    if not content:
         return "it has no rows: it is not trained or not measured yet"
-    content = [row for file in files for row in rows.read(file)]
     if stated is not None:
         stated.check(content)
     if failed := next((row for row in content if row["status"] == "error"), None):
@@ -97,10 +116,11 @@ def tracked_bytes(folder: Path) -> int:
 def keep(folder: Path) -> str | None:
     """Write the pictures of the run in a folder of rows; or nothing, and give the reason against it."""
     try:
-        stated = read_spec(folder)
-        reason = reason_against(folder, stated)
+        files = [path for path in sorted(folder.glob("*.jsonl")) if path.name != "train.jsonl"]
+        stated, content = read_spec(folder), [row for file in files for row in rows.read(file)]
+        reason = reason_against(folder, content, stated)
         if stated is not None and reason is None:
-            write_pictures(folder / "samples", stated.spec.resolution)
+            write_pictures(folder / "samples", second_picture(stated.spec.dataset, content), stated.spec.resolution)
     except ConfigError as error:
         return str(error)
     return reason

@@ -100,6 +100,21 @@ def test_the_png_of_training_goes_before_the_webp(tmp_path):
     assert grid_path(tmp_path, "r", 2.0) is None
 
 
+@pytest.mark.parametrize(
+    "dataset, metric, kept",
+    [
+        ("elpv-mono", "fd2k_test_efficientnet_lite0", "reals"),
+        ("cifar10", "fd2k_test_efficientnet_lite0", "000010.000"),  # 3 is the lowest distance
+        ("mine", "recall2k_test_efficientnet_lite0", "000015.000"),  # 9 is the highest recall
+    ],
+)
+def test_training_images_are_copied_only_of_sets_that_come_with_the_installation(dataset, metric, kept):
+    values = {5.0: 5.0, 10.0: 3.0, 15.0: 9.0, 20.0: 4.0}
+    other = "kd2k_test_efficientnet_lite0"
+    content = [{"metric": name, "kimg": k, "value": value} for name in (metric, other) for k, value in values.items()]
+    assert keep.second_picture(dataset, content) == kept
+
+
 @pytest.fixture
 def scale(demo, tmp_path, monkeypatch) -> Path:
     """results/paper, the current folder's: the made-up experiment with all its pictures."""
