@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -207,3 +208,18 @@ def test_a_wrong_number_of_cores_ends_the_command_with_one_line():
     assert done.returncode == 1 and re.fullmatch(
         r"error: --cores is 'two', must be a number.* or all; .*\n", done.stderr
     )
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_reproduce_goes_on_after_an_estimate_that_failed(tmp_path):
+    """A pretended python that fails, and a pretended snakemake that leaves the table."""
+    table = "mkdir -p results/demo/tables && echo made > results/demo/tables/demo.md"
+    for name, command in (("python", "echo broken; exit 1"), ("snakemake", table)):
+        program = tmp_path / ".venv/bin" / name
+        write(program, f"#!/bin/sh\n{command}\n")
+        program.chmod(0o755)
+    write(tmp_path / "requirements.lock")
+    write(tmp_path / ".venv/installed")
+    make = ["make", "-f", str(ROOT / "Makefile"), "reproduce"]
+    done = subprocess.run(make, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "broken\n" in done.stdout and "\nmade\n" in done.stdout, done.stderr
