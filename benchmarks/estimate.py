@@ -1,8 +1,8 @@
-"""How long a call of the workflow will take on this machine's CPU: `python -m benchmarks.estimate --cores 2`.
+"""How long the runs that are left take on this machine's CPU: `python -m benchmarks.estimate --cores 2`.
 
-Trains for a second or two with each preset and method that the configured artefacts have left to train, in as many
-processes as runs will go side by side, makes and measures some fakes, and prints one line. What surrounds training
-and measuring (data, tables, page) is not in it. `make reproduce` calls it first.
+Trains and measures each kind of run for a second, in as many processes as runs will go side by side, and prints one
+line. Of a run that has begun, what is left counts. Preparing data, tables and page are not in it. `make reproduce`
+calls it first.
 """
 
 from __future__ import annotations
@@ -14,90 +14,112 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 from statistics import mean
+from typing import Any, NamedTuple
 
 import torch
 
 from benchmarks.iteration import Iterations
-from metrics.extractors import Extractor, load_extractor
+from metrics.base import SHAPE_ATTRIBUTES
+from metrics.extractors import PROXY, load_extractor
 from metrics.fakes import Fakes
-from suite import cost, registry
-from suite.cells import Cell, cells
+from suite import cost, gpus, registry
+from suite.cells import cells
 from suite.config import configured, read
-from suite.errors import one_line
+from suite.errors import ConfigError, one_line
 from suite.launch import KEEP_MEMORY
-from suite.spec import RunSpec
+from suite.plan import planned
 from training.device import set_up
 
 SECONDS = 1.0
-"""Timed per kind of run, in whole cycles of iterations."""
+"""Timed per task, at least, in whole repetitions."""
 
-FAKES = 128
-"""Generated and measured per kind of run."""
+LIMIT_SECONDS = 60.0
+"""After this time there is no estimate: networks of published width take minutes for one cycle of iterations."""
 
-Kind = tuple[str, str, int, str]
-"""Preset, method, resolution and protocol: what the speed of a run depends on."""
+INSTALLED = (PROXY, SHAPE_ATTRIBUTES)
+"""Extractors that come with the installation. Weights of others may have to be downloaded, which no estimate does."""
 
-
-def left(config: dict[str, object], results: Path) -> list[Cell]:
-    """The cells of the configured artefacts that are measured and have no rows in results/<scale>/rows yet."""
-    found: dict[str, Cell] = {}
-    for members in cells(config).values():
-        for cell in members:
-            rows = results / "rows" / cell.spec.run_id / f"{cell.protocol}.jsonl"
-            if cell.protocol and not cell.refused and not rows.exists():
-                found[cell.spec.run_id] = cell
-    return list(found.values())
+CPU = torch.device("cpu")
 
 
-def kind(cell: Cell) -> Kind:
-    return cell.spec.preset, cell.spec.method, cell.spec.resolution, cell.protocol or ""
+class Training(NamedTuple):
+    """Training steps on real images."""
+
+    preset: str
+    method: str
+    resolution: int
+
+    def repeat(self) -> Callable[[], int]:
+        return Iterations(*self, channels=3, classes=0, batch=None, device=CPU).run
 
 
-def per_image(repeat: Callable[[], int]) -> float:
-    """Seconds per image of what `repeat` does, which says for how many images it did it."""
+class Measuring(NamedTuple):
+    """Making fakes and computing their features, which takes equally long whatever the method was."""
+
+    preset: str
+    resolution: int
+    extractor: str
+
+    def repeat(self) -> Callable[[], int]:
+        G = Iterations(self.preset, "none", self.resolution, 3, classes=0, batch=None, device=CPU).ema.module
+        fakes, extractor = Fakes(G, 1000, None, 0, CPU), load_extractor(self.extractor, CPU)
+        return lambda: len(extractor(fakes.make(0)))
+
+
+Task = Training | Measuring
+"""What a run consists of; its cost is seconds per image. `repeat` gives a function that does it for some images and
+returns their number."""
+
+
+def left(config: dict[str, Any]) -> list[dict[Task, float]]:
+    """What is left to do of each run of the configured artefacts: images by task."""
+    members = cells(config)
+    specs = {cell.spec.run_id: cell.spec for each in members.values() for cell in each}
+    runs = []
+    for run in planned(config, members, {}).values():
+        spec = specs[run.run]
+        work: dict[Task, float] = {}
+        if not run.reason and run.shown_kimg < run.kimg:
+            work[Training(spec.preset, spec.method, spec.resolution)] = 1000 * (run.kimg - run.shown_kimg)
+        for protocol in run.to_measure:
+            task = Measuring(spec.preset, spec.resolution, read("config/protocols.yaml")[protocol]["extractor"])
+            fakes = cost.measurements(spec, protocol) * cost.fakes_of(config["scale"], protocol)
+            work[task] = work.get(task, 0) + fakes
+        if work:
+            runs.append(work)
+    return runs
+
+
+def seconds_per_image(repeat: Callable[[], int]) -> float:
+    repeat()
     images, start = 0, time.perf_counter()
     while not images or time.perf_counter() < start + SECONDS:
         images += repeat()
     return (time.perf_counter() - start) / images
 
 
-def measure(fakes: Fakes, extractor: Extractor) -> int:
-    """Make all fakes and compute their features, as a measurement does; returns their number."""
-    blocks = len(fakes) // fakes.block
-    for number in range(blocks):
-        extractor(fakes.make(number))
-    return blocks * fakes.block
+def timed(threads: int, tasks: list[Task]) -> list[float]:
+    """Seconds per image of each task in this process, with so many threads."""
+    set_up(CPU, threads, tf32=False)
+    return [seconds_per_image(task.repeat()) for task in tasks]
 
 
-def costs(kinds: list[Kind]) -> dict[Kind, tuple[float, float]]:
-    """Seconds per real image of training and per fake of measuring, by kind, with one thread."""
-    device = torch.device("cpu")
-    set_up(device, 1, tf32=False)
-    found = {}
-    for preset, method, resolution, protocol in kinds:
-        iterations = Iterations(preset, method, resolution, 3, 0, None, device)
-        iterations.run()
-        extractor = load_extractor(read("config/protocols.yaml")[protocol]["extractor"], device)
-        fakes = Fakes(iterations.ema.module, FAKES, None, 0, device)
-
-        found[preset, method, resolution, protocol] = (
-            per_image(iterations.run),
-            per_image(partial(measure, fakes, extractor)),
-        )
-    return found
+def seconds(runs: Iterable[dict[Task, float]], known: dict[Task, float], places: int) -> float:
+    """Time for all runs, `places` of them side by side, the longest first; tasks that are not `known` take none."""
+    ends = [0.0] * places
+    for length in sorted((sum(n * known.get(task, 0.0) for task, n in run.items()) for run in runs), reverse=True):
+        ends[ends.index(min(ends))] += length
+    return max(ends)
 
 
-def seconds(members: Iterable[Cell], known: dict[Kind, tuple[float, float]], scale: str) -> float:
-    """Seconds of one core that training and measuring these cells take."""
-    total = 0.0
-    for cell in members:
-        training, measuring = known[kind(cell)]
-        spec: RunSpec = cell.spec
-        fakes = cost.measurements(spec, cell.protocol or "") * cost.fakes_of(scale, cell.protocol or "")
-        total += 1000 * spec.total_kimg * training + fakes * measuring
-    return total
+def counted(cores: str) -> int:
+    """The value of --cores as a number. Raises ConfigError where it is none."""
+    if cores == "all":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not cores.isdecimal() or int(cores) < 1:
+        raise ConfigError(f"--cores is {cores!r}, must be a number of cores or all; with make: make reproduce CORES=2")
+    return int(cores)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -105,26 +127,36 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--cores", default="all", help="as for snakemake: a number, or all")
     args = parser.parse_args(argv)
-    config = configured(args.config)
+    cores, config = counted(args.cores), configured(args.config)
     registry.search(config["method_folders"])
-    members = left(config, Path("results") / config["scale"])
-    if not members:
+    if gpus.used(config["device"]):
+        print("No estimate: the runs go to a GPU, which docs/gpu.md measures.", flush=True)
         return 0
-    cores = len(os.sched_getaffinity(0)) if args.cores == "all" else int(args.cores)
-    side_by_side = min(cores, len(members))
-    os.environ.update(KEEP_MEMORY)
-    kinds = list(dict.fromkeys(map(kind, members)))
-    with multiprocessing.get_context("spawn").Pool(side_by_side) as pool:
-        found = pool.map(costs, [kinds] * side_by_side)
-    known = {each: (mean(one[each][0] for one in found), mean(one[each][1] for one in found)) for each in kinds}
-    minutes = seconds(members, known, config["scale"]) / side_by_side / 60
-    rates = ", ".join(f"{each[1]} {1 / known[each][0]:.0f}" for each in kinds)
-    kimg = sum(cell.spec.total_kimg for cell in members)
-    print(
-        f"{len(members)} runs, {kimg:g} kimg in all, take about {minutes:.0f} minutes on {side_by_side} cores, "
-        f"measured just now (images/s of one core: {rates}).",
-        flush=True,
-    )
+    runs = left(config)
+    if not runs:
+        return 0
+
+    threads = min(config["threads"], cores)
+    places = min(cores // threads, len(runs))
+    every: list[Task] = list(dict.fromkeys(task for run in runs for task in run))
+    untimed = {task.extractor for task in every if isinstance(task, Measuring)} - set(INSTALLED)
+    tasks = [task for task in every if isinstance(task, Training) or task.extractor in INSTALLED]
+    os.environ.update(KEEP_MEMORY)  # glibc reads it when the processes start
+    with multiprocessing.get_context("spawn").Pool(places) as pool:
+        try:
+            found = pool.map_async(partial(timed, threads), [tasks] * places, chunksize=1).get(LIMIT_SECONDS)
+        except multiprocessing.TimeoutError:
+            print(f"No estimate: {len(tasks)} trials take more than {LIMIT_SECONDS:.0f} seconds.", flush=True)
+            return 0
+    known = dict(zip(tasks, map(mean, zip(*found, strict=True)), strict=True))
+    total = seconds(runs, known, places)
+    duration = f"{total:.0f} seconds" if total < 120 else f"{total / 60:.0f} minutes"
+    kimg = sum(n for run in runs for task, n in run.items() if isinstance(task, Training)) / 1000
+    rates = ", ".join(f"{task.method} {1 / known[task]:.0f}" for task in tasks if isinstance(task, Training))
+    line = f"{len(runs)} runs, {kimg:g} kimg to train, take about {duration} on {places * threads} cores"
+    line += f", not counting measurements by {', '.join(sorted(untimed))}" if untimed else ""
+    line += f" (images/s of a run just now: {rates})" if rates else ""
+    print(f"{line}.", flush=True)
     return 0
 
 

@@ -64,6 +64,14 @@ def visible() -> list[str]:
     return installed() if given is None else given
 
 
+def used(device: str) -> bool:
+    """Whether jobs run on GPUs where the configuration has this `device`.
+
+    With auto they do if nvidia-smi lists one that CUDA_VISIBLE_DEVICES does not hide.
+    """
+    return device == "cuda" or (device == "auto" and bool(installed() and visible()))
+
+
 def lock(name: str, how: int) -> int | None:
     """A descriptor of the lock file `name`, locked `how` flock says; None if another process is in the way."""
     path = Path(tempfile.gettempdir()) / f"leangan-{os.getuid()}-gpu-{name.replace('/', '-')}.lock"

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from augment.transfer import last_checkpoint, read
-from suite.errors import one_line
+from suite.errors import ConfigError, one_line
 from suite.files import sha256, write_atomic
 
 
@@ -23,7 +23,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run-dir", type=Path, required=True, help="folder of a trained run: results/<scale>/runs/...")
     parser.add_argument("--out", type=Path, required=True, help="folder for G_ema.safetensors and D.safetensors")
     args = parser.parse_args(argv)
-    source = last_checkpoint(args.run_dir)
+    try:
+        source = last_checkpoint(args.run_dir)
+    except RuntimeError:
+        raise ConfigError(
+            f"{args.run_dir} has no networks to write: its training ended otherwise than done, as its train.json says. "
+            "Name another run by --run-dir"
+        ) from None
     for part in ("G_ema", "D"):
         tensors: dict[str, torch.Tensor] = read(source, part)
         path = args.out / f"{part}.safetensors"

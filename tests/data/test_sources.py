@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
+from functools import cache
+from importlib.resources import files
 
+import elpv_dataset.utils
 import numpy as np
 import pytest
 from PIL import Image
@@ -150,6 +154,25 @@ def test_names(tmp_path):
     (tmp_path / "notes.txt").write_text("no images")
     with pytest.raises(DatasetError, match="notes.txt: holds no images in a known form; give a folder"):
         sources.find("mine", tmp_path / "notes.txt")
+
+
+def test_the_two_kinds_of_cells_are_together_the_whole_set(monkeypatch):
+    """Every photograph is in one of them, in the order of the whole set, with the same pixels."""
+    monkeypatch.setattr(elpv_dataset.utils, "load_dataset", cache(elpv_dataset.utils.load_dataset))  # takes a second
+
+    def digests(name: str) -> list[bytes]:
+        source = sources.find(name)
+        assert source.name == name and source.licence == "CC BY-NC-SA 4.0"
+        assert name == "elpv" or source.labels is None
+        return [hashlib.sha1(source.image(i).getchannel(0).tobytes()).digest() for i in range(len(source))]
+
+    whole, mono, poly = map(digests, ("elpv", "elpv-mono", "elpv-poly"))
+    assert (len(whole), len(mono), len(poly)) == (2624, 1074, 1550)
+    assert sorted(mono + poly) == sorted(whole)
+    with (files("elpv_dataset") / "data" / "labels.csv").open() as lines:
+        kinds = [line.split()[-1] for line in lines]
+    for kind, part in (("mono", mono), ("poly", poly)):
+        assert [digest for digest, label in zip(whole, kinds, strict=True) if label == kind] == part
 
 
 def test_procedural_images_show_their_attributes():

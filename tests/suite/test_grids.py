@@ -200,3 +200,89 @@ def test_a_length_of_an_unknown_scale_is_named(monkeypatch):
     monkeypatch.setattr(configuration, "read", lambda name: files.get(name) or original(name))
     with pytest.raises(ConfigError, match="unknown scale 'dmo'. Did you mean 'demo'.*scales of config/artefacts/any"):
         configuration.artefact("any")
+
+
+# ---- Runs that all start from given files ----
+
+FILES = {
+    part: {"file": f"networks/{part}.safetensors", "sha256": digit * 64} for part, digit in (("G_ema", "a"), ("D", "b"))
+}
+
+
+def started(run) -> dict:
+    """What each part of transfer starts from in this run, by the first digit of the digest."""
+    (args,) = [args for name, args in run.plugins if name == "transfer"]
+    return {part: source["sha256"][0] for part, source in args.items() if source}
+
+
+def test_all_runs_start_from_the_files_and_keep_the_titles_of_their_methods(content):
+    methods = ["none", "ada", "ada-bcr"]
+    content(grid={**GRID, "method": methods})
+    before = expand("any", config())
+    content(grid={**GRID, "method": methods}, start=FILES)
+    runs = expand("any", config())
+    assert [[name for name, _ in run.plugins] for run in runs] == [
+        ["transfer", "none"], ["transfer", "ada"], ["transfer", "ada", "bcr"]
+    ]  # fmt: skip
+    assert all(started(run) == {"G": "a", "G_ema": "a", "D": "b"} for run in runs)
+    assert [run.labels for run in runs] == [run.labels for run in before]
+    assert [run.labels.title for run in runs] == ["Baseline", "ADA", "ADA + bCR"]
+    assert all(run.parent is None for run in runs)
+    assert not {run.run_id for run in runs} & {run.run_id for run in before}
+
+
+def test_the_content_of_the_files_makes_the_run_and_their_place_does_not(content):
+    ids = []
+    for change in ({}, {"file": "elsewhere.safetensors"}, {"sha256": "c" * 64}):
+        content(start={**FILES, "D": {**FILES["D"], **change}})
+        ids += [run.run_id for run in expand("any", config())]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_a_method_that_says_itself_where_it_starts_does_so(content):
+    """Its parent does not start from the files either, since the method describes the whole way."""
+    content(**from_many(method="none", images=2000), start=FILES)
+    none, later = expand("any", config())
+    assert started(none) == {"G": "a", "G_ema": "a", "D": "b"}
+    assert [name for name, _ in later.plugins].count("transfer") == 1
+    assert later.parent and [name for name, _ in later.parent.plugins] == ["none"]
+    content(**from_many(method="none", images=2000))
+    assert expand("any", config())[1].digest == later.digest
+
+
+def test_data_of_ones_own_do_not_start_from_the_files(content):
+    """Images of another kind or resolution: the runs are those of an artefact without `start`."""
+    own = {"mine": {"path": "/data/mine.zip", "resolution": 32}}
+    content(start=FILES)
+    with_files = expand("any", config(datasets=own))
+    (moved,) = expand("any", config(datasets={"elpv": {"path": "/data/elpv"}}))  # only looked for elsewhere
+    content()
+    assert [run.digest for run in with_files] == [run.digest for run in expand("any", config(datasets=own))]
+    assert [name for name, _ in with_files[0].plugins] == ["none"] and [name for name, _ in moved.plugins][
+        0
+    ] == "transfer"
+
+
+@pytest.mark.parametrize(
+    "start, words",
+    [
+        ({"D": {"file": "D.safetensors"}}, "^config/artefacts/any.yaml lacks sha256 under start.D.$"),
+        ({"D": {"file": "a", "sha256": "A" * 64}}, "^start.D.sha256 = 'A{64}' is not allowed: .*Change it in config"),
+        ({"D": {"file": "a", "sha256": "ab"}}, "^start.D.sha256 = 'ab' is not allowed: .*Change it in config"),
+        ({"D": {"file": 7, "sha256": "a" * 64}}, "^start.D.file = 7 must be of type string. Change it in"),
+        ({"Gema": FILES["D"]}, "^unknown key 'start.Gema'. Did you mean 'start.G_ema'"),
+        ({"run": {"method": "none"}}, "^unknown key 'start.run'.* Known: start.D, start.G, start.G_ema"),
+        ({"D": {**FILES["D"], "sha": "a"}}, "^unknown key 'start.D.sha'. Did you mean 'start.D.sha256'"),
+        ({}, "^start = {} is not allowed: "),
+    ],
+)  # fmt: skip
+def test_a_start_that_names_no_file_is_refused_in_one_sentence(content, start, words):
+    with pytest.raises(ConfigError, match=words) as refused:
+        content(start=start)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_checkpoint_and_a_network_beside_it_are_refused_with_the_reason(content):
+    content(start={"checkpoint": FILES["D"], "D": FILES["D"]})
+    (cell,) = cells.cells(config())["any"]
+    assert cell.refused[0] == "error" and "needs either `run`, `checkpoint` or one or more of G, D" in cell.refused[1]

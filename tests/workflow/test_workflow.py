@@ -292,7 +292,7 @@ def test_the_plan_names_runs_images_length_and_cost(project):
     process = snakemake(project, "plan", config=("scale=demo",))
     assert process.returncode == 0, said(process)
     text = said(process)
-    assert "4 runs, 96 kimg: 0 trained, 0 begun, 4 to do" in text and "Disk when all is done: checkpoints" in text
+    assert "4 runs, 60 kimg: 0 trained, 0 begun, 4 to do" in text and "Disk when all is done: checkpoints" in text
     assert not (project / "results/demo/runs").exists()
 
 

@@ -42,9 +42,8 @@ PROTOCOLS = read("config/protocols.yaml")
 DOWNLOADS = downloads()
 SUBSETS = {spec.subset_size: spec for spec in SPECS.values()}
 
-# Whether jobs run on GPUs: auto, if nvidia-smi lists one that CUDA_VISIBLE_DEVICES does not hide. On a cluster, where this
-# machine may have none, the config says device: cuda.
-GPU = config["device"] == "cuda" or (config["device"] == "auto" and bool(gpus.installed() and gpus.visible()))
+# Whether jobs run on GPUs. On a cluster, where this machine may have none, the config says device: cuda.
+GPU = gpus.used(config["device"])
 DEVICES = config["devices_per_run"]
 
 # Runs that may share a GPU. On a cluster, where --jobs limits the jobs, each has GPUs of its own, and the calls of
