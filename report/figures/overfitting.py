@@ -20,6 +20,9 @@ from report.training_log import read_log
 WINDOWS = 9
 """Points of a line. Each stands for a ninth of the run, since the quotient of few noisy outputs means little."""
 
+LEAST = 0.1
+"""Of E[D(train)] - E[D(fake)], in logits. Below it D tells nothing apart, the quotient is noise and the line breaks."""
+
 OUTPUTS = ["d_real", "d_valid", "d_fake"]
 
 
@@ -53,4 +56,5 @@ def overfitting(rows: Path, run: Run) -> pd.Series:
     # A tick ends at its kimg; rounding of k * width must not push it into the next window.
     window = ((log.index / width - 1e-6).astype(int) + 1) * width
     means = log[OUTPUTS].astype(float).groupby(window).mean()
-    return (means["d_real"] - means["d_valid"]) / (means["d_real"] - means["d_fake"])
+    apart = means["d_real"] - means["d_fake"]
+    return ((means["d_real"] - means["d_valid"]) / apart).where(apart >= LEAST)
