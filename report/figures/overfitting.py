@@ -27,14 +27,15 @@ OUTPUTS = ["d_real", "d_valid", "d_fake"]
 
 
 def draw(artefact: Artefact, rows: Path) -> Figure:
-    """The panels of report/panels.py: the mean over seeds, their range shaded."""
+    """The panels of report/panels.py: the mean over seeds, their range shaded, where all of them have a value."""
     drawn = panels(artefact)
     figure, axes = style.wrapped(len(drawn), 2.5 if len(drawn) <= 4 else 1.9, sharey=True)
     for ax, (title, lines) in zip(axes, drawn, strict=True):
         for line in lines:
             curves = [r_v for run in line.runs if len(r_v := overfitting(rows, run))]
             if curves:
-                style.curve(ax, over_seeds(curves), line.look, line.label)
+                everywhere = pd.concat(curves, axis=1).notna().all(axis=1)
+                style.curve(ax, over_seeds(curves).where(everywhere), line.look, line.label)
         for level in (0, 1):
             ax.axhline(level, color=style.GREY, linewidth=0.8, linestyle=(0, (5, 3)))
         ax.set_ylim(-0.25, 1.5)

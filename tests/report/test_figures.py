@@ -74,6 +74,17 @@ def test_overfitting_is_r_v_of_the_means_in_each_ninth_of_a_run(tmp_path):
     np.testing.assert_allclose(r_v, [(4 * w + 1.5) / 35 for w in range(9)], rtol=1e-12)
 
 
+def test_overfitting_breaks_where_d_tells_nothing_apart(tmp_path):
+    """Two ticks to a window. In the fourth D scores training images less than 0.1 above generated ones."""
+    run = Run("r", "none", 0, "done", None, [], final_kimg=9.0)
+    (tmp_path / "r").mkdir()
+    real = {7: 0.05, 8: 0.1}
+    lines = [{"kimg": k / 2, "d_real": real.get(k, 1.0), "d_valid": 0.0, "d_fake": 0.0} for k in range(1, 19)]
+    (tmp_path / "r" / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    r_v = overfitting.overfitting(tmp_path, run)
+    assert list(r_v[r_v.isna()].index) == [4.0] and (r_v.dropna() == 1).all() and len(r_v) == 9
+
+
 def test_overfitting_leaves_out_methods_without_held_out_images(demo, artefact):
     (ax,) = overfitting.draw(artefact, demo / "rows").axes
     labels = ax.get_legend_handles_labels()[1]
