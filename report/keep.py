@@ -71,13 +71,14 @@ def second_picture(dataset: str, content: list[dict[str, Any]]) -> str | None:
 def write_pictures(samples: Path, second: str | None, resolution: int) -> None:
     """Write the WebPs of the last snapshot and of the `second` picture beside their PNGs, where there are any.
 
-    A WebP that is newer than its PNG is left as it is.
+    A WebP that is newer than its PNG is left as it is. Where one is damaged (ConfigError), none is written.
     """
-    last = sorted(samples.glob("[0-9]*.png"))[-1:]
-    for source in {*samples.glob(f"{second}.png"), *last}:
-        target = source.with_suffix(".webp")
-        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
-            write_atomic(target, small(read_picture(source), resolution))
+    sources = dict.fromkeys([*sorted(samples.glob("[0-9]*.png"))[-1:], *samples.glob(f"{second}.png")])
+    targets = {source: source.with_suffix(".webp") for source in sources}
+    new = [source for source, target in targets.items()
+           if not target.exists() or target.stat().st_mtime < source.stat().st_mtime]  # fmt: skip
+    for source, picture in [(source, read_picture(source)) for source in new]:
+        write_atomic(targets[source], small(picture, resolution))
 
 
 def reason_against(folder: Path, content: list[dict[str, Any]], stated: SpecFile | None) -> str | None:

@@ -28,7 +28,8 @@ Dashes = str | tuple[float, tuple[float, ...]]
 """A line's dashes as matplotlib takes them."""
 
 # Okabe and Ito, "Color Universal Design" (2008), without its yellow, which is invisible on white.
-FIXED = {"none": "#000000", "diffaugment": "#0072B2", "da": "#E69F00", "ada": "#D55E00"}
+BLUE = "#0072B2"
+FIXED = {"none": "#000000", "diffaugment": BLUE, "diffaugment-tc": BLUE, "da": "#E69F00", "ada": "#D55E00"}
 FREE = ["#009E73", "#CC79A7", "#56B4E9"]
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"]
 DASHES: list[Dashes] = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1))]

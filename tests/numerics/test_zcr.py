@@ -99,13 +99,13 @@ def test_ds_penalty_is_no_business_of_g(contexts):
     assert grads[0].abs().sum() > 0 and grads[1] is None
 
 
-def demo(**changes):
-    return expand("demo", {**read("config/config.yaml"), **changes})
+def own_images(**changes):
+    return expand("own-images", {**read("config/config.yaml"), **changes})
 
 
 def test_it_trains_in_32_bits_without_limits_on_maps():
     assert method_preset("zcr") == {"half_resolutions": 0, "conv_clamp": None}
-    specs = {spec.method: spec for spec in demo(methods=["zcr", "none"])}
+    specs = {spec.method: spec for spec in own_images(methods=["zcr", "none"])}
     assert specs["zcr"].hyper == {**specs["none"].hyper, "half_resolutions": 0, "conv_clamp": None}
     assert specs["zcr"].plugins == bound([("zcr", {})]) and refusal(specs["zcr"]) is None
 

@@ -18,7 +18,7 @@ from suite.spec import RunSpec, snapshot_name
 
 SCALE = "paper"  # the scale with several seeds
 CONFIG = {**read("config/config.yaml"), "scale": SCALE, "methods": [], "datasets": {}, "images": []}
-METHODS = {"none": "baseline", "diffaugment": "DiffAugment", "da": "DA", "ada": "ADA"}
+METHODS = {"none": "baseline", "diffaugment-tc": "DiffAugment", "da": "DA", "ada": "ADA"}
 
 
 def titled(spec: RunSpec) -> RunSpec:
@@ -98,7 +98,7 @@ def failed(method: str, seed: int, status: str, reason: str, **changes: Any) -> 
 
 def distance(method: str, seed: int, kimg: float) -> float:
     """Falls, then rises again for the baseline, which overfits."""
-    floor, overfits = {"none": (150, 6), "diffaugment": (95, 0.5), "da": (110, 1), "ada": (105, 0.2)}[method]
+    floor, overfits = {"none": (150, 6), "diffaugment-tc": (95, 0.5), "da": (110, 1), "ada": (105, 0.2)}[method]
     trend = floor + 260 * np.exp(-kimg / 3.5) + overfits * max(0, kimg - 7)
     return trend + 6 * seed + 3 * np.sin(kimg + seed)
 
@@ -145,7 +145,7 @@ def write_run(folder: Path, method: str, seed: int) -> None:
     lines = []
     for i in range(1, 41):
         kimg = i * 0.5
-        leak = {"none": 0.25, "diffaugment": 0.06, "da": 0.04, "ada": 0.05}[method] * kimg
+        leak = {"none": 0.25, "diffaugment-tc": 0.06, "da": 0.04, "ada": 0.05}[method] * kimg
         noise = rng.normal(0, 0.06, 4)
         line = {
             "cur_nimg": int(kimg * 1000),

@@ -18,12 +18,12 @@ from suite.errors import ConfigError
 
 FD, RECALL = "fd1k_full_efficientnet_lite0", "recall1k_full_efficientnet_lite0"
 HEAD = "paper,artefact,dataset,train_images,model,method,conditional,metric,protocol,value,spread,source,verified\n"
-EXPECTED = {"better": ["diffaugment", "ada"], "worse": ["none"], "source": "fig. 1"}
+EXPECTED = {"better": ["diffaugment-tc", "ada"], "worse": ["none"], "source": "fig. 1"}
 # Mean 100 and sample deviation 2.
 NONE = [98.0, 100.0, 102.0]
 
 
-def planned(methods=("none", "diffaugment", "da", "ada"), images=32, seeds=3):
+def planned(methods=("none", "diffaugment-tc", "da", "ada"), images=32, seeds=3):
     return [spec(method, seed, images=images) for method in methods for seed in range(seeds)]
 
 
@@ -89,14 +89,14 @@ def test_the_best_snapshots_are_compared_not_the_last(project):
 
 
 def test_an_expectation_is_claimed_in_every_column_of_the_first_metric(project):
-    rows = rows_of({"none": NONE, "diffaugment": [80.0, 81.0, 82.0], "ada": [99.0, 100.0, 101.0]})
+    rows = rows_of({"none": NONE, "diffaugment-tc": [80.0, 81.0, 82.0], "ada": [99.0, 100.0, 101.0]})
     rows += rows_of({"none": NONE, "ada": [120.0, 121.0, 122.0]}, images=64)
     rows += rows_of({"none": [0.1, 0.1], "ada": [0.9, 0.9]}, RECALL)
     artefact = project(
         rows, [*planned(), *planned(images=64)], layout={"metrics": ["fd", "recall"]}, expectation=EXPECTED
     )
     assert verdicts(artefact) == {
-        ("diffaugment", 32): "yes", ("ada", 32): "open", ("diffaugment", 64): "open", ("ada", 64): "no",
+        ("diffaugment-tc", 32): "yes", ("ada", 32): "open", ("diffaugment-tc", 64): "open", ("ada", 64): "no",
     }  # fmt: skip
     assert summary(claims(artefact)) == "no (1 of 4 against)"
 
@@ -123,7 +123,10 @@ def test_all_claims_in_a_few_words(project, stated, words):
     assert summary(found) == words
 
 
-PAPER = {"where": {"paper": "P"}, "methods": {"none": "plain", "diffaugment": "aug", "da": "fixed", "ada": "adaptive"}}
+PAPER = {
+    "where": {"paper": "P"},
+    "methods": {"none": "plain", "diffaugment-tc": "aug", "da": "fixed", "ada": "adaptive"},
+}
 
 
 def line(table, method, value, spread="", verified="yes", protocol="fid1k", images=32):
@@ -138,9 +141,9 @@ def of_paper(project, published, values):
 
 def test_published_numbers_of_one_table_are_claims(project):
     published = line("Table 1", "plain", 40) + line("Table 1", "aug", 20) + line("Table 1", "adaptive", 10)
-    values = {"none": NONE, "diffaugment": [110.0, 111.0, 112.0], "ada": [50.0, 51.0, 52.0]}
+    values = {"none": NONE, "diffaugment-tc": [110.0, 111.0, 112.0], "ada": [50.0, 51.0, 52.0]}
     assert of_paper(project, published, values) == {
-        ("diffaugment", "none"): "no", ("ada", "none"): "yes", ("ada", "diffaugment"): "yes",
+        ("diffaugment-tc", "none"): "no", ("ada", "none"): "yes", ("ada", "diffaugment-tc"): "yes",
     }  # fmt: skip
 
 
@@ -165,7 +168,7 @@ def test_numbers_that_the_paper_does_not_set_apart_are_no_claim(project, other):
 
 
 def test_a_caption_says_what_was_measured_of_an_expectation_in_each_column(project):
-    rows = rows_of({"none": NONE, "diffaugment": [80.0, 81.0, 82.0], "ada": [99.0, 100.0, 101.0]})
+    rows = rows_of({"none": NONE, "diffaugment-tc": [80.0, 81.0, 82.0], "ada": [99.0, 100.0, 101.0]})
     one = project(rows, planned(), expectation=EXPECTED)
     assert (
         "fig. 1: DiffAugment and ADA are better than baseline. Measured, 32 images: DiffAugment yes, ADA open. "
@@ -180,13 +183,13 @@ def test_a_caption_says_what_was_measured_of_an_expectation_in_each_column(proje
 
 
 def test_against_several_methods_one_that_is_better_is_enough_for_no(project):
-    values = {"none": NONE, "da": [60.0, 61.0, 62.0], "ada": [80.0, 81.0, 82.0], "diffaugment": [50.0, 51.0, 52.0]}
+    values = {"none": NONE, "da": [60.0, 61.0, 62.0], "ada": [80.0, 81.0, 82.0], "diffaugment-tc": [50.0, 51.0, 52.0]}
     both = {**EXPECTED, "worse": ["none", "da"]}
     caption = tables.caption(project(rows_of(values), planned(), expectation=both))
     assert (
         "DiffAugment and ADA are better than baseline and DA. Measured, 32 images: DiffAugment yes, ADA no." in caption
     )
-    only = {**both, "better": ["ada"], "worse": ["none", "diffaugment", "da"]}
+    only = {**both, "better": ["ada"], "worse": ["none", "diffaugment-tc", "da"]}
     caption = tables.caption(project(rows_of({**values, "da": [81.0]}), planned(), expectation=only))
     assert "fig. 1: ADA is better than baseline, DiffAugment and DA. Measured, 32 images: ADA no." in caption
 

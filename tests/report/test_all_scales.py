@@ -96,7 +96,7 @@ def test_without_any_rows_the_page_has_the_papers_and_the_command_fails(tmp_path
 
 def test_an_artefact_that_lacks_a_run_is_rendered_unless_another_shows_its_rows(tmp_path, monkeypatch):
     """demo is a part of the artefact `more`: as long as demo is whole, `more` would add nothing but gaps."""
-    several = {"demo": ["none", "diffaugment", "da", "ada"], "more": ["none", "diffaugment", "da", "ada", "bcr"]}
+    several = {"demo": ["none", "diffaugment-tc", "da", "ada"], "more": ["none", "diffaugment-tc", "da", "ada", "bcr"]}
 
     def runs(name, config):
         return expand("demo", {**config, "methods": [m for m in several[name] if m == "bcr"]})

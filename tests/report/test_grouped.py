@@ -23,7 +23,7 @@ GROUPED = {
     **ARTEFACT,
     "grid": [
         {**GRID, "title": "Plain", "method": ["none", "lecam"]},
-        {**GRID, "title": "Augmented", "method": ["diffaugment", "da", "ada"]},
+        {**GRID, "title": "Augmented", "method": ["diffaugment-tc", "da", "ada"]},
     ],
     "layout": {"metrics": ["fd", "recall"], "training": ["images_per_s", "accuracy_real"]},
 }
@@ -108,17 +108,17 @@ def test_a_panel_per_grid_shows_its_methods_beside_the_baseline(folder, grouped)
 
 
 def test_samples_show_every_method_that_has_numbers(folder, grouped):
-    figure = group_samples.draw(grouped.only(["none", "diffaugment", "lecam"]), folder / "rows")
+    figure = group_samples.draw(grouped.only(["none", "diffaugment-tc", "lecam"]), folder / "rows")
     titles = [ax.get_title() for ax in figure.axes if ax.images]
     below = [ax.get_xlabel() for ax in figure.axes if ax.images]
     assert titles == ["training images", "baseline", "DiffAugment"]
-    values = [distance(method, SEEDS[0], KIMG[-1]) for method in ("none", "diffaugment")]
+    values = [distance(method, SEEDS[0], KIMG[-1]) for method in ("none", "diffaugment-tc")]
     assert below == ["", *(f"{value:.2f}" for value in values)]
     assert [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()] == ["Plain", "Augmented"]
 
 
 def test_pictures_that_never_came_are_words(folder, grouped, tmp_path):
-    axes = group_samples.draw(grouped.only(["none", "diffaugment"]), tmp_path).axes
+    axes = group_samples.draw(grouped.only(["none", "diffaugment-tc"]), tmp_path).axes
     shown = [ax for ax in axes if ax.get_title()]
     assert [ax.get_title() for ax in shown] == ["training images", "baseline", "DiffAugment"]
     assert {ax.texts[0].get_text() for ax in shown} == {"no picture came\nwith these rows"}
@@ -134,7 +134,7 @@ def test_accuracies_of_d_have_a_panel_per_chosen_method(folder, grouped):
 
 
 def test_a_figure_of_chosen_methods_draws_no_other(folder, grouped):
-    (ax,) = overfitting.draw(grouped.only(["diffaugment", "none"]), folder / "rows").axes
+    (ax,) = overfitting.draw(grouped.only(["diffaugment-tc", "none"]), folder / "rows").axes
     assert ax.get_legend_handles_labels()[1] == ["DiffAugment", "baseline"]
     with pytest.raises(
         ConfigError, match="unknown method 'adda'. Did you mean 'ada'.*figures: of config/artefacts/demo"

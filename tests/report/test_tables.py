@@ -41,7 +41,7 @@ def project(tmp_path):
     return make
 
 
-TOY = [spec(method, dataset="toy", images=128) for method in ("none", "diffaugment", "ada")]
+TOY = [spec(method, dataset="toy", images=128) for method in ("none", "diffaugment-tc", "ada")]
 
 
 def inception(method, metric="fid10k_full", value=11.0):
@@ -87,7 +87,7 @@ def test_methods_without_a_number_show_why(project):
     ],
 )
 def test_bold_is_the_lowest_distance_and_the_highest_recall_unless_spreads_overlap(project, ada, diffaugment, bold):
-    values = {"ada": ada, "diffaugment": diffaugment}
+    values = {"ada": ada, "diffaugment-tc": diffaugment}
     specs = [spec(method, seed) for method in values for seed in (0, 1)]
     rows = []
     for method, seed in ((each.method, each.seed) for each in specs):
@@ -107,7 +107,7 @@ def test_only_the_planned_runs_are_in_the_table(project):
     rows = [*measured_rows(), row("bcr", 0, FD, 1.0, 5.0), row("ada", 0, FD, 1.0, 1.0, of=old),
             row("ada", 0, FD, 1.0, 5.0, of=smaller)]  # fmt: skip
     artefact = project(rows)
-    assert list(artefact.methods) == ["none", "diffaugment", "da", "ada"]
+    assert list(artefact.methods) == ["none", "diffaugment-tc", "da", "ada"]
     assert {run.run for column in artefact.columns for run in column.runs} == {each.run_id for each in SPECS}
     assert list(project(rows, [*SPECS, spec("bcr")]).methods)[-1] == "bcr"
     assert [column.setting["images"] for column in project(rows, [smaller]).columns] == [64]
@@ -231,7 +231,7 @@ def test_an_origin_counts_as_far_as_it_is_stated(project):
 
 def test_published_value_stands_beside(project):
     published = {"where": {"artefact": "Table 1"}, "methods": {"none": "plain", "ada": "adaptive"}}
-    rows = [inception("none"), inception("diffaugment"), inception("ada")]
+    rows = [inception("none"), inception("diffaugment-tc"), inception("ada")]
     artefact = project(rows, TOY, layout={"metrics": ["fid"], "published": published})
     numbers = measured(artefact)
     table = build(artefact, numbers)
@@ -336,8 +336,8 @@ def test_kid_is_printed_times_1000_and_stored_plain(project):
 
 
 def test_published_value_of_another_number_of_fakes_is_left_out(project):
-    published = {"where": {}, "methods": {"diffaugment": "aug"}}
-    artefact = project([inception("diffaugment")], TOY, layout={"metrics": ["fid"], "published": published})
+    published = {"where": {}, "methods": {"diffaugment-tc": "aug"}}
+    artefact = project([inception("diffaugment-tc")], TOY, layout={"metrics": ["fid"], "published": published})
     assert measured(artefact)["published"].isna().all()
 
 

@@ -299,10 +299,10 @@ def test_snapshots_lie_at_whole_batches_and_the_last_at_the_end(make_spec):
 
 
 def test_own_sets_sizes_and_methods_enter_the_grid():
-    own = demo(datasets={"mine": {"path": "/x", "resolution": 64}}, images=[10, 20], methods=["bcr"])
+    own = demo(datasets={"mine": {"path": "/x", "resolution": 64}}, images=[10, 20], methods=["diffaugment-ct"])
     assert {(s.dataset, s.resolution) for s in own} == {("mine", 64)}
     assert {s.images for s in own} == {10, 20}
-    assert {s.method for s in own} == {s.method for s in demo()} | {"bcr"}
+    assert {s.method for s in own} == {s.method for s in demo()} | {"diffaugment-ct"}
     assert len({s.run_id for s in own}) == len(own)
 
 

@@ -84,7 +84,7 @@ def rows(project: Path) -> list[dict]:
 
 def test_every_method_gives_rows_and_the_artefact_and_the_page_are_there(finished):
     measured = rows(finished)
-    assert {row["method"] for row in measured} >= {"none", "diffaugment", "da", "ada"}
+    assert {row["method"] for row in measured} >= {"none", "diffaugment-tc", "da", "ada"}
     assert all(row["status"] == "done" and row["proxy"] and "fid" not in row["metric"] for row in measured)
     assert {row["kimg"] for row in measured} == {0.256, 0.512}
     results = finished / "results/smoke"
