@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -18,7 +19,7 @@ from report.results import Run, over_seeds
 from report.training_log import read_log
 
 WINDOWS = 9
-"""Points of a line. Each stands for a ninth of the run, since the quotient of few noisy outputs means little."""
+"""Points of a line. Each stands for a ninth of the log, since the quotient of few noisy outputs means little."""
 
 LEAST = 0.1
 """Of E[D(train)] - E[D(fake)], in logits. Below it D tells nothing apart, the quotient is noise and the line breaks."""
@@ -49,13 +50,12 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
 
 
 def overfitting(rows: Path, run: Run) -> pd.Series:
-    """r_v of a run by the kimg at which each window ends; empty where no held-out images were shown."""
+    """r_v of a run by the kimg of the last tick of each window; empty where no held-out images were shown."""
     log = read_log(rows, run.run)
     if not set(OUTPUTS) <= set(log) or log["d_valid"].isna().all():
         return pd.Series(dtype=float)
-    width = run.final_kimg / WINDOWS
-    # A tick ends at its kimg; rounding of k * width must not push it into the next window.
-    window = ((log.index / width - 1e-6).astype(int) + 1) * width
+    window = np.arange(len(log)) * min(WINDOWS, len(log)) // len(log)
     means = log[OUTPUTS].astype(float).groupby(window).mean()
+    means.index = log.index.to_series().groupby(window).last()
     apart = means["d_real"] - means["d_fake"]
     return ((means["d_real"] - means["d_valid"]) / apart).where(apart >= LEAST)
