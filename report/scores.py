@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -58,6 +59,15 @@ def clearly_better(one: Score, other: Score, higher_is_better: bool) -> bool:
     """Whether `one` is better by more than the sum of both deviations; one that is not known counts as none."""
     ahead = one.mean - other.mean if higher_is_better else other.mean - one.mean
     return ahead > (one.deviation or 0) + (other.deviation or 0)
+
+
+def winner(found: Iterable[Score], higher_is_better: bool) -> Score | None:
+    """The score that is clearly better than all others; None where spreads overlap or are not known, or it is alone."""
+    scores = sorted(found, key=lambda score: score.mean, reverse=higher_is_better)
+    if len(scores) < 2 or any(score.deviation is None for score in scores):
+        return None
+    best, *others = scores
+    return best if all(clearly_better(best, other, higher_is_better) for other in others) else None
 
 
 def beside(metric: Metric, line: pd.Series | None) -> Score | None:

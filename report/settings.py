@@ -35,6 +35,11 @@ class Setting:
         return sorted(self.scores.items(), key=lambda item: item[1].mean, reverse=self.higher_is_better)
 
     @property
+    def winner(self) -> Score | None:
+        """The score that stands out from all others, if one does."""
+        return scores.winner(self.scores.values(), self.higher_is_better)
+
+    @property
     def length(self) -> str:
         """The training length where methods of another one are not comparable."""
         return self.first.length if self.ranking != "published" and self.first.standing.level != "full" else ""

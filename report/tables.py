@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from report import agreement, published
+from report import agreement, published, scores
 from report.artefact import Artefact
 from report.columns import Column
 from report.metric_names import EXTRACTORS, Metric
 from report.results import Run, mean_and_deviation, seeds_of
-from report.scores import Score, clearly_better
+from report.scores import Score
 from report.table_formats import Cell, Table
 
 WIDEST = 12
@@ -77,22 +77,13 @@ def build(artefact: Artefact, numbers: pd.DataFrame) -> Table:
             shown |= {"published": _published, "difference": _difference}
         for name, cell in shown.items():
             lines = of_column[of_column["snapshot"] == ("final" if name == "final" else "best")]
-            ahead = winner(lines, metric.higher_is_better)
+            ahead = scores.winner(map(_score, lines[lines["n"] > 0].itertuples()), metric.higher_is_better)
             for (_, cells), line in zip(table.rows, lines.itertuples(), strict=True):
                 cells.append(cell(table, metric, line, ahead))
         table.groups.append((f"{metric.label} {metric.arrow}, {artefact.columns[position].title}", list(shown)))
     labels = [column.metric.label for column in artefact.columns]
     table.blocks = _blocks(list(zip(labels, [len(names) for _, names in table.groups], strict=True)))
     return table
-
-
-def winner(lines: pd.DataFrame, higher_is_better: bool) -> float | None:
-    """The best mean of a column if it is clearly better than every other; None if spreads overlap or are not known."""
-    measured = [Score(line.mean, line.std, line.n, "") for line in lines.itertuples() if line.n]
-    if len(measured) < 2 or any(pd.isna(score.deviation) for score in measured):
-        return None
-    best, *others = sorted(measured, key=lambda score: score.mean, reverse=higher_is_better)
-    return best.mean if all(clearly_better(best, other, higher_is_better) for other in others) else None
 
 
 def _blocks(widths: list[tuple[str, int]]) -> list[int]:
@@ -110,22 +101,30 @@ def _blocks(widths: list[tuple[str, int]]) -> list[int]:
     return blocks
 
 
-def _measured(table: Table, metric: Metric, line: Any, ahead: float | None) -> Cell:
+def _score(line: Any) -> Score:
+    return Score(line.mean, None if pd.isna(line.std) else line.std, line.n, "")
+
+
+def _measured(table: Table, metric: Metric, line: Any, ahead: Score | None) -> Cell:
     """Mean ± deviation, with the number of seeds if some are missing; or why there is no mean."""
     text = line.status or "–"
     if line.n:
         text = metric.text(line.mean, None if pd.isna(line.std) else line.std)
         text += f" (n = {line.n} of {line.planned})" if line.n < line.planned else ""
-    return Cell(text, table.note("" if line.reason == text else line.reason), line.mean == ahead)
+    return Cell(
+        text,
+        table.note("" if line.reason == text else line.reason),
+        ahead is not None and bool(line.mean == ahead.mean),
+    )
 
 
-def _published(table: Table, metric: Metric, line: Any, ahead: float | None) -> Cell:
+def _published(table: Table, metric: Metric, line: Any, ahead: Score | None) -> Cell:
     if pd.isna(line.published):
         return Cell("–")
     return Cell(f"{metric.text(line.published)} {line.published_spread}".strip(), table.note(line.published_doubt))
 
 
-def _difference(table: Table, metric: Metric, line: Any, ahead: float | None) -> Cell:
+def _difference(table: Table, metric: Metric, line: Any, ahead: Score | None) -> Cell:
     if pd.isna(line.difference):
         return Cell("–")
     return Cell(f"{metric.shown(line.difference):+.{metric.digits}f}".replace("-", "−"))

@@ -279,6 +279,15 @@ def test_the_page_names_both_everywhere(entries, tmp_path):
     assert "± " not in html.split("Measured: mean over seeds")[1].split("</section>")[0].replace("Mean ± sample", "")
 
 
+@pytest.mark.parametrize("other, winners", [(50.0, 1), (31.5, 0)])
+def test_the_page_marks_the_best_mean_only_where_spreads_do_not_overlap(entries, other, winners):
+    """Of 30 and 32, and of two values as far apart: deviations of 1.41 each."""
+    found = entries([(ada(seed), 30.0 + 2 * seed) for seed in (0, 1)]
+                    + [(spec("none", seed), other + 2 * seed) for seed in (0, 1)])  # fmt: skip
+    assert page.render(found, [], "demo").count('<tr class="winner"><th scope="row">ADA</th>') == winners
+    assert page.render(found, [], "demo").count('class="winner"') == winners
+
+
 def test_printed_values_are_those_of_the_spec():
     values = values_of(ada(**DEMO))
     assert (values["ada.target"], values["ada.tune_kimg"], values["betas"]) == ("0.4", "16", "[0, 0.99]")
