@@ -11,10 +11,10 @@ metric. They come from
 
   each of `better` against each of `worse`, in every column.
 
-Measured is the mean over seeds of each run's best snapshot, chosen by the same metric as in the papers and printed as
-"best" in the artefact's table. A claim holds if the means of two or more seeds differ in its direction by more than the
-sum of both standard deviations. If they differ so in the other direction, the measurement is against it. Otherwise it
-is open.
+The measured number is the mean over seeds of each run's best snapshot, chosen by the same metric as in the papers and
+printed as "best" in the artefact's table. A claim holds if the means of two or more seeds differ in its direction by
+more than the sum of both standard deviations. If they differ so in the other direction, the measurement is against it.
+Otherwise it is open.
 """
 
 from __future__ import annotations

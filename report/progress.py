@@ -38,7 +38,7 @@ class Line:
     seeds: str = "–"
     device: str = "–"
     newest: str = "–"
-    agreement: str = "the rows do not fit together; rendering the artefact says why"
+    agreement: str = "–"
 
     @property
     def cells(self) -> list[str]:
@@ -68,7 +68,7 @@ class Progress:
 def progress_of(folders: Iterable[Path], reported: pd.DataFrame) -> Progress:
     """That of all artefacts by the rows in `folders` (results/<scale>/rows) and published numbers (of read_published).
 
-    Counted are the runs that the artefacts state for the scale, in the arithmetic of config/config.yaml; those with
+    Counted runs are those that the artefacts state for the scale, in the arithmetic of config/config.yaml. Those with
     other methods, data, sizes or lengths from the command line are not. A folder of a scale that config/scales.yaml
     does not have is left out. Raises ConfigError where a file of rows is broken.
     """
@@ -93,7 +93,8 @@ def _line(name: str, rows: Path, reported: pd.DataFrame) -> Line | None:
         loaded = load(name, content, specs, results, reported)
         agrees = agreement.summary(agreement.claims(loaded))
     except ConfigError:  # columns that would mix protocols or origins
-        return Line(name, content["title"], scale)
+        mixed = "the rows do not fit together; rendering the artefact says why"
+        return Line(name, content["title"], scale, agreement=mixed)
     cells = [column.of(method) for column in loaded.first_columns for method in loaded.methods if column.of(method)]
     done = [[run for run in cell if run.status == "done"] for cell in cells]
     measured = [cell for cell in done if cell]

@@ -1,4 +1,4 @@
-"""The table of what has been measured: which artefact how far, and whether it agrees with the papers.
+"""The table of what has been measured: how far each artefact has been, and whether it agrees with the papers.
 
     python -m report.status                                  prints it
     python -m report.status --write README.md docs/status.md  puts it between the markers in these files
@@ -12,15 +12,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from report.keep import NOT_KEPT
 from report.progress import HEADINGS, Progress, progress_of
 from report.published import FILE, read_published
 from report.table_formats import markdown_escape, markdown_line
 from suite.config import ROOT, read
 from suite.errors import ConfigError, one_line
 from suite.files import write_atomic
-
-NOT_KEPT = ("smoke", "demo")
-"""Scales whose rows .gitignore excludes."""
 
 BEGIN, END = "<!-- status: begin -->", "<!-- status: end -->"
 

@@ -19,7 +19,7 @@ from report.results import Run, over_seeds
 from report.training_log import read_log
 
 WINDOWS = 9
-"""Points of a line. Each stands for a ninth of the log, since the quotient of few noisy outputs means little."""
+"""At most so many points in a line, each of several lines of the log: a quotient of few noisy outputs means little."""
 
 LEAST = 0.1
 """Of E[D(train)] - E[D(fake)], in logits. Below it D tells nothing apart, the quotient is noise and the line breaks."""
