@@ -56,13 +56,13 @@ class Progress:
 
     @property
     def rest(self) -> str:
-        """How many artefacts have no measured row, and which."""
+        """How many artefacts have no measured row."""
         if not self.lines:
             return "No artefact has a measured row yet."
         if not self.unmeasured:
             return "Every artefact has a measured row."
         count, total = len(self.unmeasured), len(self.unmeasured) + len({line.name for line in self.lines})
-        return f"No measured row yet: {count} of {total} artefacts, {_compact(self.unmeasured)}."
+        return f"{count} of {total} artefacts have no measured row yet."
 
 
 def progress_of(folders: Iterable[Path], reported: pd.DataFrame) -> Progress:
@@ -128,14 +128,3 @@ def _provenance(results: pd.DataFrame) -> tuple[str, str]:
         for key in ("device", "time_utc")
     )
     return ", ".join(devices) or "–", times[-1][:10] if times else "–"
-
-
-def _compact(names: list[str]) -> str:
-    """Names with those of a common first word together: "ada-{fig1, fig3}, demo"."""
-    families: dict[tuple[str, bool], list[str]] = {}
-    for name in names:
-        families.setdefault((name.split("-")[0], "-" in name), []).append(name)
-    return ", ".join(
-        members[0] if len(members) == 1 else f"{word}-{{{', '.join(name[len(word) + 1 :] for name in members)}}}"
-        for (word, _), members in families.items()
-    )

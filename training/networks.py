@@ -25,8 +25,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         source = last_checkpoint(args.run_dir)
-    except RuntimeError as error:
-        raise ConfigError(f"{args.run_dir} has no networks to write: {error}. Name another run by --run-dir") from None
+    except RuntimeError:
+        raise ConfigError(
+            f"{args.run_dir} has no networks to write: its training ended otherwise than done, as its train.json says. "
+            "Name another run by --run-dir"
+        ) from None
     for part in ("G_ema", "D"):
         tensors: dict[str, torch.Tensor] = read(source, part)
         path = args.out / f"{part}.safetensors"

@@ -64,12 +64,11 @@ def test_a_line_says_how_far_an_artefact_was_measured(tmp_path, papers):
     found = progress_of([rows], papers)
     assert found.lines == [
         Line("cifar10-few", artefact("cifar10-few")["title"], "hours", "5 of 8", "120 kimg, no published length",
-             "1 to 3", "a processor", "2026-03-04", "open (3 of 6, none against)")
+             "1 to 3", "a processor", "2026-03-04", "open (2 of 4, none against)")
     ]  # fmt: skip
     assert found.unmeasured == [name for name in artefact_names() if name != "cifar10-few"]
     total = len(artefact_names())
-    assert found.rest.startswith(f"No measured row yet: {total - 1} of {total} artefacts, ada-{{fig1, fig11a, ")
-    assert "cifar10-tenth, demo, demo-source, diffaugment-{100-shot, " in found.rest and "few" not in found.rest
+    assert found.rest == f"{total - 1} of {total} artefacts have no measured row yet."
 
 
 def test_published_length_and_order_of_a_published_table(tmp_path, papers):
