@@ -28,7 +28,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         ignored = shutil.ignore_patterns(
-            ".venv", ".git", ".snakemake", "__pycache__", "resources", "demo", "smoke", ".*_cache"
+            ".venv", ".git", ".snakemake", "__pycache__", "resources", "demo", "smoke", "hours", ".*_cache"
         )
         shutil.copytree(ROOT, folder, ignore=ignored)
         (folder / "config/artefacts/one.yaml").write_text(yaml.safe_dump(ARTEFACT))

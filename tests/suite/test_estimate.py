@@ -132,7 +132,7 @@ def test_one_line_says_how_long(results, pool, capsys):
     assert line.startswith(
         "4 runs, 8 kimg to train, take about 3 minutes on 2 cores (images/s of a run just now: none "
     )
-    assert line.endswith("none 67, diffaugment 67, da 67, ada 67).\n") and line.count("\n") == 1
+    assert line.endswith("none 67, diffaugment-tc 67, da 67, ada 67).\n") and line.count("\n") == 1
     places, first, second = pool.asked
     assert places == 2 and first == second and len(first) == 5  # four trainings and, once for all, measuring
 

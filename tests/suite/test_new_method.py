@@ -94,7 +94,7 @@ def followed(tmp_path_factory) -> tuple[Path, dict[str, str], str]:
     """(a copy of the project where the guide was followed, its files before, what the commands said)."""
     project = tmp_path_factory.mktemp("project") / "leangan"
     ignored = shutil.ignore_patterns(
-        ".venv", ".git", ".snakemake", "__pycache__", "resources", "demo", "smoke", ".*_cache"
+        ".venv", ".git", ".snakemake", "__pycache__", "resources", "demo", "smoke", "hours", ".*_cache"
     )
     shutil.copytree(ROOT, project, ignore=ignored)
     before = contents(project)

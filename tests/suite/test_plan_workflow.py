@@ -22,7 +22,7 @@ SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("plan") / "project"
-    ignored = shutil.ignore_patterns(".*", "resources", "demo", "smoke", "day", "__pycache__", "tests")
+    ignored = shutil.ignore_patterns(".*", "resources", "demo", "smoke", "hours", "day", "__pycache__", "tests")
     shutil.copytree(ROOT, folder, ignore=ignored)
     return folder
 

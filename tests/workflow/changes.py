@@ -95,9 +95,7 @@ CHANGES: list[tuple[str, Change]] = [
     ("the layout of an artefact", edited("config/artefacts/demo.yaml", "recall]", "recall, precision]")),
     (
         "what papers say of an artefact's methods (`expectation`)",
-        edited(
-            "config/artefacts/demo.yaml", "layout:", "expectation: {better: [ada], worse: [none], source: a}\nlayout:"
-        ),
+        edited("config/artefacts/demo.yaml", "better: [diffaugment-tc, ada]", "better: [ada]"),
     ),
     ("a submission", submission),
     ("a metric or the evaluation seeds of a protocol", edited("config/protocols.yaml", "[fd, kd,", "[fd, fd_inf, kd,")),

@@ -44,7 +44,7 @@ note("+"); time.sleep(1.5); note("-")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("gpus") / "project"
-    ignored = shutil.ignore_patterns(".*", "resources", "demo", "smoke", "day", "__pycache__", "tests")
+    ignored = shutil.ignore_patterns(".*", "resources", "demo", "smoke", "hours", "day", "__pycache__", "tests")
     shutil.copytree(ROOT, folder, ignore=ignored)
     (folder / "probes.smk").write_text(WITH_PROBES)
     (folder / "probe.py").write_text(PROBE)

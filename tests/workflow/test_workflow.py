@@ -31,7 +31,7 @@ def project(tmp_path_factory) -> Path:
     """A copy of the tracked tree with a folder of 48 images of its own."""
     folder = tmp_path_factory.mktemp("project") / "leangan"
     ignored = shutil.ignore_patterns(
-        ".venv", ".git", ".snakemake", "__pycache__", "resources", "demo", "smoke", ".*_cache"
+        ".venv", ".git", ".snakemake", "__pycache__", "resources", "demo", "smoke", "hours", ".*_cache"
     )
     shutil.copytree(ROOT, folder, ignore=ignored)
     rng = np.random.default_rng(0)
