@@ -142,7 +142,9 @@ def main(argv: list[str] | None = None) -> int:
     untimed = {task.extractor for task in every if isinstance(task, Measuring)} - set(INSTALLED)
     tasks = [task for task in every if isinstance(task, Training) or task.extractor in INSTALLED]
     os.environ.update(KEEP_MEMORY)  # glibc reads it when the processes start
-    with multiprocessing.get_context("spawn").Pool(places) as pool:
+    context = multiprocessing.get_context("spawn")
+    started = context.Barrier(places)  # else the first process to start could take the trials of two
+    with context.Pool(places, initializer=started.wait) as pool:
         try:
             found = pool.map_async(partial(timed, threads), [tasks] * places, chunksize=1).get(LIMIT_SECONDS)
         except multiprocessing.TimeoutError:

@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from threading import Barrier
 
 import pytest
 
@@ -90,7 +92,7 @@ def test_cores_are_a_number_or_all(monkeypatch):
 class Pool:
     """Stands for processes: takes the trials, and gives times for them or none before the limit."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, initializer: Callable[[], object]) -> None:
         self.asked.append(places)
 
     asked: list = []
@@ -116,7 +118,9 @@ class Pool:
 @pytest.fixture
 def pool(monkeypatch):
     kind = type("Kind", (Pool,), {"asked": []})
-    monkeypatch.setattr(estimate.multiprocessing, "get_context", lambda name: type("Context", (), {"Pool": kind}))
+    monkeypatch.setattr(
+        estimate.multiprocessing, "get_context", lambda name: type("Context", (), {"Pool": kind, "Barrier": Barrier})
+    )
     monkeypatch.setattr(os, "environ", dict(os.environ))
     return kind
 
