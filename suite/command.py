@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from data.table import listed
 from suite import registry
 from suite.config import artefact, grids, read
 from suite.grid import kept_at
@@ -13,11 +14,15 @@ from suite.spec import RunSpec
 def needed_config(spec: RunSpec, name: str, config: dict[str, Any]) -> dict[str, Any]:
     """The keys and values of `config` that the artefact `name` needs to have the run `spec`.
 
-    Keys that only say where or how a run computes are left out, as are keys with the value in config/config.yaml.
+    Keys that only say where or how a run computes are left out, the place of a known data set among them, as are keys
+    with the value in config/config.yaml.
     """
     needed: dict[str, Any] = {"scale": config["scale"]}
-    if spec.dataset in config["datasets"]:
-        needed["datasets"] = {spec.dataset: config["datasets"][spec.dataset]}
+    entry = config["datasets"].get(spec.dataset, {})
+    if spec.dataset in listed():
+        entry = {key: value for key, value in entry.items() if key != "path"}
+    if entry:
+        needed["datasets"] = {spec.dataset: entry}
     if config["images"]:
         needed["images"] = [spec.images]
     if not any(_holds(grid, spec, name, config) for grid in grids(artefact(name))):

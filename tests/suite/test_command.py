@@ -40,6 +40,14 @@ def test_every_run_is_made_by_the_keys_that_it_needs(name, changes):
         assert spec.run_id in made[key], (spec.method, spec.preset, needed)
 
 
+def test_where_a_known_data_set_lies_is_left_out_and_how_it_is_prepared_is_not():
+    places = {"ffhq": {"path": "/home/me/ffhq", "resize": "lanczos"}, "cifar10": {"path": "/home/me/cifar.zip"}}
+    asked = config(scale="paper", datasets=places)
+    (cifar, *_), (ffhq, *_) = (expand(name, asked) for name in ("cifar10-few", "ada-fig1"))
+    assert needed_config(cifar, "cifar10-few", asked) == {"scale": "paper"}
+    assert needed_config(ffhq, "ada-fig1", asked)["datasets"] == {"ffhq": {"resize": "lanczos"}}
+
+
 def test_keys_that_are_not_needed_are_left_out():
     asked = config(scale="demo", methods=["bcr"], threads=4, device="cpu", inception_weights="/weights")
     needed = {spec.method: needed_config(spec, "demo", asked) for spec in expand("demo", asked)}
