@@ -45,7 +45,7 @@ def test_a_run_that_does_not_fit_ends_with_one_line_and_no_result(card, make_spe
     options = ["--spec", tmp_path / "spec.json", "--data", prepared[0], "--subset", prepared[1]]
     options += ["--run-dir", tmp_path / "run", "--device", "cuda"]
     code = LIMITED.format(options=list(map(str, options)))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     last = process.stderr.strip().splitlines()[-1]
     assert process.returncode and "out of memory" in last.lower(), process.stderr

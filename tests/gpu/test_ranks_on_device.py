@@ -34,7 +34,12 @@ LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
 def torchrun(count: int, *arguments: object) -> subprocess.CompletedProcess:
     """`count` processes that find the modules of the project and of its tests."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, *arguments]
-    environment = {**os.environ, **LOOPBACK, "PYTHONPATH": os.pathsep.join(FOLDERS), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        **LOOPBACK,
+        "PYTHONPATH": os.pathsep.join([*FOLDERS, *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
     options = {"cwd": ROOT, "env": environment, "capture_output": True, "text": True, "timeout": 120}
     return subprocess.run(list(map(str, command)), **options)
 
