@@ -32,8 +32,8 @@ MEANINGLESS = "smoke"
 def with_rows(config: dict[str, Any], rows: Path) -> list[str]:
     """The artefacts to render from the rows in a folder, under `config`.
 
-    They are those that have all their rows there; those of the configuration that have some; and any other that has
-    rows which none with all its rows shows.
+    An artefact is rendered if it has all its rows there, if it is configured and has some, or if it has rows that no
+    complete artefact shows.
     """
     needed = {name: set(_files(name, config, rows)) for name in artefact_names()}
     there = {name: {file for file in files if file.is_file()} for name, files in needed.items()}

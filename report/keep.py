@@ -44,7 +44,7 @@ NOT_KEPT = {
 def small(picture: Image.Image, resolution: int) -> bytes:
     """A grid of images of `resolution` pixels as a WebP of PICTURE_BYTES at most, its cells at most KEPT_PX wide.
 
-    All its cells stay, those of up to KEPT_PX pixels at their size; larger ones become means over squares of pixels.
+    It keeps all cells. Cells of up to KEPT_PX pixels keep their size; larger ones become means over squares of pixels.
     """
     picture = picture.reduce(max(1, resolution // KEPT_PX))
     tries = (webp(picture, quality) for quality in QUALITIES)
@@ -52,7 +52,7 @@ def small(picture: Image.Image, resolution: int) -> bytes:
 
 
 def second_picture(dataset: str, content: list[dict[str, Any]]) -> str | None:
-    """The name of the picture that is kept beside the last snapshot's, for a run with the rows `content`.
+    """The name of the second picture that is kept, after the last snapshot's, for a run with the rows `content`.
 
     Training images are copied only of sets that come with the installation, whose licence allows it. For other sets it
     is the picture of the snapshot that is best by the first metric of the rows; None where no snapshot has a number.
@@ -69,7 +69,7 @@ def second_picture(dataset: str, content: list[dict[str, Any]]) -> str | None:
 
 
 def write_pictures(samples: Path, second: str | None, resolution: int) -> None:
-    """Write the WebPs of the last snapshot and of the `second` picture beside their PNGs, where there are any.
+    """Write the WebPs of the last snapshot and of the `second` picture next to their PNGs, where there are any.
 
     A WebP that is newer than its PNG is left as it is. Where one is damaged (ConfigError), none is written.
     """

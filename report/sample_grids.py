@@ -1,7 +1,7 @@
 """The grids of a run: generated images samples/<kimg>.png and training images samples/reals.png, cells side by side.
 
-Rows that came from version control have samples/reals.webp and the final snapshot's samples/<kimg>.webp in their place
-(report/keep.py), and no other pictures.
+Rows that came from version control have two of them as WebP (report/keep.py): the final snapshot's, and the training
+images or the best snapshot's.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m report.status                                  prints it
     python -m report.status --write README.md docs/status.md  puts it between the markers in these files
 
-It is made of the scales whose rows the repository keeps. Those of smoke and demo, which it does not, are left out, so
+It covers the scales whose rows the repository keeps. smoke and demo are left out, so
 that the text is the same wherever the repository is checked out. docs/status.md explains the columns.
 """
 

@@ -20,7 +20,7 @@ COLUMNS, CELLS = 8, 4
 FONT = 4.5
 
 Panel = tuple[str, str, np.ndarray | None]
-"""Title, what stands below, and the grid; None: it is not here."""
+"""Title, the text below it, and the grid (None: no picture came with the rows)."""
 
 
 def draw(artefact: Artefact, rows: Path) -> Figure:
@@ -57,7 +57,7 @@ def _panels(artefact: Artefact, group: Group, rows: Path) -> list[Panel]:
 
 
 def _training_images(group: Group, rows: Path) -> Panel:
-    """Those of the group's first run that has numbers and them; all runs of a setting have the same."""
+    """The training images of the group, from its first finished run that has them: a setting has one training set."""
     column = group.columns[0]
     paths = (reals_path(rows, run.run) for run in column.runs if run.status == "done")
     return "training images", "", first_grid(paths, int(column.setting["resolution"]))
