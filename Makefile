@@ -28,6 +28,8 @@ test: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@mkdir -p .venv/types/leangan
+	@ln -sfn $(wildcard $(CURDIR)/leangan/*) $(CURDIR)/models $(CURDIR)/augment .venv/types/leangan
 	$(BIN)/mypy
 	$(BIN)/python workflow/lint.py
 
@@ -35,16 +37,16 @@ lint: $(INSTALLED)
 ROWS ?= $(filter-out results/smoke/rows,$(wildcard results/*/rows))
 
 page: $(INSTALLED)
-	@$(BIN)/python -m report.page --rows $(ROWS) --submitted results/submitted \
+	@$(BIN)/python -m leangan page --rows $(ROWS) --submitted results/submitted \
 		--published results/published/published.csv --out results/page/index.html
 	@echo "To publish: the folder results/page"
 
 status: $(INSTALLED)
-	@$(BIN)/python -m report.status --write README.md docs/status.md
+	@$(BIN)/python -m leangan status --write README.md docs/status.md
 
 # RUNS="cifar10-500/..." takes these alone.
 keep: $(INSTALLED)
-	@$(BIN)/python -m report.keep --scale "$(SCALE)" $(RUNS)
+	@$(BIN)/python -m leangan keep --scale "$(SCALE)" $(RUNS)
 
 # BLOCKS="tests speed" runs these alone, CONFIG="images=[500]" goes to the trainings, DEVICE=cpu tries it in tiny sizes.
 MINUTES ?= 9
@@ -55,7 +57,7 @@ gpu: $(INSTALLED)
 		$(if $(CONFIG),--config $(CONFIG))
 
 new-method: $(INSTALLED)
-	@$(BIN)/python -m suite.new_method "$(NAME)"
+	@$(BIN)/python -m leangan new-method "$(NAME)"
 
 # Renews requirements.lock: the newest versions that fit pyproject.toml, for every platform, with hashes.
 lock: $(INSTALLED)
@@ -72,4 +74,5 @@ $(INSTALLED): requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --python $(BIN)/python -r requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	touch $@

@@ -49,7 +49,7 @@ rule plan:
     log:
         f"results/{SCALE}/logs/plan.log",
     shell:
-        f"python -m suite.plan --config {CONFIG} 2>&1 | tee {{log}}"
+        f"python -m leangan plan --config {CONFIG} 2>&1 | tee {{log}}"
 
 
 # The name of every artefact is a target.

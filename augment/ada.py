@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from augment.base import Role
-from augment.controller import ControlledMethod, Controller, HeldOutController
-from augment.pipeline import Pipeline
-from suite.errors import unknown_name
+from leangan.augment.pipeline import Pipeline
+from leangan.core.errors import unknown_name
+from leangan.plugins.controller import ControlledMethod, Controller, HeldOutController
+from leangan.plugins.method import Role
 
 HEURISTICS: dict[str, type[Controller]] = {"rt": Controller, "rv": HeldOutController}
 
@@ -25,9 +25,10 @@ class Method(ControlledMethod):
     """The augmentation pipeline at a strength p that a controller steers by D's overfitting.
 
     Args:
-        categories: which transforms, see `augment.pipeline.Pipeline`.
+        categories: which transforms, see `leangan.augment.pipeline.Pipeline`.
         heuristic: rt, from the signs of the training images' logits, or rv, which needs held-out images.
-        target, interval, tune_kimg: see `augment.controller`. The default target is the heuristic's published one.
+        target, interval, tune_kimg: see `leangan.plugins.controller`. The default target is the published one of the
+            heuristic.
         p: initial strength.
     """
 

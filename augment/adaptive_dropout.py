@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment.base import Networks
-from augment.controller import ControlledMethod, Controller
-from augment.exclusion import image_augmentation, other_backbone
-from augment.stylegan2 import discriminator
-from models.layers import Conv, Linear
-from models.precision import cast
-from suite.spec import RunSpec
+from leangan.core.spec import RunSpec
+from leangan.models.stylegan2.layers import Conv, Linear
+from leangan.models.stylegan2.precision import cast
+from leangan.models.stylegan2.typed import discriminator
+from leangan.plugins.controller import ControlledMethod, Controller
+from leangan.plugins.exclusion import image_augmentation, other_backbone
+from leangan.plugins.method import Networks
 
 
 class Method(ControlledMethod):
@@ -24,7 +24,7 @@ class Method(ControlledMethod):
 
     Args:
         target: 0.6 in the paper.
-        interval, tune_kimg: see `augment.controller`.
+        interval, tune_kimg: see `leangan.plugins.controller`.
         p: initial strength, the standard deviation of the noise's logarithm.
     """
 

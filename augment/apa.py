@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment.controller import ControlledMethod, Controller
-from suite.spec import RunSpec
+from leangan.core.spec import RunSpec
+from leangan.plugins.controller import ControlledMethod, Controller
 
 
 class Method(ControlledMethod):
@@ -21,7 +21,7 @@ class Method(ControlledMethod):
 
     Args:
         target: 0.6 in most of the paper, 0.8 for its anime portraits; fewer images may want less.
-        interval, tune_kimg, p: see `augment.controller.Controller`.
+        interval, tune_kimg, p: see `leangan.plugins.controller.Controller`.
     """
 
     title = "APA"

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from augment import base
-from augment.base import DStep, GStep, Networks, Role, Step
-from augment.exclusion import other_backbone
-from augment.stylegan2 import discriminator
-from models.layers import Linear
-from suite.spec import RunSpec
+from leangan.core.spec import RunSpec
+from leangan.models.stylegan2.layers import Linear
+from leangan.models.stylegan2.typed import discriminator
+from leangan.plugins import method
+from leangan.plugins.exclusion import other_backbone
+from leangan.plugins.method import DStep, GStep, Networks, Role, Step
 
 TURNS = 4
 
@@ -21,7 +21,7 @@ def rotated(x: Tensor) -> Tensor:
     return torch.cat([x.rot90(turn, dims=(2, 3)) for turn in range(TURNS)])
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Beside the logit, D's last layer gives 4 values, the logits of the turn r, with cross-entropy as loss (eq. 3):
 
         d_loss += d_weight * E_r[-log Q_D(r | x_r)] over reals,    g_loss += g_weight * the same over fakes

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from augment import base
-from augment.base import DStep
-from augment.pipeline.blit import REACH
-from augment.pipeline.transforms import translate_whole
+from leangan.augment.pipeline.blit import REACH
+from leangan.augment.pipeline.transforms import translate_whole
+from leangan.plugins import method
+from leangan.plugins.method import DStep
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Adds to D's loss what D makes of a small shift of the images it has just seen:
 
         real_weight * E (D(t) - D(view(t)))^2 over t = T(x), x real

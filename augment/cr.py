@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment import base
-from augment.base import DStep
-from suite.errors import unknown_name
+from leangan.core.errors import unknown_name
+from leangan.plugins import method
+from leangan.plugins.method import DStep
 
 
 def flip_and_translate(x: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def identity(x: Tensor) -> Tensor:
 VIEWS = {"flip-translation": flip_and_translate, "none": identity}
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Adds weight * E (D(T(x)) - D(view(x)))^2 over the reals x to D's loss; T is the run's transform.
 
     Args:

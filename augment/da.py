@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment import base
-from augment.base import Role
-from augment.pipeline import Pipeline
+from leangan.augment.pipeline import Pipeline
+from leangan.plugins import method
+from leangan.plugins.method import Role
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Stochastic discriminator augmentation with constant probability.
 
     The best p depends on the data: the less data, the larger (sec. 2.3 of the paper). The default 0.3 is
@@ -19,7 +19,7 @@ class Method(base.Method):
 
     Args:
         p: probability of each transform, in [0, 1].
-        categories: which transforms, see `augment.pipeline.Pipeline`.
+        categories: which transforms, see `leangan.augment.pipeline.Pipeline`.
     """
 
     title = "DA"

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augment import base
-from augment.base import ROLES, Role
-from suite.errors import check_names
+from leangan.core.errors import check_names
+from leangan.plugins import method
+from leangan.plugins.method import ROLES, Role
 
 
 def color(x: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def operations(policy: str) -> list[str]:
     return [name.strip() for name in policy.split(",") if name.strip()]
 
 
-class Method(base.Method):
+class Method(method.Method):
     """DiffAugment with the given policy: any of color, translation, cutout, comma-separated, in any order.
 
     An empty policy changes nothing. An unknown operation or role raises a ValueError that names the nearest one.

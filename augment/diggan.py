@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment import base
-from augment.base import DStep
-from models.ranks import world_size
+from leangan.core.ranks import world_size
+from leangan.plugins import method
+from leangan.plugins.method import DStep
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Adds the gap between the norms of D's gradients at reals x and fakes y, both as D sees them, to D's loss:
 
         weight * E (|grad_x D(x)| - |grad_y D(y)|)^2

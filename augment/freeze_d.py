@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from augment import base
-from augment.base import Networks
-from augment.exclusion import other_backbone, random_start
-from models.layers import Conv, Linear
-from suite.errors import ConfigError
-from suite.spec import RunSpec
+from leangan.core.errors import ConfigError
+from leangan.core.spec import RunSpec
+from leangan.models.stylegan2.layers import Conv, Linear
+from leangan.plugins import method
+from leangan.plugins.exclusion import other_backbone, random_start
+from leangan.plugins.method import Networks
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Freezes the first `layers` layers of D, counted from the image: FromRGB, then two convolutions and the skip of
     each block, then the 4 x 4 convolution, the dense layer and the output. Layers of the label are never frozen.
 

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from augment import base
-from augment.base import DStep
-from models.ranks import mean_over_ranks
+from leangan.core.ranks import mean_over_ranks
+from leangan.plugins import method
+from leangan.plugins.method import DStep
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Adds to D's loss
 
         weight * (E relu(D(real) - a_fake)^2 + E relu(a_real - D(fake))^2)

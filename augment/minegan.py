@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from augment import base
-from augment.base import Networks
-from augment.exclusion import other_backbone, random_start
-from augment.stylegan2 import generator
-from models.layers import Linear, Mapping
-from suite.spec import RunSpec
+from leangan.core.spec import RunSpec
+from leangan.models.stylegan2.layers import Linear, Mapping
+from leangan.models.stylegan2.typed import generator
+from leangan.plugins import method
+from leangan.plugins.exclusion import other_backbone, random_start
+from leangan.plugins.method import Networks
 
 MINER = "mapping.miner."  # its tensors in G
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Puts a small network M, the miner, between z and G, which then shows G(M(z)).
 
     The paper trains in two stages: M and D with G fixed (`freeze_g`), then all three. Each is a run, the second one

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from augment import base
+from leangan.plugins import method
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Nothing is added to the backbone's own training."""
 
     title = "Baseline"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from augment.base import Networks
-from augment.controller import ControlledMethod, Controller
-from augment.exclusion import image_augmentation, other_backbone
-from augment.stylegan2 import discriminator
-from models.layers import Linear
-from models.ops import LRELU_GAIN
-from models.precision import cast
-from suite.spec import RunSpec
+from leangan.core.spec import RunSpec
+from leangan.models.stylegan2.layers import Linear
+from leangan.models.stylegan2.ops import LRELU_GAIN
+from leangan.models.stylegan2.precision import cast
+from leangan.models.stylegan2.typed import discriminator
+from leangan.plugins.controller import ControlledMethod, Controller
+from leangan.plugins.exclusion import image_augmentation, other_backbone
+from leangan.plugins.method import Networks
 
 
 class Method(ControlledMethod):
@@ -27,7 +27,7 @@ class Method(ControlledMethod):
         bits: K, those in use at p = 1; 16 in arXiv:2006.06676, fig. 8a.
         fade: 0.5 in the release of that paper; PA-GAN's own says that a new bit's probability rises to 1/2 gradually.
         target: of r_t, measured on D'; 0.95 there.
-        interval, tune_kimg: see `augment.controller`.
+        interval, tune_kimg: see `leangan.plugins.controller`.
         p: initial strength.
     """
 

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from augment import base
-from augment.base import DStep, GStep
-from augment.controller import ControlledMethod
-from suite.registry import load
-from suite.spec import RunSpec
+from leangan.core.spec import RunSpec
+from leangan.plugins import method
+from leangan.plugins.controller import ControlledMethod
+from leangan.plugins.method import DStep, GStep
+from leangan.plugins.registry import load
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Takes the place of the backbone's adversarial loss. For pairs of a real x and a fake y = G(z),
 
         D's loss = E softplus(D(T(y)) - D(T(x))) + gamma / 2 * (E |grad_x D(T(x))|^2 + E |grad_y D(T(y))|^2)

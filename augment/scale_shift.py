@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from augment import base
-from augment.base import Networks
-from augment.exclusion import other_backbone, random_start
-from models.layers import StyledConv
-from suite.spec import RunSpec
+from leangan.core.spec import RunSpec
+from leangan.models.stylegan2.layers import StyledConv
+from leangan.plugins import method
+from leangan.plugins.exclusion import other_backbone, random_start
+from leangan.plugins.method import Networks
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Freezes G but for the scales and shifts of the convolutions that StyleGAN2 normalises by demodulation.
 
     The original learns one scale and one shift per feature map of a generator with batch normalisation. Here the

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from augment import base
-from augment.base import Networks
-from augment.exclusion import other_backbone
-from augment.stylegan2 import generator
-from suite.spec import RunSpec
+from leangan.core.spec import RunSpec
+from leangan.models.stylegan2.typed import generator
+from leangan.plugins import method
+from leangan.plugins.exclusion import other_backbone
+from leangan.plugins.method import Networks
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Keeps the first `layers` dense layers from z to w of G's mapping network and drops the others.
 
     Args:

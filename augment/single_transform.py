@@ -5,19 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment import base
-from augment.base import Role
-from augment.pipeline.transforms import TRANSFORMS
-from suite.errors import unknown_name
+from leangan.augment.pipeline.transforms import TRANSFORMS
+from leangan.core.errors import unknown_name
+from leangan.plugins import method
+from leangan.plugins.method import Role
 
 BY_NAME = {transform.__name__: transform for transform in TRANSFORMS}
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Stochastic discriminator augmentation with one transform; whole categories are `augment/da.py`.
 
     Args:
-        transform: a function of `augment.pipeline.transforms`, such as "scale" or "rotate90".
+        transform: a function of `leangan.augment.pipeline.transforms`, such as "scale" or "rotate90".
         p: its probability, in [0, 1].
     """
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from torch.nn.utils.parametrizations import spectral_norm
 
-from augment import base
-from augment.base import Networks
-from augment.exclusion import other_backbone
-from models.layers import Conv
-from suite.spec import RunSpec
+from leangan.core.spec import RunSpec
+from leangan.models.stylegan2.layers import Conv
+from leangan.plugins import method
+from leangan.plugins.exclusion import other_backbone
+from leangan.plugins.method import Networks
 
 SN_EPS = 1e-12  # least length a vector is divided by
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Divides the weight W of each 3 x 3 convolution of D by its largest singular value, W as a matrix [O, I * 9].
 
     sigma(W) = u^T W v, with u and v from one power iteration per call of D, kept from call to call, and constants

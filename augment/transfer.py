@@ -11,16 +11,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from augment import base
-from augment.base import Networks
-from augment.minegan import MINER
-from suite.errors import ConfigError
-from suite.files import read_json, sha256
+from leangan.augment.minegan import MINER
+from leangan.core.errors import ConfigError
+from leangan.core.files import read_json, sha256
+from leangan.plugins import method
+from leangan.plugins.method import Networks
 
 PARTS = ("G", "D", "G_ema")
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Starts G, D and G's average from stored weights instead of random ones; all of them are trained on.
 
     The weights come from a run or from files.
@@ -31,7 +31,7 @@ class Method(base.Method):
 
     Files: each is `{file: path, sha256: digest}`, and the digest is part of the run's identity. `checkpoint` is a file
     in the `ckpt` folder of a run and holds all three networks. `G`, `D` and `G_ema` are snapshots (*.safetensors) of a
-    run or written by `python -m models.released`. If only one of G and G_ema is given, both start from it.
+    run or written by `leangan released`. If only one of G and G_ema is given, both start from it.
 
     A network without a source keeps its random weights. Resolution, classes and the preset's networks must be those of
     the source.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment import base
-from augment.base import DStep
-from suite.spec import RunSpec
+from leangan.core.spec import RunSpec
+from leangan.plugins import method
+from leangan.plugins.method import DStep
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Adds the gradient penalty and the drift term to D's Wasserstein loss E D(fake) - E D(real):
 
         weight / target_norm^2 * E (|grad_x D(T(x))| - target_norm)^2 + drift * E D(real)^2

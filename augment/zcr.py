@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment import base
-from augment.base import DStep, GStep
+from leangan.plugins import method
+from leangan.plugins.method import DStep, GStep
 
 
-class Method(base.Method):
+class Method(method.Method):
     """Makes D's logits insensitive to a small step in the latent space, and G's images sensitive to it.
 
     With z' = z + N(0, noise^2),

@@ -22,8 +22,8 @@ import yaml
 from benchmarks.alone import alone
 from benchmarks.iteration import SECTIONS, Measurement, measure_line
 from benchmarks.setting import check_runs, described, parser_of, positive, prepared
-from suite.errors import one_line
-from training.log import append
+from leangan.core.errors import one_line
+from leangan.training.log import append
 
 
 def line(preset: str, method: str, m: Measurement, tf32: bool) -> str:

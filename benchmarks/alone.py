@@ -1,4 +1,4 @@
-"""A measurement in a process of its own, which keeps its memory as the runs of the suite do (`suite.launch`)."""
+"""A measurement in a process of its own, which keeps its memory as the suite's jobs do (`leangan.launching.launch`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
-from suite.launch import KEEP_MEMORY
+from leangan.launching.launch import KEEP_MEMORY
 
 T = TypeVar("T")
 

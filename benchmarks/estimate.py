@@ -20,16 +20,19 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.iteration import Iterations
-from metrics.base import SHAPE_ATTRIBUTES
-from metrics.extractors import PROXY, load_extractor
-from metrics.fakes import Fakes
-from suite import cost, gpus, registry
-from suite.cells import cells
-from suite.config import configured, read
-from suite.errors import ConfigError, one_line
-from suite.launch import KEEP_MEMORY
-from suite.plan import planned
-from training.device import set_up
+from leangan.core.errors import ConfigError, one_line
+from leangan.core.yaml_files import read
+from leangan.launching import gpus
+from leangan.launching.launch import KEEP_MEMORY
+from leangan.metrics.base import SHAPE_ATTRIBUTES
+from leangan.metrics.extractors import PROXY, load_extractor
+from leangan.metrics.fakes import Fakes
+from leangan.planning import cost
+from leangan.planning.plan import planned
+from leangan.plugins import registry
+from leangan.runs.cells import cells
+from leangan.runs.config import configured
+from leangan.training.device import set_up
 
 SECONDS = 1.0
 """Timed per task, at least, in whole repetitions."""

@@ -16,14 +16,14 @@ import torch
 from benchmarks.peak import Operations, measured_peak
 from benchmarks.setting import prepared
 from benchmarks.stopwatch import Stopwatch, synchronize
-from models.precision import half_precision
-from suite.methods import built, method_plugins, method_preset
-from suite.presets import preset_at
-from suite.spec import SUBSET_DEFAULTS, RunSpec
-from training.ema import Ema
-from training.reals import Reals
-from training.sampler import seed_step
-from training.steps import VALIDATION_INTERVAL, Steps
+from leangan.core.spec import SUBSET_DEFAULTS, RunSpec
+from leangan.models.stylegan2.precision import half_precision
+from leangan.runs.methods import built, method_plugins, method_preset
+from leangan.runs.presets import preset_at
+from leangan.training.ema import Ema
+from leangan.training.reals import Reals
+from leangan.training.sampler import seed_step
+from leangan.training.steps import VALIDATION_INTERVAL, Steps
 
 SECTIONS = ("data", "augment", "G step", "D step", "R1", "path length", "optimiser")
 
@@ -95,7 +95,7 @@ class Iterations:
         self.cycle = math.lcm(*(max(interval, 1) for interval in intervals))
 
     def run(self) -> int:
-        """One cycle of iterations, as in `training.loop`; returns the number of real images it took."""
+        """One cycle of iterations, as in `leangan.training.loop`; returns the number of real images it took."""
         cur_nimg = 0
         for iteration in range(self.cycle):
             seed_step(0, cur_nimg)

@@ -32,15 +32,15 @@ from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from
 
 from benchmarks.setting import backbone_of, described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
-from metrics.base import CLEAN_INCEPTION, INCEPTION, Features
-from metrics.extractors import Extractor, load_extractor
-from metrics.fakes import BLOCK, Fakes
-from metrics.features import fake_features
-from metrics.fid import FrechetDistance
-from metrics.weights import CLEAN, FIDELITY
-from suite.errors import ConfigError, one_line
-from suite.files import sha256
-from suite.presets import preset_at
+from leangan.core.errors import ConfigError, one_line
+from leangan.core.files import sha256
+from leangan.metrics.base import CLEAN_INCEPTION, INCEPTION, Features
+from leangan.metrics.extractors import Extractor, load_extractor
+from leangan.metrics.fakes import BLOCK, Fakes
+from leangan.metrics.features import fake_features
+from leangan.metrics.fid import FrechetDistance
+from leangan.metrics.weights import CLEAN, FIDELITY
+from leangan.runs.presets import preset_at
 
 FEATURES = 2048
 FIDELITY_BATCH = 64

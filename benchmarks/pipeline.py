@@ -16,11 +16,11 @@ from collections.abc import Callable
 
 import torch
 
-from augment.pipeline import CATEGORIES, Pipeline
 from benchmarks.alone import alone
 from benchmarks.setting import described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
-from suite.errors import one_line
+from leangan.augment.pipeline import CATEGORIES, Pipeline
+from leangan.core.errors import one_line
 
 
 def images_per_second(step: Callable[[], object], images: int, device: torch.device, seconds: float) -> float:

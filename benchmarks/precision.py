@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.setting import backbone_of, described, parser_of, positive, prepared
-from models.base import Backbone
-from models.precision import HALF_TYPES, half_precision
-from suite.errors import ConfigError, one_line
-from suite.presets import preset_at
+from leangan.core.errors import ConfigError, one_line
+from leangan.models.stylegan2.precision import HALF_TYPES, half_precision
+from leangan.plugins.backbone import Backbone
+from leangan.runs.presets import preset_at
 
 PRESETS = {"stylegan2": "paper256", "biggan": "biggan-cifar-16bit"}
 """The presets whose networks are measured; StyleGAN2 is narrowed to WIDTH maps."""

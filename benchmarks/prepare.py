@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.archive import Archive
-from data.base import Source
-from data.folder import Folder
-from data.prepare import prepare
+from leangan.data.contracts import Source
+from leangan.data.prepare import prepare
+from leangan.data.readers.archive import Archive
+from leangan.data.readers.folder import Folder
 
 DISTINCT = 16  # images; the others are copies
 

@@ -19,7 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.iteration import Iterations
 from benchmarks.setting import add_run, check_runs, described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
-from suite.errors import one_line
+from leangan.core.errors import one_line
 
 NAME_LENGTH = 100
 """Characters of a kernel's name that the table shows."""

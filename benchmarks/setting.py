@@ -9,13 +9,13 @@ from collections.abc import Iterable
 
 import torch
 
-from models.base import Backbone
-from suite.errors import ConfigError
-from suite.methods import method_plugins, method_preset
-from suite.presets import Preset, preset_at
-from suite.provenance import device_name
-from suite.registry import FailedImport, load
-from training.device import pick_device, set_up
+from leangan.core.errors import ConfigError
+from leangan.core.provenance import device_name
+from leangan.plugins.backbone import Backbone
+from leangan.plugins.registry import FailedImport, load
+from leangan.runs.methods import method_plugins, method_preset
+from leangan.runs.presets import Preset, preset_at
+from leangan.training.device import pick_device, set_up
 
 
 def positive(text: str) -> int:
@@ -59,7 +59,7 @@ def check_runs(presets: Iterable[str], methods: Iterable[str], resolution: int) 
 
 
 def prepared(args: argparse.Namespace) -> torch.device:
-    """The device of the options, set up as `training.run` does. Every process of a benchmark calls it."""
+    """The device of the options, set up as `leangan.training.run` does. Every process of a benchmark calls it."""
     device = pick_device(args.device)
     set_up(device, args.threads, args.tf32)
     return device

@@ -18,9 +18,9 @@ from threading import BrokenBarrierError
 from benchmarks.iteration import Iterations
 from benchmarks.setting import add_run, check_runs, described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
-from suite.errors import ConfigError, one_line
-from suite.launch import KEEP_MEMORY
-from training.log import append
+from leangan.core.errors import ConfigError, one_line
+from leangan.launching.launch import KEEP_MEMORY
+from leangan.training.log import append
 
 START_SECONDS = 120
 """Longest time that the slowest of the runs may take to warm up."""

@@ -1,1 +1,1 @@
-"""Backbones: one file per architecture, each with a class named `Backbone` (contract in `models/base.py`)."""
+"""Backbones: one folder per architecture, each with a class `Backbone` (contract in leangan/plugins/backbone.py)."""

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from suite.methods import bound, method_plugins
-from suite.presets import preset_at
-from suite.spec import RunSpec
+from leangan.core.spec import RunSpec
+from leangan.runs.methods import bound, method_plugins
+from leangan.runs.presets import preset_at
 
 torch.set_num_threads(1)
 
@@ -67,7 +67,7 @@ def make_spec():
 @pytest.fixture
 def make_reals():
     """A function (mirror, conditional) -> Reals on random images with two classes."""
-    from training.reals import Reals
+    from leangan.training.reals import Reals
 
     def make(mirror: bool = False, conditional: bool = False) -> Reals:
         rng = np.random.default_rng(0)
@@ -82,10 +82,18 @@ def make_reals():
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory) -> tuple[Path, Path]:
     """(images .npy, subset .json) of the procedural set, made by the suite's own commands."""
-    from data import prepare, subset
+    from leangan.data import prepare, subset
 
     folder = tmp_path_factory.mktemp("prepared")
     images, chosen = folder / f"procedural-{RESOLUTION}.npy", folder / "subset.json"
     prepare.main(["--dataset", "procedural", "--resolution", str(RESOLUTION), "--out", str(images)])
     subset.main(["--data", str(images), "--size", str(IMAGES), "--seed", "0", "--out", str(chosen)])
     return images, chosen
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory) -> Path:
+    """A complete results/<scale> folder, see tests/helpers/synthetic.py."""
+    from tests.helpers import synthetic
+
+    return synthetic.write_demo(tmp_path_factory.mktemp("project") / "results" / synthetic.SCALE)

@@ -3,7 +3,7 @@
     x = Pipeline("bgc")(x, p=0.6)
     x = hue(x, p=0.5, strength=0.1)
 
-Each transform is also a function of its own, see `augment.pipeline.transforms`. A `draw_` function draws its
+Each transform is also a function of its own, see `leangan.augment.pipeline.transforms`. A `draw_` function draws its
 parameters, `warp`, `recolor`, `amplify`, `add_noise` and `cut_out` apply them; so the pipeline draws many
 matrices and applies their product once.
 """
@@ -13,8 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from augment.pipeline.blit import draw_flip_x, draw_rotate90, draw_translate_whole
-from augment.pipeline.color import (
+from leangan.augment.pipeline.blit import draw_flip_x, draw_rotate90, draw_translate_whole
+from leangan.augment.pipeline.color import (
     draw_brightness,
     draw_contrast,
     draw_hue,
@@ -22,12 +22,12 @@ from augment.pipeline.color import (
     draw_saturation,
     recolor,
 )
-from augment.pipeline.corruption import add_noise, cut_out, draw_hole, draw_noise_sigma
-from augment.pipeline.filter import BANDS, amplify, draw_band_gains
-from augment.pipeline.geometry import compose, draw_rotate, draw_scale, draw_scale_anisotropic, draw_translate
-from augment.pipeline.precision import in_float32
-from augment.pipeline.resample import copy_pixels, warp
-from augment.pipeline.transforms import (
+from leangan.augment.pipeline.corruption import add_noise, cut_out, draw_hole, draw_noise_sigma
+from leangan.augment.pipeline.filter import BANDS, amplify, draw_band_gains
+from leangan.augment.pipeline.geometry import compose, draw_rotate, draw_scale, draw_scale_anisotropic, draw_translate
+from leangan.augment.pipeline.precision import in_float32
+from leangan.augment.pipeline.resample import copy_pixels, warp
+from leangan.augment.pipeline.transforms import (
     band_1,
     band_2,
     band_3,
@@ -47,7 +47,7 @@ from augment.pipeline.transforms import (
     translate,
     translate_whole,
 )
-from suite.errors import unknown_name
+from leangan.core.errors import unknown_name
 
 __all__ = [
     "CATEGORIES",
@@ -127,7 +127,7 @@ class Pipeline(nn.Module):
         return x
 
     def draw_geometry(self, x: Tensor, p: Tensor | float) -> Tensor:
-        """The matrices [N, 3, 3] of blitting and geometry together, see `augment.pipeline.geometry`."""
+        """The matrices [N, 3, 3] of blitting and geometry together, see `leangan.augment.pipeline.geometry`."""
         matrices = []
         if "blit" in self.categories:
             matrices += [draw_flip_x(x, p), draw_rotate90(x, p), draw_translate_whole(x, p)]
@@ -139,7 +139,7 @@ class Pipeline(nn.Module):
         return compose(*matrices)
 
     def draw_color(self, x: Tensor, p: Tensor | float) -> Tensor:
-        """The matrices [N, 4, 4] of all colour transforms together, see `augment.pipeline.color`."""
+        """The matrices [N, 4, 4] of all colour transforms together, see `leangan.augment.pipeline.color`."""
         return compose(
             draw_brightness(x, p), draw_contrast(x, p), draw_luma_flip(x, p), draw_hue(x, p), draw_saturation(x, p)
         )

@@ -1,6 +1,6 @@
 """Laws of pixel blitting, the transforms that copy pixels (arXiv:2006.06676, appendix B).
 
-Matrices as in `augment.pipeline.geometry`, with whole entries only, so that `warp` copies pixels exactly.
+Matrices as in `leangan.augment.pipeline.geometry`, with whole entries only, so that `warp` copies pixels exactly.
 A coin has no width to scale: the `strength` of a flip or quarter turn multiplies its probability.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment.pipeline.gate import gate, gated_uniform
-from augment.pipeline.geometry import affine
+from leangan.augment.pipeline.gate import gate, gated_uniform
+from leangan.augment.pipeline.geometry import affine
 
 REACH = 0.125
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment.pipeline.gate import gate, gated_normal, gated_uniform
+from leangan.augment.pipeline.gate import gate, gated_normal, gated_uniform
 
 BRIGHTNESS_STD, CONTRAST_STD, HUE_REACH, SATURATION_STD = 0.2, 0.5, torch.pi, 1.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment.pipeline.gate import gate, gated_normal
+from leangan.augment.pipeline.gate import gate, gated_normal
 
 SIGMA_STD, SIDE = 0.1, 0.5
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment.pipeline.gate import gated_normal
-from augment.pipeline.wavelet import octave_matrices
+from leangan.augment.pipeline.gate import gated_normal
+from leangan.augment.pipeline.wavelet import octave_matrices
 
 BANDS = 4
 GAIN_STD = 1.0

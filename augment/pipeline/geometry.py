@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from augment.pipeline.gate import gated_normal, gated_uniform
+from leangan.augment.pipeline.gate import gated_normal, gated_uniform
 
 SCALE_STD, ROTATE_REACH, TRANSLATE_STD = 0.2, torch.pi, 0.125
 

@@ -5,7 +5,7 @@ up-sampled x2 with sym6, read bilinearly at the transformed positions of a doubl
 with sym6. sym6 is not symmetric, so that resampling would alter an image that is only flipped or
 turned by 90 degrees; copying keeps whole translations, flips and quarter turns exact and costs less.
 
-Both ways are linear in the image. Resampling is differentiated as the linear map it is (models/linear_map.py).
+Both ways are linear in the image. Resampling is differentiated as the linear map it is (leangan/core/linear_map.py).
 
 On a CPU the matrices decide, image by image, which way is taken and which part of the doubled image is made.
 On a GPU they would have to be read back, which stalls it and cannot be captured in a graph. There every image
@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from augment.pipeline.band import separable
-from augment.pipeline.geometry import affine, compose, inverse
-from augment.pipeline.wavelet import CENTRE, HALO, doubling, end_doubled, first_doubled, halving, reflect
-from models.linear_map import Map, linear
+from leangan.augment.pipeline.band import separable
+from leangan.augment.pipeline.geometry import affine, compose, inverse
+from leangan.augment.pipeline.wavelet import CENTRE, HALO, doubling, end_doubled, first_doubled, halving, reflect
+from leangan.core.linear_map import Map, linear
 
 Window = tuple[int, int, int, int]
 """A part of the doubled image: left, right, top, bottom, ends excluded."""
@@ -37,7 +37,7 @@ GPU_CHUNK = 2**20
 
 
 def warp(x: Tensor, matrix: Tensor) -> Tensor:
-    """Transforms images x [N, C, H, W] by matrices [N, 3, 3], see `augment.pipeline.geometry`.
+    """Transforms images x [N, C, H, W] by matrices [N, 3, 3], see `leangan.augment.pipeline.geometry`.
 
     Outside the image lies its reflection, without repeated border, up to size - 1 pixels away; zeros beyond.
     """

@@ -1,13 +1,12 @@
 """A picture of all transforms, each alone at p = 1 on one image.
 
-    python -m augment.pipeline.show [IMAGE] --out sheet.png
+    leangan pipeline [IMAGE] --out sheet.png
 
 Without IMAGE it is a photograph that comes with matplotlib.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 from pathlib import Path
 
@@ -18,9 +17,10 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
 
-from augment.pipeline.transforms import TRANSFORMS
-from suite.errors import ConfigError, one_line
-from suite.files import write_atomic
+from leangan.augment.pipeline.transforms import TRANSFORMS
+from leangan.core.command import command_parser
+from leangan.core.errors import ConfigError
+from leangan.core.files import write_atomic
 
 DRAWS, COLUMNS = 5, 2
 
@@ -49,7 +49,12 @@ def sheet(image: Tensor, seed: int, strength: float) -> plt.Figure:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_parser(
+        "pipeline",
+        "Draw what each transform of the augmentation pipeline does to an image.",
+        reads="An image file; left out, a photograph that comes with matplotlib.",
+        writes="One picture, --out.",
+    )
     parser.add_argument("image", nargs="?", type=Path, default=get_sample_data("grace_hopper.jpg", asfileobj=False))
     parser.add_argument("--out", type=Path, required=True, help="picture to write; its ending says the format: .png")
     parser.add_argument("--size", type=int, default=96, help="pixels")
@@ -57,13 +62,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
     picture = io.BytesIO()
-    with one_line(ValueError):
-        if args.size < 1:
-            raise ConfigError(f"size is {args.size}; 1 pixel or more is allowed: change --size")
-        figure = sheet(load(args.image, args.size), args.seed, args.strength)
+    if args.size < 1:
+        raise ConfigError(f"size is {args.size}; 1 pixel or more is allowed: change --size")
+    figure = sheet(load(args.image, args.size), args.seed, args.strength)
+    try:
         figure.savefig(picture, format=args.out.suffix[1:] or "png")
-        write_atomic(args.out, picture.getvalue())
-
-
-if __name__ == "__main__":
-    main()
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    write_atomic(args.out, picture.getvalue())

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from augment.pipeline.blit import draw_flip_x, draw_rotate90, draw_translate_whole
-from augment.pipeline.color import (
+from leangan.augment.pipeline.blit import draw_flip_x, draw_rotate90, draw_translate_whole
+from leangan.augment.pipeline.color import (
     draw_brightness,
     draw_contrast,
     draw_hue,
@@ -21,11 +21,11 @@ from augment.pipeline.color import (
     draw_saturation,
     recolor,
 )
-from augment.pipeline.corruption import add_noise, cut_out, draw_hole, draw_noise_sigma
-from augment.pipeline.filter import amplify, draw_band_gains
-from augment.pipeline.geometry import draw_rotate, draw_scale, draw_scale_anisotropic, draw_translate
-from augment.pipeline.precision import in_float32
-from augment.pipeline.resample import copy_pixels, warp
+from leangan.augment.pipeline.corruption import add_noise, cut_out, draw_hole, draw_noise_sigma
+from leangan.augment.pipeline.filter import amplify, draw_band_gains
+from leangan.augment.pipeline.geometry import draw_rotate, draw_scale, draw_scale_anisotropic, draw_translate
+from leangan.augment.pipeline.precision import in_float32
+from leangan.augment.pipeline.resample import copy_pixels, warp
 
 
 @in_float32

@@ -26,9 +26,9 @@ from benchmarks.gpu.block import GRACE_SECONDS, INTERRUPTIONS, KILL_SECONDS, Blo
 from benchmarks.gpu.blocks import PYTHON, Options, blocks, names
 from benchmarks.gpu.summary import pack, summary
 from benchmarks.gpu.trainings import options_of
-from suite.config import ROOT
-from suite.errors import ConfigError, check_names, one_line
-from suite.provenance import package_version
+from leangan.core.errors import ConfigError, check_names, one_line
+from leangan.core.project import ROOT
+from leangan.core.provenance import package_version
 
 ENDING_SECONDS = GRACE_SECONDS + KILL_SECONDS + 10
 """What is kept of the time to end the last block and to write table and archive."""
@@ -96,7 +96,9 @@ def session_name(device: str) -> str:
     if device == "cuda":
         # In a process of its own: this one would hold a context on the card, and memory.
         asked = (
-            "import sys, torch\nfrom training.device import pick_device\nfrom suite.errors import one_line\n"
+            "import sys, torch\n"
+            "from leangan.core.errors import one_line\n"
+            "from leangan.training.device import pick_device\n"
             "with one_line(): print(torch.cuda.get_device_name(pick_device('cuda')))"
         )
         found = subprocess.run([PYTHON, "-c", asked], capture_output=True, text=True, cwd=ROOT)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.gpu.block import Result
 from benchmarks.gpu.blocks import Options
-from suite.config import ROOT
-from suite.provenance import commit
+from leangan.core.project import ROOT
+from leangan.core.provenance import commit
 
 
 def summary(folder: Path, results: list[Result], options: Options) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from benchmarks.gpu import length
 from benchmarks.gpu.block import Command, Skipped
-from suite import registry
-from suite.config import configured, parse_yaml
-from suite.errors import ConfigError
-from suite.grid import expand
+from leangan.core.errors import ConfigError
+from leangan.core.yaml_files import parse_yaml
+from leangan.plugins import registry
+from leangan.runs.config import configured
+from leangan.runs.grid import expand
 
 OWN = ("scale", "artefacts", "device")
 """Keys of the configuration that the session sets."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.request import Request, urlopen
 
 import pytest
-from cluster_project import Project
+
+from tests.helpers.cluster_project import Project
 
 
 @pytest.fixture

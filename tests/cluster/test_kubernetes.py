@@ -14,7 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from cluster_project import CONFIG, ROOT
+
+from tests.helpers.cluster_project import CONFIG, ROOT
 
 pytestmark = pytest.mark.long
 

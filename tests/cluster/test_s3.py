@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from report import collect
-from suite.spec import SCHEME
+from leangan.core.spec import SCHEME
+from leangan.results import collect
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "s3://lab/leangan"

@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from cluster_project import CONFIG
-from slurm_node import SlurmNode, slurm_node, wait_for, why_not
+
+from tests.helpers.cluster_project import CONFIG
+from tests.helpers.slurm_node import SlurmNode, slurm_node, wait_for, why_not
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(why_not() is not None, reason=f"no SLURM: {why_not()}")]
 
@@ -101,7 +102,7 @@ def test_a_run_survives_preemption_and_a_crash_of_its_node_and_leaves_the_same_b
     data = {"--data": "data/procedural-16.npy", "--subset": "subsets/procedural-16-24-s0.json"}
     options = [word for name, file in data.items() for word in (name, f"resources/{file}")]
     subprocess.run(
-        [sys.executable, "-m", "training.run", "--spec", run / "spec.json", "--run-dir", undisturbed, *options]
+        [sys.executable, "-m", "leangan", "train", "--spec", run / "spec.json", "--run-dir", undisturbed, *options]
         + ["--tick-kimg", "0.128"],
         cwd=project.folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -9,9 +9,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from data.base import DatasetError
-from data.download import download, main
-from data.table import TABLE
+from leangan.core.errors import Reported
+from leangan.data.contracts import DatasetError
+from leangan.data.download import download, main
+from leangan.data.known_sets import TABLE
 
 CONTENT = b"images" * 1000
 
@@ -70,7 +71,7 @@ def test_no_network_and_sets_without_an_address_are_one_line(table, tmp_path, mo
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
     with pytest.raises(DatasetError, match="fish: cannot download .*timed out"):
         download("fish", tmp_path / "fish.zip", table)
-    with pytest.raises(SystemExit, match="^error: ffhq: is not downloaded [^\n]*Needed: FFHQ[^\n]*$"):
+    with pytest.raises(Reported, match="ffhq: is not downloaded [^\n]*Needed: FFHQ[^\n]*$"):
         main(["--dataset", "ffhq", "--out", str(tmp_path / "x")])
-    with pytest.raises(SystemExit, match="^error: unknown data set 'cifar1'[^\n]*$"):
+    with pytest.raises(Reported, match="unknown data set 'cifar1'[^\n]*$"):
         main(["--dataset", "cifar1", "--out", str(tmp_path / "x")])

@@ -12,10 +12,11 @@ import zipfile
 import pytest
 from PIL import Image
 
-from data.base import open_dataset
-from data.fingerprint import fingerprint
-from data.prepare import main
-from suite.config import ROOT
+from leangan.core.errors import Reported
+from leangan.core.project import ROOT
+from leangan.data.contracts import open_dataset
+from leangan.data.fingerprint import fingerprint
+from leangan.data.prepare import main
 
 THEN = 1_700_000_000_000_000_000  # ns
 
@@ -104,7 +105,7 @@ def test_neither_the_order_of_the_file_system_nor_the_place_matters(folder, tmp_
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr("data.fingerprint.os.scandir", Reversed)
+    monkeypatch.setattr("leangan.data.fingerprint.os.scandir", Reversed)
     assert fingerprint(folder) == before
     folder.rename(tmp_path / "moved")
     assert fingerprint(tmp_path / "moved") == before
@@ -136,7 +137,7 @@ def test_a_large_folder_is_quick_and_nothing_heavy_is_imported(tmp_path):
     start = time.process_time()
     fingerprint(tmp_path)
     assert time.process_time() - start < 2 * 10_000 / 70_000
-    code = "import sys, data.fingerprint; assert not {'numpy', 'torch', 'PIL'} & set(sys.modules)"
+    code = "import sys, leangan.data.fingerprint; assert not {'numpy', 'torch', 'PIL'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -153,5 +154,5 @@ def test_metadata_keeps_the_fingerprint_it_was_prepared_with(folder, tmp_path):
     assert meta.pop("fingerprint") is None
     out.with_suffix(".json").write_text(json.dumps(meta))
     assert open_dataset(out).meta["count"] == 3  # prepared before there were fingerprints
-    with pytest.raises(SystemExit, match="^error: fingerprint 'new': must be the 64 hex digits .*--fingerprint"):
+    with pytest.raises(Reported, match="fingerprint 'new': must be the 64 hex digits .*--fingerprint"):
         main([*command, "--fingerprint", "new"])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import image
-from data.base import DatasetError
+from leangan.data import image
+from leangan.data.contracts import DatasetError
 
 RED = np.zeros((4, 4, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
 

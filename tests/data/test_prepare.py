@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.archive import Archive
-from data.base import DatasetError, Expected, open_dataset
-from data.folder import Folder
-from data.prepare import main, prepare
-from data.procedural import Procedural
-from data.subset import choose, read_subset
-from data.subset import main as subset_main
-from suite.errors import ConfigError
+from leangan.core.errors import ConfigError, Reported
+from leangan.data.contracts import DatasetError, Expected, open_dataset
+from leangan.data.prepare import main, prepare
+from leangan.data.readers.archive import Archive
+from leangan.data.readers.folder import Folder
+from leangan.data.readers.procedural import Procedural
+from leangan.data.subset import choose, read_subset
+from leangan.data.subset import main as subset_main
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_arguments_that_make_no_sense(folder, tmp_path, arguments, message):
 
 
 def test_command_ends_with_one_line_for_a_user_error(tmp_path):
-    with pytest.raises(SystemExit, match="^error: unknown data set 'elvp'[^\n]*$"):
+    with pytest.raises(Reported, match="unknown data set 'elvp'[^\n]*$"):
         main(["--dataset", "elvp", "--path", "", "--out", str(tmp_path / "x.npy")])
 
 
@@ -153,7 +153,7 @@ def test_array_and_metadata_must_agree(folder, tmp_path, change, message):
 
 
 def test_missing_files_say_what_to_run(tmp_path):
-    with pytest.raises(DatasetError, match="x.npy: no such file; .*data.prepare"):
+    with pytest.raises(DatasetError, match="x.npy: no such file; .*leangan prepare"):
         open_dataset(tmp_path / "x.npy")
 
 

@@ -17,14 +17,14 @@ import psutil
 import pytest
 from PIL import Image
 
-from data import prepare as module
-from data.archive import Archive
-from data.base import DatasetError, open_dataset
-from data.folder import Folder
-from data.partial import Partial
-from data.prepare import main, prepare
-from data.workers import ordered
-from suite.errors import ConfigError
+from leangan.core.errors import ConfigError, Reported
+from leangan.data import prepare as module
+from leangan.data.contracts import DatasetError, open_dataset
+from leangan.data.partial import Partial
+from leangan.data.prepare import main, prepare
+from leangan.data.readers.archive import Archive
+from leangan.data.readers.folder import Folder
+from leangan.data.workers import ordered
 
 ROOT = Path(__file__).parents[2]
 
@@ -203,8 +203,8 @@ KILLED = """
 import os, signal, sys, time
 from multiprocessing import parent_process
 from pathlib import Path
-from data import prepare
-from data.folder import Folder
+from leangan.data import prepare
+from leangan.data.readers.folder import Folder
 
 class Killing(Folder):
     def image(self, index):
@@ -268,5 +268,5 @@ def test_few_results_exist_ahead_of_the_one_in_use(tmp_path):
 def test_a_job_that_dies_is_one_line(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(module.Decoder, "__call__", lambda self, indices: b"")
     monkeypatch.setattr(module, "ordered", lambda function, items, jobs: ordered(die, items, jobs))
-    with pytest.raises(SystemExit, match="^error: a job was killed, .*the same command continues[^\n]*$"):
+    with pytest.raises(Reported, match="a job was killed, .*the same command continues[^\n]*$"):
         main(["--dataset", "mine", "--path", str(folder), "--jobs", "2", "--out", str(tmp_path / "x.npy")])

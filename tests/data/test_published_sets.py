@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import sources, table
-from data.base import DatasetError, Source
-from data.brecahad import Crops
-from data.prepare import prepare
-from data.sources import find
+from leangan.data import known_sets as table
+from leangan.data import open_source as sources
+from leangan.data.contracts import DatasetError, Source
+from leangan.data.open_source import find
+from leangan.data.prepare import prepare
+from leangan.data.readers.brecahad import Crops
 
 
 def encoded(value: int, size: tuple[int, int] = (8, 8), form: str = "PNG") -> bytes:

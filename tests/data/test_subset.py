@@ -8,11 +8,11 @@ import json
 import numpy as np
 import pytest
 
-from data.base import DatasetError
-from data.prepare import prepare
-from data.procedural import Procedural
-from data.subset import PUBLISHED, choose, main, order, published
-from suite.errors import ConfigError
+from leangan.core.errors import ConfigError, Reported
+from leangan.data.contracts import DatasetError
+from leangan.data.prepare import prepare
+from leangan.data.readers.procedural import Procedural
+from leangan.data.subset import PUBLISHED, choose, main, order, published
 
 
 def test_ada_takes_the_first_of_a_permutation_and_holds_out_the_next():
@@ -103,7 +103,7 @@ def test_the_command_takes_rule_held_out_images_and_mirrored_copies(tmp_path):
     assert (len(subset["indices"]), len(subset["validation"]), subset["rule"]) == (20, 6, "balanced")
     main([*common, "--size", "80", "--mirrored"])
     assert len(json.loads((tmp_path / "s.json").read_text())["indices"]) == 40
-    with pytest.raises(SystemExit, match="error: subset size 80 must lie in .1, 40."):
+    with pytest.raises(Reported, match="subset size 80 must lie in .1, 40."):
         main([*common, "--size", "80"])
     with pytest.raises(SystemExit):
         main(["--size", "80"])

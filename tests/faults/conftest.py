@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import json
 
-import commands
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.helpers import fault_commands as commands
 
 
 @pytest.fixture(scope="session")
 def inputs(prepared, make_spec, tmp_path_factory) -> commands.Inputs:
     """What the commands read: images, a prepared set, a run that has ended, rows."""
-    import synthetic
+    from tests.helpers import synthetic
 
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "images").mkdir()

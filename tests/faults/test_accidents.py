@@ -10,25 +10,25 @@ import re
 import resource
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
-import worker
-from commands import COMMANDS, left_by, train_options
 from PIL import Image
 
-from data import prepare
-from data.base import open_dataset
-from data.folder import Folder
-from metrics import compute
-from report.collect import collect, to_csv
-from suite import rows
-from training import loop
-from training import run as training
+from leangan import cli
+from leangan.data import prepare
+from leangan.data.contracts import open_dataset
+from leangan.data.readers.folder import Folder
+from leangan.metrics import compute
+from leangan.results.collect import collect, to_csv
+from leangan.runs import rows
+from leangan.training import loop
+from leangan.training import run as training
+from tests.helpers import fault_worker as worker
+from tests.helpers.fault_commands import COMMANDS, left_by, train_options
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +38,7 @@ def test_a_worker_that_is_killed_ends_preparation_with_one_line_and_it_continues
     command, out = COMMANDS["prepare"], tmp_path / "out"
     out.mkdir()
     options = command.options(inputs, out)
-    process = worker.forked(command.module, options, tmp_path)
+    process = worker.forked(command.name, options, tmp_path)
     workers: list[psutil.Process] = []
     deadline = time.monotonic() + 60
     while not (list(out.glob(".*.journal")) and workers):
@@ -51,16 +51,16 @@ def test_a_worker_that_is_killed_ends_preparation_with_one_line_and_it_continues
     said = (tmp_path / "output").read_text()
     assert process.exitcode == 1 and "Traceback" not in said
     assert said.splitlines()[-1].startswith("error: a job was killed, perhaps for lack of memory; the same command")
-    again = worker.forked(command.module, options, tmp_path)
+    again = worker.forked(command.name, options, tmp_path)
     again.join(60)
     assert again.exitcode == 0
     assert sorted(left_by(out)) == ["mine-64.json", "mine-64.npy"]
 
 
 def prepare_within(limit_bytes: int, options: list[str], folder: str) -> None:
-    """`python -m data.prepare` with `limit_bytes` more of address space than it has at the start."""
+    """`leangan prepare` with `limit_bytes` more of address space than it has at the start."""
     resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + limit_bytes,) * 2)
-    worker.work("data.prepare", options, folder)
+    worker.work("prepare", options, folder)
 
 
 def test_too_little_memory_for_an_image_is_no_fault_of_the_image(tmp_path):
@@ -81,10 +81,8 @@ def test_too_little_memory_for_an_image_is_no_fault_of_the_image(tmp_path):
 def test_too_little_memory_for_training_is_no_fault_of_the_method(inputs, tmp_path, monkeypatch, capsys):
     """torch raises RuntimeError; a status `error` in train.json would end the run for good."""
     monkeypatch.setattr(loop.Steps, "d_step", lambda *_: torch.empty(10**15))
-    monkeypatch.setattr(sys, "argv", ["run", *map(str, train_options(inputs, tmp_path))])
     with pytest.raises(SystemExit) as ended:
-        with training.one_line(), training.as_memory_error():
-            training.main()
+        cli.main(["train", *map(str, train_options(inputs, tmp_path))])
     assert str(ended.value).startswith("error: out of memory (") and "the same command continues" in str(ended.value)
     assert "\n" not in str(ended.value)
     assert not (tmp_path / "train.json").exists()
@@ -132,7 +130,7 @@ def test_two_calls_for_one_run_train_it_once(inputs, tmp_path):
     folders = [tmp_path / "first", tmp_path / "second"]
     for folder in folders:
         folder.mkdir()
-    processes = [worker.forked("training.run", train_options(inputs, out), folder) for folder in folders]
+    processes = [worker.forked("train", train_options(inputs, out), folder) for folder in folders]
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0, 0]
@@ -150,7 +148,7 @@ def test_eight_collectors_at_once_while_rows_are_written_anew_lose_none(inputs, 
     for number in range(8):
         (tmp_path / str(number)).mkdir()
     options = ["--rows", rows_folder, "--out", out]
-    processes = [worker.forked("report.collect", options, tmp_path / str(number)) for number in range(8)]
+    processes = [worker.forked("collect", options, tmp_path / str(number)) for number in range(8)]
     seen = 0
     while any(process.is_alive() for process in processes):
         rows.write(file, content)

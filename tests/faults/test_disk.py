@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 import torch
-import worker
-from commands import COMMANDS, Command, Inputs, left_by, train_options
 from torch import nn
 
-from metrics.base import Features
-from metrics.store import save_features
-from report import style
-from suite import rows
-from suite.files import write_atomic
-from suite.spec import RunSpec
-from training import checkpoint, log
-from training.samples import CELLS, save_images
-from training.snapshot import save_generator
+from leangan.artefacts import style
+from leangan.core.files import write_atomic
+from leangan.core.spec import RunSpec
+from leangan.metrics.base import Features
+from leangan.metrics.store import save_features
+from leangan.runs import rows
+from leangan.training import checkpoint, log
+from leangan.training.samples import CELLS, save_images
+from leangan.training.snapshot import save_generator
+from tests.helpers import fault_worker as worker
+from tests.helpers.fault_commands import COMMANDS, Command, Inputs, left_by, train_options
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = 16 * 2**20
@@ -139,10 +139,10 @@ def prepare_alone_options(inputs: Inputs, out: Path) -> list:
 
 ALL = {
     **COMMANDS,
-    "prepare": Command("data.prepare", prepare_alone_options),
-    "subset": Command("data.subset", subset_options),
-    "compute": Command("metrics.compute", compute_options),
-    "page": Command("report.page", page_options),
+    "prepare": Command("prepare", prepare_alone_options),
+    "subset": Command("subset", subset_options),
+    "compute": Command("compute", compute_options),
+    "page": Command("page", page_options),
 }
 
 
@@ -159,7 +159,7 @@ def test_a_command_ends_with_one_line_and_continues_when_there_is_room(disk, inp
     before = left_by(out)
     options = command.options(inputs, out)
     disk.fill() if fault == "full" else disk.mount("ro")
-    assert run(command.module, options, tmp_path) == 1
+    assert run(command.name, options, tmp_path) == 1
     said = [line for line in (tmp_path / "output").read_text().splitlines() if line.startswith("error:")]
     assert len(said) == 1 and words in said[0] and str(out) in said[0], (tmp_path / "output").read_text()
     assert "the same command continues" in said[0]
@@ -167,13 +167,13 @@ def test_a_command_ends_with_one_line_and_continues_when_there_is_room(disk, inp
     assert left_by(out) == before
     if fault == "full" and name not in ELSEWHERE:
         disk.empty()
-        assert run(command.module, options, tmp_path) == 0, (tmp_path / "output").read_text()
+        assert run(command.name, options, tmp_path) == 0, (tmp_path / "output").read_text()
         assert len(left_by(out)) > len(before)
 
 
-def run(module: str, options: list, folder: Path) -> int:
+def run(command: str, options: list, folder: Path) -> int:
     (folder / "output").unlink(missing_ok=True)
-    process = worker.forked(module, options, folder)
+    process = worker.forked(command, options, folder)
     process.join(120)
     return process.exitcode
 
@@ -181,7 +181,7 @@ def run(module: str, options: list, folder: Path) -> int:
 def test_a_disk_that_fills_up_while_a_run_trains_costs_nothing_but_time(disk, inputs, tmp_path):
     out = disk.path / "run"
     options = train_options(inputs, out)
-    process = worker.forked("training.run", options, tmp_path)
+    process = worker.forked("train", options, tmp_path)
     deadline = time.monotonic() + 60
     while not list(out.glob("ckpt/*.pt")):
         assert time.monotonic() < deadline and process.is_alive(), (tmp_path / "output").read_text()
@@ -191,7 +191,7 @@ def test_a_disk_that_fills_up_while_a_run_trains_costs_nothing_but_time(disk, in
     assert process.exitcode == 1 and not (out / "train.json").exists()
     assert "No space left on device" in (tmp_path / "output").read_text().splitlines()[-1]
     disk.empty()
-    assert run("training.run", options, tmp_path) == 0
+    assert run("train", options, tmp_path) == 0
     assert left_by(out) == left_by(inputs.trained())
 
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-from commands import train_options
 from torch import Tensor
 
-from augment.base import Method
-from augment.check import HookError, check_gradients
-from augment.controller import Controller
-from training import run as training
-from training.distributed import LostRank
-from training.log import Tally
-from training.steps import Steps
+from leangan import cli
+from leangan.plugins.check import HookError, check_gradients
+from leangan.plugins.controller import Controller
+from leangan.plugins.method import Method
+from leangan.training.log import Tally
+from leangan.training.steps import Steps
+from tests.helpers.fault_commands import train_options
 
 NCCL = "NCCL error in: NCCLUtils.cpp:77, "
 ADVICE = "\nCUDA kernel errors might be asynchronously reported at some other API call."
@@ -71,13 +69,9 @@ def ended(inputs, tmp_path, monkeypatch):
             raise error.with_traceback(None)
 
         monkeypatch.setattr(*place, fail)
-        monkeypatch.setattr(sys, "argv", ["run", *map(str, train_options(inputs, tmp_path))])
-        said = ""
-        try:
-            with training.one_line(LostRank), training.as_memory_error(), training.as_gpu_error():
-                assert training.main() == 0
-        except SystemExit as end:
-            said = str(end.code)
+        with pytest.raises(SystemExit) as end:
+            cli.main(["train", *map(str, train_options(inputs, tmp_path))])
+        said = str(end.value.code or "")
         result = tmp_path / "train.json"
         return said, json.loads(result.read_text()) if result.exists() else None
 

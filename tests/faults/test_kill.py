@@ -7,10 +7,11 @@ import random
 import time
 from pathlib import Path
 
-import commands
 import pytest
-import worker
-from commands import COMMANDS, left_by
+
+from tests.helpers import fault_commands as commands
+from tests.helpers import fault_worker as worker
+from tests.helpers.fault_commands import COMMANDS, left_by
 
 KILLS_EACH = 20
 
@@ -26,7 +27,7 @@ def begin(start, name: str, inputs: commands.Inputs, folder: Path):
     """(process, the time at which its work began) of the command `name`, writing to `folder`/out."""
     (folder / "started").unlink(missing_ok=True)
     command, out = COMMANDS[name], folder / "out"
-    process = start(command.module, command.options(inputs, out), folder)
+    process = start(command.name, command.options(inputs, out), folder)
     deadline = time.monotonic() + 120
     while not (folder / "started").exists():
         assert time.monotonic() < deadline, (folder / "output").read_text()

@@ -20,21 +20,22 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import EpsImagePlugin, Image
-from readers import row
 
-from data.archive import Archive
-from data.base import DatasetError
-from data.image import decode
-from data.labels import parse_labels
-from data.lsun_lmdb import LsunLmdb
-from models.released import convert
-from report import collect, page
-from report.results import read_results
-from suite import files
-from suite.config import parse_yaml
-from suite.errors import ConfigError
-from suite.spec import RunSpec
-from training import log
+from leangan.core import files
+from leangan.core.errors import ConfigError
+from leangan.core.spec import RunSpec
+from leangan.core.yaml_files import parse_yaml
+from leangan.data.contracts import DatasetError
+from leangan.data.image import decode
+from leangan.data.readers.archive import Archive
+from leangan.data.readers.labels import parse_labels
+from leangan.data.readers.lsun_lmdb import LsunLmdb
+from leangan.leaderboard import page
+from leangan.released import convert
+from leangan.results import collect
+from leangan.results.table import read_results
+from leangan.training import log
+from tests.helpers.readers import row
 
 ROOT = Path(__file__).resolve().parents[2]
 MEGABYTE = 2**20

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of one reader with Atheris, beyond what pytest runs: `pip install atheris`, then
 
-    PYTHONPATH=.:tests/released python tests/fuzz/guided.py image -runs=20000
+    PYTHONPATH=. python tests/fuzz/guided.py image -runs=20000
 
 Options after the name go to libFuzzer, as do folders with files to start from; the reader's own seeds are among them.
 An input that does anything but be read or refused in words is written to ./crash-<digest>.
@@ -23,7 +23,7 @@ with atheris.instrument_imports(
         "suite",
         "report",
         "metrics",
-        "models.released",
+        "leangan.released",
         "PIL",
         "yaml",
         "json",
@@ -32,7 +32,7 @@ with atheris.instrument_imports(
         "pickle",
     ]
 ):
-    from readers import READERS, try_reading
+    from tests.helpers.readers import READERS, try_reading
 
 
 def main() -> None:

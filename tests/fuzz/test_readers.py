@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
-from mutations import changed_json, damaged
-from readers import READERS, try_reading
 
-from suite.config import ROOT
+from leangan.core.project import ROOT
+from tests.helpers.mutations import changed_json, damaged
+from tests.helpers.readers import READERS, try_reading
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 40))
 MEMORY_BYTES = 2 * 2**30  # more than the process has; the largest image that is read takes 1 GB on its way
@@ -63,7 +63,7 @@ def test_other_values_are_read_or_refused_in_words(name, tmp_path):
 
 def test_damaged_lmdbs_are_read_or_refused_in_words():
     """Or, as they are mapped into memory, end the process that reads them, which the caller learns."""
-    command = [sys.executable, "-m", "tests.fuzz.damaged_lmdb", str(EXAMPLES)]
+    command = [sys.executable, "-m", "tests.helpers.damaged_lmdb", str(EXAMPLES)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     ends = json.loads(ended.stdout)
     print("lmdb", ends)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.device import pick_device, set_up
+from leangan.training.device import pick_device, set_up
 
 # cuBLAS reads it when a process first uses it, and is reproducible with it.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from left_behind import CLOSE, difference, log, tensors
-from twins import CPU, random_reals
 
-from training import checkpoint
-from training.loop import Outcome, train
-from training.steps import Steps
+from leangan.training import checkpoint
+from leangan.training.loop import Outcome, train
+from leangan.training.steps import Steps
+from tests.helpers.left_behind import CLOSE, difference, log, tensors
+from tests.helpers.twins import CPU, random_reals
 
 ITERATIONS, TICK = 12, 3  # a run that stops after 7 has begun a tick
 

@@ -6,11 +6,11 @@ import time
 
 import pytest
 import torch
-from twins import random_reals
-from waiting import nowhere_waiting
 
-from training.device import set_up
-from training.steps import Steps
+from leangan.training.device import set_up
+from leangan.training.steps import Steps
+from tests.helpers.twins import random_reals
+from tests.helpers.waiting import nowhere_waiting
 
 
 @pytest.mark.parametrize("half_type", ["bfloat16", "none"])

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from every_method import runs
-from rank_worker import double_precision
 from torch import Tensor
-from twins import DrawnOnCpu, Notes, difference, error, in_double, iteration, networks_at_work
 
-from suite.spec import RunSpec
-from training.steps import Steps
+from leangan.core.spec import RunSpec
+from leangan.training.steps import Steps
+from tests.helpers.every_method import runs
+from tests.helpers.rank_worker import double_precision
+from tests.helpers.twins import DrawnOnCpu, Notes, difference, error, in_double, iteration, networks_at_work
 
 BOUND = 1e-4
 """Relative error of a gradient. One rounding of float32 is 6e-8; some kernels of cuDNN lose a factor of 10."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from twins import CPU
 
-from training.placement import DeviceImages, HostImages
-from training.reals import Reals
+from leangan.training.placement import DeviceImages, HostImages
+from leangan.training.reals import Reals
+from tests.helpers.twins import CPU
 
 TRAIN, HELD_OUT = list(range(40)), list(range(40, 56))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.fault import of_the_method
-from training.memory import as_memory_error, out_of_memory
+from leangan.core.out_of_memory import as_memory_error, out_of_memory
+from leangan.plugins.fault import of_the_method
 
 ROOT = Path(__file__).resolve().parents[2]
 TOO_MUCH = 2**50  # bytes
@@ -27,14 +27,12 @@ def test_an_allocation_that_is_too_large(device):
 
 
 LIMITED = """
-import runpy
-import sys
-
 import torch
 
+from leangan import cli
+
 torch.cuda.set_per_process_memory_fraction(256 * 2**20 / torch.cuda.get_device_properties(0).total_memory)
-sys.argv[1:] = {options!r}
-runpy.run_module("training.run", run_name="__main__", alter_sys=True)
+cli.main(["train", *{options!r}])
 """
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metrics.base import Features
-from metrics.compute import METRICS
-from metrics.leak import Leak
+from leangan.metrics.base import Features
+from leangan.metrics.compute import METRICS
+from leangan.metrics.leak import Leak
 
 REALS, FAKES, CLASSES = 1500, 1300, 10
 

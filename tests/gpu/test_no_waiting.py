@@ -11,17 +11,17 @@ import json
 
 import pytest
 import torch
-from every_method import runs
-from twins import computing_in, random_reals
-from waiting import nowhere_waiting
 
-from models.precision import HALF_TYPES
-from suite.presets import preset_at, presets
-from suite.spec import RunSpec
-from training.ema import Ema
-from training.placement import DeviceImages, HostImages
-from training.sampler import seed_step
-from training.steps import Steps
+from leangan.core.spec import RunSpec
+from leangan.models.stylegan2.precision import HALF_TYPES
+from leangan.runs.presets import preset_at, presets
+from leangan.training.ema import Ema
+from leangan.training.placement import DeviceImages, HostImages
+from leangan.training.sampler import seed_step
+from leangan.training.steps import Steps
+from tests.helpers.every_method import runs
+from tests.helpers.twins import computing_in, random_reals
+from tests.helpers.waiting import nowhere_waiting
 
 SIZES = {
     32: ("tiny", "tiny-biggan", "cifar", "cifarbaseline", "diffaugment-cifar", "biggan-cifar"),

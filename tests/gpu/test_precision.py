@@ -9,14 +9,14 @@ from statistics import median
 
 import pytest
 import torch
-from rank_worker import double_precision
 from torch import Tensor, nn
-from twins import DrawnOnCpu, computing_in, error
 
-from models.layers import Conv, StyledConv
-from models.precision import HALF_TYPES
-from models.stylegan2 import Backbone
-from training.device import set_up
+from leangan.models.stylegan2 import Backbone
+from leangan.models.stylegan2.layers import Conv, StyledConv
+from leangan.models.stylegan2.precision import HALF_TYPES
+from leangan.training.device import set_up
+from tests.helpers.rank_worker import double_precision
+from tests.helpers.twins import DrawnOnCpu, computing_in, error
 
 TABLE = {
     "images": (0.009, 0.001),

@@ -14,14 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from left_behind import CLOSE, difference, log, tensors
-from twins import random_reals
-from waiting import nowhere_waiting
 
-from models import ranks
-from training import distributed
-from training.distributed import GradientAverage, joined_ranks
-from training.loop import train
+from leangan.core import distributed, ranks
+from leangan.core.distributed import GradientAverage, joined_ranks
+from leangan.training.loop import train
+from tests.helpers.left_behind import CLOSE, difference, log, tensors
+from tests.helpers.twins import random_reals
+from tests.helpers.waiting import nowhere_waiting
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = [str(ROOT), *(str(ROOT / "tests" / name) for name in ("gpu", "training"))]
@@ -50,7 +49,7 @@ def test_one_rank_trains_a_run_and_ends_cleanly(device, make_spec, prepared, tmp
     (tmp_path / "spec.json").write_text(spec.to_json())
     options = ["--spec", tmp_path / "spec.json", "--data", prepared[0], "--subset", prepared[1]]
     options += ["--run-dir", tmp_path / "run", "--device", device.type, "--tick-kimg", 0.032]
-    done = torchrun(1, "-m", "training.run", *options)
+    done = torchrun(1, "-m", "leangan", "train", *options)
     assert done.returncode == 0, done.stderr
     assert "destroy_process_group" not in done.stderr and "Traceback" not in done.stderr
     result = json.loads((tmp_path / "run" / "train.json").read_text())

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from twins import CPU, error, random_reals
 
-from metrics.extractors import PROXY, load_extractor
-from metrics.fakes import Fakes
-from training.device import set_up
-from training.loop import train
-from training.snapshot import load_generator
+from leangan.metrics.extractors import PROXY, load_extractor
+from leangan.metrics.fakes import Fakes
+from leangan.training.device import set_up
+from leangan.training.loop import train
+from leangan.training.snapshot import load_generator
+from tests.helpers.twins import CPU, error, random_reals
 
 COUNT = 48
 
@@ -76,9 +76,9 @@ def test_features_do_not_depend_on_the_batch(device):
 def test_features_of_inception_with_random_weights(card, tmp_path, measured):
     """Both official files; half a minute on a CPU."""
     from benchmarks.metrics import write_random_weights
-    from metrics.base import CLEAN_INCEPTION, INCEPTION
-    from metrics.weights import CLEAN, FIDELITY
-    from suite.files import sha256
+    from leangan.core.files import sha256
+    from leangan.metrics.base import CLEAN_INCEPTION, INCEPTION
+    from leangan.metrics.weights import CLEAN, FIDELITY
 
     write_random_weights(tmp_path)
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)

@@ -7,15 +7,15 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
-from twins import DrawnOnCpu, error
 
-from augment import cr, diffaugment
-from augment.pipeline import CATEGORIES, Pipeline, resample
-from augment.pipeline.band import separable
-from augment.pipeline.geometry import affine
-from augment.pipeline.resample import copy_pixels, source_of, warp_by_need, warp_unread
-from augment.pipeline.transforms import TRANSFORMS
-from augment.pipeline.wavelet import doubling, halving, octave_matrices
+from leangan.augment import cr, diffaugment
+from leangan.augment.pipeline import CATEGORIES, Pipeline, resample
+from leangan.augment.pipeline.band import separable
+from leangan.augment.pipeline.geometry import affine
+from leangan.augment.pipeline.resample import copy_pixels, source_of, warp_by_need, warp_unread
+from leangan.augment.pipeline.transforms import TRANSFORMS
+from leangan.augment.pipeline.wavelet import doubling, halving, octave_matrices
+from tests.helpers.twins import DrawnOnCpu, error
 
 BOUND = 1e-4
 """Relative. float32 knows the position that is read from to 1e-7 of the image's width, in pixels of noise."""

@@ -18,12 +18,12 @@ from cleanfid.resize import build_resizer
 from PIL import Image
 from torch import Tensor, nn
 
-from metrics.base import Features
-from metrics.clean_inception import resize
-from metrics.extractors import Extractor, load_extractor
-from metrics.features import extract, real_batches
-from metrics.fid import FrechetDistance
-from metrics.weights import CLEAN, WeightsError, find_weights
+from leangan.metrics.base import Features
+from leangan.metrics.clean_inception import resize
+from leangan.metrics.extractors import Extractor, load_extractor
+from leangan.metrics.features import extract, real_batches
+from leangan.metrics.fid import FrechetDistance
+from leangan.metrics.weights import CLEAN, WeightsError, find_weights
 
 CPU = torch.device("cpu")
 

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from stand_in import META, StandIn
 from torch import nn
 from torch_fidelity.metric_prc import calculate_precision_recall_part
 
-from metrics import fid, kid, precision_recall
-from metrics.base import Features
-from metrics.clean_inception import resize, resize_weights
-from metrics.compute import METRICS
-from metrics.fakes import Fakes
-from metrics.fid import FrechetDistance
-from metrics.kid import KernelDistance, draw_subsets
-from metrics.leak import Leak
-from metrics.memorisation import Memorisation
-from metrics.precision_recall import PrecisionRecall
-from metrics.store import load_features
+from leangan.metrics import fid, kid, precision_recall
+from leangan.metrics.base import Features
+from leangan.metrics.clean_inception import resize, resize_weights
+from leangan.metrics.compute import METRICS
+from leangan.metrics.fakes import Fakes
+from leangan.metrics.fid import FrechetDistance
+from leangan.metrics.kid import KernelDistance, draw_subsets
+from leangan.metrics.leak import Leak
+from leangan.metrics.memorisation import Memorisation
+from leangan.metrics.precision_recall import PrecisionRecall
+from leangan.metrics.store import load_features
+from tests.helpers.stand_in import META, StandIn
 
 CPU = torch.device("cpu")
 
@@ -39,8 +39,8 @@ def test_a_metric_is_the_same_number_on_another_device(monkeypatch, metric, trai
     """In pieces as well, with a random part of the held-out images; only the number itself is read."""
     monkeypatch.setattr(kid, "MAX_SUBSET_SIZE", 40)
     monkeypatch.setattr(precision_recall, "CHUNK", 13)
-    monkeypatch.setattr("metrics.memorisation.MOST", 25)
-    monkeypatch.setattr("metrics.memorisation.CHUNK", 10)
+    monkeypatch.setattr("leangan.metrics.memorisation.MOST", 25)
+    monkeypatch.setattr("leangan.metrics.memorisation.CHUNK", 10)
     expected = metric(features(90, 0, trained=trained))(features(70, 1))
     with StandIn() as there:
         real, fake = features(90, 0, META, trained), features(70, 1, META)
@@ -172,7 +172,7 @@ def test_leak_rates_are_read_once_each():
 
 def test_held_out_images_are_chosen_before_their_features_are(monkeypatch):
     """The rows that are left out are copied nowhere."""
-    monkeypatch.setattr("metrics.memorisation.MOST", 5)
+    monkeypatch.setattr("leangan.metrics.memorisation.MOST", 5)
     taken = []
     original = torch.Tensor.__getitem__
 

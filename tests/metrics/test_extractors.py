@@ -15,17 +15,17 @@ from PIL import Image, ImageFilter
 from torch import nn
 from torch_fidelity import feature_extractor_inceptionv3
 
-from data.image import fit
-from data.sources import find
-from metrics.base import Features
-from metrics.extractors import load_extractor
-from metrics.features import extract, real_batches
-from metrics.fid import FrechetDistance
-from metrics.inception_score import InceptionScore
-from metrics.kid import KernelDistance, cubic_kernel
-from metrics.precision_recall import PrecisionRecall
-from metrics.weights import FIDELITY, WeightsError, find_weights
-from suite.errors import ConfigError
+from leangan.core.errors import ConfigError
+from leangan.data.image import fit
+from leangan.data.open_source import find
+from leangan.metrics.base import Features
+from leangan.metrics.extractors import load_extractor
+from leangan.metrics.features import extract, real_batches
+from leangan.metrics.fid import FrechetDistance
+from leangan.metrics.inception_score import InceptionScore
+from leangan.metrics.kid import KernelDistance, cubic_kernel
+from leangan.metrics.precision_recall import PrecisionRecall
+from leangan.metrics.weights import FIDELITY, WeightsError, find_weights
 
 COUNT = 240
 
@@ -196,7 +196,7 @@ def numbers(real: Features, fake: Features, fid: bool) -> dict[str, float]:
 @pytest.mark.parametrize(("count", "fid"), [(4, False), pytest.param(60, True, marks=pytest.mark.long)])
 def test_inception_numbers_are_those_of_torch_fidelity(monkeypatch, photographs, random_weights, count, fid):
     """The whole way on photographs, through a file in the official format; FID's 2048 x 2048 matrices take long."""
-    monkeypatch.setattr("metrics.inception_score.SPLITS", 2)
+    monkeypatch.setattr("leangan.metrics.inception_score.SPLITS", 2)
     pictures = 255 - photographs[COUNT : COUNT + count], photographs[:count]
     theirs = torch_fidelity.calculate_metrics(
         input1=Images(pictures[0]),

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from metrics.base import library
-from metrics.guard import check_arithmetic, check_fake, check_real, read_run, trained_images
-from metrics.protocols import Protocol, read_protocol
-from suite.errors import ConfigError
+from leangan.core.errors import ConfigError
+from leangan.metrics.base import library
+from leangan.metrics.guard import check_arithmetic, check_fake, check_real, read_run, trained_images
+from leangan.metrics.protocols import Protocol, read_protocol
 
 PATH = Path("real.safetensors")
 
@@ -112,7 +112,7 @@ def test_a_reference_computed_in_another_arithmetic_than_the_fakes_will_be_is_re
 @pytest.mark.parametrize("key", ["statistics", "tf32"])
 def test_fakes_of_an_earlier_version_are_refused(key):
     old = {name: value for name, value in FAKE.items() if name != key}
-    with pytest.raises(ConfigError, match="earlier version; run `python -m metrics.features` again"):
+    with pytest.raises(ConfigError, match="earlier version; run `leangan features` again"):
         check_fake(old, {"sha256": "dd"}, reference("full"), PATH)
 
 

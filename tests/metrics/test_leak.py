@@ -11,17 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from data import subset
-from data.prepare import prepare
-from data.procedural import Procedural
-from metrics import compute, features
-from metrics.base import Features
-from metrics.extractors import load_extractor
-from metrics.leak import Leak
-from suite import provenance, rows
-from suite.errors import ConfigError
-from suite.files import sha256
-from training.snapshot import save_generator
+from leangan.core import provenance
+from leangan.core.errors import ConfigError
+from leangan.core.files import sha256
+from leangan.data import subset
+from leangan.data.prepare import prepare
+from leangan.data.readers.procedural import Procedural
+from leangan.metrics import compute, features
+from leangan.metrics.base import Features
+from leangan.metrics.extractors import load_extractor
+from leangan.metrics.leak import Leak
+from leangan.runs import rows
+from leangan.training.snapshot import save_generator
 
 COUNT = 60
 
@@ -124,5 +125,5 @@ def test_a_run_becomes_rows(data, make_spec, tmp_path, monkeypatch):
     assert values["leak_hue60_full_shape_attributes"] <= 0.05 and values["leak_scale60_full_shape_attributes"] <= 0.05
     for row in found.values():
         assert row["proxy"] and row["n_real"] == row["n_fake"] == COUNT
-        assert row["protocol"]["library"] == "augment.leak" and row["protocol"]["input_px"] is None
+        assert row["protocol"]["library"] == "leangan.metrics.shape_attributes" and row["protocol"]["input_px"] is None
     assert not list(tmp_path.glob("neighbours-*"))

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from metrics import compute, features, measure
-from metrics.store import load_features, load_meta, save_features
-from suite import rows
-from training import run
+from leangan.core.errors import Reported
+from leangan.metrics import compute, features, measure
+from leangan.metrics.store import load_features, load_meta, save_features
+from leangan.runs import rows
+from leangan.training import run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,7 +71,7 @@ def trained(once, tmp_path) -> Trained:
 
 @pytest.fixture(scope="module")
 def by_hand(once, tmp_path_factory) -> list[dict]:
-    """The rows of metrics.features and metrics.compute."""
+    """The rows of leangan.metrics.features and leangan.metrics.compute."""
     fake, out = tmp_path_factory.mktemp("hand") / "fake.json", tmp_path_factory.mktemp("rows") / "rows.jsonl"
     these = ["--protocol", "proxy", "--run-dir", once.run_dir, "--data", once.data, "--subset", once.subset]
     features.main(list(map(str, [*these, "--n-fake", COUNT, "--device", "cpu", "--out", fake])))
@@ -91,7 +92,8 @@ def test_rows_and_picture_are_those_made_by_hand_and_no_features_are_left(traine
 
 def on_two_ranks(options: list[str]) -> subprocess.CompletedProcess:
     """The command as the workflow starts it, with one thread for each rank."""
-    command = [sys.executable, "-m", "suite.launch", "--ranks", "2", "--threads", "2", "metrics.measure", *options]
+    launch = ["launch", "--ranks", "2", "--threads", "2", "leangan"]
+    command = [sys.executable, "-m", "leangan", *launch, "measure", *options]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
@@ -148,7 +150,7 @@ def test_the_index_goes_before_the_features_that_it_says_are_complete(trained, t
         assert Path(folder).name == "features-proxy" and not Path(f"{folder}.json").exists()
         raise Interrupted
 
-    monkeypatch.setattr("metrics.store.shutil.rmtree", failing)
+    monkeypatch.setattr("leangan.metrics.store.shutil.rmtree", failing)
     with pytest.raises(Interrupted):
         measure.main(trained.options(tmp_path / "proxy.jsonl"))
 
@@ -170,17 +172,15 @@ def test_what_does_not_belong_together_is_refused_before_fakes_are_made(trained,
     origin = json.loads((trained.run_dir / "train.json").read_text())["origin"]
     for key, words in (("dataset_sha256", "features of other data than"), ("subset_digest", "lists other images than")):
         trained.rewrite(origin=origin | {key: "f" * 64})
-        with pytest.raises(SystemExit, match=f"^error: .*{words}"):
+        with pytest.raises(Reported, match=f"{words}"):
             measure.main(trained.options(out))
     trained.rewrite(origin=origin)
     other = replace(trained, real=tmp_path / "other.safetensors")
     save_features(other.real, load_features(trained.real), load_meta(trained.real) | {"tf32": True})
-    with pytest.raises(
-        SystemExit, match="^error: .*/other.safetensors: features computed with TF32, but on this device"
-    ):
+    with pytest.raises(Reported, match="/other.safetensors: features computed with TF32, but on this device"):
         measure.main(other.options(out))
     trained.rewrite(digest="f" * 64)
-    with pytest.raises(SystemExit, match="^error: .*/train.json: its digest is not the one in spec.json; "):
+    with pytest.raises(Reported, match="/train.json: its digest is not the one in spec.json; "):
         measure.main(trained.options(out))
     assert not out.exists()
 
@@ -192,7 +192,7 @@ def test_a_run_without_its_spec_is_measured_after_what_the_message_advises(train
     spec = Path(shutil.copy(path, tmp_path / "spec.json"))
     path.unlink() if content is None else path.write_text(content)
     result = trained.run_dir / "train.json"
-    with pytest.raises(SystemExit, match=f"^error: {path} is .*: delete {result} and run the same command"):
+    with pytest.raises(Reported, match=f"{path} is .*: delete {result} and run the same command"):
         measure.main(trained.options(out))
     result.unlink()
     files = ["--spec", spec, "--data", trained.data, "--subset", trained.subset, "--run-dir", trained.run_dir]

@@ -6,10 +6,10 @@ import pytest
 import scipy.stats
 import torch
 
-from metrics import memorisation
-from metrics.base import Features
-from metrics.memorisation import Memorisation, nearest
-from suite.errors import ConfigError
+from leangan.core.errors import ConfigError
+from leangan.metrics import memorisation
+from leangan.metrics.base import Features
+from leangan.metrics.memorisation import Memorisation, nearest
 
 
 def points(count: int, seed: int, features: int = 6) -> torch.Tensor:

@@ -11,15 +11,15 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 
-from metrics import kid
-from metrics.base import Features, metric_name
-from metrics.fid import FrechetDistance, FrechetInfinity
-from metrics.inception_score import InceptionScore
-from metrics.kid import KernelDistance
-from metrics.precision_recall import PrecisionRecall
-from report.metric_names import parse
-from suite.config import read
-from suite.errors import ConfigError
+from leangan.core.errors import ConfigError
+from leangan.core.yaml_files import read
+from leangan.metrics import kid
+from leangan.metrics.base import Features, metric_name
+from leangan.metrics.fid import FrechetDistance, FrechetInfinity
+from leangan.metrics.inception_score import InceptionScore
+from leangan.metrics.kid import KernelDistance
+from leangan.metrics.precision_recall import PrecisionRecall
+from leangan.results.metric_names import parse
 
 
 def exact_sample(mean: np.ndarray, covariance: np.ndarray, count: int, seed: int) -> Features:
@@ -167,7 +167,7 @@ def values(real: torch.Tensor, fake: torch.Tensor) -> tuple[float, float]:
 
 @pytest.mark.parametrize("limit", [10_000, 10])
 def test_precision_and_recall(monkeypatch, limit):
-    monkeypatch.setattr("metrics.precision_recall.FULL_MATRIX_LIMIT", limit)
+    monkeypatch.setattr("leangan.metrics.precision_recall.FULL_MATRIX_LIMIT", limit)
     generator = torch.Generator().manual_seed(0)
     left, right = torch.randn(2, 40, 4, generator=generator)
     both = torch.cat([left, right + 100])
@@ -178,7 +178,7 @@ def test_precision_and_recall(monkeypatch, limit):
 
 
 def test_reals_beyond_the_cap_are_left_out_at_random(monkeypatch):
-    monkeypatch.setattr("metrics.precision_recall.MAX_REAL", 10)
+    monkeypatch.setattr("leangan.metrics.precision_recall.MAX_REAL", 10)
     real = PrecisionRecall(Features(torch.arange(100.0)[:, None])).real
     assert len(real.unique()) == 10
     assert real.max() > 20
@@ -220,8 +220,8 @@ def test_a_proxy_never_carries_a_published_name(family):
 
 @pytest.mark.parametrize("name", read("config/protocols.yaml"))
 def test_protocols_of_the_suite_are_valid(name):
-    from metrics.compute import metric_classes
-    from metrics.protocols import read_protocol
+    from leangan.metrics.compute import metric_classes
+    from leangan.metrics.protocols import read_protocol
 
     protocol = read_protocol(name)
     families = {family for metric in metric_classes(protocol) for family in metric.names}
@@ -246,7 +246,7 @@ def test_protocols_of_the_suite_are_valid(name):
     ],
 )
 def test_a_wrong_protocol_is_refused(monkeypatch, changes, message):
-    from metrics import protocols
+    from leangan.metrics import protocols
 
     entry = read("config/protocols.yaml")["proxy"] | changes
     monkeypatch.setattr(protocols, "read", lambda _: {"mine": entry})

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from released_files import draw
 from safetensors import safe_open
 from torch import Tensor
 
-from models.biggan import Backbone
-from models.released import __main__ as command
-from suite.presets import presets
-from training.snapshot import load_generator
+from leangan.core.errors import Reported
+from leangan.models.biggan import Backbone
+from leangan.released import command as command
+from leangan.runs.presets import presets
+from leangan.training.snapshot import load_generator
+from tests.helpers.released_files import draw
 
 RESOLUTION, CLASSES, Z_DIM = 16, 3, 10
 G_MAPS, D_MAPS, DOWN = [24, 16, 8], [8, 16, 16], 2
@@ -31,7 +32,7 @@ PRESETS = {
 
 @pytest.fixture(autouse=True)
 def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("suite.presets.presets", lambda: PRESETS)
+    monkeypatch.setattr("leangan.runs.presets.presets", lambda: PRESETS)
 
 
 # ---- Weights under the release's names ----
@@ -205,17 +206,17 @@ def test_discriminator(tmp_path: Path, preset: str):
 )
 def test_a_preset_of_another_network(tmp_path: Path, preset: str, classes: int, which: str, message: str):
     path = save(tmp_path / "G_ema.pth", generator())
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(Reported, match=message):
         convert(path, tmp_path / "out.safetensors", preset, which, classes)
 
 
 def test_a_shared_label_embedding_is_refused(tmp_path: Path):
     path = save(tmp_path / "G_ema.pth", {**generator(), "shared.weight": draw(CLASSES, 5)})
-    with pytest.raises(SystemExit, match="G_ema.pth: network G_ema cannot be read: .*share a label embedding"):
+    with pytest.raises(Reported, match="G_ema.pth: network G_ema cannot be read: .*share a label embedding"):
         convert(path, tmp_path / "out.safetensors", "small-shared")
 
 
 def test_other_state_dicts_are_refused(tmp_path: Path):
     path = save(tmp_path / "other.pth", {"conv.weight": draw(2, 2)})
-    with pytest.raises(SystemExit, match="other.pth holds no released network of backbone 'biggan'"):
+    with pytest.raises(Reported, match="other.pth holds no released network of backbone 'biggan'"):
         convert(path, tmp_path / "out.safetensors", "small")

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from released_files import draw, modules, place, write_tf, write_torch
 
-from models.released import convert, pickle_reader
-from models.released.pickle_reader import RefusedGlobal, as_tensor, read_pickle
-from suite.errors import ConfigError
+from leangan.core.errors import ConfigError
+from leangan.released import convert, pickle_reader
+from leangan.released.pickle_reader import RefusedGlobal, as_tensor, read_pickle
+from tests.helpers.released_files import draw, modules, place, write_tf, write_torch
 
 
 class Call:

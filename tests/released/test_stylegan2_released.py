@@ -11,7 +11,20 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from released_files import (
+from safetensors import safe_open
+
+from leangan.core.errors import Reported
+from leangan.core.spec import RunSpec
+from leangan.data import prepare, subset
+from leangan.metrics import compute
+from leangan.metrics.base import Features, library
+from leangan.metrics.features import reference_features, run_features
+from leangan.metrics.protocols import Protocol
+from leangan.models.stylegan2 import Backbone
+from leangan.released import command as command
+from leangan.runs.presets import presets
+from leangan.training.snapshot import load_generator
+from tests.helpers.released_files import (
     CHANNELS,
     MAPS,
     RESOLUTION,
@@ -32,18 +45,6 @@ from released_files import (
     write_tf,
     write_torch,
 )
-from safetensors import safe_open
-
-from data import prepare, subset
-from metrics import compute
-from metrics.base import Features, library
-from metrics.features import reference_features, run_features
-from metrics.protocols import Protocol
-from models.released import __main__ as command
-from models.stylegan2 import Backbone
-from suite.presets import presets
-from suite.spec import RunSpec
-from training.snapshot import load_generator
 
 SMALL = {
     **presets()["paper256"],
@@ -61,7 +62,7 @@ LAYERS = SMALL["mapping_layers"]
 @pytest.fixture(autouse=True)
 def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Backbone(SMALL, RESOLUTION, CHANNELS, 0).maps() == MAPS
-    monkeypatch.setattr("suite.presets.presets", lambda: PRESETS)
+    monkeypatch.setattr("leangan.runs.presets.presets", lambda: PRESETS)
 
 
 def tf_generator(classes: int) -> dict:
@@ -190,7 +191,7 @@ def network(tmp_path: Path) -> Path:
 )
 def test_a_preset_of_another_network(network: Path, tmp_path: Path, options: dict, message: str):
     out = tmp_path / "out.safetensors"
-    with pytest.raises(SystemExit) as error:
+    with pytest.raises(Reported) as error:
         convert(network, out, **options)
     assert re.search(message, str(error.value)), error.value
     assert not out.exists()
@@ -207,12 +208,12 @@ def test_a_tensor_of_another_shape(tmp_path: Path, name: str):
         if shape != full[tensor].shape:
             write_torch(path, {key: {**full, tensor: draw(*shape)} for key in ("G", "D", "G_ema")})
             with pytest.raises(
-                SystemExit, match=rf"{tensor}' of network G_ema gives shape \({', '.join(map(str, shape))}"
+                Reported, match=rf"{tensor}' of network G_ema gives shape \({', '.join(map(str, shape))}"
             ):
                 convert(path, tmp_path / "out.safetensors")
         if variable:
             write_tf(path, [{**parts, "synthesis": {**parts["synthesis"], variable: draw(*shape)}}] * 3)
-            with pytest.raises(SystemExit, match=f"'synthesis/{variable}'"):
+            with pytest.raises(Reported, match=f"'synthesis/{variable}'"):
                 convert(path, tmp_path / "out.safetensors")
 
 
@@ -223,7 +224,7 @@ def test_conditional_networks_of_the_first_stylegan2_are_named(tmp_path: Path):
     del networks["mapping"]["LabelEmbed/bias"]
     path = tmp_path / "network.pkl"
     write_tf(path, [networks] * 3)
-    with pytest.raises(SystemExit, match="has no tensor 'mapping/LabelEmbed/weight'"):
+    with pytest.raises(Reported, match="has no tensor 'mapping/LabelEmbed/weight'"):
         convert(path, tmp_path / "out.safetensors", 3)
 
 
@@ -233,7 +234,7 @@ def test_weights_that_are_no_numbers(tmp_path: Path):
     path = tmp_path / "network.pkl"
     write_tf(path, [broken] * 3)
     with pytest.raises(
-        SystemExit, match="'synthesis/8x8/Conv1/weight' of network G_ema holds values that are not finite"
+        Reported, match="'synthesis/8x8/Conv1/weight' of network G_ema holds values that are not finite"
     ):
         convert(path, tmp_path / "out.safetensors")
 
@@ -269,5 +270,5 @@ def test_a_run_whose_metrics_can_be_computed(network: Path, tmp_path: Path):
     train = json.loads((run_dir / "train.json").read_text())
     assert train["released"]["file"] == "network.pkl" and train["released"]["network"] == "G_ema"
 
-    with pytest.raises(SystemExit, match="--resolution 8, but .* holds 16-pixel images"):
+    with pytest.raises(Reported, match="--resolution 8, but .* holds 16-pixel images"):
         run(network, "--preset", "small", "--resolution", 8, "--classes", 0, *target)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training import checkpoint
-from training.loop import train
-from training.snapshot import load_generator
+from leangan.training import checkpoint
+from leangan.training.loop import train
+from leangan.training.snapshot import load_generator
 
 METHODS = {
     "spectral_norm": {},

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from suite.methods import method_plugins
-from training import checkpoint, loop
-from training import run as command
-from training.loop import train
+from leangan.runs.methods import method_plugins
+from leangan.training import checkpoint, loop
+from leangan.training import run as command
+from leangan.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,7 +66,7 @@ def test_the_same_spec_gives_the_same_bytes_and_another_seed_does_not(make_spec,
 def start(spec, prepared, run_dir: Path, **options) -> subprocess.Popen:
     run_dir.mkdir(exist_ok=True)
     (run_dir / "spec.json").write_text(spec.to_json())
-    command_line = [sys.executable, "-m", "training.run", "--spec", run_dir / "spec.json", "--data", prepared[0]]
+    command_line = [sys.executable, "-m", "leangan", "train", "--spec", run_dir / "spec.json", "--data", prepared[0]]
     command_line += ["--subset", prepared[1], "--run-dir", run_dir, "--device", "cpu", "--tick-kimg", "0.064"]
     command_line += ["--checkpoint-seconds", "0.1"]
     return subprocess.Popen(list(map(str, command_line)), cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)

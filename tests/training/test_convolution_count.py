@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from training.reals import Reals
-from training.steps import Steps
+from leangan.training.reals import Reals
+from leangan.training.steps import Steps
 
 META = torch.device("meta")
 CONVOLUTIONS = (torch.ops.aten.convolution.default, torch.ops.aten.convolution_backward.default)
@@ -75,7 +75,7 @@ def test_convolutions_do_not_multiply_with_feature_maps(count, method, keys):
 
 def test_a_fault_would_show(count, monkeypatch):
     """The low-pass as torch differentiates it by itself."""
-    from models import ops
+    from leangan.models.stylegan2 import ops
 
     monkeypatch.setattr(ops, "linear", lambda x, forward, adjoint: forward(x))
     assert count("none", 32, {})["d_step"] >= count("none", 8, {})["d_step"] + 24

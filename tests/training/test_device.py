@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from suite.errors import ConfigError
-from training.device import pick_device
+from leangan.core.errors import ConfigError
+from leangan.training.device import pick_device
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.ema import Ema
+from leangan.training.ema import Ema
 
 
 class Scalar(nn.Module):

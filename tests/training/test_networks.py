@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from suite.errors import ConfigError
-from training.loop import train
-from training.networks import main
-from training.snapshot import build_networks
+from leangan.core.errors import ConfigError
+from leangan.training.loop import train
+from leangan.training.networks import main
+from leangan.training.snapshot import build_networks
 
 CPU = torch.device("cpu")
 
@@ -21,8 +21,8 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def trained(make_spec, tmp_path_factory):
     """(spec, folder) of a run of 16 images; the two networks and the average of G differ from each other."""
+    from leangan.training.reals import Reals
     from tests.conftest import IMAGES, RESOLUTION
-    from training.reals import Reals
 
     images = torch.randint(256, (IMAGES, 3, RESOLUTION, RESOLUTION), dtype=torch.uint8).numpy()
     data = Reals(images, None, 0, list(range(IMAGES)), [], False, 0, CPU)

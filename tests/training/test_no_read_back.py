@@ -11,13 +11,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from every_method import runs
 
-from augment import none
-from models.precision import half_precision
-from suite.spec import RunSpec
-from training.reals import Reals
-from training.steps import Steps
+from leangan.augment import none
+from leangan.core.spec import RunSpec
+from leangan.models.stylegan2.precision import half_precision
+from leangan.training.reals import Reals
+from leangan.training.steps import Steps
+from tests.helpers.every_method import runs
 
 META = torch.device("meta")
 BATCH = 4

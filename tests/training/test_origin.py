@@ -13,15 +13,15 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from augment import none
-from data import prepare, subset
-from suite import registry
-from suite.errors import ConfigError
-from suite.spec import RunSpec
-from training import checkpoint, origin
-from training import run as command
-from training.loop import train
-from training.origin import resume
+from leangan.augment import none
+from leangan.core.errors import ConfigError
+from leangan.core.spec import RunSpec
+from leangan.data import prepare, subset
+from leangan.plugins import registry
+from leangan.training import checkpoint, origin
+from leangan.training import run as command
+from leangan.training.loop import train
+from leangan.training.origin import resume
 
 CPU = torch.device("cpu")
 
@@ -176,7 +176,7 @@ def test_other_labels_matter_to_a_conditional_run(project, make_spec, caplog):
 
 
 METHOD = '''
-from augment.base import Method as Base
+from leangan.plugins.method import Method as Base
 
 
 class Method(Base):
@@ -198,9 +198,7 @@ def home(request, tmp_path, monkeypatch):
     module.write_text(METHOD)
     if request.param == "project":
         (tmp_path / "augment_under_test").symlink_to(folder)
-        monkeypatch.setattr(registry, "ROOT", tmp_path)
         (folder / "none.py").write_text(Path(none.__file__).read_text())
-        (tmp_path / "models").symlink_to(Path(none.__file__).parent.parent / "models")
         monkeypatch.setitem(registry.KINDS, "method", ("augment_under_test", "Method"))
         monkeypatch.syspath_prepend(tmp_path)
     elif request.param == "package":
@@ -276,17 +274,17 @@ def test_every_snapshot_and_checkpoint_says_what_it_came_from(project):
 
 def test_a_complete_run_keeps_the_provenance_under_which_it_was_trained(project, monkeypatch):
     spec = project.spec()
-    monkeypatch.setattr("suite.provenance.commit", lambda: ("a" * 40, False))
+    monkeypatch.setattr("leangan.core.provenance.commit", lambda: ("a" * 40, False))
     before = result(project.train(spec))
-    monkeypatch.setattr("suite.provenance.commit", lambda: ("b" * 40, True))
+    monkeypatch.setattr("leangan.core.provenance.commit", lambda: ("b" * 40, True))
     assert result(project.train(spec)) == before
 
 
 def test_a_run_that_two_commits_trained_names_both(project, monkeypatch):
     spec = project.spec()
-    monkeypatch.setattr("suite.provenance.commit", lambda: ("a" * 40, False))
+    monkeypatch.setattr("leangan.core.provenance.commit", lambda: ("a" * 40, False))
     project.train(spec, stop=True)
-    monkeypatch.setattr("suite.provenance.commit", lambda: ("b" * 40, False))
+    monkeypatch.setattr("leangan.core.provenance.commit", lambda: ("b" * 40, False))
     provenance = result(project.train(spec))["provenance"]
     assert (provenance["commit"], provenance["earlier_commits"]) == ("b" * 40, ["a" * 40])
 

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from training import loop
-from training.gradients import magnitudes, save_gradients
-from training.samples import COLUMNS, ROWS, interpolate, save_strips
-from training.snapshot import build_networks
+from leangan.training import loop
+from leangan.training.gradients import magnitudes, save_gradients
+from leangan.training.samples import COLUMNS, ROWS, interpolate, save_strips
+from leangan.training.snapshot import build_networks
 
 
 class LinearD(nn.Module):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from training import placement
-from training.placement import DeviceImages, HostImages, place
-from training.reals import Reals
+from leangan.training import placement
+from leangan.training.placement import DeviceImages, HostImages, place
+from leangan.training.reals import Reals
 
 CPU = torch.device("cpu")
 TRAIN, HELD_OUT = [3, 1, 4, 9, 5, 7, 18, 2, 16, 12], [0, 6, 8, 10]

@@ -19,19 +19,19 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-import rank_worker
 import torch
 from filelock import FileLock
 
-from metrics import features
-from metrics.base import Features
-from models import ranks
-from training import checkpoint, distributed, log, loop
-from training import reals as reals_module
-from training import run as command
-from training.distributed import LostRank
-from training.loop import train
-from training.reals import Reals
+from leangan.core import distributed, ranks
+from leangan.core.distributed import LostRank
+from leangan.metrics import features
+from leangan.metrics.base import Features
+from leangan.training import checkpoint, log, loop
+from leangan.training import reals as reals_module
+from leangan.training import run as command
+from leangan.training.loop import train
+from leangan.training.reals import Reals
+from tests.helpers import rank_worker
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 
 # Processes that have torch imported from the start, and nothing else of this one.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["torch._dynamo", "training.loop"])
+CONTEXT.set_forkserver_preload(["torch._dynamo", "leangan.training.loop"])
 
 
 def launch(world: int, folder: Path, work: Callable[..., None], *arguments: object) -> list[multiprocessing.Process]:
@@ -453,7 +453,7 @@ def test_a_rank_that_dies_ends_the_others_with_a_message(make_spec, prepared, tm
 def test_torchrun_ends_when_a_rank_dies(make_spec, prepared, tmp_path):
     run_dir = tmp_path / "run"
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    options = ["-m", "training.run", *arguments(make_spec(total_kimg=1000), prepared, run_dir)]
+    options = ["-m", "leangan", "train", *arguments(make_spec(total_kimg=1000), prepared, run_dir)]
     torchrun = subprocess.Popen([*launcher, *options], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         wait_for_checkpoint(run_dir, lambda: torchrun.poll() is None)

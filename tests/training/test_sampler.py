@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import torch
 
-from training.sampler import EpochSampler, seed_step, step_seed
+from leangan.training.sampler import EpochSampler, seed_step, step_seed
 
 
 def test_every_pass_shows_each_image_once_in_a_fresh_order():

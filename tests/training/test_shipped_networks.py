@@ -13,17 +13,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data.image import fit
-from data.sources import find
-from metrics.extractors import load_extractor
-from metrics.fakes import Fakes
-from suite.config import ROOT, artefact, configured
-from suite.errors import ConfigError
-from suite.grid import expand
-from suite.methods import bound
-from training import loop
-from training.reals import Reals
-from training.snapshot import build_networks
+from leangan.core.errors import ConfigError
+from leangan.core.project import ROOT
+from leangan.data.image import fit
+from leangan.data.open_source import find
+from leangan.metrics.extractors import load_extractor
+from leangan.metrics.fakes import Fakes
+from leangan.runs.config import artefact, configured
+from leangan.runs.grid import expand
+from leangan.runs.methods import bound
+from leangan.training import loop
+from leangan.training.reals import Reals
+from leangan.training.snapshot import build_networks
 
 CPU = torch.device("cpu")
 FOLDER = ROOT / "models/pretrained/elpv-poly-32"

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from augment.base import Method
-from training.ema import Ema
-from training.loop import train
-from training.reals import Reals
-from training.steps import NotApplicable, Player, Steps, adam
+from leangan.plugins.method import Method
+from leangan.training.ema import Ema
+from leangan.training.loop import train
+from leangan.training.reals import Reals
+from leangan.training.steps import NotApplicable, Player, Steps, adam
 
 
 def test_adam_with_a_lazy_regulariser_has_the_published_corrections():

@@ -58,18 +58,19 @@ def test_a_dry_run_plans_downloads_and_test_splits_and_names_what_is_missing(pro
     assert code == 0, said
     assert "Only a dry run goes on without this: ffhq: nothing at resources/sources/ffhq" in said
     for command in (
-        "data.download --dataset cifar10 --out resources/sources/cifar-10-python.tar.gz",
-        "data.prepare --dataset cifar10 --resolution 32",
-        "data.prepare --dataset cifar10-test --resolution 32",
-        "data.subset --data resources/data/cifar10-32.npy --seed 0 --size 5000 --rule first --validation 0 --out",
-        "data.subset --data resources/data/ffhq-256.npy --seed 0 --size 140000 --rule first --validation 0 --mirrored",
+        "leangan download --dataset cifar10 --out resources/sources/cifar-10-python.tar.gz",
+        "leangan prepare --dataset cifar10 --resolution 32",
+        "leangan prepare --dataset cifar10-test --resolution 32",
+        "leangan subset --data resources/data/cifar10-32.npy --seed 0 --size 5000 --rule first --validation 0",
+        "--data resources/data/ffhq-256.npy --seed 0 --size 140000 --rule first --validation 0 --mirrored",
         "resources/features/ffhq-256-full-inception_v3.safetensors",
     ):
         assert command in said, command
-    reals = [line for line in said.splitlines() if "metrics.features --data resources/data/cifar10-test-32.npy" in line]
+    features = "leangan features --data resources/data/cifar10-test-32.npy"
+    reals = [line for line in said.splitlines() if features in line]
     assert len(reals) == 1 and " --test " in reals[0] and "-tf32" not in said
     assert "resources/features/cifar10-test-32-test-inception_v3.safetensors" in reals[0]
-    assert said.count("data.download --dataset") == 1
+    assert said.count("leangan download --dataset") == 1
     # What is prepared already needs no source.
     assert "metfaces-1024-full" in said and "prepare --dataset metfaces" not in said and "metfaces: nothing" not in said
 

@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from tests.workflow import changes
+from tests.helpers import changes
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
@@ -142,7 +142,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def cloned(finished, tmp_path_factory) -> Path:
-    """A clone of the project after `report.keep`, with the rows as those of another scale, measured by a commit."""
+    """A clone of the project after `make keep`, with the rows as those of another scale, measured by a commit."""
     origin, clone = (tmp_path_factory.mktemp("version-control") / name for name in ("origin", "clone"))
     ignored = shutil.ignore_patterns("resources", "smoke", "page", ".snakemake", "blobs")
     shutil.copytree(finished, origin, ignore=ignored)
@@ -150,7 +150,7 @@ def cloned(finished, tmp_path_factory) -> Path:
     for path in rows.glob("*/*/proxy.jsonl"):
         text = re.sub(r'"commit": [^,]+, ', f'"commit": "{40 * "a"}", ', path.read_text())
         path.write_text(re.sub(r'"dirty": [^,]+, ', '"dirty": false, ', text))
-    command = [sys.executable, "-m", "report.keep", "--scale", "minutes"]
+    command = [sys.executable, "-m", "leangan", "keep", "--scale", "minutes"]
     kept = subprocess.run(command, cwd=origin, capture_output=True, text=True)
     assert kept.returncode == 0, said(kept)
     git(origin, "init", "-q")
@@ -186,7 +186,7 @@ def test_a_clone_renders_every_scale_from_what_is_tracked_and_trains_nothing(fin
 
 
 METHOD = (
-    '"""Mirrors what D sees."""\n\nfrom augment.base import Method as Base\n\n\nclass Method(Base):\n'
+    '"""Mirrors what D sees."""\n\nfrom leangan.plugins.method import Method as Base\n\n\nclass Method(Base):\n'
     '    title = "Mine"\n\n    def transform(self, x, role):\n        return x.flip(3)\n'
 )
 

@@ -12,22 +12,25 @@ from snakemake.logging import logger
 
 sys.path.insert(0, workflow.basedir)
 
-from data.fingerprint import fingerprint
-from data.table import amplified, downloads, held_out, listed, place
-from suite import config as configuration
-from suite import cost, devices, gpus, registry
-from suite.cells import cells
-from suite.command import needed_config
-from suite.config import artefact, artefact_names, read
-from suite.errors import ConfigError
-from suite.grid import find
-from suite.rows import check_folder, without_value
+from leangan.data.fingerprint import fingerprint
+from leangan.data.known_sets import amplified, downloads, held_out, listed, place
+from leangan.runs import config as configuration
+from leangan.planning import cost
+from leangan.launching import devices, gpus
+from leangan.plugins import registry
+from leangan.runs.cells import cells
+from leangan.runs.command import needed_config
+from leangan.runs.config import artefact, artefact_names
+from leangan.core.yaml_files import read, typed
+from leangan.core.errors import ConfigError
+from leangan.runs.grid import find
+from leangan.runs.rows import check_folder, without_value
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
 shell.prefix(f"set -euo pipefail; export TQDM_MININTERVAL=10 PATH={Path(sys.executable).parent}:$PATH; ")
 
 try:
-    config.update(configuration.checked(configuration.typed(dict(config))))
+    config.update(configuration.checked(typed(dict(config))))
     registry.search(config["method_folders"])
     CELLS = cells({**config, "artefacts": artefact_names()})
     check_folder(Path(f"results/{config['scale']}/rows"))
@@ -66,7 +69,7 @@ def places(ranks):
 # How jobs that may use GPUs start. The number of processes is a resource and no parameter, so that a run begun with
 # another number goes on.
 LAUNCH = (
-    f"python -m suite.launch --places {{resources.gpu}} --runs-per-gpu {RUNS_PER_GPU}"
+    f"python -m leangan launch --places {{resources.gpu}} --runs-per-gpu {RUNS_PER_GPU}"
     " --ranks {resources.ranks} --threads {threads}"
 )
 

@@ -9,7 +9,7 @@ rule download:
     params:
         dataset=lambda wildcards: DOWNLOADS[f"resources/sources/{wildcards.file}"],
     shell:
-        "python -m data.download --dataset {params.dataset} --out {output} 2>&1 | tee {log}"
+        "python -m leangan download --dataset {params.dataset} --out {output} 2>&1 | tee {log}"
 
 
 rule prepare:
@@ -31,7 +31,7 @@ rule prepare:
         )
         or "",
     shell:
-        "python -m data.prepare --dataset {wildcards.dataset} --resolution {wildcards.px}"
+        "python -m leangan prepare --dataset {wildcards.dataset} --resolution {wildcards.px}"
         " {params.source} --fingerprint '{params.state}' --jobs {threads} --out {output.images} 2>&1 | tee {log}"
 
 
@@ -48,4 +48,4 @@ rule subset:
     params:
         options=lambda wildcards: subset_options(wildcards.dataset, wildcards.size),
     shell:
-        "python -m data.subset --data {input} --seed {wildcards.seed} {params.options} --out {output} 2>&1 | tee {log}"
+        "python -m leangan subset --data {input} --seed {wildcards.seed} {params.options} --out {output} 2>&1 | tee {log}"

@@ -15,7 +15,7 @@ rule reference_features:
         split=lambda wildcards: "--test" if wildcards.split == "test" else "",
         extractor=lambda wildcards: extractor_options(wildcards.extractor),
     shell:
-        f"{LAUNCH} metrics.features --data {{input.images}} {{params.extractor}} --out {{output}}"
+        f"{LAUNCH} leangan features --data {{input.images}} {{params.extractor}} --out {{output}}"
         f" {{params.split}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
 
 
@@ -36,7 +36,7 @@ rule subset_reference_features:
     params:
         extractor=lambda wildcards: extractor_options(wildcards.extractor),
     shell:
-        f"{LAUNCH} metrics.features --data {{input.images}} --subset {{input.subset}} --out {{output}}"
+        f"{LAUNCH} leangan features --data {{input.images}} --subset {{input.subset}} --out {{output}}"
         f" {{params.extractor}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
 
 
@@ -63,7 +63,7 @@ rule measure:
         protocol=lambda wildcards: measured_by(wildcards.protocol),
         fakes=lambda wildcards: cost.fakes_of(SCALE, wildcards.protocol),
     shell:
-        f"{LAUNCH} metrics.measure --protocol {{wildcards.protocol}} --run-dir $(dirname {{input.run}})"
+        f"{LAUNCH} leangan measure --protocol {{wildcards.protocol}} --run-dir $(dirname {{input.run}})"
         " --real {input.real} --data {input.images} --subset {input.subset} --n-fake {params.fakes} --out {output}"
         f" {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
 

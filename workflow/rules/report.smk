@@ -1,8 +1,8 @@
 # Tables and figures of one artefact are one job. Files under version control are local. With results in a bucket, the
 # engine fetches declared files, and the commands find the other files of results/<scale> next to them.
-RENDER = f"python -m report.render --config {CONFIG}"
+RENDER = f"python -m leangan render --config {CONFIG}"
 RESULTS = 'results=$(dirname "$(dirname {log})")'
-PAGE = "python -m report.page --published {input.published} --submitted results/submitted"
+PAGE = "python -m leangan page --published {input.published} --submitted results/submitted"
 
 
 rule render:
@@ -40,7 +40,7 @@ rule collect:
     params:
         stored=lambda wildcards: stored(of_all(rows_files)),
     shell:
-        "python -m report.collect --rows $(dirname {output})/rows --submitted results/submitted --out {output}"
+        "python -m leangan collect --rows $(dirname {output})/rows --submitted results/submitted --out {output}"
         " 2>&1 | tee {log}"
 
 
@@ -85,4 +85,4 @@ rule figures:
         f"results/{SCALE}/logs/figures.log",
     localrule: True
     shell:
-        f"{RESULTS}; python -m report.all_scales --config {CONFIG} --results $(dirname $results) 2>&1 | tee {{log}}"
+        f"{RESULTS}; python -m leangan figures --config {CONFIG} --results $(dirname $results) 2>&1 | tee {{log}}"

@@ -41,6 +41,6 @@ rule train:
         code=lambda wildcards: code_of(wildcards.run),
         parent=lambda wildcards, input: f"--parent-run {Path(input.parent).parent}" if input.parent else "",
     shell:
-        f"trap '' TERM; {LAUNCH} training.run --run-id {{wildcards.run}} --config {CONFIG} --data {{input.images}}"
+        f"trap '' TERM; {LAUNCH} leangan train --run-id {{wildcards.run}} --config {CONFIG} --data {{input.images}}"
         " --subset {input.subset} --run-dir $(dirname {output.result}) --keep $(dirname {output.curve}) {params.parent}"
         f" --tick-kimg {LENGTH['tick_kimg']} {DEVICE} 2>&1 | tee {{log}}"

@@ -1,0 +1,1 @@
+"""The tables and figures of the papers, rendered from stored rows. Trains nothing."""

@@ -1,0 +1,134 @@
+"""Whether the methods of an artefact stand in the order in which the papers put them.
+
+What the papers say is a list of claims, "one method is better than another", each in one column of the artefact's first
+metric. They come from
+
+- published numbers beside the column (`published:` of the layout): of each two in one table of one paper, under one
+  protocol, that were verified at their source and are further apart than the sum of their published deviations;
+- `expectation:` of an artefact for which no number is published, a key of config/artefacts/*.yaml:
+
+      expectation: {better: [diffaugment, ada], worse: [none], source: "arXiv:2006.10738, fig. 1"}
+
+  each of `better` against each of `worse`, in every column.
+
+The measured number is the mean over seeds of each run's best snapshot, chosen by the same metric as in the papers and
+printed as "best" in the artefact's table. A claim holds if the means of two or more seeds differ in its direction by
+more than the sum of both standard deviations. If they differ so in the other direction, the measurement is against it.
+Otherwise it is open.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from leangan.artefacts.artefact import Artefact
+from leangan.artefacts.columns import Column
+from leangan.results import published, scores
+from leangan.results.scores import Score, clearly_better
+
+YES, NO, OPEN = "yes", "no", "open"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The papers' word that method `better` beats method `worse` in `column`; `verdict` is YES, NO or OPEN."""
+
+    better: str
+    worse: str
+    column: Column
+    verdict: str
+
+
+def claims(artefact: Artefact) -> list[Claim]:
+    """What the papers say of the methods that the artefact has, column by column. Raises ConfigError like `beside`."""
+    found = []
+    for column in artefact.first_columns:
+        measured = {
+            method: scores.of_runs(column.metric, runs, method, title)
+            for method, title in artefact.methods.items()
+            if (runs := column.done(method))
+        }
+        for better, worse in itertools.chain(_published(artefact, column), _expected(artefact, column)):
+            verdict = _verdict(measured.get(better), measured.get(worse), column.metric.higher_is_better)
+            found.append(Claim(better, worse, column, verdict))
+    return found
+
+
+def _published(artefact: Artefact, column: Column) -> Iterator[tuple[str, str]]:
+    """The pairs (better, worse) that published numbers beside the column make."""
+    stated = {}
+    for method in artefact.methods:
+        line = artefact.beside(column, method)
+        score = scores.beside(column.metric, line)
+        if line is not None and score is not None and not score.doubt:
+            place = line["paper"], line["artefact"], line["protocol"]
+            stated[method] = place, scores.of_paper(score.mean, score.text, published.spread(line))
+    for (better, (place, one)), (worse, (other_place, other)) in itertools.permutations(stated.items(), 2):
+        if place == other_place and clearly_better(one, other, column.metric.higher_is_better):
+            yield better, worse
+
+
+def _expected(artefact: Artefact, column: Column) -> Iterator[tuple[str, str]]:
+    """The pairs (better, worse) of the artefact's expectation, of methods that the column has."""
+    if artefact.expectation is not None:
+        better, worse = (filter(column.of, artefact.expectation[key]) for key in ("better", "worse"))
+        yield from itertools.product(better, worse)
+
+
+def _verdict(better: Score | None, worse: Score | None, higher_is_better: bool) -> str:
+    """Of one claim; None: the method has no number."""
+    if better is None or worse is None or better.deviation is None or worse.deviation is None:
+        return OPEN
+    if clearly_better(better, worse, higher_is_better):
+        return YES
+    return NO if clearly_better(worse, better, higher_is_better) else OPEN
+
+
+def summary(found: Iterable[Claim]) -> str:
+    """All claims in a few words: "yes (3 of 3)", "no (1 of 3 against)", "open (1 of 3, none against)"; or "–"."""
+    count = Counter(claim.verdict for claim in found)
+    total = count.total()
+    if not total:
+        return "–"
+    if count[NO]:
+        return f"{NO} ({count[NO]} of {total} against)"
+    return f"{YES} ({total} of {total})" if count[YES] == total else f"{OPEN} ({count[YES]} of {total}, none against)"
+
+
+def sentences(artefact: Artefact) -> list[str]:
+    """The artefact's expectation in words, and what was measured of it in each column; nothing without one.
+
+    The verdict on a method is NO if one of its claims is, YES if all are.
+    """
+    found = claims(artefact) if artefact.expectation else []
+    if not found or artefact.expectation is None:
+        return []
+    titles = [[artefact.methods[name] for name in dict.fromkeys(names)] for names in
+              ((claim.better for claim in found), (claim.worse for claim in found))]  # fmt: skip
+    verb = "is" if len(titles[0]) == 1 else "are"
+    said = [f"{artefact.expectation['source']}: {_and(titles[0])} {verb} better than {_and(titles[1])}."]
+    measured = [f"{column.title}: {_verdicts(artefact, found, column)}" for column in artefact.main_columns]
+    if measured:
+        said.append(
+            f"Measured, {'; '.join(measured)}. Yes and no stand for a difference beyond the sum of both standard "
+            "deviations, open for a smaller one or a single seed."
+        )
+    return said
+
+
+def _verdicts(artefact: Artefact, found: list[Claim], column: Column) -> str:
+    """The verdict on each method in one column: "DiffAugment yes, ADA open"."""
+    of_method: dict[str, set[str]] = {}
+    for claim in found:
+        if claim.column is column:
+            of_method.setdefault(claim.better, set()).add(claim.verdict)
+    verdicts = {name: NO if NO in own else OPEN if OPEN in own else YES for name, own in of_method.items()}
+    return ", ".join(f"{artefact.methods[name]} {verdict}" for name, verdict in verdicts.items())
+
+
+def _and(words: list[str]) -> str:
+    """A list in words: "A", "A and B", "A, B and C"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -1,0 +1,141 @@
+"""An artefact (config/artefacts/*.yaml) as the report sees it: its runs, what was measured of them, its layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from leangan.artefacts import layout
+from leangan.artefacts.columns import Column, columns_of, of_specs
+from leangan.core.errors import check_names
+from leangan.core.spec import RunSpec
+from leangan.results.method_titles import distinct
+from leangan.results.published import Match
+from leangan.runs.config import grids
+
+
+@dataclass(frozen=True)
+class Group:
+    """The methods of one titled grid in one setting; `columns` are those of the setting, one per metric."""
+
+    title: str
+    methods: list[str]
+    columns: list[Column]
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """`methods` maps names to titles in the order of the rows; `columns` go by metric, then setting.
+
+    `groups` is empty unless every grid has a title; `training` names the layout's columns from the training log,
+    `sweep` is that of the layout, `reported` all published numbers (of leangan.results.published), `expectation` what
+    papers say of methods without numbers (leangan/artefacts/agreement.py).
+    """
+
+    title: str
+    caption: str
+    specs: list[RunSpec]
+    methods: dict[str, str]
+    columns: list[Column]
+    published: Match | None
+    where: str
+    groups: list[Group] = field(default_factory=list)
+    training: list[str] = field(default_factory=list)
+    sweep: dict[str, Any] | None = None
+    reported: pd.DataFrame | None = None
+    expectation: dict[str, Any] | None = None
+
+    @property
+    def first_columns(self) -> list[Column]:
+        """The columns of the first metric, one per setting."""
+        return [column for column in self.columns if column.metric.family == self.columns[0].metric.family]
+
+    @property
+    def main_columns(self) -> list[Column]:
+        """What figures draw: those of `first_columns` of which a run has numbers."""
+        return [column for column in self.first_columns if any(map(column.done, self.methods))]
+
+    @property
+    def main_methods(self) -> dict[str, str]:
+        """What figures draw: the methods of which a run in `main_columns` has numbers."""
+        columns = self.main_columns
+        return {name: title for name, title in self.methods.items() if any(column.done(name) for column in columns)}
+
+    @property
+    def spec_of(self) -> dict[str, RunSpec]:
+        """The specs by run id."""
+        return {spec.run_id: spec for spec in self.specs}
+
+    def beside(self, column: Column, method: str) -> pd.Series | None:
+        """The published number of a method in a column, which must have the method; None: there is none."""
+        if self.published is None or not column.of(method):
+            return None
+        return self.published.find(self.reported, column.setting, method, column.metric, column.proxy)
+
+    def only(self, methods: list[str]) -> Artefact:
+        """The same with these methods alone, in this order; ConfigError for one that it does not have."""
+        check_names("method", methods, self.methods, f"figures: of {self.where}")
+        groups = [replace(group, methods=[m for m in group.methods if m in methods]) for group in self.groups]
+        kept = {name: self.methods[name] for name in methods}
+        specs = [spec for spec in self.specs if spec.method in kept]
+        return replace(self, methods=kept, specs=specs, groups=[group for group in groups if group.methods])
+
+
+def load(
+    name: str,
+    content: dict[str, Any],
+    specs: list[RunSpec],
+    results: pd.DataFrame,
+    reported: pd.DataFrame | None = None,
+    fakes: int | None = None,
+) -> Artefact:
+    """The artefact with the rows of its runs alone: `specs` (of leangan.runs.grid.expand) under the protocol of
+    `content`.
+
+    `reported` (of read_published) is needed where the layout names published numbers. `fakes` is how many generated
+    images the scale measures with, which names the metrics before any run has a value; None: the protocol's.
+
+    Raises ConfigError if the layout has an unknown key, or if one column would mix protocols or origins.
+    """
+    where = f"config/artefacts/{name}.yaml"
+    titled = all("title" in grid for grid in grids(content))
+    titles = distinct((spec.method, spec.labels.title) for spec in specs)
+    methods = {method: title for (method, _), title in titles.items()}
+    stated = layout.checked(content, methods, titled, where)
+    measured = results[results["source"].eq("measured") & results["protocol.name"].eq(content["protocol"])]
+    columns = columns_of(specs, of_specs(measured, specs), content, titled, fakes, where)
+    return Artefact(
+        title=content["title"],
+        caption=stated.get("caption", content["title"]),
+        specs=specs,
+        methods=methods,
+        columns=columns,
+        where=where,
+        groups=_groups(content, columns) if titled else [],
+        training=stated.get("training", []),
+        sweep=stated.get("sweep"),
+        reported=reported,
+        published=Match.of(stated),
+        expectation=content.get("expectation"),
+    )
+
+
+def _groups(content: dict[str, Any], columns: list[Column]) -> list[Group]:
+    """The titled grids in each of their settings; methods that no grid has (of the command line) come last."""
+    of_setting: dict[tuple, list[Column]] = {}
+    for column in columns:
+        of_setting.setdefault(tuple(column.setting.values()), []).append(column)
+    groups = []
+    for grid in grids(content):
+        settings = [own for own in of_setting.values() if own[0].setting["preset"] in grid["preset"]]
+        for own in settings:
+            title = grid["title"] if len(settings) == 1 else f"{grid['title']}, {own[0].title}"
+            groups.append(Group(title, [method for method in grid["method"] if own[0].of(method)], own))
+    for own in of_setting.values():
+        grouped = {method for group in groups if group.columns is own for method in group.methods}
+        added = [method for method in dict.fromkeys(run.method for run in own[0].runs) if method not in grouped]
+        if added:
+            groups.append(Group(f"Added, {own[0].title}", added, own))
+    return groups

@@ -1,0 +1,106 @@
+"""Best distance over one argument of the method or its preset: the layout's `sweep`, see leangan/artefacts/layout.py.
+
+The layout of arXiv:2006.06676, fig. 4a-c (strength), 5a, b (targets) and 8b (width of D), and of arXiv:2006.10738,
+fig. 8 (width of BigGAN, weight of R1).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from leangan.artefacts import style
+from leangan.artefacts.artefact import Artefact
+from leangan.artefacts.columns import Column
+from leangan.artefacts.panels import distance_axis, legend
+from leangan.core.errors import ConfigError
+from leangan.core.spec import RunSpec
+
+DASHES = [(0, (1, 2)), (0, (4, 1.5)), (0, (4, 1, 1, 1))]
+
+Drawn = tuple[str, style.Look, str, Column]
+"""Label and look of a line, its name in `lines`, and its setting."""
+
+
+def draw(artefact: Artefact, rows: Path) -> Figure:
+    """A panel per setting with a line per entry of the sweep's `lines`, or with `panels: lines` the reverse."""
+    sweep, settings = artefact.sweep, artefact.main_columns
+    if sweep is None:
+        raise ConfigError(f"the figure 'sweep' of {artefact.where} needs a `sweep` in its layout.")
+    panels = _panels(sweep, settings)
+    figure, axes = style.wrapped(len(panels), 2.5, sharey=True)
+    swept: set[float] = set()
+    levels: dict[str, tuple] = {}
+    for ax, (title, lines, of_settings) in zip(axes, panels, strict=True):
+        for label, look, name, column in lines:
+            points = values(artefact, sweep, column, sweep["lines"][name])
+            style.seeds(ax, points, look, label)
+            swept |= set(points)
+        for (name, methods), dashes in zip(sweep.get("levels", {}).items(), DASHES, strict=False):
+            for color, column in of_settings:
+                if (best := level(column, methods)) is not None:
+                    ax.axhline(best, color=color, linestyle=dashes, linewidth=0.9)
+                    levels.setdefault(name, dashes)
+        style.title(ax, title)
+        ax.set_xlabel(sweep.get("label", sweep["x"]))
+        if style.is_leftmost(ax):
+            distance_axis(ax, settings[0])
+    for ax in axes:
+        if sweep.get("scale") == "log":
+            ax.set_xscale("log")
+            ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_locator(FixedLocator(sorted(swept)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    for name, dashes in levels.items():
+        axes[-1].plot([], [], color=style.GREY, linestyle=dashes, linewidth=0.9, label=name)
+    legend(figure, 3 if len(axes) == 1 else 6)
+    return figure
+
+
+def _panels(sweep: dict[str, Any], settings: list[Column]) -> list[tuple[str, list[Drawn], list[tuple[str, Column]]]]:
+    """Title, lines, and the settings whose levels are drawn, each in its colour."""
+    if sweep.get("panels") == "lines":
+        shades = list(zip(settings, style.graded(len(settings)), strict=True))
+        return [
+            (
+                name,
+                [(c.title, look, name, c) for c, look in shades],
+                [(look.color, c) for c, look in shades if any(map(c.done, methods))],
+            )
+            for name, methods in sweep["lines"].items()
+        ]
+    looks = [style.Look(color) for color in style.PALETTE]
+    return [
+        (c.title, [(name, look, name, c) for name, look in zip(sweep["lines"], looks, strict=False)], [("black", c)])
+        for c in settings
+    ]
+
+
+def values(artefact: Artefact, sweep: dict[str, Any], column: Column, methods: list[str]) -> dict[float, list[float]]:
+    """By the swept argument: the best value of each seed."""
+    points: dict[float, list[float]] = {}
+    for method in methods:
+        for run in column.done(method):
+            at = argument(artefact.spec_of[run.run], sweep, artefact.where)
+            points.setdefault(at, []).append(column.metric.shown(run.best))
+    return dict(sorted(points.items()))
+
+
+def argument(spec: RunSpec, sweep: dict[str, Any], where: str) -> float:
+    """The swept argument of a run (first entry of a list); ConfigError if the run has none."""
+    part, key = sweep["x"].split(".")
+    arguments = spec.hyper if part == "preset" else dict(spec.plugins).get(part, {})
+    found = arguments.get(key)
+    if found is None:
+        raise ConfigError(f"method {spec.method!r} has no {sweep['x']}. Name another x in {where}.")
+    return float(found[0] if isinstance(found, list) else found)
+
+
+def level(column: Column, methods: list[str]) -> float | None:
+    """The best mean of the methods; None where none has a number."""
+    bests = [[column.metric.shown(run.best) for run in column.done(method)] for method in methods]
+    means = [sum(of_seeds) / len(of_seeds) for of_seeds in bests if of_seeds]
+    return (max if column.metric.higher_is_better else min)(means, default=None)

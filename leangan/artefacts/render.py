@@ -1,0 +1,114 @@
+"""Tables and figures of artefacts, from stored rows alone.
+
+    leangan render --artefacts demo --config '{"scale": "demo"}' --results results/demo
+
+It reads rows/ in the folder of results: for each artefact, the existing rows of its runs. In the same folder it writes
+tables/<artefact>.md|csv|tex and figures/<artefact>/<figure>.png|svg|pdf for each of the artefact's `figures:`, and
+removes the artefact's other figures. If an artefact's rows do not fit together, or the log or pictures of a figure are
+missing or damaged, it raises an error after everything else is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from leangan.artefacts import grouped_tables, style, tables
+from leangan.artefacts.artefact import Artefact, load
+from leangan.artefacts.table_formats import latex, markdown
+from leangan.core.command import command_parser
+from leangan.core.errors import ConfigError
+from leangan.core.files import write_atomic
+from leangan.core.yaml_files import read
+from leangan.plugins import registry
+from leangan.results.published import FILE, read_published
+from leangan.results.table import stored_results
+from leangan.runs.config import artefact, configured, figures_of
+from leangan.runs.grid import expand
+
+
+def figure(name: str) -> ModuleType:
+    """The module of a figure; `leangan.runs.config.artefact` has seen that there is one."""
+    return import_module(f"leangan.artefacts.figures.{name}")
+
+
+def write_table(content: Artefact, rows: Path, stem: Path) -> None:
+    """<stem>.md, .tex and, in full precision, .csv."""
+    if content.groups:
+        numbers = grouped_tables.measured(content, rows)
+        table = grouped_tables.build(content, numbers)
+    else:
+        numbers = tables.measured(content)
+        table = tables.build(content, numbers)
+        numbers = numbers.drop(columns="column")
+    write_atomic(f"{stem}.md", markdown(table))
+    write_atomic(f"{stem}.tex", latex(table))
+    write_atomic(f"{stem}.csv", numbers.to_csv(index=False, lineterminator="\n"))
+
+
+def write_figure(drawing: ModuleType, content: Artefact, rows: Path, stem: Path) -> None:
+    """<stem>.png, .svg and .pdf; where no run has numbers and the figure needs one, a figure that says so."""
+    if content.main_columns or getattr(drawing, "WITHOUT_RUNS", False):
+        drawn = drawing.draw(content, rows)
+    else:
+        drawn = style.message("No run of this artefact has finished.")
+    style.save(drawn, stem)
+
+
+def remove_other_figures(folder: Path, kinds: Iterable[str]) -> None:
+    """Make the folder of an artefact's figures, and remove all figures except `kinds` from it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {f"{kind}.{ending}" for kind in kinds for ending in style.ENDINGS}
+    for path in folder.iterdir():
+        if path.suffix[1:] in style.ENDINGS and path.name not in kept:
+            path.unlink()
+
+
+def loaded(name: str, config: dict[str, Any], rows: Path, reported: pd.DataFrame) -> Artefact:
+    """The artefact under `config` with its rows in the folder `rows`; `reported` has all published numbers."""
+    content, specs = artefact(name), expand(name, config)
+    results = stored_results(specs, content["protocol"], rows)
+    return load(name, content, specs, results, reported, read("config/scales.yaml")[config["scale"]]["fakes"])
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command_parser(
+        "render",
+        "Render tables and figures of artefacts from stored rows. Trains nothing.",
+        reads="--results: rows/ with the logs and pictures of the runs.",
+        writes="tables/ and figures/ of the artefacts, below --results.",
+    )
+    parser.add_argument("--artefacts", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
+    parser.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<scale>")
+    args = parser.parse_args(argv)
+    config = configured(args.config)
+    registry.search(config["method_folders"])
+    figures = {name: figures_of(artefact(name)) for name in args.artefacts}
+    drawings = {kind: figure(kind) for kinds in figures.values() for kind in kinds}
+    rows, reported = args.results / "rows", read_published(FILE)
+    if not rows.is_dir():
+        raise ConfigError(f"{rows} is missing. Run snakemake first.")
+    lacking = []
+    for name in args.artefacts:
+        try:
+            content = loaded(name, config, rows, reported)
+        except ConfigError as error:
+            lacking.append(f"{name}: {error}")
+            continue
+        write_table(content, rows, args.results / "tables" / name)
+        folder = args.results / "figures" / name
+        remove_other_figures(folder, figures[name])
+        for kind, methods in figures[name].items():
+            chosen = content if methods is None else content.only(methods)
+            try:
+                write_figure(drawings[kind], chosen, rows, folder / kind)
+            except ConfigError as error:
+                lacking.append(f"{name}/{kind}: {error}")
+    if lacking:
+        raise ConfigError("All other tables and figures are written. " + " ".join(lacking))

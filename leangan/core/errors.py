@@ -1,0 +1,55 @@
+"""Errors a user can cause, the sentence that offers the nearest known name, and how a program ends with one."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class Reported(Exception):
+    """An error whose message tells a user everything: a command ends with it in one line."""
+
+
+class ConfigError(Reported, ValueError):
+    """A wrong name or value in the configuration; the message says what is allowed and where to change it."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str], where: str) -> ConfigError:
+    """The error for `name`, which is no `what`: names the nearest known ones, all of them, and the place."""
+    known = sorted(known)
+    close = difflib.get_close_matches(str(name), known, n=2, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+    return ConfigError(f"unknown {what} {name!r}.{hint} Known: {', '.join(known) or 'none'}. Change it in {where}.")
+
+
+def check_names(what: str, names: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise the error of `unknown_name` for the first of `names` that is not known."""
+    for name in names:
+        if name not in known:
+            raise unknown_name(what, name, known, where)
+
+
+@contextmanager
+def one_line(*kinds: type[Exception]) -> Iterator[None]:
+    """A command within ends with one line and status 1 on a Reported, one of `kinds` or a fault of the machine.
+
+    Such a fault is a disk that is full or cannot be written, a GPU that fails, or memory that does not suffice; the
+    same command continues after it.
+    """
+    try:
+        yield
+    except OSError as error:
+        sys.exit(f"error: {_flat(error)}; once that is mended, the same command continues")
+    except MemoryError as error:
+        detail = f" ({_flat(error)})" if str(error) else ""
+        sys.exit(f"error: out of memory{detail}; where there is more of it, the same command continues")
+    except Exception as error:
+        if not isinstance(error, (Reported, *kinds)):
+            raise
+        sys.exit(f"error: {_flat(error)}")
+
+
+def _flat(error: Exception) -> str:
+    return " ".join(str(error).splitlines())

@@ -1,0 +1,34 @@
+"""The ranks of a data-parallel run, as networks and methods see them; a process on its own is rank 0 of 1.
+
+Each rank holds `1 / world_size()` of every batch; which numbers of ranks can, `leangan.launching.devices` says. What a
+network or method keeps about the whole batch, such as a moving average, it takes through `mean_over_ranks`, so that all
+ranks hold the same.
+"""
+
+from __future__ import annotations
+
+import torch.distributed as dist
+from torch import Tensor
+
+
+def _joined() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def rank() -> int:
+    """The number of this process, 0 to `world_size() - 1`."""
+    return dist.get_rank() if _joined() else 0
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if _joined() else 1
+
+
+def mean_over_ranks(x: Tensor) -> Tensor:
+    """The mean of a tensor over all ranks, the same bits on each; no gradient passes. Every rank must call it."""
+    if world_size() == 1:
+        return x
+    total = x.detach().clone()
+    dist.all_reduce(total)
+    return total / world_size()

@@ -1,0 +1,69 @@
+"""Reading YAML: plain values only, numbers as in YAML 1.2, and no more of them than MAX_VALUES."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import yaml
+
+from leangan.core.errors import ConfigError
+from leangan.core.project import project_file
+
+MAX_VALUES = 100_000
+"""In one YAML file. Aliases can make millions of a few lines, or a list that holds itself."""
+
+
+class Loader(yaml.SafeLoader):
+    """Plain values only, with the numbers of YAML 1.2: 1e-3 and 2E8 are numbers, which YAML 1.1 takes for text."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+@cache
+def read(relative: str) -> Any:
+    """The content of one YAML file, named from the project's root; ConfigError where it does not parse."""
+    try:
+        return parse_yaml(project_file(relative).read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(f"{relative} is missing.") from None
+    except ValueError as error:
+        raise ConfigError(f"{relative} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def parse_yaml(text: str | bytes) -> Any:
+    """The plain values in `text`. Raises ValueError where it is no YAML or more than MAX_VALUES values."""
+    try:
+        content = yaml.load(text, Loader)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except (yaml.YAMLError, AttributeError, TypeError, KeyError) as error:  # PyYAML's own slips on odd tags among them
+        raise ValueError(str(error)) from None
+    waiting, count = [content], 0
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if isinstance(value, dict | list | tuple | set):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+        if count + len(waiting) > MAX_VALUES:
+            raise ValueError(f"more than {MAX_VALUES} values, aliases counted as what they stand for")
+    return content
+
+
+def typed(value: Any) -> Any:
+    """`value` with its leaves as YAML reads them: Snakemake's --config leaves those of lists and mappings as text."""
+    if isinstance(value, dict):
+        return {key: typed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [typed(entry) for entry in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        leaf = yaml.load(value, Loader)
+    except yaml.YAMLError:
+        return value
+    return leaf if leaf is None or isinstance(leaf, int | float) else value

@@ -1,0 +1,123 @@
+"""The data sets that the suite knows by name: the rows of sources.csv, and where the files of each lie.
+
+Nothing here opens an image, so that a workflow can ask for a missing set before its first job starts.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from leangan.core.errors import ConfigError, unknown_name
+from leangan.data.contracts import DatasetError
+
+TABLE = Path(__file__).with_name("sources.csv")
+
+WHERE = "--dataset, or give your own set's ZIP file or folder with --path (config: datasets)"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One row of sources.csv; text is empty where the row says nothing.
+
+    kind: `embedded` comes with the installation; `cifar` and `brecahad` have a reader of that name; `images` are read
+    by the form they lie in. location: where the files are looked for unless a path is given. url, md5: the one file
+    that is downloaded when missing, its name the location's. part: the folder within, where the set is one of
+    several. count: images in the set; first: of a larger source, these are the first. classes: 0 where folders are
+    no classes. crop, resize: as published. split_of: the set that this one is the held-out split of.
+    """
+
+    name: str
+    kind: str
+    location: str
+    url: str
+    md5: str
+    part: str
+    count: int | None
+    first: bool
+    classes: int | None
+    crop: bool
+    resize: str
+    split_of: str
+    licence: str
+    note: str
+
+
+@cache
+def listed(table: Path = TABLE) -> dict[str, Listed]:
+    """The rows of sources.csv by name. Raises DatasetError for a row that does not fit."""
+    rows = {}
+    with table.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            try:
+                fields: dict[str, Any] = {
+                    **row,
+                    "count": int(row["count"]) if row["count"] else None,
+                    "classes": int(row["classes"]) if row["classes"] else None,
+                    "first": row["first"] == "yes",
+                    "crop": row["crop"] == "yes",
+                }
+                rows[row["name"]] = Listed(**fields)
+            except (KeyError, TypeError, ValueError) as error:
+                raise DatasetError(f"{table}, row {row.get('name')!r}: does not fit the header ({error})") from error
+    return rows
+
+
+def place(name: str, path: str | Path | None = None, table: Path = TABLE) -> Path | None:
+    """The file or folder that the set `name` is read from; None for one that comes with the installation.
+
+    It exists unless it is downloaded. `path` says where a set of the user's own, or a known one, lies. Raises
+    ConfigError for an unknown name and DatasetError, saying what to fetch and where to put it, for a missing file.
+    """
+    row = listed(table).get(name)
+    if row is not None and row.kind == "embedded":
+        if path is not None:
+            raise DatasetError(f"{name}: comes with the installation and takes no path; rename your own set")
+        return None
+    if path is not None:
+        if Path(path).exists():
+            return Path(path)
+        needed = f": {row.note}. Correct the path" if row else "; put the set there or correct its path"
+        raise DatasetError(f"{name}: no file or folder {path}{needed} (--path, or datasets in the config)")
+    if row is None:
+        raise unknown_name("data set", name, listed(table), WHERE)
+    location = Path(row.location)
+    candidates = [location] if location.suffix else [location, location.with_name(f"{location.name}.zip")]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    if row.url:
+        return location
+    raise DatasetError(
+        f"{name}: nothing at {' or '.join(map(str, candidates))}. Needed: {row.note}. Put it there, or say where it"
+        f" lies: --config 'datasets={{{name}: {{path: ...}}}}'"
+    )
+
+
+def downloads(table: Path = TABLE) -> dict[str, str]:
+    """The locations that are downloaded when missing, each with the first set that lies there."""
+    names: dict[str, str] = {}
+    for row in listed(table).values():
+        if row.url:
+            names.setdefault(row.location, row.name)
+    return names
+
+
+def held_out(name: str, table: Path = TABLE) -> str:
+    """The set that holds the test images of `name`. Raises ConfigError when there is none."""
+    splits = {row.split_of: row.name for row in listed(table).values() if row.split_of}
+    if name not in splits:
+        raise ConfigError(
+            f"data set {name!r} has no test split (split_of in leangan/data/sources.csv); those of"
+            f" {', '.join(sorted(splits))} have. Choose another protocol in the artefact, or add a row for the split"
+        )
+    return splits[name]
+
+
+def amplified(name: str, images: int, table: Path = TABLE) -> bool:
+    """Whether `images` of the known set `name` are all of them and their mirrored copies (arXiv:2006.06676, fig. 7)."""
+    row = listed(table).get(name)
+    return row is not None and row.count is not None and images == 2 * row.count

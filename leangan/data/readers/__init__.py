@@ -1,0 +1,1 @@
+"""Data sets in their original forms: one reader per file format, each a `Source`."""

@@ -1,0 +1,1 @@
+"""How a job takes its GPUs and starts its processes."""

@@ -1,0 +1,99 @@
+"""Tables, figures and pages of every scale that has rows, from these rows alone: `snakemake figures`.
+
+    leangan figures --config '{"scale": "demo"}' --results results
+
+Of each results/<scale> it renders the artefacts that its rows belong to, under `--config` with the scale replaced, and
+the scale's page; then results/page/, the page of all scales but smoke. Where the rows of a scale are broken, the other
+scales are rendered all the same, and the command ends with an error that says what failed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from leangan.artefacts import render
+from leangan.core.command import command_parser
+from leangan.core.errors import ConfigError
+from leangan.core.project import ROOT
+from leangan.leaderboard import page
+from leangan.plugins import registry
+from leangan.results.collect import row_files
+from leangan.results.published import FILE
+from leangan.runs.config import artefact, artefact_names, checked, configured
+from leangan.runs.grid import expand
+
+SUBMITTED = ROOT / "results" / "submitted"
+
+MEANINGLESS = "smoke"
+"""The scale whose numbers mean nothing, which the page of all scales leaves out."""
+
+
+def with_rows(config: dict[str, Any], rows: Path) -> list[str]:
+    """The artefacts to render from the rows in a folder, under `config`.
+
+    An artefact is rendered if it has all its rows there, if it is configured and has some, or if it has rows that no
+    complete artefact shows.
+    """
+    needed = {name: set(_files(name, config, rows)) for name in artefact_names()}
+    there = {name: {file for file in files if file.is_file()} for name, files in needed.items()}
+    shown = {file for name, files in there.items() if files == needed[name] for file in files}
+    return [
+        name
+        for name, files in there.items()
+        if files and (files == needed[name] or name in config["artefacts"] or files - shown)
+    ]
+
+
+def _files(name: str, config: dict[str, Any], rows: Path) -> list[Path]:
+    """The files of rows that an artefact is rendered from."""
+    return [rows / spec.run_id / f"{artefact(name)['protocol']}.jsonl" for spec in expand(name, config)]
+
+
+def render_scale(config: dict[str, Any], folder: Path) -> None:
+    """Tables and figures from the rows in results/<scale>. Raises ConfigError as leangan.artefacts.render does."""
+    config = checked(config)
+    names = with_rows(config, folder / "rows")
+    if names:
+        print(f"{folder}: {', '.join(names)}", flush=True)
+        render.main(["--artefacts", *names, "--config", json.dumps(config), "--results", str(folder)])
+    else:
+        print(f"{folder}: no artefact has these rows under this configuration; they are on the page alone.", flush=True)
+
+
+def write_page(rows: list[Path], folder: Path) -> None:
+    """The leaderboard of these folders of rows, in a folder of its own. Raises ConfigError as `page` does."""
+    paths = ["--submitted", str(SUBMITTED), "--published", str(FILE), "--out", str(folder / "index.html")]
+    page.main(["--rows", *map(str, rows), *paths])
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command_parser(
+        "figures",
+        "Render tables, figures and pages of every scale that has rows. Trains nothing.",
+        reads="results/*/rows.",
+        writes="results/*/tables, figures and page; results/page with all scales but smoke.",
+    )
+    parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
+    args = parser.parse_args(argv)
+    config = configured(args.config)
+    registry.search(config["method_folders"])
+    folders = [rows.parent for rows in sorted(args.results.glob("*/rows")) if row_files(rows)]
+    failed = [] if folders else [f"{args.results}/*/rows hold no rows. Run snakemake first."]
+
+    def attempt(what: Path, make: Callable[..., None], *arguments: Any) -> None:
+        try:
+            make(*arguments)
+        except ConfigError as error:
+            failed.append(f"{what}: {error}")
+
+    for folder in folders:
+        attempt(folder, render_scale, {**config, "scale": folder.name}, folder)
+        attempt(folder / "page", write_page, [folder / "rows"], folder / "page")
+    everything = args.results / "page"
+    attempt(everything, write_page, [f / "rows" for f in folders if f.name != MEANINGLESS], everything)
+    if failed:
+        raise ConfigError(" ".join(failed))

@@ -1,0 +1,32 @@
+"""The command that reproduces a row of the page."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from leangan.core.yaml_files import parse_yaml
+from leangan.results.spec_file import SpecFile
+
+
+def command_of(run: str, protocol: str, scale: str, stated: SpecFile | None) -> str:
+    """One shell line, to be run in the project's folder. `scale` is that of the rows, used if spec.json states none."""
+    config = {"scale": scale, **(stated.config if stated else {})}
+    target = f"results/{config['scale']}/rows/{run}/{protocol}.jsonl"
+    keys = [f"{key}={_text(value)}" for key, value in config.items()]
+    return shlex.join(["snakemake", "--cores", "all", target, "--config", *keys])
+
+
+def _text(value: Any) -> str:
+    """A value as --config takes it: JSON, or a plain word."""
+    if isinstance(value, str) and _is_word(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_word(text: str) -> bool:
+    try:
+        return parse_yaml(text) == text
+    except ValueError:
+        return False

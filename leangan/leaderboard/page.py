@@ -1,0 +1,199 @@
+"""The leaderboard: a static folder with a page of measured, published and submitted numbers, and the same as data.
+
+    leangan page --results results/demo/results.csv --published results/published/published.csv \\
+        --rows results/demo/rows --out results/demo/page/index.html
+
+The folder can be copied anywhere and opened as a file: style, script and curves are inside the page, pictures of
+samples beside it, read when a row is opened. The page's content security policy admits its one style, its one script
+and pictures of its own place, whatever a name in the results contains. docs/leaderboard.md describes folder and data.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from leangan.core.command import command_parser
+from leangan.core.files import write_atomic
+from leangan.leaderboard import curve_geometry, export
+from leangan.leaderboard.entry import Entry, ordered
+from leangan.leaderboard.measured_entries import measured_entries, scale_of
+from leangan.leaderboard.progress import HEADINGS, Progress, progress_of
+from leangan.leaderboard.published_entries import published_entries
+from leangan.leaderboard.settings import settings_of
+from leangan.leaderboard.size_curves import views as size_views
+from leangan.leaderboard.standing import RANKINGS
+from leangan.results import collect, sample_grids
+from leangan.results.published import read_published
+from leangan.results.table import read_results
+
+TEMPLATES = Path(__file__).parent / "templates"
+HINTS = {
+    "full": "Measured here under the published protocol, by committed code, after at least the published training "
+    "length. Rank and value sort within one data set, number of images, protocol and metric.",
+    "reduced": "Measured here, but no reproductions: shorter training, fewer generated images or a set-up of this "
+    "project's own. Opening a row tells which. Ranks are among runs of one length.",
+    "proxy": "No FID: the Fréchet distance in the features of another network. It orders the runs of this page; its "
+    "values must not be set against published ones. Ranks are among runs of one length.",
+    "submitted": "Measured by others, with the provenance that they gave, and ranked among themselves.",
+    "published": "From papers. Ranks are among numbers verified at their source, under one protocol; quoted ones "
+    "have none.",
+}
+
+
+def render(
+    measured: list[Entry],
+    published: list[Entry],
+    scale: str,
+    papers: pd.DataFrame | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """The page's HTML, one table per ranking. `papers` (of read_published) completes the curves of measured runs.
+
+    `progress` is how far the artefacts have been measured.
+    """
+    entries = ordered([*measured, *published])
+    settings = settings_of(entries)
+    views = size_views(settings, papers)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    macros: Any = environment.get_template("macros.html.j2").module
+    compared = [setting for setting in settings if len(setting.scores) > 1]
+    order = {group: i for i, group in enumerate(dict.fromkeys(entry.peers for entry in entries))}
+    data = {
+        "rows": {
+            entry.id: {**entry.sort_keys(), "size": entry.images_text, "group": order[entry.peers], "place": place}
+            for place, entry in enumerate(entries)
+        },
+        "details": {entry.id: macros.detail(entry, _curve(entry, 380, 210, (48, 12, 24, 36))) for entry in entries},
+        "sparks": {
+            entry.id: macros.spark(curve) for entry in entries if (curve := _curve(entry, 96, 24, (3, 3, 3, 3)))
+        },
+        "snapshots": {entry.id: _snapshots(entry) for entry in entries if entry.runs},
+        "settings": [setting.record() for setting in compared],
+        "views": {view.id: macros.sizes(view) for view in views},
+        "rankings": RANKINGS,
+    }
+    style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
+    return environment.get_template("page.html.j2").render(
+        boards={
+            ranking: board for ranking in RANKINGS if (board := [e for e in entries if e.standing.ranking == ranking])
+        },
+        titles=RANKINGS,
+        hints=HINTS,
+        views=views,
+        progress=progress,
+        headings=HEADINGS,
+        cards=[s for s in settings if s.first.source == "measured" and s.metric == s.first.metric],
+        compared=alphabetical({method for setting in compared for method in setting.scores}),
+        filters={
+            name: alphabetical({getattr(entry, name) for entry in entries} - {None})
+            for name in ("dataset", "images", "method", "protocol", "source")
+        },
+        scale=scale,
+        count=len(entries),
+        data=_packed(data),
+        style=Markup(style),
+        style_digest=_digest(style),
+        script=Markup(script),
+        script_digest=_digest(script),
+    )
+
+
+def alphabetical(values: Iterable[str | int]) -> list[str | int]:
+    """In one order whatever that of the values, with or without capitals: ADA before ada."""
+    return sorted(sorted(values), key=lambda value: value.lower() if isinstance(value, str) else value)
+
+
+def _curve(entry: Entry, width: int, height: int, margin: tuple[int, int, int, int]) -> curve_geometry.Curve | None:
+    """The judging metric over training; None for an entry that no training of ours stands behind."""
+    for metric, run in entry.runs.items():
+        shown = [(kimg, metric.shown(value)) for kimg, value in run.curve]
+        return curve_geometry.curve(shown, run.best_kimg, width, height, margin)
+    return None
+
+
+def _snapshots(entry: Entry) -> list[str]:
+    """All values of a run as lines of a table, the heading first; as HTML they would be most of the page."""
+    curves = [(metric, dict(run.curve)) for metric, run in entry.runs.items()]
+    lines = [["kimg", *(metric.label for metric in entry.runs)]]
+    for kimg in dict.fromkeys(kimg for _, curve in curves for kimg in curve):
+        lines.append(
+            [f"{kimg:,.9g}", *(metric.text(curve[kimg]) if kimg in curve else "–" for metric, curve in curves)]
+        )
+    return ["|".join(line) for line in lines]
+
+
+def _packed(data: dict[str, Any]) -> str:
+    """Gzipped JSON in base64, the same for the same data: details of a thousand rows repeat each other."""
+    return base64.b64encode(gzip.compress(json.dumps(data, allow_nan=False).encode(), mtime=0)).decode()
+
+
+def _digest(text: str) -> str:
+    """The digest by which a content security policy admits an inline element."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _collected(rows: list[Path], submitted: Path | None, out: Path) -> Path | None:
+    """`out` with all rows in one table, None (and no such file) where there are none.
+
+    A folder whose runs have no rows yet is left out and named on stderr.
+    """
+    for folder in (folder for folder in rows if folder.is_dir() and not collect.row_files(folder)):
+        print(f"{folder} holds no rows yet.", file=sys.stderr)
+        rows = [other for other in rows if other != folder]
+    submitted = submitted if submitted and any(submitted.glob("*.json")) else None
+    if not rows and not submitted:
+        out.unlink(missing_ok=True)
+        return None
+    collect.write(out, rows, submitted)
+    return out
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command_parser(
+        "page",
+        "Write the leaderboard page, its pictures and its data.",
+        reads="Folders of rows, with the logs and pictures of their runs, submissions, and the table of published "
+        "numbers.",
+        writes="--out and, beside it, pictures/, leaderboard.json and leaderboard.csv.",
+    )
+    parser.add_argument("--rows", nargs="*", default=[], metavar="FOLDER", type=Path, help="results/<scale>/rows")
+    parser.add_argument(
+        "--results", metavar="CSV", help="written by leangan collect; left out: it is called for --rows"
+    )
+    parser.add_argument("--submitted", metavar="FOLDER", type=Path, help="submissions, where --results is left out")
+    parser.add_argument("--published", required=True, metavar="CSV")
+    parser.add_argument("--out", required=True, metavar="HTML", type=Path, help="in a folder of the page's own")
+    args = parser.parse_args(argv)
+    if args.results and not args.rows:
+        parser.error("--results needs --rows, the folders that it was collected from")
+    folder = args.out.parent
+    results = args.results or _collected(args.rows, args.submitted, folder / "measurements.csv")
+    measured = measured_entries(read_results(results), *args.rows) if results else []
+    papers = read_published(args.published)
+    published = published_entries(papers)
+    scales = ", ".join(map(scale_of, args.rows))
+    html = render(measured, published, scales, papers, progress_of(args.rows, papers))
+    entries = ordered([*measured, *published])
+    grids = [grid for entry in entries for grid in entry.grids]
+    sample_grids.write_pictures(grids, folder)
+    write_atomic(folder / "leaderboard.json", export.to_json(entries))
+    write_atomic(folder / "leaderboard.csv", export.to_csv(entries))
+    write_atomic(args.out, html)
+    sample_grids.remove_other_pictures(grids, folder)

@@ -1,0 +1,131 @@
+"""How far each artefact has been measured at each scale, and whether it agrees with the papers, from stored rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leangan.artefacts import agreement
+from leangan.artefacts.artefact import load
+from leangan.artefacts.tables import span
+from leangan.core.errors import ConfigError
+from leangan.core.spec import RunSpec
+from leangan.core.yaml_files import read
+from leangan.leaderboard.measured_entries import scale_of
+from leangan.leaderboard.standing import percent
+from leangan.results.table import seeds_of, stored_results
+from leangan.runs.config import artefact, artefact_names
+from leangan.runs.grid import expand
+
+PLAIN: dict[str, Any] = {"methods": [], "datasets": {}, "images": [], "kimg": None, "snapshot_kimg": None}
+"""What of the configuration makes runs beyond those that an artefact states for a scale."""
+
+HEADINGS = ("Artefact", "Scale", "Cells measured", "Length", "Seeds", "Device", "Newest run", "The papers' order")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One artefact at one scale, in words. A cell is a method in a setting, and measured if one run of it is."""
+
+    name: str
+    title: str
+    scale: str
+    measured: str = "–"
+    length: str = "–"
+    seeds: str = "–"
+    device: str = "–"
+    newest: str = "–"
+    agreement: str = "–"
+
+    @property
+    def cells(self) -> list[str]:
+        """Under HEADINGS."""
+        title = f"{self.title} ({self.name})"
+        return [title, self.scale, self.measured, self.length, self.seeds, self.device, self.newest, self.agreement]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`lines` by artefact, then scale; `unmeasured` names the artefacts that have none."""
+
+    lines: list[Line]
+    unmeasured: list[str]
+
+    @property
+    def rest(self) -> str:
+        """How many artefacts have no measured row."""
+        if not self.lines:
+            return "No artefact has a measured row yet."
+        if not self.unmeasured:
+            return "Every artefact has a measured row."
+        count, total = len(self.unmeasured), len(self.unmeasured) + len({line.name for line in self.lines})
+        return f"{count} of {total} artefacts have no measured row yet."
+
+
+def progress_of(folders: Iterable[Path], reported: pd.DataFrame) -> Progress:
+    """That of all artefacts by the rows in `folders` (results/<scale>/rows) and published numbers (of read_published).
+
+    Counted runs are those that the artefacts state for the scale, in the arithmetic of config/config.yaml. Those with
+    other methods, data, sizes or lengths from the command line are not. A folder of a scale that config/scales.yaml
+    does not have is left out. Raises ConfigError where a file of rows is broken.
+    """
+    scales = list(read("config/scales.yaml"))
+    known = sorted(
+        (folder for folder in folders if scale_of(folder) in scales), key=lambda f: scales.index(scale_of(f))
+    )
+    names = artefact_names()
+    found = [line for name in names for folder in known if (line := _line(name, folder, reported)) is not None]
+    with_lines = {line.name for line in found}
+    return Progress(found, [name for name in names if name not in with_lines])
+
+
+def _line(name: str, rows: Path, reported: pd.DataFrame) -> Line | None:
+    """None where no run has a number."""
+    content, scale = artefact(name), scale_of(rows)
+    specs = expand(name, {**read("config/config.yaml"), **PLAIN, "scale": scale})
+    results = stored_results(specs, content["protocol"], rows)
+    if results.empty:
+        return None
+    try:
+        loaded = load(name, content, specs, results, reported)
+        agrees = agreement.summary(agreement.claims(loaded))
+    except ConfigError:  # columns that would mix protocols or origins
+        mixed = "the rows do not fit together; rendering the artefact says why"
+        return Line(name, content["title"], scale, agreement=mixed)
+    cells = [column.of(method) for column in loaded.first_columns for method in loaded.methods if column.of(method)]
+    done = [[run for run in cell if run.status == "done"] for cell in cells]
+    measured = [cell for cell in done if cell]
+    if not measured:
+        return None
+    runs = {run.run for cell in measured for run in cell}
+    return Line(
+        name,
+        loaded.title,
+        scale,
+        f"{len(measured)} of {len(cells)}",
+        _length([spec for spec in specs if spec.run_id in runs]),
+        span(sorted(map(seeds_of, measured))),
+        *_provenance(results[results["run"].isin(runs)]),
+        agrees,
+    )
+
+
+def _length(specs: list[RunSpec]) -> str:
+    """Training lengths, and their share of the published ones: "6,000 kimg, 12 % to 24 % of the published length"."""
+    published = [(spec.total_kimg / kimg) for spec in specs if (kimg := spec.labels.published_kimg)]
+    shares = " to ".join(dict.fromkeys(map(percent, (min(published), max(published))))) if published else ""
+    length = span(sorted(spec.total_kimg for spec in specs))
+    return f"{length} kimg, {f'{shares} of the published length' if shares else 'no published length'}"
+
+
+def _provenance(results: pd.DataFrame) -> tuple[str, str]:
+    """The devices of these rows, and the day on which the newest of their runs was trained (UTC)."""
+    devices, times = (
+        sorted(results.get(f"provenance.{key}", pd.Series(dtype=object)).dropna().unique())
+        for key in ("device", "time_utc")
+    )
+    return ", ".join(devices) or "–", times[-1][:10] if times else "–"

@@ -1,0 +1,93 @@
+"""Settings: where the methods of a leaderboard meet, each with its mean over seeds.
+
+Two numbers belong to one setting if they have the same standing, data set, training images, model, protocol, metric
+and, unless they are full reproductions, training length; published ones if they stand in one table of one paper. The
+runs of one title in a setting differ in the seed alone, because leangan.leaderboard.set_ups gives other runs other
+titles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from leangan.leaderboard.entry import Entry
+from leangan.metrics.base import OF_TRAINING_IMAGES
+from leangan.results import scores
+from leangan.results.scores import Score, clearly_better
+
+
+@dataclass
+class Setting:
+    """One setting under one metric; `scores` maps the titles of methods to their scores. `first` is one entry of it."""
+
+    first: Entry
+    metric: str
+    higher_is_better: bool
+    scores: dict[str, Score] = field(default_factory=dict)
+
+    @property
+    def ranking(self) -> str:
+        return self.first.standing.ranking
+
+    @property
+    def ordered(self) -> list[tuple[str, Score]]:
+        """Methods and scores, best first."""
+        return sorted(self.scores.items(), key=lambda item: item[1].mean, reverse=self.higher_is_better)
+
+    @property
+    def winner(self) -> Score | None:
+        """The score that stands out from all others, if one does."""
+        return scores.winner(self.scores.values(), self.higher_is_better)
+
+    @property
+    def length(self) -> str:
+        """The training length where methods of another one are not comparable."""
+        return self.first.length if self.ranking != "published" and self.first.standing.level != "full" else ""
+
+    def record(self) -> dict[str, Any]:
+        """What the page's script compares two methods by: scores, and which methods each is clearly better than."""
+        first = self.first
+        place = f"{first.protocol}, {first.length}" if self.length else first.protocol
+        return {
+            "ranking": self.ranking,
+            "dataset": first.dataset,
+            "images": first.images_text,
+            "model": first.model,
+            "metric": self.metric,
+            "protocol": place,
+            "credit": ", ".join(filter(None, (first.credit, first.setting.get("artefact")))),
+            "higher": self.higher_is_better,
+            "ahead": {
+                method: [other for other, b in self.scores.items() if clearly_better(a, b, self.higher_is_better)]
+                for method, a in self.scores.items()
+            },
+            "scores": {
+                method: [round(score.mean, 6), score.n, score.text, score.doubt]
+                for method, score in self.scores.items()
+            },
+        }
+
+
+def settings_of(entries: list[Entry]) -> list[Setting]:
+    """All settings, in the order of their first entries; each run counts under every metric it was measured by.
+
+    Signs of copying are no quality that one method has more of than another, and are left out.
+    """
+    found: dict[tuple, tuple[Setting, dict[str, list[Entry]]]] = {}
+    for entry in entries:
+        common = entry.peers, entry.model, entry.credit, str(entry.setting.get("conditional"))
+        for metric in (each for each in entry.runs if each.family not in OF_TRAINING_IMAGES):
+            _, measured = found.setdefault(
+                (*common, metric), (Setting(entry, metric.label, metric.higher_is_better), {})
+            )
+            measured.setdefault(entry.method, []).append(entry)
+        if entry.source == "published" and entry.best is not None:
+            place = *common, entry.setting["artefact"]
+            setting, _ = found.setdefault(place, (Setting(entry, entry.metric, entry.higher_is_better), {}))
+            setting.scores[entry.method] = scores.of_paper(entry.best, entry.best_text, entry.spread, entry.doubt)
+    for (*_, metric), (setting, measured) in found.items():
+        for method, of_seeds in measured.items():
+            runs = [entry.runs[metric] for entry in of_seeds]
+            setting.scores[method] = scores.of_runs(metric, runs, of_seeds[0].method_name, of_seeds[0].method_title)
+    return [setting for setting, _ in found.values()]

@@ -1,0 +1,119 @@
+"""Which numbers may be ranked against which: the one place where a leaderboard row gets its standing.
+
+A rank among full reproductions is a claim that a published set-up was repeated, so everything that is less has a
+ranking of its own or none. Papers' numbers are never ranked beside measured ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from leangan.core.yaml_files import read
+from leangan.metrics.base import PUBLISHED, compared_with
+from leangan.results.metric_names import Metric
+from leangan.results.published import UNVERIFIED
+from leangan.results.table import earlier_commits_of, methods_of
+
+RANKINGS = {
+    "full": "Full reproductions",
+    "reduced": "Reduced runs",
+    "proxy": "Proxy metrics",
+    "submitted": "Submitted by others",
+    "published": "Published numbers",
+}
+"""The rankings in the page's order, each a table of its own."""
+
+QUOTED = ("as cited", "as quoted", "quoted", "taken over", "original paper", "own protocol", "not read")
+"""Words by which published.csv says that a paper did not measure a number itself, or not under a protocol it states."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """`ranking` is a key of RANKINGS. `level` is what the row would be if measured here: full, reduced or proxy.
+
+    `shortfalls` says in words what it lacks to be a full reproduction; `share` is its training length as a share of
+    the published one, None where no length was published.
+    """
+
+    ranking: str
+    level: str
+    ranked: bool
+    shortfalls: tuple[str, ...] = ()
+    share: float | None = None
+
+
+def standing(
+    source: str,
+    *,
+    done: bool,
+    proxy: bool,
+    kimg: float | None,
+    published_kimg: float | None,
+    deviations: Sequence[str] = (),
+) -> Standing:
+    """The standing of a number measured here or submitted (`source`).
+
+    It is a full reproduction if it was measured here, without a proxy, under the protocol as stated and by committed
+    code (no `deviations`), after at least the published training length less one line of the log. `kimg` is the length
+    of the training (planned, where the run did not finish), `published_kimg` that of the paper.
+    """
+    tick_kimg = read("config/scales.yaml")["paper"]["tick_kimg"]
+    share = kimg / published_kimg if kimg is not None and published_kimg else None
+    shortfalls = ["a proxy metric, not FID"] if proxy else []
+    if share is None:
+        shortfalls.append("no published training length to compare with")
+    elif kimg < published_kimg - tick_kimg:
+        shortfalls.append(f"trained for {percent(share)} of the published length")
+    shortfalls += deviations
+    level = "proxy" if proxy else "reduced" if shortfalls else "full"
+    return Standing(level if source == "measured" else "submitted", level, done, tuple(shortfalls), share)
+
+
+def percent(share: float) -> str:
+    """A share in print: 0.08 %, 99 %, 1,040 %. Less than all of it is never 100 %."""
+    if share >= 1:
+        return f"{100 * share:,.0f} %"
+    return f"{min(round(100 * share), 99)} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+def deviations(row: pd.Series, metric: Metric | None) -> list[str]:
+    """In words, how a row of results.csv departs from its protocol, from published arithmetic or from a commit."""
+    found = []
+    protocol = read("config/protocols.yaml").get(row["protocol.name"])
+    if protocol is None:
+        found.append(f"a protocol that config/protocols.yaml does not have: {row['protocol.name']}")
+    elif metric is not None:
+        reference = compared_with(metric.family, protocol["reference"])
+        if row["n_fake"] < protocol["fakes"]:
+            found.append(f"{row['n_fake']:,.0f} generated images in place of {protocol['fakes']:,}")
+        if row["protocol.extractor"] != protocol["extractor"] or (reference and row["reference"] != reference):
+            found.append(f"another extractor or reference set than protocol {row['protocol.name']} has")
+        if protocol.get("eval_seeds", 1) > 1 and not row["protocol.eval_seeds"] >= protocol["eval_seeds"]:
+            found.append(f"fewer than {protocol['eval_seeds']} evaluations")
+    if any(row.get(key) is True for key in ("provenance.tf32", "protocol.tf32")):
+        found.append("float32 factors rounded to 10 bits (TF32), which no published run did")
+    if row.get("provenance.dirty") is True or pd.isna(row.get("provenance.commit")):
+        found.append("code that no commit describes")
+    if earlier_commits_of(row):
+        found.append("trained under several commits")
+    for method in methods_of(row):
+        if method["home"] != "project":
+            found.append(f"a method from outside this project: {method['name']} ({method['home']})")
+    return found
+
+
+def is_proxy(row: pd.Series) -> bool:
+    """Whether a row of results.csv holds no published metric, by its own word or by its extractor."""
+    extractor = row["protocol.extractor"]
+    return bool(row["proxy"]) or (isinstance(extractor, str) and extractor not in PUBLISHED)
+
+
+def published_doubt(line: dict[str, str]) -> str:
+    """Why a line of published.csv is not ranked, or nothing."""
+    if line["verified"] != "yes":
+        return UNVERIFIED
+    words = " ".join(line[key] for key in ("paper", "artefact", "protocol")).lower()
+    return "quoted, or under a protocol that it does not state" if any(word in words for word in QUOTED) else ""

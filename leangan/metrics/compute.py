@@ -1,0 +1,195 @@
+"""From features to rows: every metric of a protocol for every snapshot of a run.
+
+    leangan compute --protocol proxy --real R --fake F --run-dir RUN --subset U.json --data D.npy --out OUT
+
+The features are the output of leangan.metrics.features; leangan.metrics.measure makes features and rows in one command.
+If the protocol looks for copies and --data is given, the picture of leangan.metrics.neighbours is written next to the
+rows.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from leangan.core.command import command_parser
+from leangan.core.errors import ConfigError, check_names
+from leangan.metrics.base import OF_TRAINING_IMAGES, Metric, Value, compared_with, metric_name
+from leangan.metrics.fid import FrechetDistance, FrechetInfinity
+from leangan.metrics.guard import SAME, check_fake, check_real, read_run, trained_images
+from leangan.metrics.inception_score import InceptionScore
+from leangan.metrics.kid import KernelDistance
+from leangan.metrics.leak import Leak
+from leangan.metrics.memorisation import Memorisation
+from leangan.metrics.precision_recall import PrecisionRecall
+from leangan.metrics.protocols import FILE, Protocol, read_protocol
+from leangan.metrics.store import CPU, load_features, load_meta, load_reference, part_file
+from leangan.runs.rows import identity, without_value, write
+from leangan.training.device import pick_device, set_up
+
+METRICS: tuple[type[Metric], ...] = (
+    FrechetDistance,
+    FrechetInfinity,
+    KernelDistance,
+    InceptionScore,
+    PrecisionRecall,
+    Memorisation,
+    Leak,
+)
+
+
+def metric_classes(protocol: Protocol) -> list[type[Metric]]:
+    """The classes behind the protocol's metrics; ConfigError with the nearest name for an unknown one."""
+    known = sorted(name for metric in METRICS for name in metric.names)
+    check_names("metric", protocol.metrics, known, f"{FILE}, {protocol.name}")
+    return [metric for metric in METRICS if metric.names & set(protocol.metrics)]
+
+
+def over_seeds(values: list[Value]) -> Value:
+    """The value of one measurement, or mean and sample deviation of several with different fakes."""
+    if len(values) == 1:
+        return values[0]
+    numbers = [value.value for value in values]
+    return Value(statistics.fmean(numbers), statistics.stdev(numbers), "evaluation seeds")
+
+
+def snapshot_values(metrics: list[Metric], files: list[Path], device: torch.device) -> dict[str, Value]:
+    """The value of each metric for one snapshot, from its features under each evaluation seed; {} if it has none."""
+    found: list[dict[str, Value]] = []
+    for file in files:
+        fake = load_features(file, device)
+        if fake is None:
+            return {}
+        found.append({})
+        for metric in metrics:
+            if len(fake) < metric.minimum:
+                raise ConfigError(
+                    f"{file}: {len(fake)} fakes; {type(metric).__name__} needs {metric.minimum}"
+                    " (fakes in config/scales.yaml)"
+                )
+            found[-1] |= metric(fake)
+    return {family: over_seeds([values[family] for values in found]) for family in found[0]}
+
+
+def compute(
+    protocol: Protocol,
+    real_path: Path,
+    fake_path: Path,
+    run_dir: Path,
+    subset: Path | None = None,
+    device: torch.device = CPU,
+) -> list[dict[str, Any]]:
+    """The rows of a run, in order of snapshots and of the protocol's metrics.
+
+    `real_path` and `fake_path` are what leangan.metrics.features wrote, `run_dir` holds spec.json and train.json,
+    `subset` lists the training images, which only the metrics of memorisation need. `device` computes; a GPU must be
+    set up without TF32, in which distances of neighbours drown. A run or snapshot that gives no number has rows that
+    say why.
+
+    Raises ConfigError if spec.json and train.json belong to different runs, or if the features are not those of the
+    run's images.
+    """
+    spec, train = read_run(run_dir)
+    classes = metric_classes(protocol)
+    if train["status"] != "done":
+        return [without_value(spec, protocol.name, train["status"], train["reason"], train["provenance"])]
+    real_meta = load_meta(real_path)
+    check_real(real_meta, protocol, spec, train, real_path)
+    real = replace(load_reference(real_path, device), trained=trained_images(real_meta, train, subset))
+    metrics = []
+    for metric in classes:
+        if len(real) < metric.minimum:
+            raise ConfigError(f"{real_path}: {len(real)} images; {metric.__name__} needs {metric.minimum}")
+        metrics.append(metric(real))
+
+    n_trained = None if real.trained is None else len(real.trained)
+    rows = []
+    for snapshot in tqdm(train["snapshots"], desc=train["run"], unit="snapshot"):
+        files = [part_file(fake_path, snapshot["file"], seed) for seed in range(protocol.eval_seeds)]
+        metas = [load_meta(file) for file in files]
+        for file, meta in zip(files, metas, strict=True):
+            check_fake(meta, snapshot, real_meta, file)
+        meta = metas[0]
+        values = snapshot_values(metrics, files, device)
+        for family in protocol.metrics:
+            value = values.get(family)
+            reference = compared_with(family, protocol.reference)
+            n_real = n_trained if family in OF_TRAINING_IMAGES else reference and real_meta["n_real"]
+            rows.append(
+                {
+                    **identity(spec, train["method_title"]),
+                    "kimg": snapshot["kimg"],
+                    "metric": metric_name(family, meta["n_fake"], protocol.reference, protocol.extractor),
+                    "value": value and value.value,
+                    "spread": value and value.spread,
+                    "spread_over": value and value.over,
+                    "n_real": n_real,
+                    "n_fake": meta["n_fake"],
+                    "reference": reference,
+                    "proxy": protocol.proxy,
+                    "protocol": {
+                        "name": protocol.name,
+                        **{key: meta[key] for key in SAME},
+                        "statistics": meta["statistics"],
+                        "eval_seeds": protocol.eval_seeds,
+                    },
+                    "provenance": train["provenance"],
+                    "status": "done" if value else "diverged",
+                    "reason": next((meta["reason"] for meta in metas if meta["reason"]), None),
+                    "source": "measured",
+                    "snapshot_sha256": snapshot["sha256"],
+                }
+            )
+    return rows
+
+
+def write_rows(
+    protocol: Protocol,
+    real: Path,
+    fake: Path,
+    run_dir: Path,
+    data: Path | None,
+    subset: Path | None,
+    out: Path,
+    device: torch.device,
+) -> None:
+    """Write the rows of a run, see `compute`, to `out`.
+
+    If the protocol looks for copies, and `data` and `subset` are given, the picture of leangan.metrics.neighbours is
+    written next to them. `device` computes the metrics, set up without TF32, and generates the fakes of the picture.
+    """
+    rows = compute(protocol, real, fake, run_dir, subset, device)
+    if data and subset and OF_TRAINING_IMAGES & set(protocol.metrics) and rows[-1]["status"] == "done":
+        from leangan.metrics import neighbours  # which needs the networks: seconds of imports
+
+        picture = neighbours.picture(protocol, real, fake, run_dir, data, subset, device)
+        neighbours.save(picture, out.with_name(f"neighbours-{protocol.name}.png"))
+    write(out, rows)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command_parser(
+        "compute",
+        "Compute the metrics of one run from features.",
+        reads="Features of reals and fakes (leangan features), spec.json and train.json of the run.",
+        writes="--out: one row (JSON) per snapshot and metric. With --data and --subset also a picture of the "
+        "nearest neighbours beside it, if the protocol looks for copies.",
+    )
+    parser.add_argument("--protocol", required=True, help="a name in config/protocols.yaml")
+    parser.add_argument("--real", required=True, type=Path, help="features of the reference set")
+    parser.add_argument("--fake", required=True, type=Path, help="features of the run's fakes")
+    parser.add_argument("--run-dir", required=True, type=Path, help="run directory: spec.json and train.json")
+    parser.add_argument("--subset", type=Path, help="the run's training images (*.json), for metrics of memorisation")
+    parser.add_argument("--data", type=Path, help="prepared data set (*.npy): fakes are drawn beside training images")
+    parser.add_argument("--out", required=True, type=Path, help="rows (*.jsonl)")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
+    args = parser.parse_args(argv)
+    protocol, device = read_protocol(args.protocol), pick_device(args.device)
+    set_up(device, args.threads, tf32=False)
+    write_rows(protocol, args.real, args.fake, args.run_dir, args.data, args.subset, args.out, device)

@@ -1,0 +1,82 @@
+"""The fakes of a measurement: the same images however many are made at once and on however many devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leangan.training.sampler import step_seed
+from leangan.training.samples import to_uint8
+
+BLOCK = 32
+"""Images that one call of the generator makes, unless it has a batch size of its own for evaluation."""
+
+
+class NotFinite(ValueError):
+    """A generator gave images that are no numbers."""
+
+
+class Fakes:
+    """`count` images of `G`: averaged weights, no truncation, rounded to 8 bits.
+
+    What image i shows follows from G, the labels, `seed` and i. Latents and labels are drawn for all images at once;
+    the generator's own noise is drawn block by block, each from a seed of its own. `labels`, int64 [N], is the
+    training set's, from which the fakes' are drawn; None: unconditional. Each call of the generator makes `block`
+    images; the default is the generator's own batch size for evaluation, else BLOCK. The noise on a GPU differs from
+    that on a CPU.
+    """
+
+    def __init__(
+        self,
+        G: nn.Module,
+        count: int,
+        labels: np.ndarray | None,
+        seed: int,
+        device: torch.device,
+        block: int | None = None,
+    ):
+        random = torch.Generator().manual_seed(seed)
+        z_dim: Any = G.z_dim  # an int; torch's type hints allow only tensors and modules as attributes
+        self.z = torch.randn(count, z_dim, generator=random).to(device)
+        self.c = None
+        if labels is not None:
+            drawn = torch.randint(len(labels), (count,), generator=random)
+            c_dim: Any = G.c_dim
+            self.c = F.one_hot(torch.from_numpy(labels)[drawn].to(device), c_dim).float()
+        self.G, self.seed = G, seed
+        self.block = block or getattr(G, "sampling_batch", None) or BLOCK
+        self._finite = torch.ones((), dtype=torch.bool, device=device)
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    @torch.inference_mode()
+    def make(self, number: int) -> Tensor:
+        """Block `number` as uint8 [n, C, H, W] on the device."""
+        part = slice(number * self.block, (number + 1) * self.block)
+        torch.manual_seed(step_seed("fakes", self.seed, number))
+        x = self.G(self.z[part], None if self.c is None else self.c[part])
+        self._finite &= x.isfinite().all()
+        return to_uint8(x)
+
+    def blocks(self, first: int = 0, step: int = 1) -> Iterator[Tensor]:
+        """The blocks `first`, `first + step`, ...; raises NotFinite at the end, as a GPU is not waited for before."""
+        for number in range(first, -(-len(self) // self.block), step):
+            yield self.make(number)
+        if not self._finite:
+            raise NotFinite("the generator's images are not finite")
+
+    def images(self, indices: list[int]) -> Tensor:
+        """The images of these numbers, uint8 [n, C, H, W] on the CPU."""
+        blocks = {number: self.make(number).cpu() for number in {i // self.block for i in indices}}
+        return torch.stack([blocks[i // self.block][i % self.block] for i in indices])
+
+
+def statistics_of(G: nn.Module) -> str | None:
+    """What the norms of G use in evaluation, "batch", "running" or "standing"; None where it has no such choice."""
+    return getattr(G, "eval_statistics", None)

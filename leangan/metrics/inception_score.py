@@ -1,0 +1,34 @@
+"""Inception Score (arXiv:1606.03498): exp E_x KL(p(y|x) || p(y)).
+
+Both conventions are published: the mean and deviation over 10 splits, each with a p(y) of its own ("is"), and one
+value over all images ("is_unsplit", the ImageNet numbers of arXiv:2006.10738), which is a little higher.
+"""
+
+from __future__ import annotations
+
+from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
+
+from leangan.core.errors import ConfigError
+from leangan.metrics.base import Features, Metric, Value
+
+SPLITS = 10
+
+
+class InceptionScore(Metric):
+    """Needs no reference set. Images are shuffled before they are split, with torch-fidelity's seed 2020."""
+
+    names = frozenset({"is", "is_unsplit"})
+    minimum = SPLITS
+
+    def __init__(self, real: Features):
+        pass
+
+    def __call__(self, fake: Features) -> dict[str, Value]:
+        if fake.logits is None:
+            raise ConfigError("metric 'is' needs class logits, which these features lack; extract them again")
+        split = isc_features_to_metric(fake.logits, splits=SPLITS)
+        whole = isc_features_to_metric(fake.logits, splits=1)
+        return {
+            "is": Value(split[KEY_METRIC_ISC_MEAN], split[KEY_METRIC_ISC_STD], "splits"),
+            "is_unsplit": Value(whole[KEY_METRIC_ISC_MEAN]),
+        }

@@ -1,0 +1,160 @@
+"""What a run costs: hours of training and of measuring by device, and space on the disk.
+
+Hours of training come from the throughput that stored rows measured for the same preset and resolution, else from the
+published figures in config/costs.yaml, each with its source. What neither has is unknown, never guessed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from leangan.core.spec import RunSpec
+from leangan.core.yaml_files import read
+from leangan.data.known_sets import listed
+from leangan.plugins import registry
+
+FLOAT = 4
+
+FEATURES = {"inception_v3": 2048 + 1008, "clean_inception": 2048, "efficientnet_lite0": 1280}
+"""Numbers kept of one image, pooled features and logits, by network.
+
+Extractors without a network store almost nothing."""
+
+PNG_SHARE = 0.55
+"""A PNG of photographs, as a part of its pixels' bytes."""
+
+Rates = dict[tuple[str, int], dict[str, float]]
+
+
+def measured_rates(results: Path) -> Rates:
+    """Median images/s by (preset, resolution) and device, from all rows stored below `results`."""
+    seen: dict[tuple[str, int], dict[str, list[float]]] = {}
+    for path in sorted(results.glob("*/rows/*/*/*.jsonl")):
+        if path.name == "train.jsonl":
+            continue
+        try:
+            with path.open() as file:  # all rows of a run are of one training
+                row = json.loads(file.readline() or "null")
+        except ValueError:  # which the report says
+            continue
+        provenance = row["provenance"] if row else {}
+        if (rate := provenance.get("images_per_s")) and (device := provenance.get("device")):
+            seen.setdefault((row["preset"], row["resolution"]), {}).setdefault(device, []).append(rate)
+    return {key: {device: median(rates) for device, rates in devices.items()} for key, devices in seen.items()}
+
+
+def published(spec: RunSpec) -> list[dict[str, Any]]:
+    """The entries of config/costs.yaml that know the run's preset at its resolution."""
+    known = read("config/costs.yaml")["training"]
+    return [each for each in known if spec.preset in each["presets"] and spec.resolution in each["seconds_per_kimg"]]
+
+
+def training_hours(spec: RunSpec, rates: Rates) -> dict[str, float]:
+    """Hours of the whole training on one device, by device; empty where nothing is known."""
+    known = rates.get((spec.preset, spec.resolution)) or {
+        entry["device"]: 1000 / entry["seconds_per_kimg"][spec.resolution] for entry in published(spec)
+    }
+    return {device: spec.total_kimg * 1000 / rate / 3600 for device, rate in known.items()}
+
+
+def sources(specs: Iterable[RunSpec], rates: Rates) -> Iterator[str]:
+    """A line for each source that the hours of these runs rest on."""
+    seen: dict[tuple[str, str], dict[str, None]] = {}
+    for spec in specs:
+        for device in rates.get((spec.preset, spec.resolution), {}):
+            seen.setdefault((device, "measured: stored rows"), {})[spec.preset] = None
+        if (spec.preset, spec.resolution) not in rates:
+            for entry in published(spec):
+                seen.setdefault((entry["device"], f"published: {entry['source']}"), {})[spec.preset] = None
+    for (device, source), names in seen.items():
+        yield f"{device}, {source} ({', '.join(names)})"
+
+
+def fakes_of(scale: str, protocol: str) -> int:
+    """Generated images per measurement."""
+    return read("config/scales.yaml")[scale]["fakes"] or read("config/protocols.yaml")[protocol]["fakes"]
+
+
+def measurements(spec: RunSpec, protocol: str) -> int:
+    """How often fakes of the run are made and measured: snapshots times evaluation seeds."""
+    return len(spec.snapshot_nimgs()) * read("config/protocols.yaml")[protocol].get("eval_seeds", 1)
+
+
+def measuring_hours(spec: RunSpec, protocol: str, scale: str) -> dict[str, float]:
+    """Hours of measuring all snapshots on one device, by device; empty where nothing is known."""
+    known = read("config/costs.yaml")["measuring"]
+    sizes = [size for size in known["minutes"] if size >= spec.resolution]
+    if read("config/protocols.yaml")[protocol]["extractor"] not in known["extractors"] or not sizes:
+        return {}
+    minutes = known["minutes"][min(sizes)] * fakes_of(scale, protocol) / known["fakes"]
+    return {known["device"]: measurements(spec, protocol) * minutes / 60}
+
+
+def parameters(spec: RunSpec) -> tuple[int, int] | None:
+    """Parameters and buffers of the run's G and D, built without memory; what its method adds is left out.
+
+    None where they cannot be built, which the run itself will say.
+    """
+    backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
+    if isinstance(backbone, registry.FailedImport):
+        return None
+    row = listed().get(spec.dataset)
+    classes = (row.classes if row and row.classes else 10) if spec.conditional else 0
+    hyper = {key: value for key, value in spec.hyper.items() if key in backbone.keys}
+    return _counted(spec.backbone, json.dumps(hyper, sort_keys=True), spec.resolution, classes)
+
+
+@cache
+def _counted(name: str, hyper: str, resolution: int, classes: int) -> tuple[int, int] | None:
+    """The numbers of `parameters`; `hyper` is JSON, so that it can be remembered by."""
+    import torch  # takes seconds, and most of the plan does without
+
+    backbone: Any = registry.load("backbone", name)
+    try:
+        with torch.device("meta"):
+            built = backbone(json.loads(hyper), resolution, 3, classes)
+            networks = built.generator(), built.discriminator()
+    except ValueError:
+        return None
+    G, D = (sum(value.numel() for value in each.state_dict().values()) for each in networks)
+    return G, D
+
+
+def disk_bytes(spec: RunSpec) -> dict[str, int]:
+    """Bytes that training the run leaves, by what they hold: checkpoints, snapshots and samples.
+
+    A checkpoint has both networks, each with Adam's two moments, and the average of G. A snapshot leaves a grid of
+    samples and a picture of gradients, the run a grid of reals and one of strips; all are kept twice, in runs/ and in
+    rows/. Empty where the networks cannot be built.
+    """
+    from leangan.training.checkpoint import KEPT
+    from leangan.training.gradients import COLUMNS
+    from leangan.training.samples import CELLS
+
+    if (counted := parameters(spec)) is None:
+        return {}
+    G, D = counted
+    snapshots = len(spec.snapshot_nimgs())
+    images = snapshots * (CELLS + 2 * COLUMNS) + 2 * CELLS
+    return {
+        "checkpoints": KEPT * FLOAT * (4 * G + 3 * D),
+        "snapshots": snapshots * FLOAT * G,
+        "samples": round(2 * images * PNG_SHARE * 3 * spec.resolution**2),
+    }
+
+
+def feature_bytes(spec: RunSpec, protocol: str, scale: str) -> int:
+    """Bytes of the features of all fakes that the protocol asks for."""
+    extractor = read("config/protocols.yaml")[protocol]["extractor"]
+    return measurements(spec, protocol) * fakes_of(scale, protocol) * FEATURES.get(extractor, 0) * FLOAT
+
+
+def array_bytes(dataset: str, resolution: int) -> int | None:
+    """Bytes of a prepared set; None where its number of images is not known before it is prepared."""
+    row = listed().get(dataset)
+    return row.count * 3 * resolution**2 if row and row.count else None

@@ -1,0 +1,1 @@
+"""Contracts of methods and backbones, and what finds, checks, composes and tries them."""

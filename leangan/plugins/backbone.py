@@ -1,0 +1,142 @@
+"""The contract of a backbone: a generator, a discriminator, their losses and the preset keys they read.
+
+A backbone is one file `models/<name>.py` that defines a class named `Backbone`, built from one row of
+`config/presets.yaml`. That row holds the keys of the backbone (`Backbone.keys`), of the training loop
+(`LOOP_KEYS`) and of the run (`RUN_KEYS`).
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+
+from leangan.core.values import canonical, name_of
+
+if TYPE_CHECKING:  # reading a configuration needs the keys below, but not torch
+    from torch import Tensor, nn
+
+REQUIRED = object()
+"""The default of a key that every preset must state."""
+
+
+class Key(NamedTuple):
+    """One preset key: the type of its values, its default and its meaning."""
+
+    kind: Any
+    default: Any
+    meaning: str
+
+
+LOOP_KEYS = {
+    "batch": Key(int, REQUIRED, "images per step over all devices"),
+    "lr_g": Key(float, REQUIRED, "Adam learning rate of G"),
+    "lr_d": Key(float, REQUIRED, "Adam learning rate of D"),
+    "betas": Key(tuple[float, float], [0.0, 0.99], "Adam betas of both networks"),
+    "eps": Key(float, 1e-8, "Adam epsilon of both networks"),
+    "ema_half_life_kimg": Key(float, REQUIRED, "half-life of the moving average of G's weights"),
+    "ema_ramp": Key(float | None, None, "limit of the half-life as a fraction of the images shown so far; null: none"),
+    "ema_start_kimg": Key(float, 0.0, "until then the average is a copy of G"),
+    "mirror": Key(bool, False, "flip every real image left-right with probability 1/2"),
+    "d_steps": Key(int, 1, "D steps per G step"),
+}
+"""The keys of the training loop, which every backbone accepts and none reads."""
+
+RUN_KEYS = {
+    "backbone": Key(str, REQUIRED, "file in models/ that holds the backbone"),
+    "citation": Key(str, REQUIRED, "where the values were published, beginning with arXiv:, or this project"),
+    "kimg": Key(float, REQUIRED, "length of training at scale paper, thousands of real images shown to D"),
+    "snapshot_kimg": Key(float, 200.0, "distance between measured snapshots at scale paper"),
+}
+"""Keys of a preset that describe the run and its length; neither the backbone nor the training loop reads them."""
+
+
+class Backbone(Protocol):
+    """What `models/<name>.py` offers; built as `Backbone(preset, resolution, channels, classes)`.
+
+    `preset` maps keys to values, `resolution` is the side in pixels, `channels` those of the images,
+    `classes` the number of classes (0: unconditional, and `c` is None everywhere). An unknown key or a
+    value the backbone cannot build raises ValueError.
+    """
+
+    keys: ClassVar[dict[str, Key]]
+    """The preset keys this backbone reads."""
+
+    @classmethod
+    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """All `settings` of a run, in one form for settings that train the same. A run's identity is made of them."""
+        ...
+
+    g_reg_interval: int
+    """G steps between regularisations: 0 never, 1 in the backward pass of every loss, k lazily (times k)."""
+
+    d_reg_interval: int
+    """The same for D."""
+
+    r1_at: Literal["real", "augmented"]
+    """The image `d_regularizer` differentiates by: the stored real, or what the method made of it."""
+
+    def generator(self) -> nn.Module:
+        """A new G: `G(z, c)` with z [N, z_dim] ~ N(0, 1) and c one-hot [N, classes] or None gives images
+        [N, channels, resolution, resolution], trained towards [-1, 1], not clamped.
+
+        Attributes: z_dim, c_dim (0 when unconditional), resolution, channels. Where in evaluation an image depends
+        on its batch, `sampling_batch` is the batch size; where evaluation needs statistics of generated images,
+        `accumulate_standing(random_labels)` gathers them.
+        """
+        ...
+
+    def discriminator(self) -> nn.Module:
+        """A new D: `D(x, c)` gives logits [N, 1], high for real."""
+        ...
+
+    def g_loss(self, d_fake: Tensor) -> Tensor:
+        """Scalar G minimises, from the logits of fakes."""
+        ...
+
+    def d_loss(self, d_real: Tensor, d_fake: Tensor) -> Tensor:
+        """Scalar D minimises."""
+        ...
+
+    def g_regularizer(self, G: nn.Module, z: Tensor, c: Tensor | None) -> Tensor:
+        """Scalar added to G's loss, weight included; runs G itself. Not called when `g_reg_interval` is 0."""
+        ...
+
+    def d_regularizer(self, x_real: Tensor, d_real: Tensor) -> Tensor:
+        """Scalar added to D's loss, weight included. `d_real` was computed from `x_real`, the image `r1_at`
+        names, which requires gradients. Not called when `d_reg_interval` is 0."""
+        ...
+
+
+def read_preset(preset: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:
+    """The values of all `keys` in `preset`, each canonical (leangan.core.values), defaults filled in.
+
+    Keys of the training loop and of the run are accepted and left out, unless they are among `keys`. Raises ValueError
+    for any other key, naming it and the nearest known one, for a missing key and for a value of the wrong type.
+    """
+    known = {**RUN_KEYS, **LOOP_KEYS, **keys}
+    for name in preset:
+        if name not in known:
+            nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise ValueError(
+                f"unknown preset key {name!r}, did you mean {nearest!r}? "
+                f"Known: {', '.join(sorted(known))}. Presets are in config/presets.yaml"
+            )
+    return {name: _value(preset, name, key) for name, key in keys.items()}
+
+
+def _value(preset: dict[str, Any], name: str, key: Key) -> Any:
+    value = preset.get(name, key.default)
+    if value is REQUIRED:
+        raise ValueError(f"preset key {name} is missing: {key.meaning}; add it in config/presets.yaml")
+    try:
+        return canonical(value, key.kind)
+    except ValueError as error:
+        raise ValueError(
+            f"preset key {name} is {value!r}, must be {name_of(key.kind)} ({error}); see config/presets.yaml"
+        ) from None
+
+
+def check_choice(key: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    """Raise ValueError unless the preset value of `key` is one of `allowed`."""
+    if value not in allowed:
+        raise ValueError(f"preset key {key} is {value!r}, must be one of {allowed}; see config/presets.yaml")

@@ -1,0 +1,107 @@
+"""Whether a method keeps the contract of leangan/plugins/method.py, and the file and line where it does not.
+
+`objection` looks at the class when it is loaded; the other checks look at what a hook returned, see
+leangan/plugins/trial.py.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from leangan.core.project import shown
+from leangan.plugins.fault import of_the_method
+from leangan.plugins.method import Method
+
+HOOKS = [name for name in vars(Method) if not name.startswith("_") and callable(getattr(Method, name))]
+
+
+class HookError(Exception):
+    """A hook broke the contract; the message says where, what it did and what is allowed."""
+
+
+def objection(cls: type) -> str | None:
+    """Why the class cannot be a method: its base, or a hook that does not take what it is called with. None: it can."""
+    if not issubclass(cls, Method):
+        return f"{place(cls)}: class {cls.__name__} must derive from leangan.plugins.method.Method"
+    for name in HOOKS:
+        hook, wanted = getattr(cls, name), inspect.signature(getattr(Method, name))
+        if not callable(hook):
+            return f"{place(cls)}: {name} is {hook!r}, must be a function {name}{_arguments(wanted)}"
+        given = inspect.signature(hook)
+        try:
+            given.bind(*wanted.parameters)
+        except TypeError:
+            called = f"{name}{_arguments(wanted)}"
+            return f"{place(hook)}: {name}{_arguments(given)} is called as {called}, see leangan/plugins/method.py"
+    return None
+
+
+def _arguments(signature: inspect.Signature) -> str:
+    """The arguments by name, without types."""
+    plain = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
+    return str(signature.replace(parameters=plain, return_annotation=signature.empty))
+
+
+def place(thing: type | Callable) -> str:
+    """`augment/mine.py, line 12`: where a class or function is defined."""
+    thing = inspect.unwrap(thing)
+    try:
+        file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
+    except (OSError, TypeError):
+        file = None
+    return f"{shown(file)}, line {line}" if file else f"{thing.__module__}.{thing.__qualname__}"
+
+
+def fail(method: Method, hook: str, fault: str) -> NoReturn:
+    """Raise the HookError of a hook."""
+    raise HookError(f"{place(getattr(type(method), hook))}: {hook} {fault}")
+
+
+def check_images(method: Method, hook: str, out: Any, x: Tensor) -> None:
+    """Raise HookError unless `out` are images like `x`: shape, dtype and device."""
+    if not isinstance(out, Tensor):
+        fail(method, hook, f"returned {type(out).__name__}, must return images {list(x.shape)}")
+    for what in ("shape", "dtype", "device"):
+        given, wanted = getattr(out, what), getattr(x, what)
+        if given != wanted:
+            given, wanted = (list(each) if what == "shape" else each for each in (given, wanted))
+            fail(method, hook, f"returned images of {what} {given}, must keep {wanted}")
+
+
+def check_gradients(method: Method, role: str, out: Tensor, x: Tensor) -> None:
+    """Raise HookError unless `out` = transform(x, role) can be differentiated by `x` twice."""
+    order = "gradient"
+    try:
+        (grad,) = torch.autograd.grad(out.square().sum(), x, create_graph=True)
+        order = "second gradient (R1 needs it)"
+        torch.autograd.grad(grad.square().sum(), x)
+    except RuntimeError as error:
+        if not of_the_method(error):
+            raise
+        reason = str(error).splitlines()[0]
+        fail(method, "transform", f"cuts the {order} from D to the images of role {role!r}: {reason}")
+
+
+def check_loss(method: Method, hook: str, value: Any) -> None:
+    """Raise HookError unless `value` is 0, or a scalar tensor with a gradient to the networks being trained."""
+    if isinstance(value, Tensor):
+        if value.ndim:
+            fail(method, hook, f"returned shape {list(value.shape)}, must return a scalar")
+    elif not isinstance(value, int | float):
+        fail(method, hook, f"returned {type(value).__name__}, must return a scalar")
+    if not getattr(value, "requires_grad", False) and value != 0:
+        fail(method, hook, f"returned {float(value):g} without a gradient: it would change nothing")
+
+
+def check_log(method: Method, log: Any) -> None:
+    """Raise HookError unless `log` maps names to numbers."""
+    if not isinstance(log, dict):
+        fail(method, "log", f"returned {type(log).__name__}, must return a dict of numbers")
+    for key, value in log.items():
+        if not isinstance(value, int | float):
+            fail(method, "log", f"returned {key} of type {type(value).__name__}, must be a float")

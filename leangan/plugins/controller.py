@@ -1,0 +1,142 @@
+"""The feedback loops that set p from D's overfitting (arXiv:2006.06676, sec. 3.1).
+
+Both measures of overfitting are 0 when there is none and 1 when it is complete:
+
+    r_t = E[sign(D(train))]
+    r_v = (E[D(train)] - E[D(held out)]) / (E[D(train)] - E[D(fake)])
+
+with E over what D has seen since the last change of p. All state lies in buffers and is summed over ranks, so
+that all get one p. A step is arithmetic on the device, with nothing read back to the host.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from leangan.plugins.method import Method
+
+
+class Controller(nn.Module):
+    """Raises p while r_t lies above the target and lowers it while below.
+
+    Every `interval` D steps, p += sign(r_t - target) * images / (tune_kimg * 1000), where `images` is the
+    number of reals D has seen since the last change, so that p needs `tune_kimg` thousand images to go from
+    0 to 1 whatever the batch. p never falls below 0 and has no upper bound; probabilities derived from it
+    saturate at 1. r_t is the mean over the interval, not smoothed any further.
+
+    Args:
+        target: r_t that is aimed at, in [-1, 1].
+        interval: D steps between two changes of p.
+        tune_kimg: thousands of reals in which p can move by 1; the paper uses 500, and 100 for transfer.
+        p: initial value.
+    """
+
+    measure, lowest = "r_t", -1
+    published_target = 0.6  # arXiv:2006.06676, sec. 3.1
+    summed = 1  # kinds of logits that are summed: of the reals
+    p: Tensor
+    r: Tensor  # at the last change of p; NaN before the first
+    steps: Tensor  # since the last change of p, like the sums
+    sums: Tensor  # per kind: sum and count
+
+    def __init__(
+        self, target: float = published_target, interval: int = 4, tune_kimg: float = 500, p: float = 0.0
+    ) -> None:
+        super().__init__()
+        if not self.lowest <= target <= 1:
+            raise ValueError(f"target is {target}; {self.measure} lies in [{self.lowest}, 1]: change `target`")
+        if interval < 1:
+            raise ValueError(f"interval is {interval}; 1 or more D steps are allowed: change `interval`")
+        if tune_kimg <= 0:
+            raise ValueError(f"tune_kimg is {tune_kimg}; it must be positive: change `tune_kimg`")
+        if p < 0:
+            raise ValueError(f"p is {p}; it must not be negative: change `p`")
+        self.target = target
+        self.interval = interval
+        self.tune_kimg = tune_kimg
+        self.register_buffer("p", torch.tensor(float(p)))
+        self.register_buffer("r", torch.tensor(float("nan")))
+        self.register_buffer("steps", torch.tensor(0))
+        self.register_buffer("sums", torch.zeros(self.summed, 2))
+
+    @torch.no_grad()
+    def observe(self, d_real: Tensor, d_fake: Tensor) -> None:
+        """Takes the logits of this rank's images in a D step."""
+        self._add(0, d_real.sign())
+        self.steps += 1
+        signs, reals = self.sums[0]
+        self._move(signs / reals, reals)
+
+    def observe_held_out(self, d_valid: Tensor) -> None:
+        """Takes the logits of this rank's held-out images; r_t does without them."""
+
+    def log(self) -> dict[str, float]:
+        """p and, once p could change, the measure at that time."""
+        r = float(self.r)
+        return {"p": float(self.p)} | ({} if r != r else {self.measure: r})
+
+    def _add(self, first: int, *batches: Tensor) -> None:
+        """Adds values of all ranks to the sums of the kinds `first`, `first` + 1, ..."""
+        sums = torch.stack(
+            [torch.stack([x.sum(dtype=self.sums.dtype), self.sums.new_full((), x.numel())]) for x in batches]
+        )
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(sums)
+        self.sums[first : first + len(batches)] += sums
+
+    def _move(self, r: Tensor, images: Tensor) -> None:
+        """Changes p and begins a new interval, if this one is over."""
+        due = self.steps >= self.interval
+        change = torch.sign(r - self.target) * images / (self.tune_kimg * 1000)
+        self.p.copy_(torch.where(due, (self.p + change).clamp(min=0), self.p))
+        self.r.copy_(torch.where(due, r, self.r))
+        self.steps.masked_fill_(due, 0)
+        self.sums.masked_fill_(due, 0)
+
+
+class HeldOutController(Controller):
+    """The same by r_v, which compares training images with held-out ones D never learns from.
+
+    p changes with the first held-out logits after `interval` D steps. `target` lies in [0, 1], like r_v.
+
+    r_v is clamped to [0, 1]: what lies beyond is noise of a small batch. Where D does not rate its training
+    images above the fakes, the quotient means nothing, and diverges on the way there. Such a D separates
+    nothing, by heart or otherwise, so r_v is taken as 0 and p falls.
+    """
+
+    measure, lowest = "r_v", 0
+    published_target = 0.5  # arXiv:2006.06676, sec. 3.1
+    summed = 3  # reals, fakes, held-out reals
+
+    def __init__(
+        self, target: float = published_target, interval: int = 4, tune_kimg: float = 500, p: float = 0.0
+    ) -> None:
+        super().__init__(target, interval, tune_kimg, p)
+
+    @torch.no_grad()
+    def observe(self, d_real: Tensor, d_fake: Tensor) -> None:
+        self._add(0, d_real, d_fake)
+        self.steps += 1
+
+    @torch.no_grad()
+    def observe_held_out(self, d_valid: Tensor) -> None:
+        self._add(2, d_valid)
+        train, fake, held_out = (self.sums[:, 0] / self.sums[:, 1]).unbind()
+        r_v = torch.where(train > fake, (train - held_out) / (train - fake), 0).clamp(0, 1)
+        self._move(r_v, self.sums[0, 1])
+
+
+class ControlledMethod(Method):
+    """A method whose strength p the module `controller` steers: it hears what D says, and its values are logged."""
+
+    controller: Controller
+
+    def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
+        self.controller.observe(d_real, d_fake)
+
+    def observe_held_out(self, d_valid: Tensor, cur_nimg: int) -> None:
+        self.controller.observe_held_out(d_valid)
+
+    def log(self) -> dict[str, float]:
+        return self.controller.log()

@@ -1,0 +1,29 @@
+"""Reasons to skip that several methods share."""
+
+from __future__ import annotations
+
+from leangan.core.spec import RunSpec
+from leangan.plugins.method import Method
+from leangan.plugins.registry import load
+
+
+def other_backbone(spec: RunSpec, part: str) -> str | None:
+    """The reason where the run `spec` has another backbone than StyleGAN2, whose `part` a method changes."""
+    stylegan2 = spec.backbone == "stylegan2"
+    return None if stylegan2 else f"it changes StyleGAN2's {part}; the backbone is {spec.backbone!r}"
+
+
+def image_augmentation(spec: RunSpec, instead: str) -> str | None:
+    """The reason where a plugin of the run `spec` changes images before D sees them, which `instead` replaces."""
+    for name, _ in spec.plugins:
+        plugin = load("method", name)
+        if isinstance(plugin, type) and issubclass(plugin, Method) and plugin.transform is not Method.transform:
+            return f"{instead} take the place of image augmentation (arXiv:2006.06676, fig. 8a); leave {name!r} out"
+    return None
+
+
+def random_start(spec: RunSpec, network: str) -> str | None:
+    """The reason where the run `spec` starts from random weights and a method keeps some of `network` as they are."""
+    if "transfer" in dict(spec.plugins):
+        return None
+    return f"it keeps what {network} learned in an earlier run: compose it with `transfer` in config/methods.yaml"

@@ -1,0 +1,165 @@
+"""The contract of a data-efficiency method: every hook optional, identity or nothing by default.
+
+A method is one file `augment/<name>.py` that defines a class named `Method`. The training loop calls
+each hook at one place and never asks which method it runs. State that must survive a restart lives
+in buffers or parameters, so that a checkpoint holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from torch import Tensor, nn
+
+from leangan.core.spec import RunSpec
+
+Role = Literal["real", "fake_d", "fake_g"]
+"""Which images D is about to see: reals, fakes in D's step, fakes in G's step."""
+
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+@dataclass
+class Networks:
+    """The trained pair, handed to `Method.prepare` before the optimisers and the EMA copy exist.
+
+    `Method.initialize` also gets `G_ema`, G's moving average, and `parent`, the folder of the run whose networks this
+    one starts from (it holds train.json and ckpt/). `parent` is None if the run has no parent.
+    """
+
+    G: nn.Module
+    D: nn.Module
+    G_ema: nn.Module | None = None
+    parent: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The part of `DStep` and `GStep` that both have: what a step gives to methods that add or replace a loss."""
+
+    G: nn.Module
+    """The generator: `G(z, c)` gives images [N, C, H, W] in [-1, 1]."""
+
+    D: nn.Module
+    """The discriminator: `D(x, c)` gives logits [N, 1], high for real."""
+
+    transform: Callable[[Tensor, Role], Tensor]
+    """The run's composed transform, for methods that need another view of an image."""
+
+    cur_nimg: int
+    """Number of real images shown to D before this step."""
+
+    z: Tensor
+    """The latents [N, z_dim] of the fakes."""
+
+    c_fake: Tensor | None
+    """The one-hot labels [N, classes] of the fakes; None if the run is unconditional."""
+
+    x_fake: Tensor
+    """The fakes G(z, c_fake), images [N, C, H, W] in [-1, 1] before `transform`."""
+
+    t_fake: Tensor
+    """The transformed fakes, as D saw them."""
+
+    d_fake: Tensor
+    """D's logits [N, 1] of `t_fake`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DStep(Step):
+    """What one D step has computed. No gradient flows from it to G."""
+
+    c_real: Tensor | None
+    """The one-hot labels [N, classes] of the reals; None if the run is unconditional."""
+
+    x_real: Tensor
+    """The reals after `mix`: images [N, C, H, W] in [-1, 1] before `transform`."""
+
+    t_real: Tensor
+    """The transformed reals, as D saw them."""
+
+    d_real: Tensor
+    """D's logits [N, 1] of `t_real`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GStep(Step):
+    """What one G step has computed, from fakes alone."""
+
+    reals: Callable[[], tuple[Tensor, Tensor | None]]
+    """Returns the reals of the next D step and their labels, for methods whose G loss compares fakes with reals."""
+
+
+class Method(nn.Module):
+    """Base of all methods; does nothing. See the module docstring for the rules.
+
+    Class attributes: `title` is the name in tables and figures, `paper` the source, `quick` the
+    keyword arguments the contract tests use. `needs_held_out` is set by a method that learns nothing
+    without `observe_held_out`, so that a run without held-out images is refused.
+    """
+
+    title: str = ""
+    paper: str = ""
+    quick: dict[str, Any] = {}
+    needs_held_out: bool = False
+
+    def prepare(self, networks: Networks) -> None:
+        """Change or extend G and D before training starts, and whenever a snapshot of the run is loaded."""
+
+    def initialize(self, networks: Networks) -> None:
+        """Set the weights of the prepared networks that a new run starts from; not called where one continues."""
+
+    def transform(self, x: Tensor, role: Role) -> Tensor:
+        """Images [N, C, H, W] in [-1, 1] as D will see them; same shape, differentiable twice."""
+        return x
+
+    def mix(self, x_real: Tensor, x_fake: Tensor) -> Tensor:
+        """The images that take the place of the reals in the D step."""
+        return x_real
+
+    def d_adversarial(self, ctx: DStep, loss: Tensor) -> Tensor:
+        """D's adversarial loss, a scalar in place of the backbone's, which is `loss`."""
+        return loss
+
+    def g_adversarial(self, ctx: GStep, loss: Tensor) -> Tensor:
+        """The same for G."""
+        return loss
+
+    def d_loss(self, ctx: DStep) -> Tensor | float:
+        """Scalar added to D's loss."""
+        return 0.0
+
+    def g_loss(self, ctx: GStep) -> Tensor | float:
+        """Scalar added to G's loss."""
+        return 0.0
+
+    def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
+        """Called after every D step with its logits, detached; controllers live here."""
+
+    def observe_held_out(self, d_valid: Tensor, cur_nimg: int) -> None:
+        """Called every 4 iterations after the D step with the logits of a batch of held-out reals.
+
+        D sees them through `transform` and never learns from them. Not called where the run holds out
+        fewer images than a batch.
+        """
+
+    def log(self) -> dict[str, float]:
+        """Scalars for `train.jsonl`, read at every tick."""
+        return {}
+
+    @classmethod
+    def resolve(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, with those filled in that follow from others, and in one form if they train the same.
+
+        A run's identity is made of the result. `arguments` are all those of the constructor, each of its type
+        (leangan/plugins/arguments.py). Raises ValueError for a value that the method does not accept.
+        """
+        return arguments
+
+    @classmethod
+    def skip(cls, spec: RunSpec) -> str | None:
+        """Why this method makes no sense for the run `spec`, or None; asked when the DAG is built."""
+        return None

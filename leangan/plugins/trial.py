@@ -1,0 +1,135 @@
+"""Each hook of a run's method, called once before training starts, on networks that are then thrown away.
+
+A transform that cuts the gradient or a loss that is a constant trains without complaint and measures something else
+than its name says. The trial finds it in the time of one iteration, and the loop stays free of checks.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leangan.core.distributed import drawing_own_rows
+from leangan.core.project import shown
+from leangan.core.ranks import world_size
+from leangan.core.spec import RunSpec
+from leangan.plugins.backbone import Backbone
+from leangan.plugins.check import HookError, check_gradients, check_images, check_log, check_loss
+from leangan.plugins.compose import Compose
+from leangan.plugins.fault import of_the_method
+from leangan.plugins.method import DStep, GStep, Method, Role, Step
+from leangan.training.reals import Reals, as_float
+from leangan.training.snapshot import build_networks
+
+
+def try_hooks(spec: RunSpec, data: Reals, device: torch.device) -> None:
+    """Raise HookError, which names file and line, where a hook of the run's method breaks its contract.
+
+    Draws from torch's global generators: seed them afterwards.
+    """
+    backbone, G, D, method = build_networks(spec, data.channels, data.classes)
+    G, D, method = G.to(device).train(), D.to(device).train(), method.to(device).train()
+    images, c_real = data.first(spec.hyper["batch"] // world_size())
+    with drawing_own_rows():
+        z_dim: Any = G.z_dim  # an int; torch's types know no attributes but tensors and modules
+        z, c_fake = torch.randn(len(images), z_dim, device=device), data.random_labels(len(images))
+        x_real = as_float(images)
+        _try_d_step(backbone, G.requires_grad_(False), D, method, x_real, c_real, z, c_fake)
+        D.requires_grad_(False)
+        method.requires_grad_(False)
+        _try_g_step(backbone, G.requires_grad_(True), D, method, x_real, c_real, z, c_fake)
+    for part in method.methods.values():
+        check_log(part, _called(part, "log"))
+
+
+def _try_d_step(
+    backbone: Backbone, G: nn.Module, D: nn.Module, method: Compose, x_real: Tensor, c_real: Any, z: Tensor, c_fake: Any
+) -> None:
+    """What a D step asks of the method, in its order."""
+    x_fake = G(z, c_fake)
+    for part in method.methods.values():
+        with torch.no_grad():
+            mixed = _called(part, "mix", x_real, x_fake)
+        check_images(part, "mix", mixed, x_real)
+        x_real = mixed
+    t_real, t_fake = _transformed(method, x_real, "real"), _transformed(method, x_fake, "fake_d")
+    d_real, d_fake = D(t_real, c_real), D(t_fake, c_fake)
+    ctx = DStep(
+        G=G,
+        D=D,
+        transform=method.transform,
+        cur_nimg=0,
+        z=z,
+        c_fake=c_fake,
+        x_fake=x_fake,
+        t_fake=t_fake,
+        d_fake=d_fake,
+        c_real=c_real,
+        x_real=x_real,
+        t_real=t_real,
+        d_real=d_real,
+    )
+    _try_losses(method, ("d_adversarial", "d_loss"), ctx, backbone.d_loss(d_real, d_fake))
+    for part in method.methods.values():
+        _called(part, "observe", d_real.detach(), d_fake.detach(), 0)
+        _called(part, "observe_held_out", d_real.detach(), 0)
+
+
+def _try_g_step(
+    backbone: Backbone, G: nn.Module, D: nn.Module, method: Compose, x_real: Tensor, c_real: Any, z: Tensor, c_fake: Any
+) -> None:
+    """What a G step asks of the method."""
+    x_fake = G(z, c_fake)
+    _transformed(method, x_fake, "fake_g")
+    t_fake = method.transform(x_fake, "fake_g")
+    ctx = GStep(
+        G=G,
+        D=D,
+        transform=method.transform,
+        cur_nimg=0,
+        z=z,
+        c_fake=c_fake,
+        x_fake=x_fake,
+        t_fake=t_fake,
+        d_fake=D(t_fake, c_fake),
+        reals=lambda: (x_real, c_real),
+    )
+    _try_losses(method, ("g_adversarial", "g_loss"), ctx, backbone.g_loss(ctx.d_fake))
+
+
+def _try_losses(method: Compose, hooks: tuple[str, str], ctx: Step, loss: Tensor) -> None:
+    """The hooks that replace and add losses, each checked."""
+    replaced, added = hooks
+    for part in method.methods.values():
+        loss = _called(part, replaced, ctx, loss)
+        check_loss(part, replaced, loss)
+    for part in method.methods.values():
+        check_loss(part, added, _called(part, added, ctx))
+
+
+def _transformed(method: Compose, x: Tensor, role: Role) -> Tensor:
+    """`x` after every transform, each of them checked."""
+    for part in method.methods.values():
+        x = x.detach().requires_grad_()
+        out = _called(part, "transform", x, role)
+        check_images(part, "transform", out, x)
+        check_gradients(part, role, out, x)
+        x = out
+    return x.detach()
+
+
+def _called(part: Method, hook: str, *arguments: Any) -> Any:
+    """The hook's result; an exception of its own becomes a HookError with the line of the method's file."""
+    try:
+        return getattr(part, hook)(*arguments)
+    except Exception as error:
+        if not of_the_method(error):
+            raise
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename == inspect.getfile(type(part))] or frames
+        where = f"{shown(own[-1].filename)}, line {own[-1].lineno}"
+        raise HookError(f"{where}: {hook} raised {type(error).__name__}: {error}") from error

@@ -1,0 +1,1 @@
+"""Published networks, read as data and renamed to the tensors of this suite: `leangan released`."""

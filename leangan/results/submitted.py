@@ -1,0 +1,148 @@
+"""Numbers measured by others: results/submitted/*.json, each row checked before it stands on the page.
+
+    leangan submit check results/submitted
+    leangan submit write --rows results/paper/rows/<run>/ada.jsonl \\
+        --by "A. Author" --url https://example.org/paper --out results/submitted/mine.json
+
+`check` lists what is not accepted and why. `write` makes a submission from a file of rows. Measured rows state the
+sha256 of their snapshots, so a submission does, too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from leangan.core.command import command_parser
+from leangan.core.errors import ConfigError, unknown_name
+from leangan.core.files import parse_json, write_atomic
+from leangan.core.schemas import check
+from leangan.core.spec import SCHEME
+from leangan.core.yaml_files import read
+from leangan.metrics.base import PUBLISHED, compared_with, metric_name
+from leangan.results.metric_names import parse
+from leangan.runs import rows
+
+BOUNDS = {
+    **dict.fromkeys(["precision", "recall", "copying"], (0, 1)),
+    **dict.fromkeys(["is", "is_unsplit"], (1, math.inf)),
+    **dict.fromkeys(["fid", "clean_fid", "fd", "nn_ratio"], (0, math.inf)),
+}
+"""The values that a metric family can take at all; estimates of KID, and FID without its bias, may lie below 0."""
+
+
+def read_submissions(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """(rows, rejections) of all files in `folder`; a rejection says in one line which row and why.
+
+    A rejected row leaves the others of its file in place, and a broken file the other files.
+    """
+    accepted: dict[tuple, tuple[str, dict[str, Any]]] = {}
+    rejections = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            submission = json.loads(path.read_bytes())
+            check(submission, "submission", str(path))
+            parse_json(json.dumps({**submission, "rows": []}))
+        except ConfigError as error:
+            rejections.append(str(error))
+            continue
+        except (ValueError, RecursionError) as error:
+            rejections.append(f"{path} is not valid JSON: {error}.")
+            continue
+        for number, claim in enumerate(submission["rows"], 1):
+            where = f"{path}, row {number}"
+            row = {**claim, "source": "submitted", "submitted_by": submission["submitted_by"], "url": submission["url"]}
+            try:
+                check_claim(row, where)
+                row = stored(row, where)
+                key = row["submitted_by"], row["run"], row["protocol"]["name"], row["metric"], row["kimg"]
+                if key in accepted:
+                    raise ConfigError(f"{where} repeats {accepted[key][0]}: {row['metric']} of {row['run']}.")
+                accepted[key] = where, row
+            except ConfigError as error:
+                rejections.append(str(error))
+            except OverflowError as error:
+                rejections.append(f"{where}: {error}.")
+    return [row for _, row in accepted.values()], rejections
+
+
+def stored(row: dict[str, Any], where: str) -> dict[str, Any]:
+    """The row as it is read back from a file; ConfigError where JSON cannot hold it."""
+    try:
+        return parse_json(json.dumps(row))
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}.") from None
+
+
+def check_claim(row: dict[str, Any], where: str) -> None:
+    """Raise ConfigError unless the row is complete and its number is what its protocol measures."""
+    if (scheme := row.get("scheme", 1)) != SCHEME:
+        raise ConfigError(
+            f"{where}: its scheme is {scheme!r}, must be {SCHEME}. The same training has another id now: train and "
+            "measure it again. A row written by hand only needs the new number."
+        )
+    check(row, "row", where)
+    check(row, "claim", where)
+    protocols, stated = read("config/protocols.yaml"), row["protocol"]
+    if stated["name"] not in protocols:
+        raise unknown_name("protocol", stated["name"], protocols, where)
+    protocol, metric = protocols[stated["name"]], parse(row["metric"], where)
+    if metric.family not in protocol["metrics"]:
+        raise unknown_name(f"metric of protocol {stated['name']}", metric.family, protocol["metrics"], where)
+    named = parse(metric_name(metric.family, row["n_fake"], protocol["reference"], protocol["extractor"]))
+    expected = {
+        "protocol.extractor": (stated["extractor"], protocol["extractor"]),
+        "proxy": (row["proxy"], protocol["extractor"] not in PUBLISHED),
+        "reference": (row["reference"], compared_with(metric.family, protocol["reference"])),
+        "the reference in the metric's name": (metric.reference, named.reference),
+        "the extractor in the metric's name": (metric.extractor, named.extractor),
+        "n_fake in the metric's name": (metric.count, named.count),
+    }
+    for what, (given, wanted) in expected.items():
+        if given != wanted:
+            raise ConfigError(f"{where}: {what} is {given!r}, must be {wanted!r} under protocol {stated['name']}.")
+    low, high = BOUNDS.get(metric.family, (-math.inf, math.inf))
+    if not (math.isfinite(row["value"]) and low <= row["value"] <= high):
+        raise ConfigError(f"{where}: {row['metric']} is {row['value']:g}, which lies outside {low} to {high}.")
+
+
+def write(rows_file: Path, by: str, url: str, out: Path) -> None:
+    """Write a submission with the rows of `rows_file`; ConfigError where one would not be accepted.
+
+    Rows without a number are left out.
+    """
+    claims = [{**row, "source": "submitted"} for row in rows.read(rows_file) if row["status"] == "done"]
+    submission = {"submitted_by": by, "url": url, "rows": claims}
+    check(submission, "submission", f"{rows_file} or the command line")
+    for number, claim in enumerate(claims, 1):
+        check_claim(claim, f"{rows_file}, number {number}")
+    write_atomic(out, json.dumps(submission, indent=1) + "\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = command_parser(
+        "submit",
+        "Check or write numbers measured by others, for the leaderboard.",
+        reads="check: the *.json of a folder. write: the rows (JSONL) of one run.",
+        writes="check: a line for each row that is not accepted, then counts. write: the submission --out.",
+        exit_codes="1    also: check found a row that is not accepted",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    checking = commands.add_parser("check", help="list what is not accepted; exit status 1 if there is any")
+    checking.add_argument("folder", type=Path)
+    writing = commands.add_parser("write", help="make a submission from a file of rows")
+    writing.add_argument("--rows", type=Path, required=True, metavar="JSONL", help="rows of one run")
+    writing.add_argument("--by", required=True, metavar="NAME", help="who measured")
+    writing.add_argument("--url", required=True, help="https address of the paper or code")
+    writing.add_argument("--out", type=Path, required=True, metavar="JSON")
+    args = parser.parse_args(argv)
+    if args.command == "write":
+        write(args.rows, args.by, args.url, args.out)
+        return 0
+    accepted, rejections = read_submissions(args.folder)
+    for rejection in rejections:
+        print(f"not accepted: {rejection}")
+    print(f"{len(accepted)} rows accepted, {len(rejections)} rejections")
+    return 1 if rejections else 0

@@ -1,0 +1,49 @@
+"""The command line that makes a run again: which keys of the configuration it needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leangan.core.spec import RunSpec
+from leangan.core.yaml_files import read
+from leangan.data.known_sets import listed
+from leangan.plugins import registry
+from leangan.runs.config import artefact, grids
+from leangan.runs.grid import kept_at
+
+
+def needed_config(spec: RunSpec, name: str, config: dict[str, Any]) -> dict[str, Any]:
+    """The keys and values of `config` that the artefact `name` needs to have the run `spec`.
+
+    Keys that only say where or how a run computes are left out, the place of a known data set among them, as are keys
+    with the value in config/config.yaml.
+    """
+    needed: dict[str, Any] = {"scale": config["scale"]}
+    entry = config["datasets"].get(spec.dataset, {})
+    if spec.dataset in listed():
+        entry = {key: value for key, value in entry.items() if key != "path"}
+    if entry:
+        needed["datasets"] = {spec.dataset: entry}
+    if config["images"]:
+        needed["images"] = [spec.images]
+    if not any(_holds(grid, spec, name, config) for grid in grids(artefact(name))):
+        needed["methods"] = [spec.method]
+    if any(registry.home(plugin) == "folder" for plugin, _ in spec.plugins):
+        needed["method_folders"] = config["method_folders"]
+    defaults = read("config/config.yaml")
+    for key in ("kimg", "snapshot_kimg", "arithmetic"):
+        if config[key] != defaults[key]:
+            needed[key] = config[key]
+    return needed
+
+
+def _holds(grid: dict[str, Any], spec: RunSpec, name: str, config: dict[str, Any]) -> bool:
+    """Whether the grid itself, without `methods` of the configuration, has the run."""
+    kept = kept_at(artefact(name), grid, config["scale"])
+    own_sets = any("resolution" in entry for entry in config["datasets"].values())
+    return (
+        spec.method in kept["method"]
+        and spec.preset in grid["preset"]
+        and (own_sets or spec.dataset in kept["dataset"] and spec.resolution in grid["resolution"])
+        and (bool(config["images"]) or spec.images in kept["images"])
+    )

@@ -1,0 +1,176 @@
+"""From an artefact's grid to its runs: every cell is a RunSpec, or a reason why there is none."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from functools import cache
+from typing import Any
+
+from leangan.core.errors import ConfigError, check_names
+from leangan.core.spec import SUBSET_DEFAULTS, TRANSFER, RunSpec
+from leangan.core.yaml_files import read
+from leangan.data.known_sets import amplified, listed
+from leangan.plugins import registry
+from leangan.plugins.backbone import LOOP_KEYS
+from leangan.runs.config import artefact, artefact_names, grids
+from leangan.runs.methods import bound, built, method_parts, method_preset, title_of
+from leangan.runs.presets import preset_at
+
+PARENT_KEYS = ("method", "dataset", "images", "preset")
+"""What transfer's argument `run` may say of the parent."""
+
+SCALED = ("dataset", "images", "method")
+"""Keys of a grid that a scale may restrict."""
+
+
+def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
+    """The runs of one artefact under `config` (config/config.yaml): its grids at the config's scale.
+
+    Where the artefact names data sets, sizes or methods for the scale, only those of its grids belong to it.
+    `config["methods"]` are added to the artefact's own. `config["images"]` and those of `config["datasets"]` that have
+    a resolution replace its own, `config["kimg"]` and `config["snapshot_kimg"]` the lengths of the scale. A run comes
+    once for each pair of a method's and a preset's name that it has.
+    """
+    content = artefact(name)
+    where = f"method_args of config/artefacts/{name}.yaml"
+    check_names("plugin", content.get("method_args", {}), registry.names("method"), where)
+    seeds = read("config/scales.yaml")[config["scale"]]["seeds"]
+    own_sets = [(own, entry["resolution"]) for own, entry in config["datasets"].items() if "resolution" in entry]
+    specs = {}
+    for grid in grids(content):
+        kept = kept_at(content, grid, config["scale"])
+        sets = own_sets or list(itertools.product(kept["dataset"], grid["resolution"]))
+        methods = dict.fromkeys([*kept["method"], *config["methods"]])
+        cells = itertools.product(sets, config["images"] or kept["images"], grid["preset"], methods, seeds)
+        for (dataset, resolution), images, preset, method, seed in cells:
+            start = None if own_sets else content.get("start")
+            spec = _spec(name, config, dataset, resolution, images, preset, method, seed, start)
+            specs[spec.run_id, method, preset] = spec
+    return list(specs.values())
+
+
+def find(run_id: str, config: dict[str, Any]) -> RunSpec:
+    """The spec of a run that any artefact has under `config`, or starts from; ConfigError where none does."""
+    for name in artefact_names():
+        for spec in expand(name, config):
+            run: RunSpec | None = spec
+            while run is not None:
+                if run.run_id == run_id:
+                    return run
+                run = run.parent
+    raise ConfigError(
+        f"no artefact has the run {run_id} under this configuration. Name its scale, data set, images and methods as "
+        "when it was made: the page shows the command of each row."
+    )
+
+
+def kept_at(content: dict[str, Any], grid: dict[str, Any], scale: str) -> dict[str, list[Any]]:
+    """The data sets, sizes and methods of an artefact's grid that belong to a scale."""
+    scaled = content.get("scales", {}).get(scale, {})
+    return {key: [value for value in grid[key] if value in scaled.get(key, grid[key])] for key in SCALED}
+
+
+def _spec(
+    name: str,
+    config: dict[str, Any],
+    dataset: str,
+    resolution: int,
+    images: int,
+    preset: str,
+    method: str,
+    seed: int,
+    start: dict[str, Any] | None = None,
+    later: tuple[dict[str, Any], ...] = (),
+) -> RunSpec:
+    """The run of one cell of the artefact `name`.
+
+    `start` has the arguments of transfer for a run whose method says nothing of where it starts. `later` are the runs
+    that start from this one.
+    """
+    content, where = artefact(name), f"config/artefacts/{name}.yaml"
+    later = (*later, {"method": method, "dataset": dataset, "images": images, "preset": preset})
+    scale, arithmetic = config["scale"], config["arithmetic"]
+    own_length = {key: config[key] for key in ("kimg", "snapshot_kimg") if config[key] is not None}
+    length = {**read("config/scales.yaml")[scale], **content.get("scales", {}).get(scale, {}), **own_length}
+    stated = preset_at(preset, resolution, where, method_preset(method), arithmetic["half"])
+    hyper = {**stated.hyper, "mirror": True} if amplified(dataset, images) else stated.hyper
+    of_method = method_parts(method, content.get("method_args"))
+    before = [(TRANSFER, start)] if start and TRANSFER not in dict(of_method) else []
+    parent, parts = None, []
+    for plugin, args in of_method:
+        if plugin == TRANSFER and "run" in args:
+            of_parent = {"method": None, "dataset": dataset, "images": images, "preset": preset, **args["run"]}
+            check_names(f"key of {TRANSFER}'s `run`", of_parent, PARENT_KEYS, f"{where} or config/methods.yaml")
+            if of_parent in later:
+                raise ConfigError(f"the run of method {method!r} in {where} starts from itself: name another in `run`.")
+            parent = _spec(name, config, **of_parent, resolution=resolution, seed=seed, later=later)
+            args = {**args, "run": parent.run_id}
+        parts.append((plugin, args))
+    plugins = bound(parts)
+    return RunSpec(
+        dataset=dataset,
+        resolution=resolution,
+        images=images,
+        subset_seed=content.get("subset_seed", 0),
+        **{key: content.get(key, default) for key, default in SUBSET_DEFAULTS.items()},
+        conditional=content.get("conditional", False),
+        backbone=stated.backbone,
+        hyper=hyper,
+        plugins=bound(before) + plugins,
+        seed=seed,
+        total_kimg=float(length["kimg"] or stated.kimg),
+        snapshot_kimg=float(length["snapshot_kimg"] or stated.snapshot_kimg),
+        tf32=arithmetic["tf32"],
+        parent=parent,
+        labels=stated.labels(method, title_of(method, plugins)),
+    )
+
+
+def refusal(spec: RunSpec) -> tuple[str, str] | None:
+    """(status, reason) where the run cannot or should not be trained: a plugin that cannot be used, or a skip."""
+    backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
+    if isinstance(backbone, registry.FailedImport):
+        return "error", backbone.reason
+    keys = {*backbone.keys, *LOOP_KEYS}
+    if foreign := [key for key in spec.hyper if key not in keys]:
+        return "skip", f"it sets the preset key {foreign[0]!r}, which backbone {spec.backbone!r} does not have"
+    for name, args in spec.plugins:
+        plugin = registry.load("method", name)
+        if isinstance(plugin, registry.FailedImport):
+            return "error", plugin.reason
+        try:
+            reason = plugin.skip(spec)
+        except Exception as error:
+            return "error", f"skip of method {name!r} raised {registry.explain(error)}"
+        try:
+            reason = reason or _without_held_out(spec, built(name, args).needs_held_out)
+        except Exception as error:
+            return "error", f"method {name!r} cannot be built: {registry.explain(error)}"
+        if reason:
+            return "skip", reason
+    fault = _fault(spec.backbone, json.dumps(spec.hyper), spec.resolution)
+    return ("error", fault) if fault else None
+
+
+@cache
+def _fault(name: str, hyper: str, resolution: int) -> str | None:
+    """Why the backbone `name` cannot be built with these values (JSON) at this resolution; None if it can."""
+    backbone: Any = registry.load("backbone", name)
+    try:
+        backbone(json.loads(hyper), resolution, 3, 0)
+    except Exception as error:
+        return str(error) if isinstance(error, ValueError) else registry.explain(error)
+    return None
+
+
+def _without_held_out(spec: RunSpec, needed: bool) -> str | None:
+    """Why a run cannot have the batch of held-out images that its method needs; None if it can, or is not known."""
+    row = listed().get(spec.dataset)
+    held_out = spec.validation_images
+    if row is not None and row.count is not None:
+        trained = spec.images // 2 if amplified(spec.dataset, spec.images) else spec.images
+        held_out = min(held_out, max(row.count - trained, 0))
+    if not needed or held_out >= spec.hyper["batch"]:
+        return None
+    return f"it needs a batch of {spec.hyper['batch']} held-out images; the run holds out {held_out}"

@@ -1,0 +1,102 @@
+"""Methods by name: the plugins behind an entry of config/methods.yaml, with all their arguments."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from leangan.core.errors import ConfigError, unknown_name
+from leangan.core.yaml_files import read
+from leangan.plugins import registry
+
+PRESET = "preset"
+"""The part of an entry in config/methods.yaml that is no plugin: keys of the preset that the method replaces."""
+
+Plugins = list[tuple[str, dict[str, Any]]]
+
+
+def method_parts(name: str, overrides: dict[str, dict[str, Any]] | None = None) -> Plugins:
+    """The plugins behind a method's name, in order, with the arguments that it and `overrides`, by plugin, give them.
+
+    The name is an entry of config/methods.yaml or a file of augment/; otherwise ConfigError with the closest matches.
+    """
+    named = read("config/methods.yaml")
+    known = set(named) | set(registry.names("method"))
+    if name not in known:
+        raise unknown_name("method", name, known, "config/config.yaml, an artefact's grid or --config methods=[...]")
+    parts = []
+    for plugin, args in _stated(name, named.get(name, [name])):
+        if plugin == PRESET:
+            continue
+        if plugin not in registry.names("method"):
+            raise unknown_name("plugin", plugin, registry.names("method"), f"config/methods.yaml, entry {name!r}")
+        parts.append((plugin, {**(args or {}), **(overrides or {}).get(plugin, {})}))
+    return parts
+
+
+def _stated(name: str, entry: Any) -> list[tuple[str, dict[str, Any] | None]]:
+    """The parts of an entry of config/methods.yaml; ConfigError where it is not written as one."""
+    parts: list[tuple[str, dict[str, Any] | None]] = []
+    for part in entry if isinstance(entry, list) else [None]:
+        pairs = [(part, None)] if isinstance(part, str) else list(part.items()) if isinstance(part, dict) else []
+        if len(pairs) != 1 or not isinstance(pairs[0][1], dict | None):
+            raise ConfigError(
+                f"config/methods.yaml, entry {name!r}: {part or entry!r} is not a part of a method. An entry is a "
+                "list such as [bcr, ada: {target: 0.6}], each part a method of augment/ or `preset`."
+            )
+        parts += pairs
+    return parts
+
+
+def bound(parts: Plugins) -> Plugins:
+    """The plugins with all their arguments, defaults filled in. Raises ConfigError for an argument that cannot be.
+
+    A plugin that cannot be used keeps the arguments it was given; its runs report why.
+    """
+    return [(name, _bound(name, given)) for name, given in parts]
+
+
+def _bound(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    plugin = registry.load("method", name)
+    if isinstance(plugin, registry.FailedImport):
+        return given
+    from leangan.plugins.arguments import bind  # imports torch, which looking up names does without
+
+    try:
+        return bind(name, plugin, given)
+    except ValueError as error:
+        if not given:  # a fault of the plugin itself, reported by its runs: see leangan.runs.grid.refusal
+            return given
+        raise ConfigError(str(error)) from None
+
+
+def method_plugins(name: str, overrides: dict[str, dict[str, Any]] | None = None) -> Plugins:
+    """The plugins behind a method's name with all their arguments, `overrides` by plugin among them."""
+    return bound(method_parts(name, overrides))
+
+
+@cache
+def _built(plugin: Any, arguments: str) -> Any:
+    """An instance of the plugin's class with these arguments (JSON)."""
+    return plugin(**json.loads(arguments))
+
+
+def built(name: str, arguments: dict[str, Any]) -> Any:
+    """The plugin as a run would have it, to be asked and not to be changed. An error that it raises comes through."""
+    plugin: Any = registry.load("method", name)
+    return _built(plugin, json.dumps(arguments))
+
+
+def title_of(name: str, plugins: Plugins) -> str:
+    """What tables call a method: the titles of its plugins, or its name where one of them cannot be built."""
+    try:
+        return " + ".join(built(plugin, arguments).title for plugin, arguments in plugins)
+    except Exception:  # which refuses the run with the reason, see leangan.runs.grid
+        return name
+
+
+def method_preset(name: str) -> dict[str, Any]:
+    """The preset keys that the method's entry in config/methods.yaml replaces, in its part `preset`."""
+    parts = read("config/methods.yaml").get(name, [])
+    return next((part[PRESET] for part in parts if isinstance(part, dict) and PRESET in part), {})

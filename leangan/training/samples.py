@@ -1,0 +1,70 @@
+"""Sample grids of a generator with a fixed set of latents, so that one run's pictures can be compared over time.
+
+And strips of interpolations: smooth ones speak against a generator that has learned its training images by heart
+(arXiv:2006.10738, sec. 4.3).
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from leangan.core.files import write_atomic
+from leangan.training.sampler import step_seed
+
+ROWS, COLUMNS = 6, 12
+CELLS = ROWS * COLUMNS
+
+
+def to_uint8(x: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8, rounded to the nearest of 256 levels as both papers' metrics do."""
+    return (x * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
+@torch.no_grad()
+def save_grid(path: Path, G: nn.Module, c: Tensor | None, seed: int) -> None:
+    """Write a grid of images of G for the latents of `seed` and one-hot labels [CELLS, classes], or None."""
+    torch.manual_seed(step_seed("grid", seed))
+    z_dim: Any = G.z_dim
+    z = torch.randn(CELLS, z_dim, device=next(G.parameters()).device)
+    save_images(path, to_uint8(G(z, c)))
+
+
+@torch.no_grad()
+def save_strips(path: Path, G: nn.Module, c: Tensor | None, seed: int) -> None:
+    """Write ROWS strips of COLUMNS images from one latent of `seed` to another, each of the class of one of `c`."""
+    torch.manual_seed(step_seed("strips", seed))
+    z_dim: Any = G.z_dim
+    first, last = torch.randn(2, ROWS, z_dim, device=next(G.parameters()).device)
+    c = None if c is None else c[:ROWS]
+    save_images(path, to_uint8(interpolate(G, first, last, c).flatten(0, 1)))
+
+
+def interpolate(G: Any, first: Tensor, last: Tensor, c: Tensor | None) -> Tensor:
+    """Images [N, COLUMNS, C, H, W] on the straight lines from latents `first` [N, z_dim] to `last`, both included.
+
+    The lines lie in the space of styles where G has one, with one noise for all images, else in that of z.
+    """
+    weights = torch.linspace(0, 1, COLUMNS, device=first.device)[:, None]
+    if not hasattr(G, "styles"):
+        z = torch.lerp(first[:, None], last[:, None], weights)
+        x = G(z.flatten(0, 1), None if c is None else c.repeat_interleave(COLUMNS, 0))
+    else:
+        first, last = G.styles(first, c), G.styles(last, c)
+        x = G.synthesis(torch.lerp(first[:, None], last[:, None], weights[..., None]).flatten(0, 1), "const")
+    return x.unflatten(0, (-1, COLUMNS))
+
+
+def save_images(path: Path, images: Tensor, columns: int = COLUMNS) -> None:
+    """Write a PNG of uint8 images [N, C, H, W], `columns` of them side by side."""
+    channels, size = images.shape[1], images.shape[2]
+    grid = images.cpu().reshape(-1, columns, channels, size, size).permute(0, 3, 1, 4, 2)
+    grid = grid.reshape(-1, columns * size, channels)
+    buffer = io.BytesIO()
+    Image.fromarray(grid.squeeze(2).numpy() if channels == 1 else grid.numpy()).save(buffer, "PNG")
+    write_atomic(path, buffer.getvalue())

@@ -1,0 +1,216 @@
+"""One G step and one D step, with every hook of the method at its place (arXiv:1912.04958; arXiv:2006.06676)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leangan.core.distributed import GradientAverage, from_rank_0
+from leangan.core.ranks import world_size
+from leangan.core.spec import RunSpec
+from leangan.plugins.method import DStep, GStep
+from leangan.training.log import Tally
+from leangan.training.reals import Reals
+from leangan.training.snapshot import build_networks
+
+VALIDATION_INTERVAL = 4
+
+
+class NotApplicable(Exception):
+    """A run makes no sense with its data, which is known only when that is at hand; the message says why."""
+
+
+def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_interval: int) -> torch.optim.Adam:
+    """Adam; with a lazy regulariser, lr and betas allow for its extra steps (arXiv:1912.04958, appendix B).
+
+    A checkpoint gives it moments and step counts. Rates and the kind of kernels stay those of this process: they follow
+    from the spec and the device, which need not be the one that the checkpoint was written on.
+    """
+    ratio = reg_interval / (reg_interval + 1) if reg_interval > 1 else 1.0
+    betas = tuple(float(beta) ** ratio for beta in hyper["betas"])
+    optimizer = torch.optim.Adam(params, lr=lr * ratio, betas=betas, eps=hyper["eps"], fused=True)
+    optimizer.register_load_state_dict_pre_hook(_with_own_groups)
+    return optimizer
+
+
+def _with_own_groups(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """A saved state with the groups of `optimizer` instead of the saved ones; parameters keep their saved numbers."""
+    pairs = zip(optimizer.param_groups, state["param_groups"], strict=True)
+    return {**state, "param_groups": [{**own, "params": saved["params"]} for own, saved in pairs]}
+
+
+class Player:
+    """One side of the game: the parameters it moves and how."""
+
+    def __init__(self, params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_interval: int) -> None:
+        # What a method froze stays frozen; the rest is switched on for this player's own steps only,
+        # so that the other's steps spend nothing on gradients that nobody uses.
+        self.params = [p for p in params if p.requires_grad]
+        self.optimizer = adam(self.params, lr, hyper, reg_interval)
+        self.average = GradientAverage(self.params)
+        self.rest()
+
+    def rest(self) -> None:
+        for param in self.params:
+            param.requires_grad_(False)
+
+    def step(self, loss: Callable[[], Tensor]) -> Tensor:
+        """One optimiser step on `loss()`, the mean over this rank's images; returns it."""
+        for param in self.params:
+            param.requires_grad_(True)
+        value = loss()
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        self.average.finish()
+        self.optimizer.step()
+        self.rest()
+        return value.detach()
+
+
+class Steps:
+    """Networks, method and optimisers of a run, and the two steps that train them."""
+
+    def __init__(self, spec: RunSpec, data: Reals, device: torch.device) -> None:
+        self.data, self.device, self.hyper = data, device, spec.hyper
+        self.batch = spec.hyper["batch"]
+        self.own_batch = self.batch // world_size()
+        self.backbone, G, D, method = build_networks(spec, data.channels, data.classes)
+        if method.needs_held_out and len(data.validation) < self.batch:
+            raise NotApplicable(
+                f"it needs a batch of {self.batch} held-out images; the run holds out {len(data.validation)}"
+            )
+        self.G, self.D, self.method = G.to(device).train(), D.to(device).train(), method.to(device)
+        from_rank_0(self.G, self.D, self.method)
+        backbone, hyper = self.backbone, spec.hyper
+        self.g_player = Player(list(G.parameters()), hyper["lr_g"], hyper, backbone.g_reg_interval)
+        d_params = [*D.parameters(), *method.parameters()]
+        self.d_player = Player(d_params, hyper["lr_d"], hyper, backbone.d_reg_interval)
+        self.tally = Tally()
+
+    def latents(self) -> tuple[Tensor, Tensor | None]:
+        """This rank's part of a batch of z ~ N(0, 1) and of labels drawn from the training images' own."""
+        z_dim: Any = self.G.z_dim  # an int; torch's types know no attributes but tensors and modules
+        return torch.randn(self.own_batch, z_dim, device=self.device), self.data.random_labels(self.own_batch)
+
+    def g_step(self, cur_nimg: int, iteration: int) -> None:
+        """Move G so that D takes its images for real; then, where it is due, G's lazy regulariser."""
+        every = self.backbone.g_reg_interval
+
+        def adversarial() -> Tensor:
+            z, c = self.latents()
+            x_fake = self.G(z, c)
+            t_fake = self.method.transform(x_fake, "fake_g")
+            d_fake = self.D(t_fake, c)
+            self.tally.add(accuracy_fake_g=d_fake < 0)
+            ctx = GStep(
+                G=self.G,
+                D=self.D,
+                transform=self.method.transform,
+                cur_nimg=cur_nimg,
+                z=z,
+                c_fake=c,
+                x_fake=x_fake,
+                t_fake=t_fake,
+                d_fake=d_fake,
+                reals=partial(self.data.batch, cur_nimg, self.batch),
+            )
+            loss = self.method.g_adversarial(ctx, self.backbone.g_loss(d_fake)) + self.method.g_loss(ctx)
+            return loss + regularizer() if every == 1 else loss
+
+        def regularizer() -> Tensor:
+            return self.backbone.g_regularizer(self.G, *self.latents())
+
+        self.tally.add(loss_g=self.g_player.step(adversarial))
+        if every > 1 and iteration % every == 0:
+            self.tally.add(path_length=self.g_player.step(lambda: every * regularizer()) / every)
+
+    def d_step(self, cur_nimg: int, iteration: int) -> None:
+        """Move D to tell reals from fakes; then, where it is due, D's lazy regulariser; then the controllers."""
+        every = self.backbone.d_reg_interval
+        x_real, c_real = self.data.batch(cur_nimg, self.batch)
+        z, c_fake = self.latents()
+        with torch.no_grad():
+            x_fake = self.G(z, c_fake)
+            x_real = self.method.mix(x_real, x_fake)
+        logits: dict[str, Tensor] = {}
+
+        def adversarial() -> Tensor:
+            at, t_real = self._transformed_reals(x_real, with_gradient=every == 1)
+            d_real = self.D(t_real, c_real)
+            t_fake = self.method.transform(x_fake, "fake_d")
+            d_fake = self.D(t_fake, c_fake)
+            logits.update(d_real=d_real.detach(), d_fake=d_fake.detach())
+            self.tally.add(accuracy_real=d_real > 0, accuracy_fake_d=d_fake < 0)
+            ctx = DStep(
+                G=self.G,
+                D=self.D,
+                transform=self.method.transform,
+                cur_nimg=cur_nimg,
+                z=z,
+                c_fake=c_fake,
+                x_fake=x_fake,
+                t_fake=t_fake,
+                d_fake=d_fake,
+                c_real=c_real,
+                x_real=x_real,
+                t_real=t_real,
+                d_real=d_real,
+            )
+            loss = self.method.d_adversarial(ctx, self.backbone.d_loss(d_real, d_fake)) + self.method.d_loss(ctx)
+            return loss + self._regularizer(at, d_real) if every == 1 else loss
+
+        def lazy() -> Tensor:
+            at, t_real = self._transformed_reals(x_real, with_gradient=True)
+            return every * self._regularizer(at, self.D(t_real, c_real))
+
+        self.tally.add(loss_d=self.d_player.step(adversarial), **logits)
+        if every > 1 and iteration % every == 0:
+            self.d_player.step(lazy)
+        self.method.observe(logits["d_real"], logits["d_fake"], cur_nimg)
+
+    def _transformed_reals(self, x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor]:
+        """(the images at which R1 takes its gradient, the reals as D sees them)."""
+        x = x.detach().requires_grad_(with_gradient and self.backbone.r1_at == "real")
+        t = self.method.transform(x, "real")
+        if with_gradient and self.backbone.r1_at == "augmented":
+            x = t = t.detach().requires_grad_()
+        return x, t
+
+    def _regularizer(self, at: Tensor, d_real: Tensor) -> Tensor:
+        penalty = self.backbone.d_regularizer(at, d_real)
+        self.tally.add(r1=penalty)
+        return penalty
+
+    @torch.no_grad()
+    def validate(self, cur_nimg: int, iteration: int) -> None:
+        """Every VALIDATION_INTERVAL iterations, D's logits of a batch of held-out reals, seen as it sees its own.
+
+        Draws random numbers, so it comes last in an iteration: the next one seeds them anew.
+        """
+        if iteration % VALIDATION_INTERVAL or len(self.data.validation) < self.batch:
+            return
+        x, c = self.data.held_out(iteration // VALIDATION_INTERVAL * self.batch, self.batch)
+        self.D.eval()
+        d_valid = self.D(self.method.transform(x, "real"), c)
+        self.D.train()
+        self.tally.add(d_valid=d_valid, accuracy_held_out=d_valid > 0)
+        self.method.observe_held_out(d_valid, cur_nimg)
+
+    def _parts(self) -> dict[str, Any]:
+        optimizers = {"opt_g": self.g_player.optimizer, "opt_d": self.d_player.optimizer}
+        return {"G": self.G, "D": self.D, "method": self.method, "tally": self.tally, **optimizers}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on, but for the position, from which all random numbers follow.
+
+        Every rank must call it; all get the same, whatever their number.
+        """
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])

@@ -1,1 +1,0 @@
-"""Published networks, read as data and renamed to the tensors of this suite: `python -m models.released`."""

@@ -1,0 +1,165 @@
+"""StyleGAN2 (arXiv:1912.04958) with the options of StyleGAN2-ADA (arXiv:2006.06676).
+
+Skip generator, residual or plain discriminator, projection conditioning, non-saturating logistic loss, R1 and
+path-length regularisation. Feature maps are channels_last, the fastest layout for these layers on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from leangan.core.ranks import mean_over_ranks, world_size
+from leangan.models.stylegan2.discriminator import Discriminator
+from leangan.models.stylegan2.generator import Generator
+from leangan.models.stylegan2.layers import Mapping
+from leangan.models.stylegan2.precision import KEYS, all_float32, half_at
+from leangan.plugins.backbone import Key, check_choice, read_preset
+
+
+class Backbone:
+    """StyleGAN2 at one preset; see `leangan.plugins.backbone.Backbone`."""
+
+    keys = {
+        "z_dim": Key(int, 512, "length of the latent z"),
+        "w_dim": Key(int, 512, "length of the intermediate latent w and of label embeddings"),
+        "mapping_layers": Key(int, 8, "dense layers from z to w"),
+        "mapping_lr_multiplier": Key(float, 0.01, "learning rate of the mapping network relative to the rest"),
+        "fmap_base": Key(int, 16384, "maps at resolution r are min(fmap_max, 2 fmap_base / r)"),
+        "fmap_max": Key(int, 512, "most feature maps a layer has"),
+        "d_capacity": Key(float, 1.0, "factor of fmap_base and fmap_max in D"),
+        "d_architecture": Key(str, "resnet", "discriminator blocks: resnet or orig (no skips)"),
+        "d_mapping_layers": Key(int, 0, "dense layers after D's label embedding; conditional only"),
+        "mbstd_group": Key(int, 4, "samples per group of the minibatch standard deviation"),
+        "mbstd_features": Key(int, 1, "maps the minibatch standard deviation adds; 0: none"),
+        "adversarial_loss": Key(str, "logistic", "logistic (non-saturating) or wasserstein"),
+        "r1_gamma": Key(float, 10.0, "weight of R1, gamma/2 E|grad D|^2; 0: no R1"),
+        "r1_interval": Key(int, 16, "D steps between R1 evaluations, each times the interval"),
+        "r1_at": Key(str, "real", "R1 differentiates by the real image or by the augmented one"),
+        "pl_weight": Key(float, 2.0, "weight of the path-length regularisation; 0: none"),
+        "pl_decay": Key(float, 0.01, "step of the moving average of path lengths"),
+        "pl_batch_shrink": Key(int, 2, "the path length is measured on batch / this samples"),
+        "pl_interval": Key(int, 4, "G steps between path-length evaluations, each times the interval"),
+        "style_mixing": Key(float, 0.9, "probability of mixing two w in one batch"),
+        "noise_inputs": Key(bool, True, "whether G's convolutions add noise of learned strength"),
+        "w_avg_decay": Key(float, 0.995, "decay of the moving average of w that truncation uses"),
+        **KEYS,
+        "conv_clamp": Key(
+            float | None, None, "feature maps of all convolutions are limited to +- this; null: not at all"
+        ),
+    }
+
+    @classmethod
+    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Without 16-bit resolutions there is no 16-bit type, and the reverse."""
+        if all_float32(settings):
+            return {**settings, "half_type": "none", "half_resolutions": 0}
+        return settings
+
+    def __init__(self, preset: dict[str, Any], resolution: int, channels: int, classes: int) -> None:
+        settings = self.resolve(read_preset(preset, self.keys))
+        check_choice("d_architecture", settings["d_architecture"], ("orig", "resnet"))
+        check_choice("adversarial_loss", settings["adversarial_loss"], ("logistic", "wasserstein"))
+        check_choice("r1_at", settings["r1_at"], ("real", "augmented"))
+        if resolution < 8 or resolution & (resolution - 1):
+            raise ValueError(
+                f"resolution is {resolution}, must be a power of two from 8 up; prepare the data set at one"
+            )
+        if 2 * settings["fmap_base"] < resolution:
+            raise ValueError(
+                f"preset key fmap_base is {settings['fmap_base']}, must be at least {resolution // 2} "
+                f"to leave feature maps at {resolution} px; see config/presets.yaml"
+            )
+        if settings["d_capacity"] * min(settings["fmap_max"], 2 * settings["fmap_base"] / resolution) < 1:
+            raise ValueError(
+                f"preset key d_capacity is {settings['d_capacity']}, which leaves D a layer without feature maps at "
+                f"{resolution} px; see config/presets.yaml"
+            )
+        if settings["conv_clamp"] is not None and settings["conv_clamp"] <= 0:
+            raise ValueError(
+                f"preset key conv_clamp is {settings['conv_clamp']}, must be positive or null; see config/presets.yaml"
+            )
+        self.settings = settings
+        self.resolution = resolution
+        self.channels = channels
+        self.classes = classes
+        self.half = half_at(self.maps(), settings)
+        self.r1_at = settings["r1_at"]
+        self.g_reg_interval = settings["pl_interval"] if settings["pl_weight"] else 0
+        self.d_reg_interval = settings["r1_interval"] if settings["r1_gamma"] else 0
+
+    def maps(self, capacity: float = 1.0) -> dict[int, int]:
+        """Feature maps by resolution, 4 to the image's, with fmap_base and fmap_max times `capacity`."""
+        base, most = (int(capacity * self.settings[key]) for key in ("fmap_base", "fmap_max"))
+        sizes = [2**k for k in range(2, self.resolution.bit_length())]
+        return {r: min(most, 2 * base // r) for r in sizes}
+
+    def mapping(self, z_dim: int, layers: int) -> Mapping:
+        s = self.settings
+        return Mapping(z_dim, self.classes, s["w_dim"], layers, s["mapping_lr_multiplier"])
+
+    def generator(self) -> Generator:
+        s = self.settings
+        return Generator(
+            self.mapping(s["z_dim"], s["mapping_layers"]),
+            s["w_dim"],
+            self.resolution,
+            self.channels,
+            self.maps(),
+            style_mixing=s["style_mixing"],
+            w_avg_decay=s["w_avg_decay"],
+            noise=s["noise_inputs"],
+            half=self.half,
+            clamp=s["conv_clamp"],
+        )
+
+    def discriminator(self) -> Discriminator:
+        s = self.settings
+        return Discriminator(
+            self.mapping(0, s["d_mapping_layers"]) if self.classes else None,
+            s["w_dim"],
+            self.resolution,
+            self.channels,
+            self.maps(s["d_capacity"]),
+            architecture=s["d_architecture"],
+            mbstd_group=s["mbstd_group"],
+            mbstd_features=s["mbstd_features"],
+            half=self.half,
+            clamp=s["conv_clamp"],
+        )
+
+    def g_loss(self, d_fake: Tensor) -> Tensor:
+        """Non-saturating logistic loss, -log sigmoid(D(fake)), or Wasserstein loss, -D(fake), on average."""
+        if self.settings["adversarial_loss"] == "wasserstein":
+            return -d_fake.mean()
+        return F.softplus(-d_fake).mean()
+
+    def d_loss(self, d_real: Tensor, d_fake: Tensor) -> Tensor:
+        """-log sigmoid(D(real)) - log(1 - sigmoid(D(fake))), or D(fake) - D(real), on average."""
+        if self.settings["adversarial_loss"] == "wasserstein":
+            return d_fake.mean() - d_real.mean()
+        return F.softplus(-d_real).mean() + F.softplus(d_fake).mean()
+
+    def g_regularizer(self, G: Generator, z: Tensor, c: Tensor | None) -> Tensor:
+        """Path length, weight * E (|J^T y|_w - a)^2 with y ~ N(0, I / pixels) (arXiv:1912.04958, sec. 3.2).
+
+        The norm averages over layers; a is the moving average of lengths, kept in `G.pl_mean`.
+        """
+        s = self.settings
+        n = max(len(z) * world_size() // s["pl_batch_shrink"], 1) // world_size()
+        ws = G.styles(z[:n], None if c is None else c[:n])
+        image = G.synthesis(ws)
+        y = torch.randn_like(image) / math.sqrt(image.shape[2] * image.shape[3])
+        (grad,) = torch.autograd.grad((image * y).sum(), ws, create_graph=True)
+        length = grad.square().sum(dim=2).mean(dim=1).sqrt()
+        G.pl_mean.lerp_(mean_over_ranks(length.detach().mean()), s["pl_decay"])
+        return s["pl_weight"] * (length - G.pl_mean).square().mean()
+
+    def d_regularizer(self, x_real: Tensor, d_real: Tensor) -> Tensor:
+        """R1, gamma/2 E |grad_x D(x)|^2 at reals (arXiv:1801.04406)."""
+        (grad,) = torch.autograd.grad(d_real.sum(), x_real, create_graph=True)
+        return self.settings["r1_gamma"] / 2 * grad.square().sum(dim=(1, 2, 3)).mean()

@@ -1,0 +1,126 @@
+"""Operators of StyleGAN2 (arXiv:1912.04958) in plain torch operations, all twice differentiable.
+
+Resampling uses the binomial low-pass [1, 3, 3, 1] per axis with zeros beyond the border. A convolution that
+changes resolution stays two steps, the strided convolution and the depthwise filter: their product, one
+6 x 6 kernel, costs four times the multiplications and was slower at every size measured.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from leangan.core.constants import constant
+from leangan.core.linear_map import linear
+from leangan.core.ranks import world_size
+from leangan.models.stylegan2.precision import cast
+
+FIR = (0.125, 0.375, 0.375, 0.125)
+LRELU_SLOPE = 0.2
+LRELU_GAIN = math.sqrt(2)  # keeps the second moment of a unit Gaussian nearly 1; layers fold it into weights
+
+
+def rms_normalize(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """Rows of x [N, D] divided by their root mean square."""
+    return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
+
+
+@constant
+def fir_kernel(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The low-pass in two dimensions [4, 4], with sum `gain`."""
+    taps = torch.tensor(FIR, dtype=dtype, device=device)
+    return gain * torch.outer(taps, taps)
+
+
+def depthwise_fir(x: Tensor, gain: float) -> Tensor:
+    """The low-pass as the weight [C, 1, 4, 4] of a convolution of x [N, C, H, W] with C groups."""
+    return fir_kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
+
+
+def _correlate(gain: float, stride: int, padding: int, x: Tensor) -> Tensor:
+    return F.conv2d(x, depthwise_fir(x, gain), stride=stride, padding=padding, groups=x.shape[1])
+
+
+def _scatter(gain: float, x: Tensor) -> Tensor:
+    return F.conv_transpose2d(x, depthwise_fir(x, gain), stride=2, padding=1, groups=x.shape[1])
+
+
+def low_pass(x: Tensor, gain: float, padding: int) -> Tensor:
+    """The low-pass over x [N, C, H, W] with `padding` zeros, 0 to 3, on each side."""
+    # The filter is symmetric: its adjoint is the filter itself, over as many zeros as were left out.
+    return linear(x, partial(_correlate, gain, 1, padding), partial(_correlate, gain, 1, 3 - padding))
+
+
+def upsample2d(x: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, C, 2H, 2W]: zeros between the pixels, then the low-pass at gain 4."""
+    return linear(x, partial(_scatter, 4.0), partial(_correlate, 4.0, 2, 1))
+
+
+def downsample2d(x: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, C, H/2, W/2]: the low-pass, then every second pixel."""
+    return linear(x, partial(_correlate, 1.0, 2, 1), partial(_scatter, 1.0))
+
+
+def conv2d_up(x: Tensor, weight: Tensor) -> Tensor:
+    """Zeros between pixels, convolution with weight [O, I, 3, 3], low-pass at gain 4 -> [N, O, 2H, 2W]."""
+    # A transposed convolution scatters the kernel, hence the flip that makes it the usual correlation.
+    return low_pass(F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2), gain=4.0, padding=1)
+
+
+def conv2d_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Low-pass, then convolution with weight [O, I, 3, 3] at every second pixel -> [N, O, H/2, W/2]."""
+    return F.conv2d(low_pass(x, gain=1.0, padding=2), weight, bias, stride=2)
+
+
+def demodulation(weight: Tensor, styles: Tensor, norm: float = 1.0, eps: float = 1e-8) -> Tensor:
+    """Factors [N, O] that give every filter `weight[o, i] * styles[n, i]` the L2 norm `norm` (eq. 3).
+
+    `weight` is [O, I, K, K], `styles` [N, I].
+    """
+    energy = styles.square() @ weight.square().sum(dim=(2, 3)).T
+    return norm * (energy + eps).rsqrt()
+
+
+def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, norm: float | None = 1.0, up: bool = False) -> Tensor:
+    """Convolve sample n of x [N, I, H, W] with `weight[o, i] * styles[n, i]` (sec. 2.2).
+
+    `weight` is [O, I, K, K] with odd K (K = 3 if `up`, which doubles H and W). Filters are demodulated to the
+    L2 norm `norm`, None: not at all. The batch shares the kernel: convolution is linear, so scaling input and
+    output channels gives the same result. x may have 16 bits; the result has its type.
+    """
+    if x.dtype != styles.dtype and norm is not None:
+        # Demodulation undoes any scale of styles and filters, so both take one that 16 bits hold. For the same
+        # reason no gradient passes through the scales.
+        styles = styles / (styles.detach().abs().amax(dim=1, keepdim=True) + 1e-8)
+        weight = weight / (weight.detach().square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).sqrt()
+    x = x * cast(styles, x.dtype)[:, :, None, None]
+    filters = cast(weight, x.dtype)
+    y = conv2d_up(x, filters) if up else F.conv2d(x, filters, padding=weight.shape[-1] // 2)
+    return y if norm is None else y * cast(demodulation(weight, styles, norm), x.dtype)[:, :, None, None]
+
+
+def clamp(x: Tensor, limit: float | None) -> Tensor:
+    """x limited to [-limit, limit]; None: not at all."""
+    return x if limit is None else x.clamp(-limit, limit)
+
+
+def minibatch_stddev(x: Tensor, group: int, features: int = 1) -> Tensor:
+    """Append `features` maps that hold the mean standard deviation within groups of `group` samples.
+
+    x [N, C, H, W] -> [N, C + features, H, W]; C must be a multiple of `features`. Sample n shares its group
+    with n + N/group, n + 2N/group, ... A batch smaller than `group` is one group. With several ranks, x holds
+    every W-th sample, and groups must lie within a rank. Raises ValueError unless groups fill the batch.
+    """
+    n, channels, height, width = x.shape
+    group = min(group, n * world_size())
+    if n % group:
+        raise ValueError(f"{n} images are not a multiple of the minibatch-stddev group of {group}")
+    grouped = x.reshape(group, n // group, features, channels // features, height, width)
+    variance = (grouped - grouped.mean(dim=0)).square().mean(dim=0)
+    stddev = (variance + 1e-8).sqrt()
+    maps = stddev.mean(dim=(2, 3, 4))[:, :, None, None].repeat(group, 1, height, width)
+    return torch.cat([x, maps], dim=1)

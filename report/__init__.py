@@ -1,1 +1,0 @@
-"""From stored rows to tables, figures and the leaderboard page. Trains nothing."""

@@ -1,1 +1,0 @@
-"""Plugins, configuration, run identities, results rows and provenance. Imports no snakemake."""

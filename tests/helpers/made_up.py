@@ -1,0 +1,110 @@
+"""Rows, logs and samples of the planned runs of any artefact, made up: nothing is trained."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from leangan.core.spec import RunSpec, snapshot_name
+from leangan.core.yaml_files import read
+from leangan.metrics.base import metric_name
+from leangan.results.collect import flatten, to_csv
+from leangan.runs.config import artefact
+from leangan.runs.rows import identity, without_value
+from tests.helpers.synthetic import row
+
+SNAPSHOTS = 4
+"""Per run; at the third of them the distances are least."""
+
+PROTOCOLS, SCALES = read("config/protocols.yaml"), read("config/scales.yaml")
+HIGHER = ("is", "is_unsplit", "precision", "recall", "nn_ratio")
+
+
+def kimgs(spec: RunSpec) -> list[float]:
+    return [spec.total_kimg * (i + 1) / SNAPSHOTS for i in range(SNAPSHOTS)]
+
+
+def value(spec: RunSpec, family: str, snapshot: int) -> float:
+    """A plausible number, another one for each run: falls with the training set, then rises when D overfits."""
+    chance = int(hashlib.sha256(f"{spec.method} {spec.images}".encode()).hexdigest()[:4], 16) / 0xFFFF
+    of_seed = int(spec.digest[:4], 16) / 0xFFFF
+    weak = "none" in dict(spec.plugins)
+    distance = 3 + (4000 if weak else 900) * (0.6 + chance) * spec.images**-0.6 * (1 + 0.1 * of_seed)
+    distance *= 1 + 0.8 * math.exp(-snapshot) + (0.3 if weak else 0.05) * max(0, snapshot - 2)
+    return {"kid": distance / 5000, "recall": 2 / distance, "precision": 2 / distance}.get(
+        family, 30 / distance if family in HIGHER else distance if "fid" in family or "fd" in family else 2 / distance
+    )
+
+
+def measured(spec: RunSpec, name: str, scale: str) -> list[dict]:
+    """The rows of a run that ended well: every family of the artefact at every snapshot."""
+    content, protocol = artefact(name), PROTOCOLS[artefact(name)["protocol"]]
+    fakes = SCALES[scale]["fakes"] or protocol["fakes"]
+    proxy = protocol["extractor"] not in ("inception_v3", "clean_inception")
+    like = row("none", 0, "", 0.0, 0.0)
+    stated = {**like["protocol"], "name": content["protocol"], "extractor": protocol["extractor"]}
+    return [
+        {
+            **like,
+            **identity(spec, spec.method),
+            **{"metric": metric_name(family, fakes, protocol["reference"], protocol["extractor"]), "kimg": kimg},
+            **{"value": value(spec, family, i), "proxy": proxy, "n_fake": fakes, "protocol": stated},
+        }
+        for family in content["layout"]["metrics"]
+        for i, kimg in enumerate(kimgs(spec))
+    ]
+
+
+def write(folder: Path, name: str, specs: list[RunSpec], scale: str, failed: dict[str, tuple[str, str] | None]) -> None:
+    """results.csv with the rows of `specs`; rows/ with the logs and samples of those that have numbers.
+
+    `failed` maps run ids to (status, reason), or None for a run that has not begun.
+    """
+    table = []
+    for spec in specs:
+        if spec.run_id not in failed:
+            table += measured(spec, name, scale)
+            write_run(folder / "rows" / spec.run_id, spec)
+        elif failed[spec.run_id]:
+            table.append(without_value(spec, artefact(name)["protocol"], *failed[spec.run_id]))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.csv").write_text(to_csv([flatten(line) for line in table]))
+
+
+def write_run(folder: Path, spec: RunSpec) -> None:
+    """train.jsonl of 18 ticks, a grid of 12 x 6 flat images per snapshot and one of training images."""
+    (folder / "samples").mkdir(parents=True, exist_ok=True)  # a run of two labels comes twice
+    weak, plugins = "none" in dict(spec.plugins), dict(spec.plugins)
+    heuristic = "r_v" if plugins.get("ada", {}).get("heuristic") == "rv" else "r_t"
+    ticks = [
+        {
+            "kimg": spec.total_kimg * at,
+            "seconds": 1000 * at,
+            "d_real": 0.3 + at,
+            "d_fake": -0.3 - at,
+            "d_valid": 0.3 + at * (1 - (2 if weak else 0.4) * at) if spec.validation_images else None,
+            "accuracy_real": 0.7 + 0.2 * at,
+            "accuracy_fake_d": 0.6 + 0.3 * at,
+            "accuracy_fake_g": 0.5 - 0.2 * at,
+            **({"p": plugins["da"].get("p", 0.3)} if "da" in plugins else {}),
+            **({"p": at * (0.2 + 0.1 * (spec.images < 5000)), heuristic: 0.9 * at} if "ada" in plugins else {}),
+        }
+        for at in (i / 18 for i in range(1, 19))
+    ]
+    (folder / "train.jsonl").write_text("".join(json.dumps(tick) + "\n" for tick in ticks))
+    for picture in [*(snapshot_name(round(kimg * 1000)) for kimg in kimgs(spec)), "reals"]:
+        (folder / "samples" / f"{picture}.png").write_bytes(grid(spec.resolution))
+
+
+def grid(resolution: int) -> bytes:
+    """Grey images, each of its own shade."""
+    cells = np.arange(72, dtype=np.uint8).reshape(6, 12) * 3 + 20
+    buffer = io.BytesIO()
+    Image.fromarray(cells.repeat(resolution, 0).repeat(resolution, 1)).save(buffer, "PNG")
+    return buffer.getvalue()

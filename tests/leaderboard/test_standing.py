@@ -1,0 +1,154 @@
+"""What may be called and ranked as a full reproduction."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pandas as pd
+import pytest
+
+from leangan.leaderboard.entry import Entry, rank
+from leangan.leaderboard.standing import deviations, is_proxy, percent, published_doubt, standing
+from leangan.results.collect import flatten
+from leangan.results.metric_names import parse
+from tests.helpers.synthetic import row
+
+PUBLISHED_KIMG = 25000.0
+LENGTHS = (None, 1.0, 24989.0, 24990.0, PUBLISHED_KIMG, 30000.0)
+"""Training lengths; one line of the log at the scale paper is 10 kimg."""
+
+
+def combinations():
+    """Every source, with and without every fault, at every length."""
+    return itertools.product(
+        ("measured", "submitted"), (True, False), (True, False), LENGTHS, (None, PUBLISHED_KIMG), ((), ("a deviation",))
+    )
+
+
+def stand(source, done, proxy, kimg, published_kimg, found):
+    return standing(source, done=done, proxy=proxy, kimg=kimg, published_kimg=published_kimg, deviations=found)
+
+
+def test_only_what_lacks_nothing_is_a_full_reproduction():
+    full = {case for case in combinations() if stand(*case).ranking == "full"}
+    assert full == {
+        ("measured", done, False, kimg, PUBLISHED_KIMG, ())
+        for done in (True, False)
+        for kimg in (24990.0, PUBLISHED_KIMG, 30000.0)
+    }
+
+
+def test_no_combination_of_flags_puts_less_into_the_ranking_of_full_reproductions():
+    """All combinations at once, in one group: each is ranked among its kind alone."""
+    entries = [
+        Entry(id=str(i), source=case[0], standing=stand(*case), method="m", dataset="d", images=1, model="b",
+              metric="FID", protocol="ada", group=("one",), higher_is_better=False, best=float(i), planned_kimg=case[3])
+        for i, case in enumerate(combinations())
+    ]  # fmt: skip
+    rank(entries)
+    for entry, case in zip(entries, combinations(), strict=True):
+        source, done, proxy, kimg, published_kimg, found = case
+        complete = kimg is not None and published_kimg is not None and kimg >= published_kimg - 10
+        peers = [other for other in entries if other.rank is not None and other.peers == entry.peers]
+        if entry.rank is None:
+            assert not done
+        elif source == "measured" and not proxy and complete and not found:
+            assert {peer.standing.ranking for peer in peers} == {"full"} and entry.rank_of == 3
+        else:
+            assert "full" not in {peer.standing.ranking for peer in peers}
+            assert {peer.standing.level for peer in peers} == {entry.standing.level}
+
+
+def test_each_row_says_how_far_its_length_is_from_the_published_one():
+    short = stand("measured", True, False, 1000.0, PUBLISHED_KIMG, ())
+    assert (short.ranking, short.share) == ("reduced", pytest.approx(0.04))
+    assert short.shortfalls == ("trained for 4 % of the published length",)
+    assert stand("measured", True, True, 1.0, None, ()).shortfalls == (
+        "a proxy metric, not FID", "no published training length to compare with"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "share, text",
+    [(1, "100 %"), (0.99999, "99 %"), (0.503, "50 %"), (0.04, "4 %"), (0.0008, "0.08 %"), (10.4, "1,040 %")],
+)
+def test_a_share_is_whole_only_if_it_is(share, text):
+    assert percent(share) == text
+
+
+def methods(*homes):
+    """The plugins of a run as results.csv has them."""
+    return json.dumps([{"name": f"m{i}", "code_sha256": "ab" * 32, "home": home} for i, home in enumerate(homes)])
+
+
+def result(metric="fid50k_full", protocol=None, provenance=None, **changes):
+    stated = {"name": "ada", "extractor": "inception_v3", "input_px": 299, "eval_seeds": None, **(protocol or {})}
+    whole = row("ada", 0, metric, 25000.0, 3.0, proxy=False, n_fake=50000, n_real=70000, **changes)
+    content = flatten({**whole, "protocol": {**whole["protocol"], **stated}})
+    return pd.Series({**content, **(provenance or {})}, dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, []),
+        ({"n_fake": 10000}, ["10,000 generated images in place of 50,000"]),
+        ({"reference": "test"}, ["another extractor or reference set than protocol ada has"]),
+        ({"protocol": {"extractor": "clean_inception"}}, ["another extractor or reference set than protocol ada has"]),
+        ({"protocol": {"name": "mine"}}, ["a protocol that config/protocols.yaml does not have: mine"]),
+        (
+            {"provenance": {"provenance.tf32": True}},
+            ["float32 factors rounded to 10 bits (TF32), which no published run did"],
+        ),
+        ({"provenance": {"provenance.dirty": True}}, ["code that no commit describes"]),
+        ({"provenance": {"provenance.commit": None}}, ["code that no commit describes"]),
+        ({"provenance": {"provenance.earlier_commits": '["abc"]'}}, ["trained under several commits"]),
+        ({"provenance": {"provenance.methods": methods("project", "project")}}, []),
+        (
+            {"provenance": {"provenance.methods": methods("project", "folder", "package theirs 1.2")}},
+            [
+                "a method from outside this project: m1 (folder)",
+                "a method from outside this project: m2 (package theirs 1.2)",
+            ],
+        ),
+    ],
+)
+def test_departures_from_protocol_and_commit_are_found(change, words):
+    stated = result()
+    fakes, reference = change.pop("n_fake", stated["n_fake"]), change.pop("reference", stated["reference"])
+    changed = result(**change)
+    changed["n_fake"], changed["reference"] = fakes, reference
+    assert deviations(changed, parse("fid50k_full")) == words
+
+
+def test_ten_evaluations_are_ten():
+    clean = {"name": "clean-fid-full", "extractor": "clean_inception"}
+    metric = parse("clean_fid50k_full")
+    for seeds, words in (
+        (10.0, []),
+        (1.0, ["fewer than 10 evaluations"]),
+        (float("nan"), ["fewer than 10 evaluations"]),
+    ):
+        assert deviations(result("clean_fid50k_full", {**clean, "eval_seeds": seeds}), metric) == words
+
+
+def test_an_extractor_other_than_inception_is_a_proxy_whatever_the_row_says():
+    assert not is_proxy(result())
+    assert is_proxy(result(protocol={"extractor": "efficientnet_lite0"}))
+
+
+@pytest.mark.parametrize(
+    ("line", "ranked"),
+    [
+        ({}, True),
+        ({"verified": "no"}, False),
+        ({"paper": "as cited by StudioGAN 'Paper' column"}, False),
+        ({"artefact": "Table 3 (ADA row, taken over from ADA Fig 7c)"}, False),
+        ({"protocol": "as in the original paper (mixed protocols)"}, False),
+        ({"protocol": "as quoted"}, False),
+    ],
+)
+def test_quoted_and_unverified_numbers_are_not_ranked(line, ranked):
+    usual = {"paper": "ADA (2006.06676)", "artefact": "Fig 7c", "protocol": "fid50k_full", "verified": "yes"}
+    assert (published_doubt({**usual, **line}) == "") is ranked

@@ -1,0 +1,94 @@
+"""Installation files agree with each other and with the README."""
+
+import re
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from leangan.core.project import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def locked() -> dict[str, list[tuple[str, str]]]:
+    """{package: [(version, the lines of its entry)]} of requirements.lock."""
+    entries = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
+    found: dict[str, list[tuple[str, str]]] = {}
+    for entry in entries:
+        name, number = re.match(r"([A-Za-z0-9._-]+)==(\S+)", entry).groups()
+        found.setdefault(name.lower(), []).append((number, entry))
+    return found
+
+
+def test_the_lock_holds_every_requirement_in_range_with_hashes_and_no_address():
+    lock, extras = locked(), PROJECT["optional-dependencies"]
+    own, others = [], [*PROJECT["dependencies"]]
+    for text in extras["dev"]:
+        (own if Requirement(text).name == PROJECT["name"] else others).append(text)
+    others += [text for requirement in own for extra in Requirement(requirement).extras for text in extras[extra]]
+    for requirement in map(Requirement, others):
+        assert requirement.name in lock, f"{requirement.name} is missing: run make lock"
+        for number, _ in lock[requirement.name]:
+            assert requirement.specifier.contains(number), f"{requirement.name} {number}: run make lock"
+    for entries in lock.values():
+        assert all("--hash=sha256:" in entry for _, entry in entries)
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text and "index" not in text
+
+
+def test_the_environment_holds_every_requirement_in_range():
+    for requirement in map(Requirement, PROJECT["dependencies"]):
+        number = version(requirement.name)
+        assert requirement.specifier.contains(number, prereleases=True), f"{requirement.name} {number} is installed"
+
+
+@pytest.mark.skipif(
+    Path(sys.prefix) != ROOT / ".venv" or not (ROOT / ".venv/installed").exists(),
+    reason="this environment was not installed from requirements.lock by make",
+)
+def test_the_environment_of_make_is_the_locked_one():
+    lock = locked()
+    for name in (Requirement(text).name for text in PROJECT["dependencies"]):
+        assert version(name).split("+")[0] in [number for number, _ in lock[name]], f"{name}: run make test"
+
+
+def test_conda_users_get_the_python_and_the_packages_of_the_project():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["name"] == PROJECT["name"]
+    *conda, pip = environment["dependencies"]
+    # Everything comes from pyproject.toml through pip; conda adds no version of its own but Python's.
+    assert [entry.split()[0] for entry in conda] == ["python", "pip"]
+    assert SpecifierSet(conda[0].removeprefix("python").strip()) == SpecifierSet(PROJECT["requires-python"])
+    assert pip == {"pip": ["-e ."]}
+
+
+def test_the_commands_of_the_readme_exist():
+    readme = (ROOT / "README.md").read_text()
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M)
+    assert {"reproduce", "test", "lint"} <= set(targets)
+    used = set(re.findall(r"^make ([a-z-]+)", readme, flags=re.M))
+    assert {"reproduce", "test"} <= used <= set(targets)
+    for path in re.findall(r"\]\(([^)#:]+)\)", readme):
+        assert (ROOT / path).exists(), f"README links {path}"
+
+
+def test_continuous_integration_checks_and_then_reproduces():
+    lines = (ROOT / ".ci/run").read_text().splitlines()
+    assert "set -euo pipefail" in lines
+    commands = [line for line in lines if line.startswith("time ")]
+    assert commands[:3] == ["time make lint", "time make test", "time make reproduce"]
+    assert [command for command in commands[3:] if "tests/cluster" in command]
+
+
+def test_the_types_of_every_package_are_checked():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    packages = {file.parent.name for file in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert set(settings["packages"]) == packages and settings["check_untyped_defs"]
+    lint = (ROOT / "Makefile").read_text().split("\nlint: ")[1].split("\n\n")[0]
+    assert "$(BIN)/mypy\n" in lint
