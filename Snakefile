@@ -36,7 +36,7 @@ rule all:
 rule paper:
     localrule: True
     input:
-        [rendered(name) for name in configuration.of_the_papers(SCALE)],
+        [rendered(name) for name in configuration.paper_artefacts(SCALE)],
         published=local("results/published/published.csv"),
     log:
         f"results/{SCALE}/logs/paper.log",

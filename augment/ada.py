@@ -8,10 +8,10 @@ from torch import Tensor
 
 from leangan.augment.pipeline import Pipeline
 from leangan.core.errors import unknown_name
-from leangan.plugins.controller import ControlledMethod, Controller, HeldOutController
+from leangan.plugins.controller import ControlledMethod, Controller, ValidationController
 from leangan.plugins.method import Role
 
-HEURISTICS: dict[str, type[Controller]] = {"rt": Controller, "rv": HeldOutController}
+HEURISTICS: dict[str, type[Controller]] = {"rt": Controller, "rv": ValidationController}
 
 
 def controller_of(heuristic: str) -> type[Controller]:
@@ -47,7 +47,7 @@ class Method(ControlledMethod):
         super().__init__()
         controller = controller_of(heuristic)
         if heuristic == "rv":
-            self.title, self.needs_held_out = "ADA (r_v)", True
+            self.title, self.needs_validation = "ADA (r_v)", True
         self.pipeline = Pipeline(categories)
         target = controller.published_target if target is None else target
         self.controller = controller(target, interval, tune_kimg, p)

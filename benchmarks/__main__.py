@@ -19,10 +19,10 @@ from typing import Any
 import torch
 import yaml
 
-from benchmarks.alone import alone
+from benchmarks.fresh_process import in_fresh_process
 from benchmarks.iteration import SECTIONS, Measurement, measure_line
 from benchmarks.setting import check_runs, described, parser_of, positive, prepared
-from leangan.core.errors import one_line
+from leangan.core.errors import exit_on_user_error
 from leangan.training.log import append
 
 
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
             measured = (
                 measure_line(preset, method, args)
                 if device.type == "cuda"
-                else alone(measure_line, preset, method, args)
+                else in_fresh_process(measure_line, preset, method, args)
             )
         except RuntimeError as error:  # too little memory, or an operation that the device does not have
             failed = True
@@ -97,5 +97,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with one_line(ValueError):
+    with exit_on_user_error(ValueError):
         sys.exit(main())

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.iteration import Iterations
-from leangan.core.errors import ConfigError, one_line
+from leangan.core.errors import ConfigError, exit_on_user_error
 from leangan.core.yaml_files import read
 from leangan.launching import gpus
 from leangan.launching.launch import KEEP_MEMORY
@@ -28,10 +28,10 @@ from leangan.metrics.base import SHAPE_ATTRIBUTES
 from leangan.metrics.extractors import PROXY, load_extractor
 from leangan.metrics.fakes import Fakes
 from leangan.planning import cost
-from leangan.planning.plan import planned
+from leangan.planning.plan import plan_runs
 from leangan.plugins import registry
 from leangan.runs.cells import cells
-from leangan.runs.config import configured
+from leangan.runs.config import load_config
 from leangan.training.device import set_up
 
 SECONDS = 1.0
@@ -80,7 +80,7 @@ def left(config: dict[str, Any]) -> list[dict[Task, float]]:
     members = cells(config)
     specs = {cell.spec.run_id: cell.spec for each in members.values() for cell in each}
     runs = []
-    for run in planned(config, members, {}).values():
+    for run in plan_runs(config, members, {}).values():
         spec = specs[run.run]
         work: dict[Task, float] = {}
         if not run.reason and run.shown_kimg < run.kimg:
@@ -130,9 +130,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--cores", default="all", help="as for snakemake: a number, or all")
     args = parser.parse_args(argv)
-    cores, config = counted(args.cores), configured(args.config)
+    cores, config = counted(args.cores), load_config(args.config)
     registry.search(config["method_folders"])
-    if gpus.used(config["device"]):
+    if gpus.uses_gpus(config["device"]):
         print("No estimate: the runs go to a GPU, which docs/gpu.md measures.", flush=True)
         return 0
     runs = left(config)
@@ -166,5 +166,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with one_line():
+    with exit_on_user_error():
         sys.exit(main())

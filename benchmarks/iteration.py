@@ -18,12 +18,12 @@ from benchmarks.setting import prepared
 from benchmarks.stopwatch import Stopwatch, synchronize
 from leangan.core.spec import SUBSET_DEFAULTS, RunSpec
 from leangan.models.stylegan2.precision import half_precision
-from leangan.runs.methods import built, method_plugins, method_preset
+from leangan.runs.methods import build_method, method_plugins, method_preset
 from leangan.runs.presets import preset_at
 from leangan.training.ema import Ema
 from leangan.training.reals import Reals
 from leangan.training.sampler import seed_step
-from leangan.training.steps import VALIDATION_INTERVAL, Steps
+from leangan.training.trainer import VALIDATION_INTERVAL, Trainer
 
 SECTIONS = ("data", "augment", "G step", "D step", "R1", "path length", "optimiser")
 
@@ -86,7 +86,7 @@ class Iterations:
         train, held_out = list(range(count)), list(range(count, 2 * count))
         torch.manual_seed(0)
         self.data = Reals(images, labels, classes, train, held_out, hyper["mirror"], 0, device)
-        self.steps = Steps(spec, self.data, device)
+        self.steps = Trainer(spec, self.data, device)
         self.ema = Ema(self.steps.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
         self.device = device
         # After this many iterations everything that is due now and then has had its share.
@@ -131,7 +131,7 @@ class Iterations:
 def useful_operations(iterations: Iterations) -> Operations:
     """The operations of one cycle of the networks alone, without the method."""
     steps = iterations.steps
-    method, steps.method = steps.method, built("none", {})
+    method, steps.method = steps.method, build_method("none", {})
     try:
         with Operations() as operations:
             iterations.run()

@@ -32,7 +32,7 @@ from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from
 
 from benchmarks.setting import backbone_of, described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
-from leangan.core.errors import ConfigError, one_line
+from leangan.core.errors import ConfigError, exit_on_user_error
 from leangan.core.files import sha256
 from leangan.metrics.base import CLEAN_INCEPTION, INCEPTION, Features
 from leangan.metrics.extractors import Extractor, load_extractor
@@ -199,5 +199,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with one_line(ValueError):
+    with exit_on_user_error(ValueError):
         sys.exit(main())

@@ -16,11 +16,11 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.alone import alone
+from benchmarks.fresh_process import in_fresh_process
 from benchmarks.setting import described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
 from leangan.augment.pipeline import CATEGORIES, Pipeline
-from leangan.core.errors import one_line
+from leangan.core.errors import exit_on_user_error
 
 
 def images_per_second(step: Callable[[], object], images: int, device: torch.device, seconds: float) -> float:
@@ -66,10 +66,10 @@ def main() -> None:
     for categories, resolution in itertools.product(args.categories, args.resolutions):
         batch = args.batch or (64 if resolution <= 32 else 8)
         options = categories, resolution, batch, args
-        forward, both = measure(*options) if device.type == "cuda" else alone(measure, *options)
+        forward, both = measure(*options) if device.type == "cuda" else in_fresh_process(measure, *options)
         print(f"| {categories} | {resolution} | {batch} | {forward:.0f} | {both:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
-    with one_line(ValueError):
+    with exit_on_user_error(ValueError):
         main()

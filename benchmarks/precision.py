@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.setting import backbone_of, described, parser_of, positive, prepared
-from leangan.core.errors import ConfigError, one_line
+from leangan.core.errors import ConfigError, exit_on_user_error
 from leangan.models.stylegan2.precision import HALF_TYPES, half_precision
 from leangan.plugins.backbone import Backbone
 from leangan.runs.presets import preset_at
@@ -151,5 +151,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with one_line(ValueError):
+    with exit_on_user_error(ValueError):
         sys.exit(main())

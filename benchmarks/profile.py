@@ -19,7 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.iteration import Iterations
 from benchmarks.setting import add_run, check_runs, described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
-from leangan.core.errors import one_line
+from leangan.core.errors import exit_on_user_error
 
 NAME_LENGTH = 100
 """Characters of a kernel's name that the table shows."""
@@ -87,5 +87,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with one_line(ValueError):
+    with exit_on_user_error(ValueError):
         sys.exit(main())

@@ -18,7 +18,7 @@ from threading import BrokenBarrierError
 from benchmarks.iteration import Iterations
 from benchmarks.setting import add_run, check_runs, described, parser_of, positive, prepared
 from benchmarks.stopwatch import synchronize
-from leangan.core.errors import ConfigError, one_line
+from leangan.core.errors import ConfigError, exit_on_user_error
 from leangan.launching.launch import KEEP_MEMORY
 from leangan.training.log import append
 
@@ -28,7 +28,7 @@ START_SECONDS = 120
 
 def train(args: argparse.Namespace, ready: Barrier, rates: multiprocessing.SimpleQueue) -> None:
     """Put the images/s of one run, which trains for `args.seconds` while the others do, into `rates`."""
-    with one_line(ValueError):
+    with exit_on_user_error(ValueError):
         rates.put(rate(args, ready))
 
 
@@ -92,5 +92,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with one_line(ValueError, RuntimeError):
+    with exit_on_user_error(ValueError, RuntimeError):
         sys.exit(main())

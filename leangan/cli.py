@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple, NoReturn
 
-from leangan.core.errors import ConfigError, one_line, unknown_name
+from leangan.core.errors import ConfigError, exit_on_user_error, unknown_name
 
 
 class Command(NamedTuple):
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
         print(f"error: {unknown_name('command', name, COMMANDS, 'the command line')}", file=sys.stderr)
         sys.exit(2)
     try:
-        with one_line(), _missing_extra(name), _faults_of_torch():
+        with exit_on_user_error(), _missing_extra(name), _faults_of_torch():
             sys.exit(import_module(COMMANDS[name].module).main(rest))
     except KeyboardInterrupt:
         print("interrupted; the same command continues where it was", file=sys.stderr)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from leangan.core.spec import RunSpec
-from leangan.runs.methods import bound, method_plugins
+from leangan.runs.methods import bind_all, method_plugins
 from leangan.runs.presets import preset_at
 
 torch.set_num_threads(1)
@@ -51,7 +51,7 @@ def make_spec():
             "conditional": False,
             "backbone": stated.backbone,
             "hyper": stated.hyper,
-            "plugins": method_plugins(method) if plugins is None else bound(plugins),
+            "plugins": method_plugins(method) if plugins is None else bind_all(plugins),
             "seed": 0,
             "total_kimg": 0.128,
             "snapshot_kimg": 0.064,

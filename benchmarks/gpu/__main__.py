@@ -26,7 +26,7 @@ from benchmarks.gpu.block import GRACE_SECONDS, INTERRUPTIONS, KILL_SECONDS, Blo
 from benchmarks.gpu.blocks import PYTHON, Options, blocks, names
 from benchmarks.gpu.summary import pack, summary
 from benchmarks.gpu.trainings import options_of
-from leangan.core.errors import ConfigError, check_names, one_line
+from leangan.core.errors import ConfigError, check_names, exit_on_user_error
 from leangan.core.project import ROOT
 from leangan.core.provenance import package_version
 
@@ -152,5 +152,5 @@ def held(args: argparse.Namespace, options: Options, folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    with one_line():
+    with exit_on_user_error():
         sys.exit(main())

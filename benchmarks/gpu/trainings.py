@@ -13,7 +13,7 @@ from benchmarks.gpu.block import Command, Skipped
 from leangan.core.errors import ConfigError
 from leangan.core.yaml_files import parse_yaml
 from leangan.plugins import registry
-from leangan.runs.config import configured
+from leangan.runs.config import load_config
 from leangan.runs.grid import expand
 
 OWN = ("scale", "artefacts", "device")
@@ -48,7 +48,7 @@ def options_of(device: str, config: list[str]) -> Options:
             keys[key] = parse_yaml(value)
         except ValueError as error:
             raise ConfigError(f"{text!r} in CONFIG (--config) is not valid YAML: {error}") from None
-    whole = configured(json.dumps({"scale": scale, "artefacts": [artefact], "device": device, **keys}))
+    whole = load_config(json.dumps({"scale": scale, "artefacts": [artefact], "device": device, **keys}))
     registry.search(whole["method_folders"])
     for name, entry in whole["datasets"].items():
         if "path" in entry and not Path(entry["path"]).exists():

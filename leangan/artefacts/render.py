@@ -28,7 +28,7 @@ from leangan.core.yaml_files import read
 from leangan.plugins import registry
 from leangan.results.published import FILE, read_published
 from leangan.results.table import stored_results
-from leangan.runs.config import artefact, configured, figures_of
+from leangan.runs.config import artefact, figures_of, load_config
 from leangan.runs.grid import expand
 
 
@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<scale>")
     args = parser.parse_args(argv)
-    config = configured(args.config)
+    config = load_config(args.config)
     registry.search(config["method_folders"])
     figures = {name: figures_of(artefact(name)) for name in args.artefacts}
     drawings = {kind: figure(kind) for kinds in figures.values() for kind in kinds}

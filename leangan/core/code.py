@@ -21,7 +21,7 @@ def code_sha256(files: Iterable[Path]) -> str:
     return hashlib.sha256(json.dumps([_content(path) for path in files]).encode()).hexdigest()
 
 
-def imported(path: Path) -> set[str]:
+def imported_modules(path: Path) -> set[str]:
     """The names of the top-level modules that a Python file imports; none for one that is not valid Python."""
     try:
         tree = ast.parse(path.read_bytes())

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from leangan.core.errors import Reported
-from leangan.core.gpu_error import of_cuda
+from leangan.core.gpu_error import is_cuda_error
 from leangan.core.ranks import rank, world_size
 
 PATIENCE = timedelta(minutes=30)
@@ -57,7 +57,7 @@ def joined_ranks(device: torch.device) -> Iterator[None]:
         dist.init_process_group(backend, timeout=PATIENCE, device_id=bound)
         yield
     except Exception as error:
-        if lost_ranks(error):
+        if is_lost_rank(error):
             said = str(error).partition("\n")[0]
             reason = f"rank {os.environ['RANK']} lost contact with another ({said}); that one says why it ended"
             raise LostRank(f"{reason}. The same command continues from the last checkpoint.") from error
@@ -68,7 +68,7 @@ def joined_ranks(device: torch.device) -> Iterator[None]:
 NCCL = re.compile(r"NCCL (\w+ )?(error|failed|communicator|operation)|nccl\w*Error", re.IGNORECASE)
 
 
-def lost_ranks(error: BaseException) -> bool:
+def is_lost_rank(error: BaseException) -> bool:
     """Whether `error` says that contact with another rank is lost, so that not this one failed.
 
     gloo raises it in the collective operation. nccl raises it wherever the host next asks for a result of the GPU, as a
@@ -76,7 +76,7 @@ def lost_ranks(error: BaseException) -> bool:
     """
     if isinstance(error, LostRank):
         return True
-    if not isinstance(error, RuntimeError) or of_cuda(error):
+    if not isinstance(error, RuntimeError) or is_cuda_error(error):
         return False
     frames = traceback.extract_tb(error.__traceback__)
     in_collective = any("torch/distributed/" in frame.filename for frame in frames)
@@ -145,7 +145,7 @@ class GradientAverage:
             try:
                 exchange.wait()
             except RuntimeError as error:  # of gloo: for nccl only the GPU waits here
-                if of_cuda(error):
+                if is_cuda_error(error):
                     raise
                 raise LostRank(str(error)) from error
             parts = (flat / world_size()).split([grad.numel() for grad in grads])

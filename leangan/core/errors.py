@@ -32,7 +32,7 @@ def check_names(what: str, names: Iterable[str], known: Iterable[str], where: st
 
 
 @contextmanager
-def one_line(*kinds: type[Exception]) -> Iterator[None]:
+def exit_on_user_error(*kinds: type[Exception]) -> Iterator[None]:
     """A command within ends with one line and status 1 on a Reported, one of `kinds` or a fault of the machine.
 
     Such a fault is a disk that is full or cannot be written, a GPU that fails, or memory that does not suffice; the

@@ -26,7 +26,7 @@ def write_atomic(path: str | Path, data: str | bytes) -> None:
     """
     path = Path(path)
     content = data.encode() if isinstance(data, str) else data
-    with naming(path):
+    with attach_path(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_temporaries(path.parent, ABANDONED_S)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
@@ -44,7 +44,7 @@ def write_atomic(path: str | Path, data: str | bytes) -> None:
 
 
 @contextlib.contextmanager
-def naming(path: str | Path) -> Iterator[None]:
+def attach_path(path: str | Path) -> Iterator[None]:
     """An OSError from within is one of `path`: those of writing to an open file do not say which one it was."""
     try:
         yield

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import torch
 
-from leangan.core.out_of_memory import out_of_memory
+from leangan.core.out_of_memory import is_out_of_memory
 
 FAILURE = re.compile(r"CUDA error|CUDNN_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR)|CUFFT_(EXEC_FAILED|INTERNAL_ERROR)")
 """What torch says of them. Libraries report a failure of an earlier kernel in words of their own."""
@@ -21,16 +21,16 @@ PROVOKED = re.compile("device-side assert|invalid configuration argument")
 """An index out of range, or a kernel of impossible size: that code would fail on any machine."""
 
 
-def of_cuda(error: BaseException) -> bool:
+def is_cuda_error(error: BaseException) -> bool:
     """Whether CUDA reports `error`: the GPU of this process is at fault, or the code on it."""
     text = str(error)
     kinds = isinstance(error, torch.AcceleratorError) or FAILURE.search(text) or PROVOKED.search(text)
-    return isinstance(error, RuntimeError) and bool(kinds) and not out_of_memory(error)
+    return isinstance(error, RuntimeError) and bool(kinds) and not is_out_of_memory(error)
 
 
-def gpu_failed(error: BaseException) -> bool:
+def is_gpu_failure(error: BaseException) -> bool:
     """Whether `error` is a failure of the GPU, its memory or its driver, and not of the code that runs on it."""
-    return of_cuda(error) and not PROVOKED.search(str(error))
+    return is_cuda_error(error) and not PROVOKED.search(str(error))
 
 
 @contextmanager
@@ -39,6 +39,6 @@ def as_gpu_error() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not gpu_failed(error):
+        if not is_gpu_failure(error):
             raise
         raise OSError(str(error).partition("\n")[0]) from error

@@ -16,7 +16,7 @@ WORDS = (
 """What torch says in a plain RuntimeError."""
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory did not suffice."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in WORDS)
 
@@ -27,6 +27,6 @@ def as_memory_error() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, MemoryError) or not out_of_memory(error):
+        if isinstance(error, MemoryError) or not is_out_of_memory(error):
             raise
         raise MemoryError(str(error).splitlines()[0]) from error

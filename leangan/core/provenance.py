@@ -77,7 +77,7 @@ def record(device: str, devices: int = 1) -> dict[str, Any]:
     }
 
 
-def continued(before: dict[str, Any] | None, now: dict[str, Any] | None, trains: bool) -> dict[str, Any] | None:
+def merge_records(before: dict[str, Any] | None, now: dict[str, Any] | None, trains: bool) -> dict[str, Any] | None:
     """The record of a run that was started under `before` and is resumed under `now`.
 
     It stays `before` unless this call `trains`. Then it is `now`, plus the other commits that trained the run.

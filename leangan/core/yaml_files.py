@@ -54,12 +54,12 @@ def parse_yaml(text: str | bytes) -> Any:
     return content
 
 
-def typed(value: Any) -> Any:
+def parse_leaves(value: Any) -> Any:
     """`value` with its leaves as YAML reads them: Snakemake's --config leaves those of lists and mappings as text."""
     if isinstance(value, dict):
-        return {key: typed(entry) for key, entry in value.items()}
+        return {key: parse_leaves(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [typed(entry) for entry in value]
+        return [parse_leaves(entry) for entry in value]
     if not isinstance(value, str):
         return value
     try:

@@ -17,7 +17,7 @@ from leangan.core.command import command_parser
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.files import sha256
 from leangan.data.contracts import DatasetError
-from leangan.data.known_sets import TABLE, WHERE, listed
+from leangan.data.known_sets import TABLE, WHERE, known_sets
 
 TIMEOUT_S = 60  # without an answer; behind some firewalls there never is one
 
@@ -28,7 +28,7 @@ def download(name: str, out: Path, table: Path = TABLE) -> None:
     """
     from torchvision.datasets.utils import check_integrity, download_url  # imports torch
 
-    rows = listed(table)
+    rows = known_sets(table)
     if name not in rows:
         raise unknown_name("data set", name, rows, WHERE)
     row = rows[name]

@@ -20,7 +20,7 @@ WHERE = "--dataset, or give your own set's ZIP file or folder with --path (confi
 
 
 @dataclass(frozen=True)
-class Listed:
+class KnownSet:
     """One row of sources.csv; text is empty where the row says nothing.
 
     kind: `embedded` comes with the installation; `cifar` and `brecahad` have a reader of that name; `images` are read
@@ -47,7 +47,7 @@ class Listed:
 
 
 @cache
-def listed(table: Path = TABLE) -> dict[str, Listed]:
+def known_sets(table: Path = TABLE) -> dict[str, KnownSet]:
     """The rows of sources.csv by name. Raises DatasetError for a row that does not fit."""
     rows = {}
     with table.open(newline="", encoding="utf-8") as file:
@@ -60,19 +60,19 @@ def listed(table: Path = TABLE) -> dict[str, Listed]:
                     "first": row["first"] == "yes",
                     "crop": row["crop"] == "yes",
                 }
-                rows[row["name"]] = Listed(**fields)
+                rows[row["name"]] = KnownSet(**fields)
             except (KeyError, TypeError, ValueError) as error:
                 raise DatasetError(f"{table}, row {row.get('name')!r}: does not fit the header ({error})") from error
     return rows
 
 
-def place(name: str, path: str | Path | None = None, table: Path = TABLE) -> Path | None:
+def locate(name: str, path: str | Path | None = None, table: Path = TABLE) -> Path | None:
     """The file or folder that the set `name` is read from; None for one that comes with the installation.
 
     It exists unless it is downloaded. `path` says where a set of the user's own, or a known one, lies. Raises
     ConfigError for an unknown name and DatasetError, saying what to fetch and where to put it, for a missing file.
     """
-    row = listed(table).get(name)
+    row = known_sets(table).get(name)
     if row is not None and row.kind == "embedded":
         if path is not None:
             raise DatasetError(f"{name}: comes with the installation and takes no path; rename your own set")
@@ -83,7 +83,7 @@ def place(name: str, path: str | Path | None = None, table: Path = TABLE) -> Pat
         needed = f": {row.note}. Correct the path" if row else "; put the set there or correct its path"
         raise DatasetError(f"{name}: no file or folder {path}{needed} (--path, or datasets in the config)")
     if row is None:
-        raise unknown_name("data set", name, listed(table), WHERE)
+        raise unknown_name("data set", name, known_sets(table), WHERE)
     location = Path(row.location)
     candidates = [location] if location.suffix else [location, location.with_name(f"{location.name}.zip")]
     for candidate in candidates:
@@ -100,15 +100,15 @@ def place(name: str, path: str | Path | None = None, table: Path = TABLE) -> Pat
 def downloads(table: Path = TABLE) -> dict[str, str]:
     """The locations that are downloaded when missing, each with the first set that lies there."""
     names: dict[str, str] = {}
-    for row in listed(table).values():
+    for row in known_sets(table).values():
         if row.url:
             names.setdefault(row.location, row.name)
     return names
 
 
-def held_out(name: str, table: Path = TABLE) -> str:
+def test_split_of(name: str, table: Path = TABLE) -> str:
     """The set that holds the test images of `name`. Raises ConfigError when there is none."""
-    splits = {row.split_of: row.name for row in listed(table).values() if row.split_of}
+    splits = {row.split_of: row.name for row in known_sets(table).values() if row.split_of}
     if name not in splits:
         raise ConfigError(
             f"data set {name!r} has no test split (split_of in leangan/data/sources.csv); those of"
@@ -117,7 +117,7 @@ def held_out(name: str, table: Path = TABLE) -> str:
     return splits[name]
 
 
-def amplified(name: str, images: int, table: Path = TABLE) -> bool:
+def is_amplified(name: str, images: int, table: Path = TABLE) -> bool:
     """Whether `images` of the known set `name` are all of them and their mirrored copies (arXiv:2006.06676, fig. 7)."""
-    row = listed(table).get(name)
+    row = known_sets(table).get(name)
     return row is not None and row.count is not None and images == 2 * row.count

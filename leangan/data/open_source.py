@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from leangan.data.contracts import DatasetError, Expected, Source
-from leangan.data.known_sets import TABLE, Listed, listed, place
+from leangan.data.known_sets import TABLE, KnownSet, known_sets, locate
 from leangan.data.readers.archive import Archive
 from leangan.data.readers.brecahad import Crops
 from leangan.data.readers.cifar import Cifar
@@ -23,16 +23,16 @@ EMBEDDED = {"package elpv-dataset": Elpv, "drawn by leangan/data/readers/procedu
 FORMS = "a folder of images or class folders, a ZIP, a folder of TFRecords or an LMDB folder (data.mdb)"
 
 
-def find(name: str, path: str | Path | None = None, table: Path = TABLE) -> Source:
+def open_source(name: str, path: str | Path | None = None, table: Path = TABLE) -> Source:
     """The source called `name`; with `path` a set of the user's own, or where a known one lies.
 
     Raises ConfigError for an unknown name, DatasetError for a missing path or one for an embedded set.
     """
-    file, known = place(name, path, table), listed(table)
+    file, known = locate(name, path, table), known_sets(table)
     if file is None:  # it comes with the installation
         return _embedded(known[name])
     if name not in known:
-        return opened(name, file, "not stated")
+        return open_path(name, file, "not stated")
     row = known[name]
     if not file.exists():
         raise DatasetError(f"{file}: not downloaded yet: `leangan download --dataset {name} --out {file}`")
@@ -43,7 +43,7 @@ def find(name: str, path: str | Path | None = None, table: Path = TABLE) -> Sour
     return source
 
 
-def opened(name: str, path: Path, licence: str) -> Source:
+def open_path(name: str, path: Path, licence: str) -> Source:
     """The images at `path`, which is a folder, a ZIP, TFRecords or an LMDB. Raises DatasetError for anything else."""
     if path.suffix == ".tfrecords" or (path.is_dir() and any(path.glob("*.tfrecords"))):
         from leangan.data.readers.tfrecord import TFRecords
@@ -60,7 +60,7 @@ def opened(name: str, path: Path, licence: str) -> Source:
     raise DatasetError(f"{path}: holds no images in a known form; give {FORMS}")
 
 
-def _embedded(row: Listed) -> Source:
+def _embedded(row: KnownSet) -> Source:
     """A set that comes with the installation, or the images of one of its classes, which `part` names."""
     whole = EMBEDDED[row.location](row.licence, row.location)
     if not row.part:
@@ -73,13 +73,13 @@ def _embedded(row: Listed) -> Source:
     return members
 
 
-def _published(row: Listed, path: Path) -> Source:
+def _published(row: KnownSet, path: Path) -> Source:
     """The images of a known set in whichever of its published forms `path` has."""
     if row.kind == "cifar" and not zipfile.is_zipfile(path) and not (path / "dataset.json").is_file():
         return Cifar(row.name, path, row.licence)
     if row.part and (path / row.part).is_dir():
         path = path / row.part
-    source = opened(row.name, path, row.licence)
+    source = open_path(row.name, path, row.licence)
     indices = in_folder(source.files, row.part) if row.part and isinstance(source, Archive) else range(len(source))
     if row.first and row.count is not None:
         indices = indices[: row.count]

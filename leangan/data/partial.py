@@ -17,7 +17,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from leangan.core.errors import ConfigError
-from leangan.core.files import naming
+from leangan.core.files import attach_path
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Places:
 
     def write(self, index: int, piece: bytes | memoryview) -> None:
         """Write piece `index`."""
-        with naming(self.path), self.path.open("r+b") as file:
+        with attach_path(self.path), self.path.open("r+b") as file:
             file.seek(self.start + index * self.piece_bytes)
             file.write(piece)
 
@@ -64,7 +64,7 @@ class Partial:
         recorded = self._recorded()
         if not recorded:
             self.discard()
-            with naming(self.target):
+            with attach_path(self.target):
                 self._data.write_bytes(self._header)
                 self._journal.write_bytes(_line(self._work))
         self._data_file = self._data.open("r+b", buffering=0)  # a buffer would not see what others write
@@ -113,13 +113,13 @@ class Partial:
         """Take over the next piece, which has been written to its place."""
         self.digest.update(self._data_file.read(self.places.piece_bytes))
         self.pieces += 1
-        with naming(self.target):
+        with attach_path(self.target):
             self._journal_file.write(_line(self.digest.hexdigest()))
             self._journal_file.flush()
 
     def finish(self) -> None:
         """Give the file its name. Until `discard` the work is not over, and a next call takes the file back."""
-        with naming(self.target):
+        with attach_path(self.target):
             os.fsync(self._data_file.fileno())
         os.replace(self._data, self.target)
 

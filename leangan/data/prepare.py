@@ -34,7 +34,7 @@ from leangan.core.files import sha256, write_atomic
 from leangan.data.contracts import DatasetError, Source
 from leangan.data.fingerprint import stamp
 from leangan.data.image import RESIZE, fit
-from leangan.data.open_source import find
+from leangan.data.open_source import open_source
 from leangan.data.partial import Partial, Places
 from leangan.data.workers import ordered
 
@@ -222,7 +222,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--fingerprint", help="fingerprint of the source, stored in the metadata; default: none")
     parser.add_argument("--out", required=True, type=Path, help="*.npy; metadata goes to *.json beside it")
     args = parser.parse_args(argv)
-    source = find(args.dataset, args.path or None)
+    source = open_source(args.dataset, args.path or None)
     try:
         prepare(source, args.out, args.resolution, args.crop, args.resize, args.jobs, args.fingerprint or None)
     except BrokenProcessPool as error:

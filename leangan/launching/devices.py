@@ -7,7 +7,7 @@ from leangan.core.spec import RunSpec
 from leangan.plugins import registry
 
 
-def obstacle(spec: RunSpec, ranks: int) -> str | None:
+def why_not_shared(spec: RunSpec, ranks: int) -> str | None:
     """Why `ranks` processes cannot train the run, naming the numbers; None where they can.
 
     Each of them needs an equal part of the batch, in whole groups of the minibatch standard deviation, and of the
@@ -31,13 +31,13 @@ def obstacle(spec: RunSpec, ranks: int) -> str | None:
     return None
 
 
-def check(spec: RunSpec, ranks: int) -> None:
+def check_ranks(spec: RunSpec, ranks: int) -> None:
     """Raise ConfigError where `ranks` processes cannot train the run."""
-    if reason := obstacle(spec, ranks):
+    if reason := why_not_shared(spec, ranks):
         other = "start torchrun with another --nproc-per-node or " if ranks > 1 else ""
         raise ConfigError(f"{reason}; {other}change preset {spec.preset!r} in config/presets.yaml")
 
 
-def ranks(spec: RunSpec, devices: int) -> int:
+def most_ranks(spec: RunSpec, devices: int) -> int:
     """The largest possible number of processes, one per device, up to `devices`; 1 where none is."""
-    return max((count for count in range(1, devices + 1) if obstacle(spec, count) is None), default=1)
+    return max((count for count in range(1, devices + 1) if why_not_shared(spec, count) is None), default=1)

@@ -47,7 +47,7 @@ def installed() -> list[str]:
         return []
 
 
-def named() -> list[str] | None:
+def named_by_environment() -> list[str] | None:
     """The GPUs that CUDA_VISIBLE_DEVICES names, by number or UUID; None where it is not set.
 
     As in CUDA, the first name that can be none, such as -1 or an empty one, ends them.
@@ -58,18 +58,18 @@ def named() -> list[str] | None:
     return list(itertools.takewhile(re.compile(r"\d+|(GPU|MIG)-.+").fullmatch, names))
 
 
-def visible() -> list[str]:
+def visible_gpus() -> list[str]:
     """The GPUs that this process may use: the ones that CUDA_VISIBLE_DEVICES names, else all."""
-    given = named()
+    given = named_by_environment()
     return installed() if given is None else given
 
 
-def used(device: str) -> bool:
+def uses_gpus(device: str) -> bool:
     """Whether jobs run on GPUs where the configuration has this `device`.
 
     With auto they do if nvidia-smi lists one that CUDA_VISIBLE_DEVICES does not hide.
     """
-    return device == "cuda" or (device == "auto" and bool(installed() and visible()))
+    return device == "cuda" or (device == "auto" and bool(installed() and visible_gpus()))
 
 
 def lock(name: str, how: int) -> int | None:

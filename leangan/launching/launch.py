@@ -29,7 +29,7 @@ feature extraction. Huge pages, if the kernel's setting for them is "madvise", s
 """
 
 
-def taken(places: int, runs_per_gpu: int, ranks: int) -> list[str] | None:
+def take_gpus(places: int, runs_per_gpu: int, ranks: int) -> list[str] | None:
     """The GPUs of a job on so many places, locked; None where it goes by what it sees: the CPU, or GPUs given to it.
 
     Raises ConfigError for places that are neither one nor whole GPUs, and for fewer GPUs than `ranks`.
@@ -44,8 +44,8 @@ def taken(places: int, runs_per_gpu: int, ranks: int) -> list[str] | None:
             "devices_per_run in config/config.yaml"
         )
     # A process sees one instance of a card at most, so several of them are of no use to a job.
-    devices = [device for device in gpus.visible() if count == 1 or not device.startswith("MIG-")]
-    given = gpus.named() is not None and len(devices) == count and runs_per_gpu == 1
+    devices = [device for device in gpus.visible_gpus() if count == 1 or not device.startswith("MIG-")]
+    given = gpus.named_by_environment() is not None and len(devices) == count and runs_per_gpu == 1
     if given or not 0 < count <= len(devices):
         return None
     return gpus.take(devices, count, 1 if whole else runs_per_gpu)
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     # A shell that ignores SIGTERM to outlive its job passes this on. Restore the default until the job installs its
     # handler.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if devices := taken(args.places, args.runs_per_gpu, args.ranks):
+    if devices := take_gpus(args.places, args.runs_per_gpu, args.ranks):
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
     os.environ.update(KEEP_MEMORY)
     os.execv(sys.executable, command(args.module, args.arguments, args.ranks, args.threads))

@@ -22,7 +22,7 @@ from leangan.leaderboard import page
 from leangan.plugins import registry
 from leangan.results.collect import row_files
 from leangan.results.published import FILE
-from leangan.runs.config import artefact, artefact_names, checked, configured
+from leangan.runs.config import artefact, artefact_names, check_config, load_config
 from leangan.runs.grid import expand
 
 SUBMITTED = ROOT / "results" / "submitted"
@@ -54,7 +54,7 @@ def _files(name: str, config: dict[str, Any], rows: Path) -> list[Path]:
 
 def render_scale(config: dict[str, Any], folder: Path) -> None:
     """Tables and figures from the rows in results/<scale>. Raises ConfigError as leangan.artefacts.render does."""
-    config = checked(config)
+    config = check_config(config)
     names = with_rows(config, folder / "rows")
     if names:
         print(f"{folder}: {', '.join(names)}", flush=True)
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
     args = parser.parse_args(argv)
-    config = configured(args.config)
+    config = load_config(args.config)
     registry.search(config["method_folders"])
     folders = [rows.parent for rows in sorted(args.results.glob("*/rows")) if row_files(rows)]
     failed = [] if folders else [f"{args.results}/*/rows hold no rows. Run snakemake first."]

@@ -67,7 +67,7 @@ def real_batches(images: np.ndarray, indices: list[int] | None, batch: int, devi
         yield torch.from_numpy(images[order[start : start + batch]]).to(device)
 
 
-def rebatched(blocks: Iterable[Tensor], batch: int) -> Iterator[Tensor]:
+def rebatch(blocks: Iterable[Tensor], batch: int) -> Iterator[Tensor]:
     """The same images in order, at least `batch` at once except for the last."""
     waiting: list[Tensor] = []
     for block in blocks:
@@ -79,7 +79,7 @@ def rebatched(blocks: Iterable[Tensor], batch: int) -> Iterator[Tensor]:
         yield torch.cat(waiting)
 
 
-def gathered(own: Tensor, count: int, block: int) -> Tensor:
+def gather(own: Tensor, count: int, block: int) -> Tensor:
     """On rank 0 the rows of all ranks, [count, D], where rank r of W has those of the blocks r, r + W, ..."""
     if world_size() == 1:
         return own
@@ -96,17 +96,17 @@ def gathered(own: Tensor, count: int, block: int) -> Tensor:
     return whole
 
 
-def gathered_features(own: Features | None, count: int, block: int) -> Features | None:
+def gather_features(own: Features | None, count: int, block: int) -> Features | None:
     """On rank 0 the features of all `count` images; on another its own, None where it had no images."""
     if own is None:
         return None
-    logits = None if own.logits is None else gathered(own.logits, count, block)
-    return Features(gathered(own.pooled, count, block), logits)
+    logits = None if own.logits is None else gather(own.logits, count, block)
+    return Features(gather(own.pooled, count, block), logits)
 
 
 def fake_features(extractor: Extractor, fakes: Fakes, batch: int, title: str) -> Features | None:
     """On rank 0 the features of all fakes; None where one is not finite."""
-    blocks = rebatched(fakes.blocks(rank(), world_size()), batch)
+    blocks = rebatch(fakes.blocks(rank(), world_size()), batch)
     own, finite = None, True
     try:
         own = extract(extractor, blocks, len(fakes) // world_size(), title)
@@ -114,7 +114,7 @@ def fake_features(extractor: Extractor, fakes: Fakes, batch: int, title: str) ->
         finite = False
     if on_any_rank(not finite)[0]:
         return None
-    return gathered_features(own, len(fakes), fakes.block)
+    return gather_features(own, len(fakes), fakes.block)
 
 
 def up_to_date(path: Path, meta: dict[str, Any]) -> bool:
@@ -157,7 +157,7 @@ def reference_features(
     count = len(indices) if indices else dataset.meta["count"]
     batches = real_batches(dataset.images, indices, batch, device)
     own = extract(extractor, batches, count // world_size(), f"{meta['dataset']}, {meta['reference']}")
-    features = gathered_features(own, count, batch)
+    features = gather_features(own, count, batch)
     if rank() == 0:
         save_features(out, features, {**meta, "n_real": count})
 

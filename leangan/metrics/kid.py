@@ -47,7 +47,7 @@ def pair_means(gram: Tensor, subsets: Tensor) -> Tensor:
     return (((subsets @ gram) * subsets).sum(1) - subsets @ gram.diagonal()) / (size * (size - 1))
 
 
-def of_subsets(fake: Tensor, real: Tensor, size: int) -> Tensor:
+def subset_distances(fake: Tensor, real: Tensor, size: int) -> Tensor:
     """The value of each subset, [SUBSETS], from its own kernel values alone; fakes [N, D], reals [M, D]."""
     everyone, values = torch.ones(1, size, dtype=torch.float64, device=fake.device), []
     for fakes, reals in zip(*draw_subsets(len(fake), len(real), size, fake.device), strict=True):
@@ -88,7 +88,7 @@ class KernelDistance(Metric):
             value = Value(result[KEY_METRIC_KID_MEAN], result[KEY_METRIC_KID_STD], "subsets")
             return dict.fromkeys(self.names, value)
         else:
-            squared = of_subsets(fake.pooled, self.real, size)
+            squared = subset_distances(fake.pooled, self.real, size)
         return dict.fromkeys(self.names, Value(float(squared.mean()), float(squared.std(correction=0)), "subsets"))
 
     def from_grams(self, real_gram: Tensor, fake: Tensor, size: int) -> Tensor:

@@ -55,9 +55,9 @@ class Memorisation(Metric):
         unseen = torch.ones(len(real), dtype=torch.bool)
         unseen[real.trained] = False
         if unseen.any():
-            distances, _ = nearest(real.pooled[some(unseen.nonzero()[:, 0])], self.train)
+            distances, _ = nearest(real.pooled[subsample(unseen.nonzero()[:, 0])], self.train)
         else:
-            own = some(torch.arange(len(self.train))).to(self.train.device)
+            own = subsample(torch.arange(len(self.train))).to(self.train.device)
             distances, _ = nearest(self.train[own], self.train, own)
         self.held_out = distances.sort().values
 
@@ -70,6 +70,6 @@ class Memorisation(Metric):
         return {"copying": Value(float(farther)), "nn_ratio": Value(float(ratio))}
 
 
-def some(x: Tensor) -> Tensor:
+def subsample(x: Tensor) -> Tensor:
     """At most MOST rows of x, chosen at random: prepared sets are often sorted by class."""
     return x if len(x) <= MOST else x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:MOST]]

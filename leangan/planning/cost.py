@@ -15,7 +15,7 @@ from typing import Any
 
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
-from leangan.data.known_sets import listed
+from leangan.data.known_sets import known_sets
 from leangan.plugins import registry
 
 FLOAT = 4
@@ -48,7 +48,7 @@ def measured_rates(results: Path) -> Rates:
     return {key: {device: median(rates) for device, rates in devices.items()} for key, devices in seen.items()}
 
 
-def published(spec: RunSpec) -> list[dict[str, Any]]:
+def published_costs(spec: RunSpec) -> list[dict[str, Any]]:
     """The entries of config/costs.yaml that know the run's preset at its resolution."""
     known = read("config/costs.yaml")["training"]
     return [each for each in known if spec.preset in each["presets"] and spec.resolution in each["seconds_per_kimg"]]
@@ -57,7 +57,7 @@ def published(spec: RunSpec) -> list[dict[str, Any]]:
 def training_hours(spec: RunSpec, rates: Rates) -> dict[str, float]:
     """Hours of the whole training on one device, by device; empty where nothing is known."""
     known = rates.get((spec.preset, spec.resolution)) or {
-        entry["device"]: 1000 / entry["seconds_per_kimg"][spec.resolution] for entry in published(spec)
+        entry["device"]: 1000 / entry["seconds_per_kimg"][spec.resolution] for entry in published_costs(spec)
     }
     return {device: spec.total_kimg * 1000 / rate / 3600 for device, rate in known.items()}
 
@@ -69,7 +69,7 @@ def sources(specs: Iterable[RunSpec], rates: Rates) -> Iterator[str]:
         for device in rates.get((spec.preset, spec.resolution), {}):
             seen.setdefault((device, "measured: stored rows"), {})[spec.preset] = None
         if (spec.preset, spec.resolution) not in rates:
-            for entry in published(spec):
+            for entry in published_costs(spec):
                 seen.setdefault((entry["device"], f"published: {entry['source']}"), {})[spec.preset] = None
     for (device, source), names in seen.items():
         yield f"{device}, {source} ({', '.join(names)})"
@@ -103,7 +103,7 @@ def parameters(spec: RunSpec) -> tuple[int, int] | None:
     backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
     if isinstance(backbone, registry.FailedImport):
         return None
-    row = listed().get(spec.dataset)
+    row = known_sets().get(spec.dataset)
     classes = (row.classes if row and row.classes else 10) if spec.conditional else 0
     hyper = {key: value for key, value in spec.hyper.items() if key in backbone.keys}
     return _counted(spec.backbone, json.dumps(hyper, sort_keys=True), spec.resolution, classes)
@@ -156,5 +156,5 @@ def feature_bytes(spec: RunSpec, protocol: str, scale: str) -> int:
 
 def array_bytes(dataset: str, resolution: int) -> int | None:
     """Bytes of a prepared set; None where its number of images is not known before it is prepared."""
-    row = listed().get(dataset)
+    row = known_sets().get(dataset)
     return row.count * 3 * resolution**2 if row and row.count else None

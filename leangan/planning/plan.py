@@ -19,17 +19,17 @@ from leangan.core.command import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.core.yaml_files import read
-from leangan.data.known_sets import held_out, place
+from leangan.data.known_sets import locate, test_split_of
 from leangan.planning import cost
 from leangan.plugins import registry
 from leangan.runs.cells import Cell, cells
-from leangan.runs.config import artefact, configured
+from leangan.runs.config import artefact, load_config
 
 TRAINED, BEGUN, TO_DO, REFUSED = "trained", "begun", "to do", "refused"
 
 
 @dataclass
-class Planned:
+class PlannedRun:
     """One run: how far it is, and what of it is still to do. `protocols` are those it is measured under.
 
     `training_hours` and `measuring_hours` are what is left, by device, empty where the cost is unknown (or nothing is
@@ -60,10 +60,10 @@ def shown_kimg(run_dir: Path) -> float:
         return 0.0
 
 
-def planned(config: dict[str, Any], members_of: dict[str, list[Cell]], rates: cost.Rates) -> dict[str, Planned]:
+def plan_runs(config: dict[str, Any], members_of: dict[str, list[Cell]], rates: cost.Rates) -> dict[str, PlannedRun]:
     """All runs of the artefacts by their ids, in order, each with the first artefact that needs it."""
     scale, results = config["scale"], ROOT / "results" / config["scale"]
-    runs: dict[str, Planned] = {}
+    runs: dict[str, PlannedRun] = {}
     for name, members in members_of.items():
         for cell in members:
             spec = cell.spec
@@ -80,10 +80,10 @@ def planned(config: dict[str, Any], members_of: dict[str, list[Cell]], rates: co
     return runs
 
 
-def _planned(name: str, cell: Cell, results: Path, rates: cost.Rates) -> Planned:
+def _planned(name: str, cell: Cell, results: Path, rates: cost.Rates) -> PlannedRun:
     """A run before it is known under which protocols it is measured."""
     spec = cell.spec
-    run = Planned(spec.run_id, name, TO_DO, spec.total_kimg, 0.0)
+    run = PlannedRun(spec.run_id, name, TO_DO, spec.total_kimg, 0.0)
     if cell.refused:
         run.state, run.reason = REFUSED, ": ".join(cell.refused)
         return run
@@ -105,7 +105,7 @@ def _add(total: dict[str, float], more: Mapping[str, float]) -> None:
         total[key] = total.get(key, 0) + value
 
 
-def totals(runs: Iterable[Planned]) -> dict[str, Any]:
+def totals(runs: Iterable[PlannedRun]) -> dict[str, Any]:
     """Counts by state, kimg, hours by device and bytes of some runs; `unknown` counts those whose cost is not known."""
     runs = list(runs)
     training: dict[str, float] = {}
@@ -148,9 +148,9 @@ def missing_data(members: list[Cell], config: dict[str, Any]) -> Iterator[str]:
     """A line for each data set that the runs of `members` read and that is neither prepared nor in its place."""
     for dataset, resolution, split in data_of(members):
         try:
-            name = held_out(dataset) if split == "test" else dataset
+            name = test_split_of(dataset) if split == "test" else dataset
             if not (ROOT / f"resources/data/{name}-{resolution}.npy").exists():
-                place(name, config["datasets"].get(name, {}).get("path"))
+                locate(name, config["datasets"].get(name, {}).get("path"))
         except ConfigError as error:
             yield f"missing: {error}"
 
@@ -160,7 +160,7 @@ def prepared_bytes(members: list[Cell]) -> int:
     total = 0
     for dataset, resolution, split in data_of(members):
         with suppress(ConfigError):  # a set without a test split, which `missing_data` tells
-            total += cost.array_bytes(held_out(dataset) if split == "test" else dataset, resolution) or 0
+            total += cost.array_bytes(test_split_of(dataset) if split == "test" else dataset, resolution) or 0
     return total
 
 
@@ -168,7 +168,7 @@ def summary(config: dict[str, Any]) -> dict[str, Any]:
     """The plan in numbers: every run, the totals of each artefact and of all, the data that is missing."""
     members_of = cells(config)
     rates = cost.measured_rates(ROOT / "results")
-    runs = planned(config, members_of, rates)
+    runs = plan_runs(config, members_of, rates)
     members = [cell for each in members_of.values() for cell in each]
     return {
         "scale": config["scale"],
@@ -251,7 +251,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--json", action="store_true", help="every run and all totals as JSON")
     args = parser.parse_args(argv)
-    config = configured(args.config)
+    config = load_config(args.config)
     registry.search(config["method_folders"])
     print(json.dumps(summary(config), indent=1) if args.json else "\n".join(describe(config)))
     return 0

@@ -79,10 +79,10 @@ def _default(name: str, key: str, value: Any, kind: Any, cls: type[Method]) -> A
     try:
         return _form(value, kind)
     except (ValueError, TypeError, OverflowError) as error:
-        from leangan.plugins.check import place  # imports torch
+        from leangan.plugins.check import source_location  # imports torch
 
         raise ValueError(
-            f"{place(cls)}: the default of argument {key} of method {name!r} is {value!r}, must be "
+            f"{source_location(cls)}: the default of argument {key} of method {name!r} is {value!r}, must be "
             f"{name_of(kind)} and have a JSON form ({error})"
         ) from None
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from leangan.core.project import shown
-from leangan.plugins.fault import of_the_method
+from leangan.plugins.fault import is_plugin_fault
 from leangan.plugins.method import Method
 
 HOOKS = [name for name in vars(Method) if not name.startswith("_") and callable(getattr(Method, name))]
@@ -27,17 +27,18 @@ class HookError(Exception):
 def objection(cls: type) -> str | None:
     """Why the class cannot be a method: its base, or a hook that does not take what it is called with. None: it can."""
     if not issubclass(cls, Method):
-        return f"{place(cls)}: class {cls.__name__} must derive from leangan.plugins.method.Method"
+        return f"{source_location(cls)}: class {cls.__name__} must derive from leangan.plugins.method.Method"
     for name in HOOKS:
         hook, wanted = getattr(cls, name), inspect.signature(getattr(Method, name))
         if not callable(hook):
-            return f"{place(cls)}: {name} is {hook!r}, must be a function {name}{_arguments(wanted)}"
+            return f"{source_location(cls)}: {name} is {hook!r}, must be a function {name}{_arguments(wanted)}"
         given = inspect.signature(hook)
         try:
             given.bind(*wanted.parameters)
         except TypeError:
             called = f"{name}{_arguments(wanted)}"
-            return f"{place(hook)}: {name}{_arguments(given)} is called as {called}, see leangan/plugins/method.py"
+            stated = f"{source_location(hook)}: {name}{_arguments(given)}"
+            return f"{stated} is called as {called}, see leangan/plugins/method.py"
     return None
 
 
@@ -47,7 +48,7 @@ def _arguments(signature: inspect.Signature) -> str:
     return str(signature.replace(parameters=plain, return_annotation=signature.empty))
 
 
-def place(thing: type | Callable) -> str:
+def source_location(thing: type | Callable) -> str:
     """`augment/mine.py, line 12`: where a class or function is defined."""
     thing = inspect.unwrap(thing)
     try:
@@ -59,7 +60,7 @@ def place(thing: type | Callable) -> str:
 
 def fail(method: Method, hook: str, fault: str) -> NoReturn:
     """Raise the HookError of a hook."""
-    raise HookError(f"{place(getattr(type(method), hook))}: {hook} {fault}")
+    raise HookError(f"{source_location(getattr(type(method), hook))}: {hook} {fault}")
 
 
 def check_images(method: Method, hook: str, out: Any, x: Tensor) -> None:
@@ -81,7 +82,7 @@ def check_gradients(method: Method, role: str, out: Tensor, x: Tensor) -> None:
         order = "second gradient (R1 needs it)"
         torch.autograd.grad(grad.square().sum(), x)
     except RuntimeError as error:
-        if not of_the_method(error):
+        if not is_plugin_fault(error):
             raise
         reason = str(error).splitlines()[0]
         fail(method, "transform", f"cuts the {order} from D to the images of role {role!r}: {reason}")

@@ -27,7 +27,7 @@ class Compose(Method):
         self.parts = nn.ModuleDict(methods)  # the same, so that torch finds their parameters and buffers
         self.title = " + ".join(method.title for method in methods.values())
         self.paper = ", ".join(dict.fromkeys(method.paper for method in methods.values()))
-        self.needs_held_out = any(method.needs_held_out for method in methods.values())
+        self.needs_validation = any(method.needs_validation for method in methods.values())
 
     def prepare(self, networks: Networks) -> None:
         for method in self.methods.values():
@@ -67,9 +67,9 @@ class Compose(Method):
         for method in self.methods.values():
             method.observe(d_real, d_fake, cur_nimg)
 
-    def observe_held_out(self, d_valid: Tensor, cur_nimg: int) -> None:
+    def observe_validation(self, d_valid: Tensor, cur_nimg: int) -> None:
         for method in self.methods.values():
-            method.observe_held_out(d_valid, cur_nimg)
+            method.observe_validation(d_valid, cur_nimg)
 
     def log(self) -> dict[str, float]:
         logs = {name: method.log() for name, method in self.methods.items()}

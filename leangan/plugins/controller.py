@@ -68,7 +68,7 @@ class Controller(nn.Module):
         signs, reals = self.sums[0]
         self._move(signs / reals, reals)
 
-    def observe_held_out(self, d_valid: Tensor) -> None:
+    def observe_validation(self, d_valid: Tensor) -> None:
         """Takes the logits of this rank's held-out images; r_t does without them."""
 
     def log(self) -> dict[str, float]:
@@ -95,7 +95,7 @@ class Controller(nn.Module):
         self.sums.masked_fill_(due, 0)
 
 
-class HeldOutController(Controller):
+class ValidationController(Controller):
     """The same by r_v, which compares training images with held-out ones D never learns from.
 
     p changes with the first held-out logits after `interval` D steps. `target` lies in [0, 1], like r_v.
@@ -120,7 +120,7 @@ class HeldOutController(Controller):
         self.steps += 1
 
     @torch.no_grad()
-    def observe_held_out(self, d_valid: Tensor) -> None:
+    def observe_validation(self, d_valid: Tensor) -> None:
         self._add(2, d_valid)
         train, fake, held_out = (self.sums[:, 0] / self.sums[:, 1]).unbind()
         r_v = torch.where(train > fake, (train - held_out) / (train - fake), 0).clamp(0, 1)
@@ -135,8 +135,8 @@ class ControlledMethod(Method):
     def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
         self.controller.observe(d_real, d_fake)
 
-    def observe_held_out(self, d_valid: Tensor, cur_nimg: int) -> None:
-        self.controller.observe_held_out(d_valid)
+    def observe_validation(self, d_valid: Tensor, cur_nimg: int) -> None:
+        self.controller.observe_validation(d_valid)
 
     def log(self) -> dict[str, float]:
         return self.controller.log()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from leangan.core.distributed import lost_ranks
+from leangan.core.distributed import is_lost_rank
 from leangan.core.errors import ConfigError
-from leangan.core.gpu_error import gpu_failed
-from leangan.core.out_of_memory import out_of_memory
+from leangan.core.gpu_error import is_gpu_failure
+from leangan.core.out_of_memory import is_out_of_memory
 
 
-def of_the_method(error: Exception) -> bool:
+def is_plugin_fault(error: Exception) -> bool:
     """Whether an error while training is one of the method or backbone, and not of the machine or the configuration."""
     if isinstance(error, ConfigError | OSError):
         return False
-    return not (out_of_memory(error) or gpu_failed(error) or lost_ranks(error))
+    return not (is_out_of_memory(error) or is_gpu_failure(error) or is_lost_rank(error))

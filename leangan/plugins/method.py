@@ -97,14 +97,14 @@ class Method(nn.Module):
     """Base of all methods; does nothing. See the module docstring for the rules.
 
     Class attributes: `title` is the name in tables and figures, `paper` the source, `quick` the
-    keyword arguments the contract tests use. `needs_held_out` is set by a method that learns nothing
-    without `observe_held_out`, so that a run without held-out images is refused.
+    keyword arguments the contract tests use. `needs_validation` is set by a method that learns nothing
+    without `observe_validation`, so that a run without held-out images is refused.
     """
 
     title: str = ""
     paper: str = ""
     quick: dict[str, Any] = {}
-    needs_held_out: bool = False
+    needs_validation: bool = False
 
     def prepare(self, networks: Networks) -> None:
         """Change or extend G and D before training starts, and whenever a snapshot of the run is loaded."""
@@ -139,7 +139,7 @@ class Method(nn.Module):
     def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
         """Called after every D step with its logits, detached; controllers live here."""
 
-    def observe_held_out(self, d_valid: Tensor, cur_nimg: int) -> None:
+    def observe_validation(self, d_valid: Tensor, cur_nimg: int) -> None:
         """Called every 4 iterations after the D step with the logits of a batch of held-out reals.
 
         D sees them through `transform` and never learns from them. Not called where the run holds out

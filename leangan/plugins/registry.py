@@ -21,7 +21,7 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from leangan.core.code import code_sha256, imported
+from leangan.core.code import code_sha256, imported_modules
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.project import ROOT, shown
 from leangan.core.yaml_files import read
@@ -170,7 +170,7 @@ def _with_siblings(path: Path) -> list[Path]:
     """
     found, waiting = {path}, [path]
     while waiting:
-        for name in imported(waiting.pop()):
+        for name in imported_modules(waiting.pop()):
             package = path.with_name(name)
             siblings = package.rglob("*.py") if package.is_dir() else [path.with_name(f"{name}.py")]
             new = {sibling for sibling in siblings if sibling.is_file()} - found

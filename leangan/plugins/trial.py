@@ -20,7 +20,7 @@ from leangan.core.spec import RunSpec
 from leangan.plugins.backbone import Backbone
 from leangan.plugins.check import HookError, check_gradients, check_images, check_log, check_loss
 from leangan.plugins.compose import Compose
-from leangan.plugins.fault import of_the_method
+from leangan.plugins.fault import is_plugin_fault
 from leangan.plugins.method import DStep, GStep, Method, Role, Step
 from leangan.training.reals import Reals, as_float
 from leangan.training.snapshot import build_networks
@@ -76,7 +76,7 @@ def _try_d_step(
     _try_losses(method, ("d_adversarial", "d_loss"), ctx, backbone.d_loss(d_real, d_fake))
     for part in method.methods.values():
         _called(part, "observe", d_real.detach(), d_fake.detach(), 0)
-        _called(part, "observe_held_out", d_real.detach(), 0)
+        _called(part, "observe_validation", d_real.detach(), 0)
 
 
 def _try_g_step(
@@ -127,7 +127,7 @@ def _called(part: Method, hook: str, *arguments: Any) -> Any:
     try:
         return getattr(part, hook)(*arguments)
     except Exception as error:
-        if not of_the_method(error):
+        if not is_plugin_fault(error):
             raise
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if frame.filename == inspect.getfile(type(part))] or frames

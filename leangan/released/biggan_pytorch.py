@@ -38,7 +38,7 @@ def values(content: dict[str, Tensor], which: str) -> dict[str, Tensor]:
     return tensors
 
 
-def source(which: str, name: str, resolution: int) -> str | None:
+def tensor_in_file(which: str, name: str, resolution: int) -> str | None:
     """The file's name of tensor `name` of this suite's network."""
     *place, kind = name.replace("parametrizations.weight.original", "weight").split(".")
     if kind in ("_u", "_v"):

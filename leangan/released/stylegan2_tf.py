@@ -39,13 +39,13 @@ def variables(network: Record, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from variables(component, f"{prefix}{name}/")
 
 
-def source(which: str, name: str, resolution: int) -> str | None:
+def tensor_in_file(which: str, name: str, resolution: int) -> str | None:
     """The file's name of tensor `name` of this suite's network; None: it belongs to training alone."""
     return discriminator_source(name, resolution) if which == "D" else generator_source(name)
 
 
 def generator_source(name: str) -> str | None:
-    """`source` for G."""
+    """`tensor_in_file` for G."""
     match name.split("."):
         case ["mapping", "embed", kind]:
             return f"mapping/LabelEmbed/{kind}"
@@ -65,7 +65,7 @@ def generator_source(name: str) -> str | None:
 
 
 def discriminator_source(name: str, resolution: int) -> str | None:
-    """`source` for D."""
+    """`tensor_in_file` for D."""
     match name.split("."):
         case ["mapping", "embed", kind]:
             return f"LabelEmbed/{kind}"

@@ -24,7 +24,7 @@ from leangan.core.project import check_checkout
 from leangan.core.provenance import UNKNOWN
 from leangan.core.spec import snapshot_name
 from leangan.core.yaml_files import read
-from leangan.data.known_sets import listed
+from leangan.data.known_sets import known_sets
 from leangan.results.metric_names import parse
 from leangan.results.sample_grids import KEPT_PX, read_picture, webp
 from leangan.results.spec_file import NAME, SpecFile, read_spec
@@ -58,7 +58,7 @@ def second_picture(dataset: str, content: list[dict[str, Any]]) -> str | None:
     Training images are copied only of sets that come with the installation, whose licence allows it. For other sets it
     is the picture of the snapshot that is best by the first metric of the rows; None where no snapshot has a number.
     """
-    known = listed().get(dataset)
+    known = known_sets().get(dataset)
     if known is not None and known.kind == "embedded":
         return "reals"
     judge = content[0]["metric"]

@@ -26,7 +26,7 @@ def derive(gpus: int, resolution: int) -> dict[str, Any]:
     }
 
 
-def resolved(row: dict[str, Any], resolution: int) -> dict[str, Any]:
+def resolve_auto(row: dict[str, Any], resolution: int) -> dict[str, Any]:
     """The preset `row` with concrete numbers: itself, or without `auto_gpus` and with what follows from it."""
     if "auto_gpus" not in row:
         return row

@@ -6,7 +6,7 @@ from typing import Any
 
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
-from leangan.data.known_sets import listed
+from leangan.data.known_sets import known_sets
 from leangan.plugins import registry
 from leangan.runs.config import artefact, grids
 from leangan.runs.grid import kept_at
@@ -20,7 +20,7 @@ def needed_config(spec: RunSpec, name: str, config: dict[str, Any]) -> dict[str,
     """
     needed: dict[str, Any] = {"scale": config["scale"]}
     entry = config["datasets"].get(spec.dataset, {})
-    if spec.dataset in listed():
+    if spec.dataset in known_sets():
         entry = {key: value for key, value in entry.items() if key != "path"}
     if entry:
         needed["datasets"] = {spec.dataset: entry}

@@ -10,13 +10,13 @@ from leangan.core.errors import ConfigError, check_names, unknown_name
 from leangan.core.project import PACKAGE, project_file
 from leangan.core.schemas import check
 from leangan.core.yaml_files import parse_yaml, read
-from leangan.data.known_sets import listed
+from leangan.data.known_sets import known_sets
 
 PAPER = "paper"
 """Among the artefacts of a configuration, and as a target of the workflow: all those of both papers."""
 
 
-def of_the_papers(scale: str) -> list[str]:
+def paper_artefacts(scale: str) -> list[str]:
     """What the target `paper` makes: the artefacts of both papers, or those that state a length for the scale.
 
     `papers` in config/scales.yaml says which.
@@ -27,7 +27,7 @@ def of_the_papers(scale: str) -> list[str]:
     return [name for name in names if scale in artefact(name).get("scales", {})]
 
 
-def checked(config: dict[str, Any]) -> dict[str, Any]:
+def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """`config` (config/config.yaml with the command line's overrides) after every name in it has been looked up.
 
     Among its artefacts, `paper` has become those that it stands for.
@@ -37,14 +37,14 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     if config["scale"] not in read("config/scales.yaml"):
         raise unknown_name("scale", config["scale"], read("config/scales.yaml"), where)
     check(read("config/scales.yaml")[config["scale"]], "scale", f"config/scales.yaml, {config['scale']}")
-    names = [[name] if name != PAPER else of_the_papers(config["scale"]) for name in config["artefacts"]]
+    names = [[name] if name != PAPER else paper_artefacts(config["scale"]) for name in config["artefacts"]]
     images = list(map(int, config["images"]))  # the schema takes 24.0, too
     config = {**config, "artefacts": list(dict.fromkeys(itertools.chain(*names))), "images": images}
     for name in config["artefacts"]:
         artefact(name)
     for name, entry in config["datasets"].items():
         missing = [key for key in ("path", "resolution") if key not in entry]
-        if missing and name not in listed():
+        if missing and name not in known_sets():
             raise ConfigError(
                 f"{where} lacks {', '.join(missing)} under datasets.{name}, which is no set of"
                 " leangan/data/sources.csv."
@@ -52,7 +52,7 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def configured(text: str) -> dict[str, Any]:
+def load_config(text: str) -> dict[str, Any]:
     """config/config.yaml with the keys in `text`, JSON or YAML, replaced, and checked. Raises ConfigError."""
     try:
         given = parse_yaml(text)
@@ -60,7 +60,7 @@ def configured(text: str) -> dict[str, Any]:
         raise ConfigError(f"--config is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(given, dict):
         raise ConfigError(f"--config is {given!r}, must hold keys of config/config.yaml, such as {{scale: demo}}.")
-    return checked({**read("config/config.yaml"), **given})
+    return check_config({**read("config/config.yaml"), **given})
 
 
 def artefact_names() -> list[str]:

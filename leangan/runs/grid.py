@@ -10,11 +10,11 @@ from typing import Any
 from leangan.core.errors import ConfigError, check_names
 from leangan.core.spec import SUBSET_DEFAULTS, TRANSFER, RunSpec
 from leangan.core.yaml_files import read
-from leangan.data.known_sets import amplified, listed
+from leangan.data.known_sets import is_amplified, known_sets
 from leangan.plugins import registry
 from leangan.plugins.backbone import LOOP_KEYS
 from leangan.runs.config import artefact, artefact_names, grids
-from leangan.runs.methods import bound, built, method_parts, method_preset, title_of
+from leangan.runs.methods import bind_all, build_method, method_parts, method_preset, title_of
 from leangan.runs.presets import preset_at
 
 PARENT_KEYS = ("method", "dataset", "images", "preset")
@@ -94,7 +94,7 @@ def _spec(
     own_length = {key: config[key] for key in ("kimg", "snapshot_kimg") if config[key] is not None}
     length = {**read("config/scales.yaml")[scale], **content.get("scales", {}).get(scale, {}), **own_length}
     stated = preset_at(preset, resolution, where, method_preset(method), arithmetic["half"])
-    hyper = {**stated.hyper, "mirror": True} if amplified(dataset, images) else stated.hyper
+    hyper = {**stated.hyper, "mirror": True} if is_amplified(dataset, images) else stated.hyper
     of_method = method_parts(method, content.get("method_args"))
     before = [(TRANSFER, start)] if start and TRANSFER not in dict(of_method) else []
     parent, parts = None, []
@@ -107,7 +107,7 @@ def _spec(
             parent = _spec(name, config, **of_parent, resolution=resolution, seed=seed, later=later)
             args = {**args, "run": parent.run_id}
         parts.append((plugin, args))
-    plugins = bound(parts)
+    plugins = bind_all(parts)
     return RunSpec(
         dataset=dataset,
         resolution=resolution,
@@ -117,7 +117,7 @@ def _spec(
         conditional=content.get("conditional", False),
         backbone=stated.backbone,
         hyper=hyper,
-        plugins=bound(before) + plugins,
+        plugins=bind_all(before) + plugins,
         seed=seed,
         total_kimg=float(length["kimg"] or stated.kimg),
         snapshot_kimg=float(length["snapshot_kimg"] or stated.snapshot_kimg),
@@ -144,7 +144,7 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
         except Exception as error:
             return "error", f"skip of method {name!r} raised {registry.explain(error)}"
         try:
-            reason = reason or _without_held_out(spec, built(name, args).needs_held_out)
+            reason = reason or _without_held_out(spec, build_method(name, args).needs_validation)
         except Exception as error:
             return "error", f"method {name!r} cannot be built: {registry.explain(error)}"
         if reason:
@@ -166,10 +166,10 @@ def _fault(name: str, hyper: str, resolution: int) -> str | None:
 
 def _without_held_out(spec: RunSpec, needed: bool) -> str | None:
     """Why a run cannot have the batch of held-out images that its method needs; None if it can, or is not known."""
-    row = listed().get(spec.dataset)
+    row = known_sets().get(spec.dataset)
     held_out = spec.validation_images
     if row is not None and row.count is not None:
-        trained = spec.images // 2 if amplified(spec.dataset, spec.images) else spec.images
+        trained = spec.images // 2 if is_amplified(spec.dataset, spec.images) else spec.images
         held_out = min(held_out, max(row.count - trained, 0))
     if not needed or held_out >= spec.hyper["batch"]:
         return None

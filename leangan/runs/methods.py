@@ -49,7 +49,7 @@ def _stated(name: str, entry: Any) -> list[tuple[str, dict[str, Any] | None]]:
     return parts
 
 
-def bound(parts: Plugins) -> Plugins:
+def bind_all(parts: Plugins) -> Plugins:
     """The plugins with all their arguments, defaults filled in. Raises ConfigError for an argument that cannot be.
 
     A plugin that cannot be used keeps the arguments it was given; its runs report why.
@@ -73,7 +73,7 @@ def _bound(name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def method_plugins(name: str, overrides: dict[str, dict[str, Any]] | None = None) -> Plugins:
     """The plugins behind a method's name with all their arguments, `overrides` by plugin among them."""
-    return bound(method_parts(name, overrides))
+    return bind_all(method_parts(name, overrides))
 
 
 @cache
@@ -82,7 +82,7 @@ def _built(plugin: Any, arguments: str) -> Any:
     return plugin(**json.loads(arguments))
 
 
-def built(name: str, arguments: dict[str, Any]) -> Any:
+def build_method(name: str, arguments: dict[str, Any]) -> Any:
     """The plugin as a run would have it, to be asked and not to be changed. An error that it raises comes through."""
     plugin: Any = registry.load("method", name)
     return _built(plugin, json.dumps(arguments))
@@ -91,7 +91,7 @@ def built(name: str, arguments: dict[str, Any]) -> Any:
 def title_of(name: str, plugins: Plugins) -> str:
     """What tables call a method: the titles of its plugins, or its name where one of them cannot be built."""
     try:
-        return " + ".join(built(plugin, arguments).title for plugin, arguments in plugins)
+        return " + ".join(build_method(plugin, arguments).title for plugin, arguments in plugins)
     except Exception:  # which refuses the run with the reason, see leangan.runs.grid
         return name
 

@@ -57,7 +57,7 @@ def preset_at(
     """
     if name not in presets():
         raise unknown_name("preset", name, presets(), where)
-    row = auto.resolved(presets()[name], resolution)
+    row = auto.resolve_auto(presets()[name], resolution)
     run = _checked(name, {key: value for key, value in row.items() if key in RUN_KEYS}, RUN_KEYS)
     backbone = registry.load("backbone", run["backbone"], "config/presets.yaml")
     if isinstance(backbone, registry.FailedImport):  # reported by its runs

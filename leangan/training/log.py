@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leangan.core.files import naming, write_atomic
+from leangan.core.files import attach_path, write_atomic
 from leangan.core.ranks import mean_over_ranks
 
 
@@ -57,7 +57,7 @@ def non_finite(means: dict[str, float]) -> list[str]:
 
 def append(path: Path, line: dict[str, Any]) -> None:
     """Add one line, flushed to disk: a checkpoint that outlives a power failure finds the lines before it."""
-    with naming(path), open(path, "a") as file:
+    with attach_path(path), open(path, "a") as file:
         file.write(json.dumps({k: _rounded(v) for k, v in line.items()}) + "\n")
         file.flush()
         os.fsync(file.fileno())

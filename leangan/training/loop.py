@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from leangan.core.distributed import drawing_own_rows, on_any_rank
-from leangan.core.provenance import continued
+from leangan.core.provenance import merge_records
 from leangan.core.ranks import rank, world_size
 from leangan.core.spec import RunSpec, snapshot_name
 from leangan.launching import devices
@@ -32,11 +32,11 @@ from leangan.training.reals import Reals
 from leangan.training.sampler import seed_step, step_seed
 from leangan.training.samples import CELLS, save_grid, save_images, save_strips
 from leangan.training.snapshot import save_generator
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 
 @dataclass
-class Outcome:
+class TrainResult:
     """How a run ended: `status` is done, diverged, interrupted or error; `seconds` of training, restarts added up.
 
     `provenance` is that of the last call which trained: a run that was complete keeps its own.
@@ -62,7 +62,7 @@ def train(
     origin: Origin | None = None,
     provenance: dict[str, Any] | None = None,
     parent: Path | None = None,
-) -> Outcome:
+) -> TrainResult:
     """Train `spec` in `run_dir` from its newest checkpoint to its length, to divergence or until `stop()`.
 
     Leaves `train.jsonl`, `snapshots/`, `samples/` and `ckpt/`. `tick_kimg` is the distance between two log lines,
@@ -71,7 +71,7 @@ def train(
     checkpoints. `parent` is the directory of the run that this one starts from. Raises ConfigError where the ranks at
     work cannot share the run.
     """
-    devices.check(spec, world_size())
+    devices.check_ranks(spec, world_size())
     hyper = spec.hyper
     nimg_per_iteration = hyper["batch"] * hyper["d_steps"]
     snapshot_nimgs = spec.snapshot_nimgs()
@@ -82,18 +82,18 @@ def train(
     state = resume(run_dir, origin, total_nimg, device)
     try_hooks(spec, data, device)
     torch.manual_seed(step_seed("init", spec.seed))
-    steps = Steps(spec, data, device)
-    ema = Ema(steps.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
+    trainer = Trainer(spec, data, device)
+    ema = Ema(trainer.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
 
     # Continue where the newest checkpoint stands.
     cur_nimg, seconds, finite_nimg = 0, 0.0, 0
     if state is not None:
         cur_nimg, seconds, finite_nimg = state["cur_nimg"], state["seconds"], state["finite_nimg"]
-        steps.load_state_dict(state["steps"])
+        trainer.load_state_dict(state["steps"])
         ema.module.load_state_dict(state["ema"])
-        origin, provenance = state["origin"], continued(state["provenance"], provenance, cur_nimg < total_nimg)
+        origin, provenance = state["origin"], merge_records(state["provenance"], provenance, cur_nimg < total_nimg)
     else:
-        steps.method.initialize(Networks(steps.G, steps.D, ema.module, parent))
+        trainer.method.initialize(Networks(trainer.G, trainer.D, ema.module, parent))
     reals, labels = data.first(CELLS)
     writes = rank() == 0
     if writes:
@@ -111,16 +111,16 @@ def train(
         seed_step(spec.seed, cur_nimg)
         iteration = cur_nimg // nimg_per_iteration
         with drawing_own_rows():
-            steps.g_step(cur_nimg, iteration)
-            ema.update(steps.G, cur_nimg, nimg_per_iteration)
+            trainer.g_step(cur_nimg, iteration)
+            ema.update(trainer.G, cur_nimg, nimg_per_iteration)
             for _ in range(hyper["d_steps"]):
-                steps.d_step(cur_nimg, iteration)
+                trainer.d_step(cur_nimg, iteration)
                 cur_nimg += hyper["batch"]
-            steps.validate(cur_nimg, iteration)
+            trainer.validate(cur_nimg, iteration)
 
         # A line of the log; divergence ends the run at the last tick whose numbers were finite.
         if cur_nimg % tick_nimg < nimg_per_iteration or cur_nimg == total_nimg:
-            means = steps.tally.means()
+            means = trainer.tally.means()
             if bad := log.non_finite(means):
                 on_any_rank(False)  # raises where a rank was lost in the exchange, which leaves any numbers
                 reason = f"{', '.join(bad)} not finite between {finite_nimg / 1000:g} and {cur_nimg / 1000:g} kimg"
@@ -132,13 +132,13 @@ def train(
                 "cur_nimg": cur_nimg,
                 "kimg": cur_nimg / 1000,
                 **means,
-                **steps.method.log(),
+                **trainer.method.log(),
                 "images_per_s": (cur_nimg - tick_start_nimg) / max(now - tick_started, 1e-9),
                 "seconds": seconds,
             }
             if writes:
                 log.append(run_dir / "train.jsonl", line)
-            steps.tally.clear()
+            trainer.tally.clear()
             tick_started, tick_start_nimg = now, cur_nimg
             progress.update(cur_nimg, f"G {means['loss_g']:.2f}  D {means['loss_d']:.2f}")
 
@@ -149,8 +149,8 @@ def train(
                 accumulate(data.random_labels)
             pictures = run_dir / "samples"
             save_grid(pictures / f"{name}.png", ema.module, labels, spec.seed)
-            _, of_batch = data.first(steps.own_batch)
-            shown = ema.module, steps.D, steps.method.transform, of_batch, steps.own_batch, spec.seed
+            _, of_batch = data.first(trainer.own_batch)
+            shown = ema.module, trainer.D, trainer.method.transform, of_batch, trainer.own_batch, spec.seed
             save_gradients(pictures / f"gradients-{name}.png", *shown)
             if cur_nimg == total_nimg:
                 save_strips(pictures / "strips.png", ema.module, labels, spec.seed)
@@ -166,7 +166,7 @@ def train(
                 "seconds": seconds,
                 "origin": origin,
                 "provenance": provenance,
-                "steps": steps.state_dict(),
+                "steps": trainer.state_dict(),
                 "ema": ema.module.state_dict(),
             }
             if writes:
@@ -175,4 +175,4 @@ def train(
 
     progress.close()
     status = "diverged" if reason else "done" if cur_nimg >= total_nimg else "interrupted"
-    return Outcome(status, reason, cur_nimg, seconds, steps.method.title, origin, provenance)
+    return TrainResult(status, reason, cur_nimg, seconds, trainer.method.title, origin, provenance)

@@ -20,7 +20,7 @@ PIECE_BYTES = 2**28
 Placement = Literal["auto", "device", "host"]
 
 
-def place(images: np.ndarray, index: list[int], device: torch.device, placement: Placement = "auto") -> Images:
+def load_onto(images: np.ndarray, index: list[int], device: torch.device, placement: Placement = "auto") -> Images:
     """Images `index` of the uint8 array [N, C, H, W], which may be a memory-mapped file.
 
     "auto" puts them on the device while they take at most DEVICE_SHARE of its memory: what is free on a GPU, all

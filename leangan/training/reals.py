@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from leangan.core.ranks import rank, world_size
-from leangan.training.placement import Placement, place, upload
+from leangan.training.placement import Placement, load_onto, upload
 from leangan.training.sampler import EpochSampler
 
 
@@ -40,7 +40,7 @@ class Reals:
         device: torch.device,
         placement: Placement = "auto",
     ) -> None:
-        self.train, self.validation = (place(images, index, device, placement) for index in (train, validation))
+        self.train, self.validation = (load_onto(images, index, device, placement) for index in (train, validation))
         self.labels = self.validation_labels = None
         if labels is not None:
             self.labels, self.validation_labels = (
@@ -73,7 +73,7 @@ class Reals:
         index = np.arange(size) % len(self.train)
         return self.train.take(index), self._one_hot(self.labels, index)
 
-    def held_out(self, start: int, size: int) -> tuple[Tensor, Tensor | None]:
+    def validation_batch(self, start: int, size: int) -> tuple[Tensor, Tensor | None]:
         """Held-out reals number `start` to `start + size`, again from the first after the last, and their labels."""
         index = np.arange(start, start + size)[rank() :: world_size()] % len(self.validation)
         return as_float(self.validation.take(index)), self._one_hot(self.validation_labels, index)

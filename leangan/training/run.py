@@ -38,15 +38,15 @@ from leangan.data.contracts import Dataset, open_dataset
 from leangan.data.subset import read_subset
 from leangan.plugins import registry
 from leangan.plugins.check import HookError
-from leangan.plugins.fault import of_the_method
-from leangan.runs.config import configured
+from leangan.plugins.fault import is_plugin_fault
+from leangan.runs.config import load_config
 from leangan.runs.grid import find
 from leangan.training.device import arithmetic, pick_device, set_up
-from leangan.training.loop import Outcome, train
+from leangan.training.loop import TrainResult, train
 from leangan.training.origin import Origin, origin_of
 from leangan.training.reals import Reals
 from leangan.training.sampler import step_seed
-from leangan.training.steps import NotApplicable
+from leangan.training.trainer import NotApplicable
 
 logger = logging.getLogger("training")
 
@@ -57,7 +57,7 @@ TRY_SECONDS = 2.0  # how long rank 0 tries for a lock before all ranks agree to 
 
 def find_run(run_id: str, config: str) -> RunSpec:
     """The spec of a run under the configuration with the keys in `config`, a text; ConfigError where it has none."""
-    whole = configured(config)
+    whole = load_config(config)
     registry.search(whole["method_folders"])
     return find(run_id, whole)
 
@@ -90,7 +90,7 @@ def load_reals(spec: RunSpec, dataset: Dataset, subset: dict[str, Any], device: 
     )
 
 
-def write_result(run_dir: Path, spec: RunSpec, outcome: Outcome) -> None:
+def write_result(run_dir: Path, spec: RunSpec, outcome: TrainResult) -> None:
     """Write train.json, the last file of a run."""
     snapshots = []
     for nimg in spec.snapshot_nimgs() if outcome.status == "done" else []:
@@ -240,14 +240,14 @@ def main(argv: list[str] | None = None) -> int:
                 args.parent_run,
             )
         except NotApplicable as error:
-            outcome = Outcome("skip", str(error), 0, 0.0, spec.method, origin, record)
+            outcome = TrainResult("skip", str(error), 0, 0.0, spec.method, origin, record)
         except Exception as error:
-            if not of_the_method(error):
+            if not is_plugin_fault(error):
                 raise
             # A fault of a method or backbone: the other runs and the tables go on, this one says why it has no number.
             traceback.print_exc()
             reason = str(error) if isinstance(error, HookError) else registry.explain(error)
-            outcome = Outcome("error", reason, 0, 0.0, spec.method, origin, record)
+            outcome = TrainResult("error", reason, 0, 0.0, spec.method, origin, record)
         if outcome.status == "interrupted":
             logger.warning("%s stopped at %g kimg; the same command continues it", spec.run_id, outcome.cur_nimg / 1000)
             return TERMINATED

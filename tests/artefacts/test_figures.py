@@ -17,7 +17,7 @@ from leangan.results import keep
 from leangan.results.sample_grids import grid_path, read_grid, reals_path, tile
 from leangan.results.table import Run, mean_curve, read_results
 from leangan.results.training_log import read_log
-from leangan.runs.methods import bound
+from leangan.runs.methods import bind_all
 from tests.helpers.synthetic import ARTEFACT, KIMG, SEEDS, SPECS, distance, images, write_grid
 
 
@@ -104,7 +104,7 @@ def test_controller_shows_p_and_target_of_the_methods_that_have_them(demo, artef
 def test_the_target_is_the_one_of_the_runs():
     aims = [[("ada", {"target": 0.5})], [("bcr", {}), ("ada", {"p": 0.1})], [("da", {"p": 0.3})]]
     aims.append([("ada", {"heuristic": "rv"})])
-    specs = [dataclasses.replace(SPECS[0], plugins=bound(plugins)) for plugins in aims]
+    specs = [dataclasses.replace(SPECS[0], plugins=bind_all(plugins)) for plugins in aims]
     assert controller.targets(specs, "r_t") == [0.5, 0.6]
     assert controller.targets(specs[2:], "r_t") == []
     assert controller.targets(specs, "r_v") == [0.5]

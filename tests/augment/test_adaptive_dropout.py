@@ -11,7 +11,7 @@ from leangan.augment.adaptive_dropout import Method
 from leangan.models.stylegan2.layers import Conv, Linear
 from leangan.runs.grid import refusal
 from leangan.training.snapshot import build_networks
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 
 def networks(make_spec, plugins=(), classes=0):
@@ -64,7 +64,7 @@ def test_no_strength_is_d_as_it_was_and_some_is_not(make_spec):
 def test_strength_follows_r_t_of_target_06_within_training(make_spec, make_reals):
     torch.manual_seed(0)
     plugins = [("adaptive_dropout", {"p": 0.5, "interval": 1, "tune_kimg": 1})]
-    steps = Steps(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
     method = steps.method.methods["adaptive_dropout"]
     assert method.controller.target == 0.6
     steps.d_step(0, 0)

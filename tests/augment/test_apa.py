@@ -7,8 +7,8 @@ import torch
 from scipy.stats import binomtest
 
 from leangan.augment.apa import Method
-from leangan.runs.methods import bound, method_plugins
-from leangan.training.steps import Steps
+from leangan.runs.methods import bind_all, method_plugins
+from leangan.training.trainer import Trainer
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
@@ -37,7 +37,7 @@ def test_d_learns_from_its_own_fakes_at_full_strength(make_spec, make_reals, mon
     seen = {}
     for p in (0.0, 1.0):
         torch.manual_seed(0)
-        steps = Steps(make_spec(plugins=[("apa", {"p": p})]), make_reals(), torch.device("cpu"))
+        steps = Trainer(make_spec(plugins=[("apa", {"p": p})]), make_reals(), torch.device("cpu"))
         monkeypatch.setattr(steps.method, "d_loss", lambda ctx, p=p: seen.update({p: ctx}) or 0.0)
         steps.d_step(0, 0)
     assert torch.equal(seen[0.0].x_real, make_reals().batch(0, 8)[0])
@@ -49,9 +49,9 @@ def test_labels_would_be_wrong(make_spec):
 
 
 def test_with_ada_each_has_its_own_controller(make_spec, make_reals):
-    assert method_plugins("ada-apa") == bound([("ada", {}), ("apa", {})])
+    assert method_plugins("ada-apa") == bind_all([("ada", {}), ("apa", {})])
     plugins = [("ada", {"p": 0.25}), ("apa", {"p": 0.75})]
-    steps = Steps(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
     steps.g_step(0, 0)
     steps.d_step(0, 0)
     assert steps.method.log() == {"ada.p": 0.25, "apa.p": 0.75}

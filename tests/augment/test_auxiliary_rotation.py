@@ -11,7 +11,7 @@ from leangan.augment.auxiliary_rotation import Method, rotated
 from leangan.models.stylegan2.discriminator import Discriminator
 from leangan.plugins.method import DStep, GStep
 from leangan.runs.grid import refusal
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 
 class Flat(Discriminator):
@@ -80,7 +80,7 @@ def test_rotated_images_pass_the_transform_in_their_role(parts):
 def test_the_four_outputs_learn_in_d_steps_alone(make_spec, make_reals):
     torch.manual_seed(0)
     spec = make_spec(plugins=[("auxiliary_rotation", {})])
-    steps = Steps(spec, make_reals(), torch.device("cpu"))
+    steps = Trainer(spec, make_reals(), torch.device("cpu"))
     output = steps.method.methods["auxiliary_rotation"].output
     assert output.weight.shape == (4, steps.D.output.weight.shape[1])
     start = output.weight.clone()

@@ -9,8 +9,8 @@ from scipy.stats import chisquare
 
 from leangan.augment.bcr import Method
 from leangan.plugins.method import DStep
-from leangan.runs.methods import bound, method_plugins
-from leangan.training.steps import Steps
+from leangan.runs.methods import bind_all, method_plugins
+from leangan.training.trainer import Trainer
 
 
 class Weighted(torch.nn.Module):
@@ -103,7 +103,7 @@ def test_the_loop_hands_over_the_images_that_gave_the_logits(make_spec, make_rea
     """With a random transform the view must start from the same draw, in both steps."""
     spec = make_spec(plugins=[("diffaugment", {}), ("bcr", {})])
     torch.manual_seed(0)
-    steps = Steps(spec, make_reals(), torch.device("cpu"))
+    steps = Trainer(spec, make_reals(), torch.device("cpu"))
     contexts = []
     for hook in ("g_loss", "d_loss"):
         monkeypatch.setattr(steps.method, hook, lambda ctx: contexts.append(ctx) or 0.0)
@@ -121,8 +121,8 @@ def test_the_loop_hands_over_the_images_that_gave_the_logits(make_spec, make_rea
 
 
 def test_it_is_paid_in_every_d_step_on_top_of_ada(make_spec, make_reals, monkeypatch):
-    assert method_plugins("ada-bcr") == bound([("ada", {}), ("bcr", {})])
-    steps = Steps(make_spec("ada-bcr"), make_reals(), torch.device("cpu"))
+    assert method_plugins("ada-bcr") == bind_all([("ada", {}), ("bcr", {})])
+    steps = Trainer(make_spec("ada-bcr"), make_reals(), torch.device("cpu"))
     paid = []
     bcr = steps.method.methods["bcr"]
     monkeypatch.setattr(bcr, "d_loss", lambda ctx, own=bcr.d_loss: paid.append(own(ctx)) or paid[-1])

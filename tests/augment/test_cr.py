@@ -9,7 +9,7 @@ from scipy.stats import chisquare
 
 from leangan.augment.cr import Method, flip_and_translate
 from leangan.plugins.method import DStep
-from leangan.runs.methods import bound, method_plugins
+from leangan.runs.methods import bind_all, method_plugins
 
 
 class Weighted(torch.nn.Module):
@@ -104,6 +104,6 @@ def test_unknown_view_names_the_known():
 
 
 def test_rows_of_the_published_table():
-    assert method_plugins("cr-diffaugment") == bound([("diffaugment", {"policy": "cutout"}), ("cr", {})])
+    assert method_plugins("cr-diffaugment") == bind_all([("diffaugment", {"policy": "cutout"}), ("cr", {})])
     limited = [("diffaugment", {"policy": "translation,cutout"}), ("cr", {"view": "none"})]
-    assert method_plugins("cr-diffaugment-limited") == bound(limited)
+    assert method_plugins("cr-diffaugment-limited") == bind_all(limited)

@@ -9,7 +9,7 @@ import torch
 from leangan.augment.diggan import Method
 from leangan.plugins.method import DStep
 from leangan.runs.methods import method_plugins
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 
 class Quadratic(torch.nn.Module):
@@ -86,7 +86,7 @@ def test_published_weights_and_interval():
 
 def test_it_is_paid_in_the_first_d_step_of_an_iteration(make_spec, make_reals, monkeypatch):
     spec = make_spec(hyper={"d_steps": 2}, plugins=[("diffaugment", {}), ("diggan", {"interval": 2})])
-    steps = Steps(spec, make_reals(), torch.device("cpu"))
+    steps = Trainer(spec, make_reals(), torch.device("cpu"))
     paid = []
     diggan = steps.method.methods["diggan"]
     monkeypatch.setattr(diggan, "d_loss", lambda ctx, own=diggan.d_loss: paid.append(own(ctx)) or paid[-1])

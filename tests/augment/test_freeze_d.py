@@ -9,7 +9,7 @@ from leangan.augment.freeze_d import Method
 from leangan.core.errors import ConfigError
 from leangan.runs.grid import refusal
 from leangan.training.snapshot import build_networks
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 # D at 16 px, from the image on.
 ORDER = ["from_rgb", *(f"blocks.{i}.{part}" for i in (0, 1) for part in ("conv0", "conv1", "skip")), "conv", "dense"]
@@ -26,7 +26,7 @@ def test_the_first_layers_are_frozen_and_no_other(make_spec, count, classes):
 
 def test_frozen_layers_stay_through_a_step_with_r1_and_the_others_move(make_spec, make_reals):
     torch.manual_seed(0)
-    steps = Steps(make_spec(plugins=[("freeze_d", {"layers": 4})]), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec(plugins=[("freeze_d", {"layers": 4})]), make_reals(), torch.device("cpu"))
     weights = {name.removesuffix(".weight"): p for name, p in steps.D.named_parameters() if name.endswith("weight")}
     before = {name: p.detach().clone() for name, p in weights.items()}
     steps.d_step(0, 0)

@@ -9,7 +9,7 @@ import torch
 from leangan.augment.lecam import Method
 from leangan.plugins.method import DStep
 from leangan.runs.methods import method_plugins
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 
 def context(d_real: torch.Tensor, d_fake: torch.Tensor) -> DStep:
@@ -78,7 +78,7 @@ def test_published_weights():
 
 def test_anchors_follow_training_with_ada(make_spec, make_reals):
     plugins = [("ada", {"p": 0.5}), ("lecam", {"weight": 0.3})]
-    steps = Steps(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
     means = []
     for iteration in range(3):
         steps.g_step(8 * iteration, iteration)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from leangan.runs.grid import refusal
 from leangan.training.loop import train
 from leangan.training.snapshot import build_networks, load_generator
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 
 def test_g_shows_the_image_of_the_mined_latent(make_spec):
@@ -43,7 +43,7 @@ def test_the_average_has_a_miner_of_its_own(make_spec):
 def test_what_learns_in_each_stage(make_spec, make_reals, freeze_g):
     torch.manual_seed(0)
     plugins = [("minegan", {"freeze_g": freeze_g})]
-    steps = Steps(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
     before = {name: p.detach().clone() for name, p in steps.G.named_parameters()}
     steps.g_step(0, 0)
     moved = {name for name, p in steps.G.named_parameters() if not torch.equal(p, before[name])}

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from leangan.augment.pagan import Method
 from leangan.runs.grid import refusal
 from leangan.training.snapshot import build_networks
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 
 class Recorder(torch.nn.Module):
@@ -74,7 +74,7 @@ def test_bits_shift_from_rgb_before_its_activation(make_spec):
 def test_target_is_095_and_the_dense_layer_learns_once_bits_are_in_use(make_spec, make_reals):
     torch.manual_seed(0)
     plugins = [("pagan", {"p": 0.5, "interval": 1, "tune_kimg": 1})]
-    steps = Steps(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec(plugins=plugins), make_reals(), torch.device("cpu"))
     pagan = steps.method.methods["pagan"]
     before = pagan.dense.weight.detach().clone()
     steps.d_step(0, 0)

@@ -12,7 +12,7 @@ from leangan.plugins.method import DStep, GStep
 from leangan.plugins.trial import try_hooks
 from leangan.runs.grid import expand, refusal
 from leangan.runs.methods import method_preset
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 
 class Linear(torch.nn.Module):
@@ -140,7 +140,7 @@ def test_it_replaces_the_backbones_loss_and_all_else_stays(make_spec, make_reals
     spec = make_spec("relativistic", hyper={**method_preset("relativistic"), "pl_weight": 2.0})
     assert refusal(spec) is None
     try_hooks(spec, make_reals(), torch.device("cpu"))
-    steps = Steps(spec, make_reals(), torch.device("cpu"))
+    steps = Trainer(spec, make_reals(), torch.device("cpu"))
     contexts, losses = [], []
     for hook in ("g_adversarial", "d_adversarial"):
         own = getattr(steps.method, hook)

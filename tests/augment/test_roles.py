@@ -9,7 +9,7 @@ from leangan.augment import diffaugment
 from leangan.augment.diffaugment import Method
 from leangan.plugins.method import ROLES
 from leangan.runs.methods import method_plugins
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 ROWS = {"diffaugment-reals": {"real"}, "diffaugment-d": {"real", "fake_d"}, "diffaugment": set(ROLES)}
 
@@ -46,7 +46,7 @@ def test_accuracy_is_that_of_each_role(make_spec, make_reals, monkeypatch, row, 
     """D calls the images real that were cut out of, so its accuracy tells who was."""
     monkeypatch.setattr(diffaugment, "OPERATIONS", {"cutout": cut_middle})
     spec = make_spec(plugins=[("diffaugment", {"policy": "cutout", "roles": list(augmented)})])
-    steps = Steps(spec, make_reals(), torch.device("cpu"))
+    steps = Trainer(spec, make_reals(), torch.device("cpu"))
     steps.D = SeesBlack()
     monkeypatch.setattr(steps.d_player, "step", lambda loss: loss())
     for iteration in range(1, 3):

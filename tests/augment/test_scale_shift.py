@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 
 from leangan.runs.grid import refusal
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 
 def test_scales_and_shifts_move_and_the_rest_of_g_stays(make_spec, make_reals):
     torch.manual_seed(0)
-    steps = Steps(make_spec(plugins=[("scale_shift", {})]), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec(plugins=[("scale_shift", {})]), make_reals(), torch.device("cpu"))
     before = {name: p.detach().clone() for name, p in steps.G.named_parameters()}
     d_before = steps.D.from_rgb.weight.detach().clone()
     steps.g_step(0, 0)

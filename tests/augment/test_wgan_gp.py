@@ -14,7 +14,7 @@ from leangan.plugins.method import DStep
 from leangan.runs.grid import expand, refusal
 from leangan.runs.methods import method_preset
 from leangan.runs.presets import presets
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 
 class Quadratic(torch.nn.Module):
@@ -115,7 +115,7 @@ def test_its_runs_have_the_published_settings_and_no_other_regulariser(make_spec
     assert refusal(make_spec("wgan_gp", of="tiny-biggan"))[0] == "skip"
 
     full = {"pl_weight": 2.0, "r1_gamma": 10.0, **method_preset("wgan-gp")}
-    steps = Steps(make_spec("wgan-gp", hyper=full), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec("wgan-gp", hyper=full), make_reals(), torch.device("cpu"))
     for iteration in range(2):
         steps.g_step(8 * iteration, iteration)
         steps.d_step(8 * iteration, iteration)

@@ -10,8 +10,8 @@ from leangan.augment.zcr import Method
 from leangan.core.yaml_files import read
 from leangan.plugins.method import DStep, GStep
 from leangan.runs.grid import expand, refusal
-from leangan.runs.methods import bound, method_preset
-from leangan.training.steps import Steps
+from leangan.runs.methods import bind_all, method_preset
+from leangan.training.trainer import Trainer
 
 
 class LinearG(torch.nn.Module):
@@ -107,7 +107,7 @@ def test_it_trains_in_32_bits_without_limits_on_maps():
     assert method_preset("zcr") == {"half_resolutions": 0, "conv_clamp": None}
     specs = {spec.method: spec for spec in own_images(methods=["zcr", "none"])}
     assert specs["zcr"].hyper == {**specs["none"].hyper, "half_resolutions": 0, "conv_clamp": None}
-    assert specs["zcr"].plugins == bound([("zcr", {})]) and refusal(specs["zcr"]) is None
+    assert specs["zcr"].plugins == bind_all([("zcr", {})]) and refusal(specs["zcr"]) is None
 
 
 def test_a_preset_key_that_the_backbone_lacks_is_a_reason_to_skip(make_spec):
@@ -116,7 +116,7 @@ def test_a_preset_key_that_the_backbone_lacks_is_a_reason_to_skip(make_spec):
 
 
 def test_one_iteration_on_real_networks(make_spec, make_reals):
-    steps = Steps(make_spec("zcr", hyper=method_preset("zcr")), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec("zcr", hyper=method_preset("zcr")), make_reals(), torch.device("cpu"))
     before = steps.G.w_avg.clone()
     steps.g_step(0, 0)
     steps.d_step(0, 0)

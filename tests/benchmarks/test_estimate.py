@@ -21,13 +21,13 @@ from leangan.core.yaml_files import read
 from leangan.launching import gpus
 from leangan.planning import plan
 from leangan.runs.cells import cells
-from leangan.runs.config import checked
+from leangan.runs.config import check_config
 
 LENGTH = {"kimg": 2, "snapshot_kimg": 0.5}
 
 
 def config(**changes):
-    return checked({**read("config/config.yaml"), "device": "cpu", **LENGTH, **changes})
+    return check_config({**read("config/config.yaml"), "device": "cpu", **LENGTH, **changes})
 
 
 @pytest.fixture
@@ -181,9 +181,9 @@ def test_jobs_use_gpus_that_are_there_and_not_hidden(monkeypatch, device, hidden
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if hidden:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    assert gpus.used(device) is expected
+    assert gpus.uses_gpus(device) is expected
     monkeypatch.setattr(gpus, "installed", list)
-    assert gpus.used(device) is (device == "cuda")
+    assert gpus.uses_gpus(device) is (device == "cuda")
 
 
 def test_a_trial_is_of_whole_repetitions_after_one_to_warm_up(monkeypatch):

@@ -8,8 +8,8 @@ from leangan.core.errors import ConfigError
 from leangan.core.yaml_files import read
 from leangan.data.contracts import DatasetError
 from leangan.data.image import RESIZE
-from leangan.data.known_sets import TABLE, amplified, downloads, held_out, listed, place
-from leangan.runs.config import checked
+from leangan.data.known_sets import TABLE, downloads, is_amplified, known_sets, locate, test_split_of
+from leangan.runs.config import check_config
 
 HEADER = TABLE.read_text(encoding="utf-8").splitlines()[0]
 
@@ -27,11 +27,11 @@ def table(tmp_path):
 
 
 def test_every_row_says_what_a_user_needs_and_fits_the_rest_of_the_suite():
-    checked({**read("config/config.yaml"), "datasets": {name: {"path": "x"} for name in listed()}})
-    for row in listed().values():
+    check_config({**read("config/config.yaml"), "datasets": {name: {"path": "x"} for name in known_sets()}})
+    for row in known_sets().values():
         assert row.licence and row.note and row.kind in ("embedded", "cifar", "images", "brecahad")
         assert row.resize in ("", *RESIZE)
-        assert not row.split_of or row.split_of in listed()
+        assert not row.split_of or row.split_of in known_sets()
         assert not row.url or (row.url.startswith("https://") and row.location.endswith(row.url.split("/")[-1]))
 
 
@@ -42,7 +42,7 @@ def test_the_published_counts_and_filters():
         **{"lsun-cat": 200000, "imagenet": 1281167, "imagenet-val": 50000, "metfaces": 1336, "brecahad": 1944},
         **{"afhq-cat": 5153, "afhq-dog": 4739, "afhq-wild": 4738, "animalface-cat": 160, "animalface-dog": 389},
     }
-    rows = listed()
+    rows = known_sets()
     assert {name: rows[name].count for name in counts} == counts
     shots = ("obama", "grumpy_cat", "panda", "bridge_of_sighs", "medici_fountain", "temple_of_heaven", "wuzhen")
     assert all(rows[f"100-shot-{name}"].count == 100 for name in shots)
@@ -54,52 +54,52 @@ def test_addresses_and_checksums_of_cifar_are_those_of_torchvision():
     from torchvision.datasets import CIFAR10, CIFAR100
 
     for name, official in {"cifar10": CIFAR10, "cifar100": CIFAR100}.items():
-        for row in (listed()[name], listed()[f"{name}-test"]):
+        for row in (known_sets()[name], known_sets()[f"{name}-test"]):
             assert (row.url, row.md5) == (official.url, official.tgz_md5)
             assert row.location.endswith(official.filename)
 
 
 def test_a_missing_set_says_what_to_fetch_and_where_to_put_it(table, tmp_path):
     with pytest.raises(DatasetError) as error:
-        place("birds", table=table)
+        locate("birds", table=table)
     for words in ("birds: nothing at", "birds.zip. Needed: ask their authors", "datasets={birds: {path: ...}}"):
         assert words in str(error.value)
     with pytest.raises(DatasetError, match="no file or folder .*gone: ask their authors.*datasets in the config"):
-        place("birds", tmp_path / "gone", table)
+        locate("birds", tmp_path / "gone", table)
     with pytest.raises(ConfigError, match="unknown data set 'brds'. Did you mean 'birds'"):
-        place("brds", table=table)
+        locate("brds", table=table)
 
 
 def test_a_set_is_found_as_a_folder_as_a_zip_and_where_the_user_says(table, tmp_path):
     (tmp_path / "birds.zip").write_bytes(b"")
-    assert place("birds", table=table) == tmp_path / "birds.zip"
+    assert locate("birds", table=table) == tmp_path / "birds.zip"
     (tmp_path / "birds").mkdir()
-    assert place("birds", table=table) == tmp_path / "birds"
+    assert locate("birds", table=table) == tmp_path / "birds"
     (tmp_path / "elsewhere").mkdir()
-    assert place("birds", tmp_path / "elsewhere", table) == tmp_path / "elsewhere"
-    assert place("elpv") is None
+    assert locate("birds", tmp_path / "elsewhere", table) == tmp_path / "elsewhere"
+    assert locate("elpv") is None
 
 
 def test_a_set_that_is_downloaded_need_not_be_there(table, tmp_path):
-    assert place("fish", table=table) == place("fish-test", table=table) == tmp_path / "fish.tar.gz"
+    assert locate("fish", table=table) == locate("fish-test", table=table) == tmp_path / "fish.tar.gz"
     assert downloads(table) == {f"{tmp_path}/fish.tar.gz": "fish"}
 
 
 def test_held_out_splits(table):
-    assert held_out("fish", table) == "fish-test"
-    assert (held_out("cifar10"), held_out("cifar100"), held_out("imagenet")) == (
+    assert test_split_of("fish", table) == "fish-test"
+    assert (test_split_of("cifar10"), test_split_of("cifar100"), test_split_of("imagenet")) == (
         "cifar10-test", "cifar100-test", "imagenet-val")  # fmt: skip
     with pytest.raises(ConfigError, match="'birds' has no test split .*; those of fish have"):
-        held_out("birds", table)
+        test_split_of("birds", table)
 
 
 def test_twice_the_images_of_a_set_are_its_mirrored_copies(table):
-    assert amplified("ffhq", 140000) and amplified("fish", 20, table)
-    assert not amplified("ffhq", 70000) and not amplified("ffhq", 30000) and not amplified("mine", 20, table)
+    assert is_amplified("ffhq", 140000) and is_amplified("fish", 20, table)
+    assert not is_amplified("ffhq", 70000) and not is_amplified("ffhq", 30000) and not is_amplified("mine", 20, table)
 
 
 def test_a_row_that_does_not_fit_is_named(tmp_path):
     path = tmp_path / "sources.csv"
     path.write_text(f"{HEADER}\nbirds,images,x,,,,many,,0,,,,CC0,note\n")
     with pytest.raises(DatasetError, match="sources.csv, row 'birds': does not fit"):
-        listed(path)
+        known_sets(path)

@@ -145,16 +145,16 @@ def test_folders_that_make_no_sense(tmp_path):
 
 
 def test_names(tmp_path):
-    assert sources.find("elpv").licence == "CC BY-NC-SA 4.0"
+    assert sources.open_source("elpv").licence == "CC BY-NC-SA 4.0"
     with pytest.raises(ConfigError, match="'elvp'.*'elpv'"):
-        sources.find("elvp")
+        sources.open_source("elvp")
     with pytest.raises(DatasetError, match="takes no path"):
-        sources.find("elpv", tmp_path)
+        sources.open_source("elpv", tmp_path)
     with pytest.raises(DatasetError, match="mine: no file or folder .*nowhere"):
-        sources.find("mine", tmp_path / "nowhere")
+        sources.open_source("mine", tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("no images")
     with pytest.raises(DatasetError, match="notes.txt: holds no images in a known form; give a folder"):
-        sources.find("mine", tmp_path / "notes.txt")
+        sources.open_source("mine", tmp_path / "notes.txt")
 
 
 def test_the_two_kinds_of_cells_are_together_the_whole_set(monkeypatch):
@@ -162,7 +162,7 @@ def test_the_two_kinds_of_cells_are_together_the_whole_set(monkeypatch):
     monkeypatch.setattr(elpv_dataset.utils, "load_dataset", cache(elpv_dataset.utils.load_dataset))  # takes a second
 
     def digests(name: str) -> list[bytes]:
-        source = sources.find(name)
+        source = sources.open_source(name)
         assert source.name == name and source.licence == "CC BY-NC-SA 4.0"
         assert name == "elpv" or source.labels is None
         return [hashlib.sha1(source.image(i).getchannel(0).tobytes()).digest() for i in range(len(source))]

@@ -15,7 +15,7 @@ from PIL import Image
 from leangan.data import known_sets as table
 from leangan.data import open_source as sources
 from leangan.data.contracts import DatasetError, Source
-from leangan.data.open_source import find
+from leangan.data.open_source import open_source
 from leangan.data.prepare import prepare
 from leangan.data.readers.brecahad import Crops
 
@@ -49,7 +49,7 @@ def published(monkeypatch):
     """Replaces values of the table's rows by those of the small sets."""
 
     def change(**sets):
-        rows = table.listed()
+        rows = table.known_sets()
         small = {name: dataclasses.replace(rows[name], **values) for name, values in sets.items()}
         for module in (sources, table):
             monkeypatch.setattr(module, "listed", lambda path=None: {**rows, **small})
@@ -62,7 +62,7 @@ def test_ffhq_folders_of_a_thousand_images_are_no_classes(tmp_path):
     root = write(tmp_path, {**files, "thumbnails128x128/00000/00000.png": encoded(9)})
     archive = zipped(tmp_path / "a.zip", {"0/a.png": encoded(0), "1/b.png": encoded(1)})
     for path in (root, root / "images1024x1024", archive):
-        source = find("ffhq", path)
+        source = open_source("ffhq", path)
         assert (reds(source), source.labels, source.class_names) == ([0, 1], None, [])
         assert (source.resize, source.crop, source.expected.count) == ("box", False, 70000)
 
@@ -87,7 +87,7 @@ class Levels(Source):
 
 def test_ffhq_records_are_those_of_the_resolution_and_keep_what_is_published(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "opened", lambda name, path, licence: Levels())
-    source = find("ffhq", tmp_path)
+    source = open_source("ffhq", tmp_path)
     assert reds(source) == [10] * 3
     moved = source.at(256)
     assert (reds(moved), moved.origin, moved.expected.count, moved.resize) == ([8] * 3, "level 8", 70000, "box")
@@ -97,7 +97,7 @@ def test_ffhq_records_are_those_of_the_resolution_and_keep_what_is_published(tmp
 def test_an_incomplete_set_is_refused_with_both_numbers(tmp_path):
     write(tmp_path, {"00000/00000.png": encoded(1)})
     with pytest.raises(DatasetError, match="ffhq: 1 images, the published set has 70000"):
-        prepare(find("ffhq", tmp_path), tmp_path / "out" / "ffhq-8.npy", 8)
+        prepare(open_source("ffhq", tmp_path), tmp_path / "out" / "ffhq-8.npy", 8)
 
 
 @pytest.mark.parametrize("name", ["afhq-cat", "afhq-dog", "afhq-wild"])
@@ -107,7 +107,7 @@ def test_afhq_is_one_part_of_the_official_folder_or_archive(tmp_path, name):
     files |= {f"afhq/val/{kind}/x0.jpg": encoded(9) for kind in kinds}
     root, kind = write(tmp_path, files), name.removeprefix("afhq-")
     for path in (root / "afhq", root / f"afhq/train/{kind}", zipped(tmp_path / "afhq.zip", files)):
-        source = find(name, path)
+        source = open_source(name, path)
         assert reds(source) == [kinds[kind]] * 2
         assert source.labels is None
 
@@ -122,10 +122,10 @@ def write_lmdb(folder, images: dict[str, bytes]):
 def test_lsun_cat_is_the_first_images_in_the_order_of_the_keys(tmp_path, published):
     published(**{"lsun-cat": {"count": 3}})
     images = {f"{i:040x}": encoded(10 * i, (12, 8)) for i in (4, 1, 3, 0, 2)}
-    source = find("lsun-cat", write_lmdb(tmp_path / "cat_lmdb", images))
+    source = open_source("lsun-cat", write_lmdb(tmp_path / "cat_lmdb", images))
     assert reds(source) == [0, 10, 20]
     assert (source.resize, source.crop, source.labels) == ("lanczos", True, None)
-    assert reds(find("lsun-cat-full", tmp_path / "cat_lmdb")) == [0, 10, 20, 30, 40]
+    assert reds(open_source("lsun-cat-full", tmp_path / "cat_lmdb")) == [0, 10, 20, 30, 40]
     assert reds(pickle.loads(pickle.dumps(source))) == [0, 10, 20]
     assert prepare(source, tmp_path / "cat-4.npy", 4)["count"] == 3
 
@@ -135,11 +135,11 @@ def test_imagenet_takes_its_classes_from_the_tree_and_its_held_out_images_from_v
     files = {f"train/{wnid}/{v}.JPEG": encoded(v, form="PNG") for wnid, values in tree.items() for v in values}
     root = write(tmp_path, {**files, "val/ILSVRC2012_val_1.JPEG": encoded(7), "val/ILSVRC2012_val_2.JPEG": encoded(8)})
     with pytest.raises(DatasetError, match="2 classes, while imagenet has 1000"):
-        find("imagenet", root)
+        open_source("imagenet", root)
     published(imagenet={"classes": 2})
-    train = find("imagenet", root)
+    train = open_source("imagenet", root)
     assert (reds(train), train.labels.tolist(), train.class_names) == ([1, 2, 3], [0, 0, 1], ["n01", "n02"])
-    held_out = find("imagenet-val", root)
+    held_out = open_source("imagenet-val", root)
     assert (reds(held_out), held_out.labels, held_out.crop) == ([7, 8], None, True)
 
 
@@ -152,7 +152,7 @@ def test_brecahad_crops_are_the_published_ones(tmp_path):
         (tmp_path / "images").mkdir(exist_ok=True)
         Image.fromarray(pixels).save(tmp_path / f"images/Case_{i}.tif")
     write(tmp_path, {"groundTruth/Case_0.json": b"{}", "groundTruth_display/Case_0.png": encoded(0)})
-    source = find("brecahad", tmp_path)
+    source = open_source("brecahad", tmp_path)
     assert 162 * len(source) // 2 == 1944 == source.expected.count
     corners = [source.image(i).getpixel((0, 0)) for i in range(len(source))]
     assert corners == [(32 * c, 32 * r, i) for i in range(2) for r in range(3) for c in range(4)]
@@ -160,19 +160,19 @@ def test_brecahad_crops_are_the_published_ones(tmp_path):
     assert pickle.loads(pickle.dumps(source)).image(17).getpixel((511, 511)) == ((256 + 511) // 8, (256 + 511) // 8, 1)
     archive = zipped(tmp_path / "b.zip", {f"BreCaHAD/{f.relative_to(tmp_path)}": f.read_bytes()
                                           for f in tmp_path.rglob("*_*.*")})  # fmt: skip
-    assert len(find("brecahad", archive)) == len(source)
+    assert len(open_source("brecahad", archive)) == len(source)
 
 
 def test_crops_of_images_that_are_too_small_or_differ(tmp_path):
     with pytest.raises(DatasetError, match="500 x 600 holds no crop of 512"):
-        find("brecahad", write(tmp_path / "a", {"1.png": encoded(1, (500, 600))}))
+        open_source("brecahad", write(tmp_path / "a", {"1.png": encoded(1, (500, 600))}))
     files = {"1.png": encoded(1, (512, 512)), "2.png": encoded(1, (512, 768))}
     with pytest.raises(DatasetError, match="2.png: .512, 768. pixels, while the first has .512, 512"):
-        find("brecahad", write(tmp_path / "b", files)).image(1)
-    assert isinstance(find("brecahad", tmp_path / "b"), Crops)
+        open_source("brecahad", write(tmp_path / "b", files)).image(1)
+    assert isinstance(open_source("brecahad", tmp_path / "b"), Crops)
 
 
 def test_low_shot_archives_hold_their_images_at_the_top(tmp_path):
     files = {f"{i}.jpg": encoded(i) for i in range(3)}
-    source = find("100-shot-obama", zipped(tmp_path / "100-shot-obama.zip", files))
+    source = open_source("100-shot-obama", zipped(tmp_path / "100-shot-obama.zip", files))
     assert (len(source), source.labels, source.expected.count, source.resize) == (3, None, 100, "lanczos")

@@ -80,7 +80,7 @@ def test_too_little_memory_for_an_image_is_no_fault_of_the_image(tmp_path):
 
 def test_too_little_memory_for_training_is_no_fault_of_the_method(inputs, tmp_path, monkeypatch, capsys):
     """torch raises RuntimeError; a status `error` in train.json would end the run for good."""
-    monkeypatch.setattr(loop.Steps, "d_step", lambda *_: torch.empty(10**15))
+    monkeypatch.setattr(loop.Trainer, "d_step", lambda *_: torch.empty(10**15))
     with pytest.raises(SystemExit) as ended:
         cli.main(["train", *map(str, train_options(inputs, tmp_path))])
     assert str(ended.value).startswith("error: out of memory (") and "the same command continues" in str(ended.value)
@@ -98,7 +98,7 @@ def raising(*_: object) -> None:
 )
 def test_a_fault_of_the_method_is_a_row_with_its_reason(make_spec, inputs, tmp_path, monkeypatch, step, status, words):
     if step is not None:
-        monkeypatch.setattr(loop.Steps, "d_step", step)
+        monkeypatch.setattr(loop.Trainer, "d_step", step)
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     (run_dir / "spec.json").write_text(make_spec(hyper={"lr_d": 1e30, "lr_g": 1e30}).to_json())

@@ -16,7 +16,7 @@ from leangan.plugins.check import HookError, check_gradients
 from leangan.plugins.controller import Controller
 from leangan.plugins.method import Method
 from leangan.training.log import Tally
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 from tests.helpers.fault_commands import train_options
 
 NCCL = "NCCL error in: NCCLUtils.cpp:77, "
@@ -46,7 +46,7 @@ TOO_LITTLE = [
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     RuntimeError("FIND was unable to find an engine to execute this computation"),
 ]
-PLACES = [(Steps, "d_step"), (Tally, "means"), (Controller, "log")]
+PLACES = [(Trainer, "d_step"), (Tally, "means"), (Controller, "log")]
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from leangan.training import checkpoint
-from leangan.training.loop import Outcome, train
-from leangan.training.steps import Steps
+from leangan.training.loop import TrainResult, train
+from leangan.training.trainer import Trainer
 from tests.helpers.left_behind import CLOSE, difference, log, tensors
 from tests.helpers.twins import CPU, random_reals
 
@@ -23,7 +23,7 @@ def spec(make_spec):
     return make_spec(hyper=hyper, conditional=True, total_kimg=8 * ITERATIONS / 1000)
 
 
-def run(spec, run_dir: Path, device: torch.device, iterations: int | None = None) -> Outcome:
+def run(spec, run_dir: Path, device: torch.device, iterations: int | None = None) -> TrainResult:
     """Train to the end, or stop after so many iterations."""
     calls = iter(range(1000))
     stop = (lambda: next(calls) >= iterations) if iterations else (lambda: False)
@@ -73,7 +73,7 @@ def test_a_checkpoint_holds_the_same_bits_after_a_journey(device, spec, tmp_path
     run(spec, tmp_path, one, iterations=7)
     before = tensors(tmp_path)
     state = checkpoint.load_latest(tmp_path / "ckpt", other)
-    steps = Steps(spec, random_reals(spec, other), other)
+    steps = Trainer(spec, random_reals(spec, other), other)
     steps.load_state_dict(state["steps"])
     for player in (steps.g_player, steps.d_player):
         for entry in player.optimizer.state.values():

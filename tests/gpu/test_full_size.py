@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from leangan.training.device import set_up
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 from tests.helpers.twins import random_reals
 from tests.helpers.waiting import nowhere_waiting
 
@@ -18,7 +18,7 @@ def test_r1_and_path_length_of_paper256(card, make_spec, measured, half_type):
     set_up(card, torch.get_num_threads(), tf32=False)
     keys = {"batch": 8, "half_type": half_type}
     spec = make_spec(of="paper256", hyper=keys, resolution=256)
-    steps = Steps(spec, random_reals(spec, card), card)
+    steps = Trainer(spec, random_reals(spec, card), card)
     step_of = {"G and path length": steps.g_step, "D and R1": steps.d_step}
     for step in step_of.values():  # cuDNN measures, constants are made
         step(0, 0)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from leangan.core.spec import RunSpec
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 from tests.helpers.every_method import runs
 from tests.helpers.rank_worker import double_precision
 from tests.helpers.twins import DrawnOnCpu, Notes, difference, error, in_double, iteration, networks_at_work
@@ -115,7 +115,7 @@ def test_images_and_logits_are_those_of_float64(device, name):
         assert error(value, reference) < 1e-5
 
 
-def images_and_logits(steps: Steps) -> tuple[Tensor, Tensor]:
+def images_and_logits(steps: Trainer) -> tuple[Tensor, Tensor]:
     torch.manual_seed(1)
     with DrawnOnCpu():
         z, c = steps.latents()

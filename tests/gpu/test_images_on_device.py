@@ -58,7 +58,7 @@ def test_batches_are_those_of_a_run_on_the_cpu(device, stored, placement):
     for start in [0, 8, 16, 24, 32, 104, 8]:
         for (x, c), (all_x, all_c) in (
             (ours.batch(start, 8), expected.batch(start, 8)),
-            (ours.held_out(start, 6), expected.held_out(start, 6)),
+            (ours.validation_batch(start, 6), expected.validation_batch(start, 6)),
         ):
             # A GPU divides by 127.5 as it multiplies by the inverse, which may round another way: 1 / 2^23 near 1.
             assert (x.cpu() - all_x).abs().max() <= 2**-23

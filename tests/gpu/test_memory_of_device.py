@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from leangan.core.out_of_memory import as_memory_error, out_of_memory
-from leangan.plugins.fault import of_the_method
+from leangan.core.out_of_memory import as_memory_error, is_out_of_memory
+from leangan.plugins.fault import is_plugin_fault
 
 ROOT = Path(__file__).resolve().parents[2]
 TOO_MUCH = 2**50  # bytes
@@ -20,7 +20,7 @@ TOO_MUCH = 2**50  # bytes
 def test_an_allocation_that_is_too_large(device):
     with pytest.raises(RuntimeError) as caught:
         torch.empty(TOO_MUCH, dtype=torch.uint8, device=device)
-    assert out_of_memory(caught.value) and not of_the_method(caught.value)
+    assert is_out_of_memory(caught.value) and not is_plugin_fault(caught.value)
     with pytest.raises(MemoryError) as named, as_memory_error():
         torch.empty(TOO_MUCH, dtype=torch.uint8, device=device)
     assert "\n" not in str(named.value) and ("GiB" in str(named.value) or str(TOO_MUCH) in str(named.value))

@@ -18,7 +18,7 @@ from leangan.runs.presets import preset_at, presets
 from leangan.training.ema import Ema
 from leangan.training.placement import DeviceImages, HostImages
 from leangan.training.sampler import seed_step
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 from tests.helpers.every_method import runs
 from tests.helpers.twins import computing_in, random_reals
 from tests.helpers.waiting import nowhere_waiting
@@ -56,7 +56,7 @@ class Training:
 
     def __init__(self, spec: RunSpec, device: torch.device, classes: int = 3, placement: str = "auto") -> None:
         self.data = random_reals(spec, device, classes, placement)
-        self.steps = Steps(spec, self.data, device)
+        self.steps = Trainer(spec, self.data, device)
         hyper = spec.hyper
         self.ema = Ema(self.steps.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
         self.spec, self.cur_nimg = spec, 0

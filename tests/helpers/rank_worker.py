@@ -15,7 +15,7 @@ from leangan import cli
 from leangan.core.distributed import joined_ranks
 from leangan.core.ranks import rank
 from leangan.core.spec import RunSpec
-from leangan.training import loop, steps
+from leangan.training import loop, trainer
 from leangan.training.reals import Reals
 
 
@@ -30,7 +30,7 @@ def as_rank(variables: dict[str, str], errors: Path, work: Callable[..., None], 
 
 def begin_with_other_weights(number: int) -> None:
     """From here on networks begin with weights and buffers that depend on `number`, as they do on the processor."""
-    build = steps.build_networks
+    build = trainer.build_networks
 
     def other(*arguments: Any) -> Any:
         built = build(*arguments)
@@ -39,7 +39,7 @@ def begin_with_other_weights(number: int) -> None:
                 tensor.add_(number)
         return built
 
-    steps.build_networks = other
+    trainer.build_networks = other
 
 
 DOUBLE = "-double"

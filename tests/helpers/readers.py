@@ -28,7 +28,7 @@ from safetensors.torch import save as save_safetensors
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.core.spec import SUBSET_DEFAULTS, RunSpec
-from leangan.core.yaml_files import parse_yaml, read, typed
+from leangan.core.yaml_files import parse_leaves, parse_yaml, read
 from leangan.data.image import MAX_PIXELS, decode
 from leangan.data.readers.archive import Archive
 from leangan.data.readers.labels import parse_labels
@@ -221,7 +221,7 @@ def read_config(path: Path) -> None:
         content = parse_yaml(path.read_bytes())
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    config.checked(typed({**read("config/config.yaml"), **content} if isinstance(content, dict) else {}))
+    config.check_config(parse_leaves({**read("config/config.yaml"), **content} if isinstance(content, dict) else {}))
 
 
 def config_seeds() -> list[bytes]:

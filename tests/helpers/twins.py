@@ -16,7 +16,7 @@ from leangan.models.stylegan2.precision import half_precision
 from leangan.plugins.controller import Controller
 from leangan.training.placement import Placement
 from leangan.training.reals import Reals
-from leangan.training.steps import Player, Steps
+from leangan.training.trainer import Player, Trainer
 from tests.helpers.rank_worker import double_precision
 
 CPU = torch.device("cpu")
@@ -68,9 +68,9 @@ class Notes:
         return value.detach()
 
 
-def networks_at_work(spec: RunSpec, device: torch.device) -> Steps:
+def networks_at_work(spec: RunSpec, device: torch.device) -> Trainer:
     """The networks of a run on `device`, with values for what starts at 0 and has no effect until it is learned."""
-    steps = Steps(spec, random_reals(spec, device), device)
+    steps = Trainer(spec, random_reals(spec, device), device)
     with torch.no_grad():
         for network in (steps.G, steps.D):
             for param in network.parameters():
@@ -82,16 +82,16 @@ def networks_at_work(spec: RunSpec, device: torch.device) -> Steps:
     return steps
 
 
-def in_double(spec: RunSpec, steps: Steps) -> Steps:
+def in_double(spec: RunSpec, steps: Trainer) -> Trainer:
     """The same networks in float64 on the CPU; to be used within `double_precision`."""
     with double_precision():
-        twin = Steps(spec, random_reals(spec, CPU), CPU)
+        twin = Trainer(spec, random_reals(spec, CPU), CPU)
     for part in PARTS:
         getattr(twin, part).load_state_dict(getattr(steps, part).state_dict())
     return twin
 
 
-def iteration(steps: Steps) -> tuple[Notes, Notes]:
+def iteration(steps: Trainer) -> tuple[Notes, Notes]:
     """What G and D would learn in an iteration in which all regularisers are due, from fixed random numbers."""
     steps.g_player, steps.d_player = g, d = Notes(steps.g_player), Notes(steps.d_player)
     torch.manual_seed(1)

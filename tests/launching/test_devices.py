@@ -14,7 +14,7 @@ def stylegan2(make_spec, **hyper):
 
 def test_batch_groups_and_path_length_batch_are_shared_equally(make_spec):
     """24 images in groups of 4, of which the path length takes 12: 1, 2, 3 and 6 are left of 24's divisors."""
-    counts = [count for count in range(1, 25) if devices.obstacle(stylegan2(make_spec), count) is None]
+    counts = [count for count in range(1, 25) if devices.why_not_shared(stylegan2(make_spec), count) is None]
     assert counts == [1, 2, 3, 6]
     # Each condition alone, the others lifted: divisors of 24; of 24 / 8; of 24 // 5.
     for lifted, expected in (
@@ -24,7 +24,7 @@ def test_batch_groups_and_path_length_batch_are_shared_equally(make_spec):
         ({"mbstd_group": 1, "pl_batch_shrink": 5}, [1, 2, 4]),
     ):
         spec = stylegan2(make_spec, **lifted)
-        assert [count for count in range(1, 25) if devices.obstacle(spec, count) is None] == expected
+        assert [count for count in range(1, 25) if devices.why_not_shared(spec, count) is None] == expected
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_batch_groups_and_path_length_batch_are_shared_equally(make_spec):
 )
 def test_a_refusal_names_the_numbers_and_where_to_change_them(make_spec, hyper, ranks, message):
     with pytest.raises(ConfigError, match=f"^the {message}.*config/presets.yaml"):
-        devices.check(stylegan2(make_spec, **hyper), ranks)
+        devices.check_ranks(stylegan2(make_spec, **hyper), ranks)
 
 
 def test_a_batch_in_broken_groups_leaves_one_device_whose_run_says_so(make_spec):
-    assert devices.ranks(stylegan2(make_spec, mbstd_group=5), 8) == 1
+    assert devices.most_ranks(stylegan2(make_spec, mbstd_group=5), 8) == 1

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from leangan.launching.gpus import named, usable
+from leangan.launching.gpus import named_by_environment, usable
 
 A, B, C = (f"GPU-{digit * 8}-5b1d-90b1-96d4-e66fa77d3ddc" for digit in "abc")
 A1, A2, C1 = (f"MIG-{digit * 8}-d1f2-5f0a-8f5b-0812b597ae69" for digit in "123")
@@ -72,7 +72,7 @@ def test_cards_without_instances_and_the_instances_of_the_others_are_usable(list
 )
 def test_cuda_visible_devices_is_read_as_cuda_does(monkeypatch, text, expected):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", text)
-    assert named() == expected
+    assert named_by_environment() == expected
 
 
 def test_jobs_take_cards_and_instances_by_their_uuids(start):

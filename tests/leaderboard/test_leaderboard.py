@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from snakemake.cli import parse_config
 
-from leangan.core.yaml_files import typed
+from leangan.core.yaml_files import parse_leaves
 from leangan.leaderboard.curve_geometry import curve, log_ticks, nice_ticks
 from leangan.leaderboard.entry import rank
 from leangan.leaderboard.measured_entries import measured_entries
@@ -115,7 +115,7 @@ def test_command_gives_the_configuration_of_the_run(tmp_path):
     assert words[:3] == ["snakemake", "--cores", "all"] and words[4:6] == ["--config", "scale=paper"]
     assert words[3] == f"results/paper/rows/{spec('none').run_id}/proxy.jsonl"
     assert "device=cpu" in words and "images=[24]" in words and "inception_weights=null" in words
-    assert typed(parse_config(words[5:])) == config
+    assert parse_leaves(parse_config(words[5:])) == config
 
 
 def test_runs_of_several_scales_keep_their_commands(tmp_path):

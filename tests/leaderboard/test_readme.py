@@ -10,7 +10,7 @@ import pytest
 
 from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
-from leangan.runs.config import configured
+from leangan.runs.config import load_config
 from leangan.runs.grid import expand
 
 METHODS = ["none", "diffaugment-tc", "da", "ada"]
@@ -53,7 +53,7 @@ NUMBERS = {
 def test_numbers_of_the_demo(heading):
     (row,) = re.findall(rf"^\| {heading}.*", (ROOT / "README.md").read_text(), flags=re.M)
     printed = re.findall(r"([\d.]+) ± ([\d.]+)", row)
-    specs = expand("demo", configured('{"scale": "hours"}'))
+    specs = expand("demo", load_config('{"scale": "hours"}'))
     assert len(printed) == len(METHODS)
     for method, numbers in zip(METHODS, printed, strict=True):
         values = [NUMBERS[heading](spec) for spec in specs if spec.method == method]

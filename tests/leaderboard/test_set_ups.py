@@ -16,7 +16,7 @@ from leangan.leaderboard.settings import settings_of
 from leangan.leaderboard.size_curves import views
 from leangan.results.collect import collect, to_csv
 from leangan.results.table import read_results
-from leangan.runs.methods import bound
+from leangan.runs.methods import bind_all
 from tests.helpers.synthetic import SPECS, row, spec, write_rows, write_spec
 
 FD = "fd1k_full_efficientnet_lite0"
@@ -24,7 +24,7 @@ FD = "fd1k_full_efficientnet_lite0"
 
 def ada(seed=0, images=32, **arguments):
     """A run of ADA with these arguments, of which the project's artefact `demo` has target 0.4 and tune_kimg 16."""
-    return spec("ada", seed, images=images, plugins=bound([("ada", arguments)]))
+    return spec("ada", seed, images=images, plugins=bind_all([("ada", arguments)]))
 
 
 PLAIN, DEMO = {}, {"target": 0.4, "tune_kimg": 16}
@@ -150,7 +150,7 @@ def test_the_same_goes_for_what_a_run_starts_from(entries):
 
     def started(seed, images):
         parent = spec("none", seed, images=images)
-        parts = bound([("transfer", {"run": parent.run_id})])
+        parts = bind_all([("transfer", {"run": parent.run_id})])
         return spec("transfer", seed, plugins=parts, parent=parent)
 
     found = entries([(started(seed, images), float(images + seed)) for seed in (0, 1) for images in (100, 200)])
@@ -265,7 +265,7 @@ def test_claims_without_a_setting_are_told_apart_by_the_origin_that_they_state(e
 
 def test_files_are_named_by_their_content():
     def started(file, digest):
-        return spec("transfer", plugins=bound([("transfer", {"checkpoint": {"file": file, "sha256": digest}})]))
+        return spec("transfer", plugins=bind_all([("transfer", {"checkpoint": {"file": file, "sha256": digest}})]))
 
     texts = {values_of(started(file, A))["transfer.checkpoint"] for file in ("here.pt", "there.pt")}
     assert texts == {"1a2b3c4d"} != {values_of(started("here.pt", B))["transfer.checkpoint"]}

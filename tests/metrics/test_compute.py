@@ -89,13 +89,13 @@ def test_rank_0_gathers_all_rows_in_order(monkeypatch, world_size):
         monkeypatch.setattr(features, "rank", lambda rank=rank: rank)
         monkeypatch.setattr(features.dist, "send", lambda x, to, rank=rank: mail.update({rank: x}))
         monkeypatch.setattr(features.dist, "recv", lambda x, source: x.copy_(mail[source]))
-        gathered = features.gathered(torch.cat(rows.split(8)[rank::world_size]), 70, 8)
+        gathered = features.gather(torch.cat(rows.split(8)[rank::world_size]), 70, 8)
     assert torch.equal(gathered, rows)
 
 
 def test_images_are_not_regrouped_out_of_order():
     blocks = list(torch.arange(10).split(3))
-    assert [batch.tolist() for batch in features.rebatched(blocks, 5)] == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9]]
+    assert [batch.tolist() for batch in features.rebatch(blocks, 5)] == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9]]
 
 
 def test_fakes_are_rounded_to_eight_bits_as_published():

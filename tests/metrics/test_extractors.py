@@ -17,7 +17,7 @@ from torch_fidelity import feature_extractor_inceptionv3
 
 from leangan.core.errors import ConfigError
 from leangan.data.image import fit
-from leangan.data.open_source import find
+from leangan.data.open_source import open_source
 from leangan.metrics.base import Features
 from leangan.metrics.extractors import load_extractor
 from leangan.metrics.features import extract, real_batches
@@ -33,7 +33,7 @@ COUNT = 240
 @pytest.fixture(scope="module")
 def photographs() -> np.ndarray:
     """2 x COUNT photographs of solar cells in random order, uint8 [N, 3, 32, 32]."""
-    source = find("elpv")
+    source = open_source("elpv")
     chosen = np.random.RandomState(0).permutation(len(source))[: 2 * COUNT]
     return np.stack([fit(source.image(i), 32, "elpv", crop=False, resize="box") for i in chosen])
 

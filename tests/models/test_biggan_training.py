@@ -20,7 +20,7 @@ from leangan.runs.presets import preset_at, presets
 from leangan.training.ema import POWER_ITERATIONS, Ema
 from leangan.training.loop import train
 from leangan.training.snapshot import load_generator, save_generator
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 PRESETS = {name: preset_at(name, 32, "this test") for name in presets() if "biggan" in name}
 SMALL = {"z_dim": 12, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2, "eval_batch": 16}
@@ -122,7 +122,7 @@ def test_twenty_iterations_and_the_same_with_a_restart(make_run, make_reals, tmp
 
 def test_snapshot_gives_the_images_of_the_average(make_run, make_reals, tmp_path):
     spec, reals = make_run(eval_statistics="running"), make_reals(conditional=True)
-    steps = Steps(spec, reals, torch.device("cpu"))
+    steps = Trainer(spec, reals, torch.device("cpu"))
     ema = Ema(steps.G, spec.hyper["ema_half_life_kimg"], None, 0)
     for iteration in range(3):
         steps.g_step(iteration * 16, iteration)
@@ -166,7 +166,7 @@ def spectral_norms(G: nn.Module) -> list[float]:
 def test_layers_of_the_average_have_their_own_spectral_norm(make_run, make_reals):
     """G's singular vectors, which the average is given, are not those of the average: numpy's value is above 1."""
     spec, reals = make_run(batch=8, d_steps=1), make_reals(mirror=True, conditional=True)
-    steps = Steps(spec, reals, torch.device("cpu"))
+    steps = Trainer(spec, reals, torch.device("cpu"))
     ema = Ema(steps.G, half_life_kimg=0.2, ramp=None, start_kimg=0)
     for iteration in range(40):
         steps.g_step(iteration * 8, iteration)
@@ -182,7 +182,7 @@ def test_layers_of_the_average_have_their_own_spectral_norm(make_run, make_reals
 
 def test_training_moves_the_discriminator_to_the_right_side(make_run, make_reals):
     """After some steps on one fixed batch's distribution D tells reals from the fakes of a G that does not move."""
-    steps = Steps(make_run(), make_reals(conditional=True), torch.device("cpu"))
+    steps = Trainer(make_run(), make_reals(conditional=True), torch.device("cpu"))
     for iteration in range(40):
         steps.d_step(iteration * 4, iteration)
         if iteration == 30:

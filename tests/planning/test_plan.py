@@ -14,7 +14,7 @@ from leangan.core.yaml_files import read
 from leangan.launching import devices
 from leangan.planning import cost, plan
 from leangan.runs import config as configuration
-from leangan.runs.config import artefact_names, checked, of_the_papers
+from leangan.runs.config import artefact_names, check_config, paper_artefacts
 from leangan.runs.grid import expand
 from leangan.runs.presets import preset_at, presets
 from leangan.runs.rows import without_value
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 def config(**changes):
-    return checked({**CONFIG, **changes})
+    return check_config({**CONFIG, **changes})
 
 
 def spec_of(preset: str, resolution: int, make_spec, **changes) -> RunSpec:
@@ -53,7 +53,7 @@ def test_paper_stands_for_the_artefacts_of_both_papers():
 
 
 def test_a_scale_may_keep_a_part_of_the_papers_and_of_a_grid():
-    assert of_the_papers("day") == ["diffaugment-table4-biggan"]
+    assert paper_artefacts("day") == ["diffaugment-table4-biggan"]
     runs = expand("diffaugment-table4-biggan", config(scale="day"))
     assert {(run.dataset, run.images, run.method) for run in runs} == {
         ("cifar10", images, method) for images in (50000, 5000) for method in ("none", "diffaugment-tc")
@@ -228,7 +228,7 @@ def test_the_command_prints_a_table_or_json(project, capsys):
 def test_the_largest_number_of_devices_that_leaves_batch_and_groups(
     make_spec, preset, resolution, devices_per_run, ranks
 ):
-    assert devices.ranks(spec_of(preset, resolution, make_spec), devices_per_run) == ranks
+    assert devices.most_ranks(spec_of(preset, resolution, make_spec), devices_per_run) == ranks
 
 
 @pytest.mark.parametrize("key", ["devices_per_run", "runs_per_gpu"])
@@ -237,4 +237,4 @@ def test_the_number_of_devices_is_no_part_of_a_runs_identity(key):
     assert [run.run_id for run in one] == [run.run_id for run in many]
     for wrong, words in ((0, f"{key} = 0"), ("two", f"{key} = 'two' must be of type integer")):
         with pytest.raises(ConfigError, match=words):
-            configuration.checked({**CONFIG, key: wrong})
+            configuration.check_config({**CONFIG, key: wrong})

@@ -13,7 +13,7 @@ from leangan.plugins import method
 from leangan.plugins.compose import Compose, build
 from leangan.runs.methods import method_plugins, method_preset
 from leangan.training.sampler import seed_step
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 
 class Affine(method.Method):
@@ -50,7 +50,7 @@ class Affine(method.Method):
     def observe(self, d_real, d_fake, cur_nimg):
         self.seen.append(cur_nimg)
 
-    def observe_held_out(self, d_valid, cur_nimg):
+    def observe_validation(self, d_valid, cur_nimg):
         self.seen.append((d_valid, cur_nimg))
 
     def log(self):
@@ -77,14 +77,14 @@ def test_prepare_and_observe_reach_all(pair):
     networks = method.Networks(torch.nn.Identity(), torch.nn.Identity())
     pair.prepare(networks)
     pair.observe(torch.zeros(1, 1), torch.zeros(1, 1), 64)
-    pair.observe_held_out("logits", 128)
+    pair.observe_validation("logits", 128)
     assert [m.seen for m in pair.methods.values()] == [[networks, 64, ("logits", 128)]] * 2
 
 
 def test_held_out_images_are_needed_if_one_method_needs_them():
     for heuristic, needed in (("rt", False), ("rv", True)):
         method = build([("none", none.Method, {}), ("ada", ada.Method, {"heuristic": heuristic})])
-        assert method.needs_held_out is needed
+        assert method.needs_validation is needed
 
 
 def test_only_keys_that_collide_are_prefixed(pair):
@@ -174,7 +174,7 @@ def cr_of_the_image(d, seen, x_real):
     ],
 )
 def test_d_learns_from_transformed_images_and_the_added_loss(make_spec, make_reals, plugins, term):
-    steps = Steps(make_spec(hyper={"r1_gamma": 0.0}, plugins=plugins), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec(hyper={"r1_gamma": 0.0}, plugins=plugins), make_reals(), torch.device("cpu"))
     steps.D = LinearD(level=0.0, scale=0.05)
     x_real = steps.data.batch(0, 8)[0].numpy()
     steps.d_step(0, 0)
@@ -188,7 +188,7 @@ def test_d_learns_from_transformed_images_and_the_added_loss(make_spec, make_rea
 def test_two_controllers_hear_the_same_logits_and_move_by_their_own_rules(make_spec, make_reals):
     """All logits are positive: r_t = 1 lies above both targets, and p rises by images / (1000 tune_kimg)."""
     plugins = half_ada("ada-apa", apa={"p": 1.0, "interval": 2, "tune_kimg": 0.4, "target": 0.2})
-    steps = Steps(make_spec(hyper={"r1_gamma": 0.0}, plugins=plugins), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec(hyper={"r1_gamma": 0.0}, plugins=plugins), make_reals(), torch.device("cpu"))
     steps.D = LinearD(level=9.0, scale=0.001)
     for step in range(2):
         steps.d_step(8 * step, step)
@@ -212,11 +212,11 @@ def test_a_restart_continues_all_parts_bit_for_bit(make_spec, make_reals, name):
         plugins = [("diffaugment", {}), ("diggan", {}), *plugins]
     spec = make_spec(hyper=method_preset(name), plugins=plugins)
 
-    def steps() -> Steps:
+    def steps() -> Trainer:
         torch.manual_seed(0)
-        return Steps(spec, make_reals(), torch.device("cpu"))
+        return Trainer(spec, make_reals(), torch.device("cpu"))
 
-    def train(these: Steps, *iterations: int) -> dict[str, torch.Tensor]:
+    def train(these: Trainer, *iterations: int) -> dict[str, torch.Tensor]:
         for iteration in iterations:
             seed_step(0, 8 * iteration)
             these.g_step(8 * iteration, iteration)

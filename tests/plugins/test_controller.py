@@ -7,7 +7,7 @@ import torch
 
 from leangan.augment import ada, adaptive_dropout, apa, pagan
 from leangan.plugins.arguments import bind
-from leangan.plugins.controller import Controller, HeldOutController
+from leangan.plugins.controller import Controller, ValidationController
 
 OVERFITTED = torch.full((64, 1), 3.0)  # D takes every real for real: r_t = 1
 FAKE = torch.full((64, 1), -3.0)
@@ -110,9 +110,9 @@ def level(value: float, n: int = 16) -> torch.Tensor:
 
 @pytest.mark.parametrize("held_out, r_v", [(2.0, 0.0), (1.0, 0.25), (0.0, 0.5), (-2.0, 1.0), (-4.0, 1.0), (3.0, 0.0)])
 def test_r_v_is_where_held_out_images_lie_between_training_images_and_fakes(held_out, r_v):
-    controller = HeldOutController(target=0.5, interval=1, tune_kimg=1, p=0.5)
+    controller = ValidationController(target=0.5, interval=1, tune_kimg=1, p=0.5)
     controller.observe(level(2.0), level(-2.0))
-    controller.observe_held_out(level(held_out))
+    controller.observe_validation(level(held_out))
     assert controller.r.item() == pytest.approx(r_v, abs=1e-6)
     assert controller.log()["r_v"] == controller.r.item()
     direction = (r_v > 0.5) - (r_v < 0.5)
@@ -121,28 +121,28 @@ def test_r_v_is_where_held_out_images_lie_between_training_images_and_fakes(held
 
 @pytest.mark.parametrize("fake", [2.0, 2.0 - 1e-7, 4.0])
 def test_r_v_is_0_where_d_separates_nothing(fake):
-    controller = HeldOutController(interval=1, tune_kimg=1, p=0.5)
+    controller = ValidationController(interval=1, tune_kimg=1, p=0.5)
     controller.observe(torch.full((8, 1), 2.0), torch.full((8, 1), fake))
-    controller.observe_held_out(torch.full((8, 1), 2.0))
+    controller.observe_validation(torch.full((8, 1), 2.0))
     assert controller.r.item() == 0
     assert controller.p.item() == pytest.approx(0.5 - 8 / 1000)
 
 
 def test_r_v_takes_means_over_the_interval_and_all_images_count():
     # 5 D steps before the first held-out batch that counts, of unequal size; then a new interval.
-    controller = HeldOutController(interval=4, tune_kimg=1, p=0.5)
+    controller = ValidationController(interval=4, tune_kimg=1, p=0.5)
     controller.observe(level(4.0), level(0.0))
-    controller.observe_held_out(level(4.0))
+    controller.observe_validation(level(4.0))
     assert controller.log() == {"p": 0.5}
     for _ in range(4):
         controller.observe(level(4.0), level(0.0, 32))
-    controller.observe_held_out(level(1.0, 48))
+    controller.observe_validation(level(1.0, 48))
     # (4 - (4 * 16 + 1 * 48) / 64) / (4 - 0)
     assert controller.r.item() == pytest.approx((4 - 1.75) / 4)
     assert controller.p.item() == pytest.approx(0.5 + 5 * 16 / 1000)
     for _ in range(4):
         controller.observe(level(1.0), level(-1.0))
-    controller.observe_held_out(level(1.0))
+    controller.observe_validation(level(1.0))
     assert controller.r.item() == pytest.approx(0, abs=1e-6)
     assert controller.p.item() == pytest.approx(0.5 + 5 * 16 / 1000 - 4 * 16 / 1000)
 
@@ -150,13 +150,13 @@ def test_r_v_takes_means_over_the_interval_and_all_images_count():
 def test_r_v_state_survives_a_checkpoint_between_d_step_and_held_out_batch():
     torch.manual_seed(0)
     real, fake, held_out = torch.randn(3, 12, 16, 1) + torch.tensor([2.0, 0.0, 1.0])[:, None, None, None]
-    whole, first, second = (HeldOutController(interval=3, tune_kimg=1, p=0.2) for _ in range(3))
+    whole, first, second = (ValidationController(interval=3, tune_kimg=1, p=0.2) for _ in range(3))
 
     def watch(controller, steps):
         for step in steps:
             controller.observe(real[step], fake[step])
             if step % 2:
-                controller.observe_held_out(held_out[step])
+                controller.observe_validation(held_out[step])
 
     watch(whole, range(12))
     watch(first, range(6))
@@ -172,9 +172,9 @@ def test_r_v_of_ranks_is_that_of_all_images(monkeypatch):
     other = {2: torch.tensor([[0.0, 16], [-32, 16]]), 1: torch.tensor([[-16.0, 16]])}
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda sums: sums.add_(other[len(sums)]))
-    controller = HeldOutController(interval=1, tune_kimg=1, p=0.5)
+    controller = ValidationController(interval=1, tune_kimg=1, p=0.5)
     controller.observe(level(4.0), level(0.0))
-    controller.observe_held_out(level(1.0))
+    controller.observe_validation(level(1.0))
     # Means over both: train 2, fake -1, held out 0.
     assert controller.r.item() == pytest.approx(2 / 3)
     assert controller.p.item() == pytest.approx(0.5 + 32 / 1000)
@@ -182,17 +182,17 @@ def test_r_v_of_ranks_is_that_of_all_images(monkeypatch):
 
 def test_r_v_target_is_a_share():
     with pytest.raises(ValueError, match=r"target is -0.5; r_v lies in \[0, 1\]"):
-        HeldOutController(target=-0.5)
+        ValidationController(target=-0.5)
 
 
 def test_ada_by_either_heuristic():
     rt, rv = ada.Method(interval=1, tune_kimg=1), ada.Method(heuristic="rv", interval=1, tune_kimg=1)
     assert (rt.controller.target, rv.controller.target) == (0.6, 0.5)
-    assert (rt.needs_held_out, rv.needs_held_out) == (False, True)
+    assert (rt.needs_validation, rv.needs_validation) == (False, True)
     # D is sure of its training images and of held-out ones alike: it generalises, and only r_t calls it overfitted.
     for method in (rt, rv):
         method.observe(OVERFITTED, FAKE, 64)
-        method.observe_held_out(OVERFITTED, 64)
+        method.observe_validation(OVERFITTED, 64)
     assert rt.log() == {"p": pytest.approx(0.064), "r_t": 1.0}
     assert rv.log() == {"p": 0.0, "r_v": 0.0}
 
@@ -205,7 +205,7 @@ def test_ada_by_either_heuristic():
 def test_by_default_p_moves_every_4_d_steps_and_crosses_0_to_1_in_500_thousand_reals(method):
     for step in range(1, 9):
         method.observe(OVERFITTED, FAKE, 64 * step)
-        method.observe_held_out(FAKE, 64 * step)
+        method.observe_validation(FAKE, 64 * step)
         assert method.log()["p"] == pytest.approx(step // 4 * 256 / 500_000)
 
 

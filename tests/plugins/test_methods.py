@@ -48,7 +48,7 @@ def observe(method: Method, steps: int) -> None:
         d_real = torch.randn(4, 1, generator=generator) + 2
         method.observe(d_real, d_real - 4, cur_nimg=4 * (step + 1))
         if step % 4 == 0:
-            method.observe_held_out(d_real - 3, cur_nimg=4 * (step + 1))
+            method.observe_validation(d_real - 3, cur_nimg=4 * (step + 1))
 
 
 def test_it_says_what_it_is(method_class):

@@ -163,14 +163,14 @@ def test_a_diverged_run_says_when_and_no_snapshot_of_it_counts(make_spec, prepar
 
 def test_a_method_that_raises_in_the_middle_is_a_status_with_file_and_line(make_spec, prepared, tmp_path, monkeypatch):
     spec = make_spec()
-    original = loop.Steps.d_step
+    original = loop.Trainer.d_step
 
     def raising(self, cur_nimg, iteration):
         if cur_nimg >= 32:
             raise RuntimeError("shapes do not match")
         original(self, cur_nimg, iteration)
 
-    monkeypatch.setattr(loop.Steps, "d_step", raising)
+    monkeypatch.setattr(loop.Trainer, "d_step", raising)
     (tmp_path / "spec.json").write_text(spec.to_json())
     arguments = ["--spec", tmp_path / "spec.json", "--data", prepared[0], "--subset", prepared[1]]
     assert command.main([*map(str, arguments), "--run-dir", str(tmp_path), "--device", "cpu"]) == 0

@@ -10,7 +10,7 @@ from leangan.artefacts.columns import SETTING
 from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
-from leangan.data.known_sets import amplified, held_out, listed
+from leangan.data.known_sets import is_amplified, known_sets, test_split_of
 from leangan.data.subset import PUBLISHED
 from leangan.results.metric_names import FAMILIES, parse
 from leangan.results.published import Match, read_published
@@ -142,7 +142,7 @@ def test_subsets_are_the_published_ones(runs):
         for spec in specs:
             dataset, size = spec.dataset.removesuffix("-full"), str(spec.images)
             chosen = dataset, size, spec.subset_rule, str(spec.subset_seed), str(spec.validation_images)
-            all_images = spec.images == listed()[dataset].count
+            all_images = spec.images == known_sets()[dataset].count
             # StyleGAN2's images of CIFAR are the first, of which there is no list.
             of_cifar = dataset.startswith("cifar") and spec.subset_rule == "first"
             assert (dataset, size) not in listed_sizes or chosen in known or all_images or of_cifar, (name, chosen)
@@ -152,10 +152,10 @@ def test_subsets_are_the_published_ones(runs):
 def test_sets_have_as_many_images_and_the_split_that_the_protocol_asks_for(runs):
     for name, specs in runs.items():
         for dataset, images in {(spec.dataset, spec.images) for spec in specs}:
-            count = listed()[dataset].count
-            assert count is None or images <= count or amplified(dataset, images)
+            count = known_sets()[dataset].count
+            assert count is None or images <= count or is_amplified(dataset, images)
             if PROTOCOLS[artefact(name)["protocol"]]["reference"] == "test":
-                assert listed()[held_out(dataset)].count in (10000, 50000)
+                assert known_sets()[test_split_of(dataset)].count in (10000, 50000)
 
 
 def test_lengths_presets_and_learning_rates_as_published(runs):

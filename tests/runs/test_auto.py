@@ -49,14 +49,14 @@ def test_presets_hold_numbers_once_the_resolution_is_known(gpus: int):
 
 
 def test_a_key_of_the_row_wins_and_rows_without_auto_stay():
-    assert auto.resolved({"auto_gpus": 8, "r1_gamma": 3.0}, 256)["r1_gamma"] == 3.0
-    assert auto.resolved({"batch": 7}, 256) == {"batch": 7}
+    assert auto.resolve_auto({"auto_gpus": 8, "r1_gamma": 3.0}, 256)["r1_gamma"] == 3.0
+    assert auto.resolve_auto({"batch": 7}, 256) == {"batch": 7}
 
 
 @pytest.mark.parametrize("gpus", [0, "8", 1.5])
 def test_a_number_of_gpus_that_is_none(gpus):
     with pytest.raises(ConfigError, match="auto_gpus is"):
-        auto.resolved({"auto_gpus": gpus}, 256)
+        auto.resolve_auto({"auto_gpus": gpus}, 256)
 
 
 def test_the_grid_resolves_the_preset_at_each_resolution(monkeypatch: pytest.MonkeyPatch):

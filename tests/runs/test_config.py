@@ -3,7 +3,7 @@
 import pytest
 
 from leangan.core.errors import ConfigError
-from leangan.core.yaml_files import read, typed
+from leangan.core.yaml_files import parse_leaves, read
 from leangan.runs import config as configuration
 from leangan.runs.grid import expand
 from leangan.runs.methods import method_plugins
@@ -39,7 +39,7 @@ def config(**changes):
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(changes, words):
     with pytest.raises(ConfigError) as error:
-        configuration.checked(config(**changes))
+        configuration.check_config(config(**changes))
     message = str(error.value)
     assert "\n" not in message
     for word in words:
@@ -60,7 +60,7 @@ def test_a_wrong_value_of_a_scale_is_named(monkeypatch, change, words):
     changed = {"config/scales.yaml": {**scales, "demo": {**scales["demo"], **change}}}
     monkeypatch.setattr(configuration, "read", lambda path: changed.get(path) or read(path))
     with pytest.raises(ConfigError) as error:
-        configuration.checked(config())
+        configuration.check_config(config())
     assert words in str(error.value) and "Change it in config/scales.yaml, demo." in str(error.value)
 
 
@@ -73,7 +73,7 @@ def test_a_figure_that_cannot_be_drawn_is_refused_before_anything_runs(monkeypat
 
 
 def test_the_shipped_configuration_and_every_artefact_are_valid():
-    configuration.checked(config(artefacts=configuration.artefact_names()))
+    configuration.check_config(config(artefacts=configuration.artefact_names()))
 
 
 def test_an_unknown_method_offers_the_nearest():
@@ -101,11 +101,11 @@ def test_a_yaml_error_names_the_file(tmp_path, monkeypatch):
 )
 def test_a_text_that_is_no_configuration_is_refused_in_words(text, words):
     with pytest.raises(ConfigError, match=words):
-        configuration.configured(text)
-    assert configuration.configured("{scale: smoke}")["scale"] == "smoke"
+        configuration.load_config(text)
+    assert configuration.load_config("{scale: smoke}")["scale"] == "smoke"
 
 
 def test_text_from_the_command_line_becomes_what_yaml_reads():
     given = {"images": ["24", 7], "datasets": {"mine": {"path": "/x/2020.zip", "resolution": "16"}}, "scale": "demo"}
     wanted = {"images": [24, 7], "datasets": {"mine": {"path": "/x/2020.zip", "resolution": 16}}, "scale": "demo"}
-    assert typed({**given, "inception_weights": "null"}) == {**wanted, "inception_weights": None}
+    assert parse_leaves({**given, "inception_weights": "null"}) == {**wanted, "inception_weights": None}

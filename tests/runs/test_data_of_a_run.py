@@ -67,9 +67,9 @@ def test_twice_a_known_set_is_trained_with_mirrored_copies(shown):
 
 def test_a_place_alone_moves_a_known_set_and_leaves_the_grid(shown):
     moved = shown(datasets={"ffhq": {"path": "/data/ffhq"}, "imagenet-val": {"path": "/data/val"}})
-    assert {spec.dataset for spec in expand("shown", configuration.checked(moved))} == {"ffhq"}
+    assert {spec.dataset for spec in expand("shown", configuration.check_config(moved))} == {"ffhq"}
     other = shown(datasets={"metfaces": {"resolution": 512}, "ffhq": {"path": "/data/ffhq"}}, images=[100])
-    specs = expand("shown", configuration.checked(other))
+    specs = expand("shown", configuration.check_config(other))
     assert {(spec.dataset, spec.resolution) for spec in specs} == {("metfaces", 512)}
 
 
@@ -85,7 +85,7 @@ def test_a_place_alone_moves_a_known_set_and_leaves_the_grid(shown):
 )
 def test_an_own_set_needs_place_and_resolution(entry, words):
     with pytest.raises(ConfigError, match=words):
-        configuration.checked({**read("config/config.yaml"), "datasets": entry})
+        configuration.check_config({**read("config/config.yaml"), "datasets": entry})
 
 
 def test_the_plan_says_which_sets_are_missing_and_what_to_fetch(shown, tmp_path, monkeypatch):

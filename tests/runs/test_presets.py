@@ -7,7 +7,7 @@ import torch
 
 from leangan.models.stylegan2 import Backbone
 from leangan.runs.presets import preset_at, presets
-from leangan.training.steps import adam
+from leangan.training.trainer import adam
 
 STATED = {name: preset_at(name, 32, "this test") for name in presets()}
 PRESETS = {name: preset.hyper for name, preset in STATED.items()}

@@ -15,7 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from leangan.training.reals import Reals
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 META = torch.device("meta")
 CONVOLUTIONS = (torch.ops.aten.convolution.default, torch.ops.aten.convolution_backward.default)
@@ -43,7 +43,7 @@ def count(make_spec, monkeypatch):
         hyper = {"batch": 4, "fmap_base": 8 * width, "fmap_max": width, **keys}
         spec = dataclasses.replace(make_spec(method, hyper=hyper), images=16)
         images = np.zeros((24, 3, spec.resolution, spec.resolution), dtype=np.uint8)
-        steps = Steps(spec, Reals(images, None, 0, list(range(16)), list(range(16, 24)), False, 0, META), META)
+        steps = Trainer(spec, Reals(images, None, 0, list(range(16)), list(range(16, 24)), False, 0, META), META)
         found = Counter()
         for name in ("g_step", "d_step"):
             with Convolutions() as convolutions:

@@ -16,7 +16,7 @@ from leangan.augment import none
 from leangan.core.spec import RunSpec
 from leangan.models.stylegan2.precision import half_precision
 from leangan.training.reals import Reals
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 from tests.helpers.every_method import runs
 
 META = torch.device("meta")
@@ -37,7 +37,7 @@ def train(spec: RunSpec) -> None:
     images = rng.integers(0, 256, (24, 3, spec.resolution, spec.resolution), dtype=np.uint8)
     labels = rng.integers(0, 2, len(images)) if spec.conditional else None
     data = Reals(images, labels, 2, list(range(16)), list(range(16, 24)), spec.hyper["mirror"], 0, META)
-    steps = Steps(dataclasses.replace(spec, hyper={**spec.hyper, "batch": BATCH}), data, META)
+    steps = Trainer(dataclasses.replace(spec, hyper={**spec.hyper, "batch": BATCH}), data, META)
     steps.g_step(0, iteration=0)
     steps.validate(0, iteration=0)
     for iteration in range(INTERVAL):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from leangan.training import placement
-from leangan.training.placement import DeviceImages, HostImages, place
+from leangan.training.placement import DeviceImages, HostImages, load_onto
 from leangan.training.reals import Reals
 
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def test_both_placements_give_the_same_batches(stored):
     for start in [0, 8, 16, 24, 32, 104, 112, 8]:
         for a, b in zip(device.batch(start, 8), host.batch(start, 8), strict=True):
             assert torch.equal(a, b)
-        for a, b in zip(device.held_out(start, 6), host.held_out(start, 6), strict=True):
+        for a, b in zip(device.validation_batch(start, 6), host.validation_batch(start, 6), strict=True):
             assert torch.equal(a, b)
         assert torch.equal(device.first(13)[0], host.first(13)[0])
 
@@ -40,7 +40,7 @@ def test_both_placements_give_the_same_batches(stored):
 @pytest.mark.parametrize("where", ["device", "host"])
 def test_rows_are_those_of_the_subset_in_its_order(stored, where, monkeypatch):
     monkeypatch.setattr(placement, "PIECE_BYTES", 3 * stored[:1].nbytes)  # the last piece is a part of one
-    images = place(stored, TRAIN, CPU, where)
+    images = load_onto(stored, TRAIN, CPU, where)
     rows = np.array([9, 0, 0, 6])
     images.read_ahead(rows)
     assert len(images) == len(TRAIN)
@@ -52,8 +52,8 @@ def test_rows_are_those_of_the_subset_in_its_order(stored, where, monkeypatch):
 def test_images_go_to_the_device_while_they_take_their_share_of_its_memory(stored, monkeypatch):
     size = len(TRAIN) * 3 * 8 * 8
     monkeypatch.setattr(placement, "_memory", lambda device: size / placement.DEVICE_SHARE)
-    assert isinstance(place(stored, TRAIN, CPU), DeviceImages)
-    assert isinstance(place(stored, [*TRAIN, 0], CPU), HostImages)
+    assert isinstance(load_onto(stored, TRAIN, CPU), DeviceImages)
+    assert isinstance(load_onto(stored, [*TRAIN, 0], CPU), HostImages)
 
 
 def test_a_file_that_cannot_be_read_ends_the_run_with_its_error(stored):

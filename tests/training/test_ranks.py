@@ -372,10 +372,10 @@ def test_ranks_draw_the_rows_of_one_process(as_rank, world):
 
 def test_the_batches_of_all_ranks_are_that_of_one_process(as_rank):
     data = Reals(**reals(conditional=True, mirror=True), device=CPU)
-    whole = [data.batch(16, 8), data.held_out(12, 8)]
+    whole = [data.batch(16, 8), data.validation_batch(12, 8)]
     for rank in range(4):
         as_rank(rank, 4)
-        for (x, c), (all_x, all_c) in zip([data.batch(16, 8), data.held_out(12, 8)], whole, strict=True):
+        for (x, c), (all_x, all_c) in zip([data.batch(16, 8), data.validation_batch(12, 8)], whole, strict=True):
             assert torch.equal(x, all_x[rank::4]) and torch.equal(c, all_c[rank::4])
 
 
@@ -387,7 +387,7 @@ def test_features_of_reals_are_shared_out_and_gathered(as_rank, monkeypatch):
         as_rank(rank, 4)
         monkeypatch.setattr(features.dist, "send", lambda x, to, rank=rank: mail.update({rank: x}))
         own = features.extract(lambda x: Features(x.flatten(1)), features.real_batches(images, None, 4, CPU), 3, "")
-        whole = features.gathered_features(own, 10, 4)
+        whole = features.gather_features(own, 10, 4)
     assert sorted(mail) == [1, 2] and whole.logits is None
     assert whole.pooled.flatten().tolist() == list(range(10))
 

@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.data.image import fit
-from leangan.data.open_source import find
+from leangan.data.open_source import open_source
 from leangan.metrics.extractors import load_extractor
 from leangan.metrics.fakes import Fakes
-from leangan.runs.config import artefact, configured
+from leangan.runs.config import artefact, load_config
 from leangan.runs.grid import expand
-from leangan.runs.methods import bound
+from leangan.runs.methods import bind_all
 from leangan.training import loop
 from leangan.training.reals import Reals
 from leangan.training.snapshot import build_networks
@@ -34,7 +34,7 @@ FILES = {part: FOLDER / f"{part}.safetensors" for part in ("G_ema", "D")}
 @pytest.fixture(scope="module")
 def demo():
     """The demo's run without augmentation."""
-    return next(spec for spec in expand("demo", configured("{}")) if spec.method == "none")
+    return next(spec for spec in expand("demo", load_config("{}")) if spec.method == "none")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def first(monkeypatch):
     """The networks of a run before its first step: G and D when that begins, G's average before its first update."""
     seen: dict[str, dict[str, torch.Tensor]] = {}
 
-    class Steps(loop.Steps):
+    class Recorded(loop.Trainer):
         def g_step(self, *args) -> None:
             seen.setdefault("G", tensors(self.G))
             seen.setdefault("D", tensors(self.D))
@@ -66,7 +66,7 @@ def first(monkeypatch):
             seen.setdefault("G_ema", tensors(self.module))
             super().update(*args)
 
-    monkeypatch.setattr(loop, "Steps", Steps)
+    monkeypatch.setattr(loop, "Trainer", Recorded)
     monkeypatch.setattr(loop, "Ema", Ema)
     return seen
 
@@ -91,7 +91,7 @@ def test_the_files_are_those_that_the_demo_asks_for_and_small():
 
 def test_the_card_names_the_run_that_made_them():
     """A change of the preset or of the artefact demo-source would make the card's commands make something else."""
-    (source,) = expand("demo-source", configured("{scale: demo}"))
+    (source,) = expand("demo-source", load_config("{scale: demo}"))
     card = (FOLDER / "README.md").read_text()
     assert re.findall(r"--run-dir (\S+)", card) == [f"results/demo/runs/{source.run_id}"]
     assert f"{source.total_kimg:g} kimg in batches of {source.hyper['batch']}" in card
@@ -100,14 +100,14 @@ def test_the_card_names_the_run_that_made_them():
 
 
 def test_source_and_demo_are_the_same_networks(demo):
-    (source,) = expand("demo-source", configured("{scale: demo}"))
+    (source,) = expand("demo-source", load_config("{scale: demo}"))
     assert (source.backbone, source.hyper, source.resolution) == (demo.backbone, demo.hyper, demo.resolution)
 
 
 @pytest.mark.parametrize("method", ["none", "ada"])
 def test_a_run_of_the_demo_is_at_its_start_what_the_files_hold(method, first, tmp_path):
     """Before the first step, bit for bit; after it G has moved and its average hardly."""
-    spec = next(spec for spec in expand("demo", configured("{}")) if spec.method == method)
+    spec = next(spec for spec in expand("demo", load_config("{}")) if spec.method == method)
     after = run(spec, tmp_path)
     G_ema, D = load_file(FILES["G_ema"]), load_file(FILES["D"])
     for part, stored in (("G", G_ema), ("G_ema", G_ema), ("D", D)):
@@ -121,7 +121,7 @@ def test_an_edited_file_under_the_same_name_is_refused_by_its_digest(demo, tmp_p
     copies = {part: Path(shutil.copy(path, tmp_path)) for part, path in FILES.items()}
     (transfer, args), *others = demo.plugins
     placed = {"G_ema": {**args["G_ema"], "file": str(copies["G_ema"])}, "D": {**args["D"], "file": str(copies["D"])}}
-    spec = replace(demo, plugins=bound([(transfer, placed), *others]))
+    spec = replace(demo, plugins=bind_all([(transfer, placed), *others]))
     assert spec.run_id == demo.run_id
     run(spec, tmp_path / "copied")
     content = bytearray(copies["D"].read_bytes())
@@ -135,7 +135,7 @@ def test_an_edited_file_under_the_same_name_is_refused_by_its_digest(demo, tmp_p
 def test_the_generator_draws_polycrystalline_cells_and_the_discriminator_knows_them(networks):
     """Mean features of 16 images lie near those of polycrystalline photographs and far from monocrystalline ones."""
     G, D = networks
-    source = find("elpv")
+    source = open_source("elpv")
 
     def photographs(kind: str) -> torch.Tensor:
         some = np.flatnonzero(source.labels == source.class_names.index(kind))[::15]

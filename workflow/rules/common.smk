@@ -13,7 +13,7 @@ from snakemake.logging import logger
 sys.path.insert(0, workflow.basedir)
 
 from leangan.data.fingerprint import fingerprint
-from leangan.data.known_sets import amplified, downloads, held_out, listed, place
+from leangan.data.known_sets import is_amplified, downloads, test_split_of, known_sets, locate
 from leangan.runs import config as configuration
 from leangan.planning import cost
 from leangan.launching import devices, gpus
@@ -21,7 +21,7 @@ from leangan.plugins import registry
 from leangan.runs.cells import cells
 from leangan.runs.command import needed_config
 from leangan.runs.config import artefact, artefact_names
-from leangan.core.yaml_files import read, typed
+from leangan.core.yaml_files import read, parse_leaves
 from leangan.core.errors import ConfigError
 from leangan.runs.grid import find
 from leangan.runs.rows import check_folder, without_value
@@ -30,7 +30,7 @@ from leangan.runs.rows import check_folder, without_value
 shell.prefix(f"set -euo pipefail; export TQDM_MININTERVAL=10 PATH={Path(sys.executable).parent}:$PATH; ")
 
 try:
-    config.update(configuration.checked(typed(dict(config))))
+    config.update(configuration.check_config(parse_leaves(dict(config))))
     registry.search(config["method_folders"])
     CELLS = cells({**config, "artefacts": artefact_names()})
     check_folder(Path(f"results/{config['scale']}/rows"))
@@ -46,7 +46,7 @@ DOWNLOADS = downloads()
 SUBSETS = {spec.subset_size: spec for spec in SPECS.values()}
 
 # Whether jobs run on GPUs. On a cluster, where this machine may have none, the config says device: cuda.
-GPU = gpus.used(config["device"])
+GPU = gpus.uses_gpus(config["device"])
 DEVICES = config["devices_per_run"]
 
 # Runs that may share a GPU. On a cluster, where --jobs limits the jobs, each has GPUs of its own, and the calls of

@@ -19,7 +19,7 @@ def spec_of(run):
 
 def ranks_of(wildcards):
     """How many processes train a run."""
-    return devices.ranks(spec_of(wildcards.run), DEVICES)
+    return devices.most_ranks(spec_of(wildcards.run), DEVICES)
 
 
 @cache
@@ -38,7 +38,7 @@ def minutes_of(wildcards):
 
 
 @cache
-def alone():
+def hold_project_lock():
     """Hold this folder until the call ends; another call waits here, and then finds what it needs done.
 
     The engine's own lock would outlive a kill -9 and stop the next call. This one the kernel drops with the process.
@@ -55,7 +55,7 @@ def alone():
 
 
 def data_file(spec):
-    alone()
+    hold_project_lock()
     return f"resources/data/{spec.dataset}-{spec.resolution}.npy"
 
 
@@ -65,14 +65,14 @@ def subset_file(spec):
 
 def spec_files(name):
     """What the runs of an artefact are and are called, of those that are not refused."""
-    alone()
+    hold_project_lock()
     runs = dict.fromkeys(cell.spec.run_id for cell in CELLS[name] if not cell.refused)
     return [f"results/{SCALE}/rows/{run}/spec.json" for run in runs]
 
 
 def rows_files(name):
     """The row files that an artefact is rendered from."""
-    alone()
+    hold_project_lock()
     measured = dict.fromkeys((cell.spec.run_id, cell.protocol) for cell in CELLS[name] if cell.protocol)
     return [f"results/{SCALE}/rows/{run}/{protocol}.jsonl" for run, protocol in measured]
 
@@ -136,7 +136,7 @@ def source_file(dataset, prepared):
     """
     path = config["datasets"].get(dataset, {}).get("path")
     try:
-        return place(dataset, path) or []
+        return locate(dataset, path) or []
     except ConfigError as error:
         if Path(prepared).exists():
             if path is not None:
@@ -163,11 +163,11 @@ def source_state(dataset, description):
     None for a set that comes with the installation or is downloaded, whose content is known. If the source is gone, the
     fingerprint is read from the description of the prepared array.
     """
-    path, row = config["datasets"].get(dataset, {}).get("path"), listed().get(dataset)
+    path, row = config["datasets"].get(dataset, {}).get("path"), known_sets().get(dataset)
     if path is None and row is not None and (row.url or row.kind == "embedded"):
         return None
     try:
-        return fingerprint(Path(place(dataset, path)))
+        return fingerprint(Path(locate(dataset, path)))
     except (ConfigError, OSError):
         return json.loads(Path(description).read_text()).get("fingerprint") if Path(description).exists() else None
 
@@ -176,7 +176,7 @@ def subset_options(dataset, size):
     """How the images that `size` stands for are chosen."""
     spec = SUBSETS[size]
     options = f"--size {spec.images} --rule {spec.subset_rule} --validation {spec.validation_images}"
-    return f"{options} --mirrored" if amplified(dataset, spec.images) else options
+    return f"{options} --mirrored" if is_amplified(dataset, spec.images) else options
 
 
 # ---- Training ----
@@ -223,7 +223,7 @@ def reference_file(spec, protocol):
     if split == "train":
         split = f"train{spec.subset_size}-s{spec.subset_seed}"
     elif split == "test":
-        dataset = held_out(dataset)
+        dataset = test_split_of(dataset)
     tf32 = "-tf32" if spec.tf32 else ""
     return f"resources/features/{dataset}-{spec.resolution}-{split}-{extractor}{tf32}.safetensors"
 

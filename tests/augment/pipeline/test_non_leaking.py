@@ -27,7 +27,7 @@ from leangan.metrics.shape_attributes import attributes, leak_rates
 from leangan.training.ema import Ema
 from leangan.training.reals import Reals
 from leangan.training.sampler import seed_step
-from leangan.training.steps import Steps
+from leangan.training.trainer import Trainer
 
 MANY = 4000
 
@@ -179,7 +179,7 @@ def test_a_gan_draws_turned_shapes_at_p_1_only(p, lowest, highest, make_spec, sh
     spec = make_spec("da", hyper, plugins=[("da", {"p": p, "categories": "blit"})])
     data = Reals(images, None, 0, list(range(len(images))), [], False, 0, torch.device("cpu"))
     torch.manual_seed(0)
-    steps = Steps(spec, data, torch.device("cpu"))
+    steps = Trainer(spec, data, torch.device("cpu"))
     ema = Ema(steps.G, 1.0, None, 0)
     for iteration in range(700):
         cur_nimg = 32 * iteration

@@ -15,7 +15,7 @@ from leangan import cli
 from leangan.augment import diffaugment
 from leangan.augment.pipeline import Pipeline, flip_x, luma_flip, rotate90, show, wavelet
 from leangan.augment.pipeline.transforms import TRANSFORMS
-from leangan.plugins.controller import Controller, HeldOutController
+from leangan.plugins.controller import Controller, ValidationController
 
 # Share of images that an open gate leaves as they are: coins, and whole shifts of less than half a pixel.
 UNCHANGED = {"flip_x": 1 / 2, "rotate90": 1 / 4, "luma_flip": 1 / 2, "translate_whole": (1 / 2) ** 2}
@@ -216,10 +216,10 @@ def test_pipelines_read_nothing_back_from_a_gpu(whole, pretended_gpu):
     assert whole(x, torch.full((), 0.5, device=pretended_gpu)).device == x.device
 
 
-@pytest.mark.parametrize("controller", [Controller, HeldOutController])
+@pytest.mark.parametrize("controller", [Controller, ValidationController])
 def test_controllers_read_nothing_back_from_a_gpu(controller, pretended_gpu):
     controller = controller(interval=1).to(pretended_gpu)
     logits = torch.rand(4, 1, device=pretended_gpu)
     controller.observe(logits, logits)
-    controller.observe_held_out(logits)
+    controller.observe_validation(logits)
     assert controller.p.device == logits.device

@@ -13,7 +13,7 @@ from leangan.launching.launch import KEEP_MEMORY
 T = TypeVar("T")
 
 
-def alone(measure: Callable[..., T], *args: object) -> T:
+def in_fresh_process(measure: Callable[..., T], *args: object) -> T:
     """What `measure(*args)` gives in a fresh process; all three must be picklable, its exceptions come through."""
     os.environ.update(KEEP_MEMORY)  # glibc reads it when the process starts
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:

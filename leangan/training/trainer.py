@@ -71,7 +71,7 @@ class Player:
         return value.detach()
 
 
-class Steps:
+class Trainer:
     """Networks, method and optimisers of a run, and the two steps that train them."""
 
     def __init__(self, spec: RunSpec, data: Reals, device: torch.device) -> None:
@@ -79,7 +79,7 @@ class Steps:
         self.batch = spec.hyper["batch"]
         self.own_batch = self.batch // world_size()
         self.backbone, G, D, method = build_networks(spec, data.channels, data.classes)
-        if method.needs_held_out and len(data.validation) < self.batch:
+        if method.needs_validation and len(data.validation) < self.batch:
             raise NotApplicable(
                 f"it needs a batch of {self.batch} held-out images; the run holds out {len(data.validation)}"
             )
@@ -193,12 +193,12 @@ class Steps:
         """
         if iteration % VALIDATION_INTERVAL or len(self.data.validation) < self.batch:
             return
-        x, c = self.data.held_out(iteration // VALIDATION_INTERVAL * self.batch, self.batch)
+        x, c = self.data.validation_batch(iteration // VALIDATION_INTERVAL * self.batch, self.batch)
         self.D.eval()
         d_valid = self.D(self.method.transform(x, "real"), c)
         self.D.train()
         self.tally.add(d_valid=d_valid, accuracy_held_out=d_valid > 0)
-        self.method.observe_held_out(d_valid, cur_nimg)
+        self.method.observe_validation(d_valid, cur_nimg)
 
     def _parts(self) -> dict[str, Any]:
         optimizers = {"opt_g": self.g_player.optimizer, "opt_d": self.d_player.optimizer}

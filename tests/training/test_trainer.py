@@ -10,7 +10,7 @@ from leangan.plugins.method import Method
 from leangan.training.ema import Ema
 from leangan.training.loop import train
 from leangan.training.reals import Reals
-from leangan.training.steps import NotApplicable, Player, Steps, adam
+from leangan.training.trainer import NotApplicable, Player, Trainer, adam
 
 
 def test_adam_with_a_lazy_regulariser_has_the_published_corrections():
@@ -26,7 +26,7 @@ def test_adam_with_a_lazy_regulariser_has_the_published_corrections():
 
 def test_each_network_has_its_own_learning_rate_and_correction(make_spec, make_reals):
     spec = make_spec(hyper={"lr_g": 0.003, "lr_d": 0.001, "r1_interval": 4, "pl_weight": 2.0, "pl_interval": 2})
-    steps = Steps(spec, make_reals(), torch.device("cpu"))
+    steps = Trainer(spec, make_reals(), torch.device("cpu"))
     for player, network, lr in ((steps.g_player, steps.G, 0.003 * 2 / 3), (steps.d_player, steps.D, 0.001 * 4 / 5)):
         (group,) = player.optimizer.param_groups
         assert group["lr"] == pytest.approx(lr)
@@ -47,14 +47,14 @@ def as_of_another_device(optimizer_state: dict, **settings) -> dict:
 
 
 def test_a_checkpoint_brings_moments_and_no_settings_of_the_optimizer(make_spec, make_reals):
-    def iterations(steps: Steps, numbers: range) -> None:
+    def iterations(steps: Trainer, numbers: range) -> None:
         for iteration in numbers:
             torch.manual_seed(iteration)
             steps.g_step(8 * iteration, iteration)
             steps.d_step(8 * iteration, iteration)
 
     torch.manual_seed(0)
-    undisturbed, restarted = (Steps(make_spec(), make_reals(), torch.device("cpu")) for _ in range(2))
+    undisturbed, restarted = (Trainer(make_spec(), make_reals(), torch.device("cpu")) for _ in range(2))
     iterations(undisturbed, range(3))
     state = copy.deepcopy(undisturbed.state_dict())
     for name in ("opt_g", "opt_d"):
@@ -131,14 +131,14 @@ class Recorder(Method):
         assert not d_real.requires_grad and not d_fake.requires_grad
         self.calls.append(("observe", cur_nimg))
 
-    def observe_held_out(self, d_valid, cur_nimg):
+    def observe_validation(self, d_valid, cur_nimg):
         assert d_valid.shape == (8, 1) and not d_valid.requires_grad
-        self.calls.append(("observe_held_out", cur_nimg))
+        self.calls.append(("observe_validation", cur_nimg))
 
 
 def steps_with(make_spec, make_reals, method, **hyper):
     torch.manual_seed(0)
-    steps = Steps(make_spec(hyper=hyper), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec(hyper=hyper), make_reals(), torch.device("cpu"))
     steps.method = method
     return steps
 
@@ -201,10 +201,10 @@ def test_a_lazy_regulariser_is_weighted_by_its_interval(make_spec, make_reals, e
 
 def test_every_image_goes_to_the_discriminator_with_its_own_label(make_spec, make_reals):
     torch.manual_seed(0)
-    steps = Steps(
+    steps = Trainer(
         make_spec(hyper={"r1_interval": 1}, conditional=True), make_reals(conditional=True), torch.device("cpu")
     )
-    lazy = Steps(
+    lazy = Trainer(
         make_spec(hyper={"r1_interval": 4}, conditional=True), make_reals(conditional=True), torch.device("cpu")
     )
     for one, calls_of_d in ((steps, 2), (lazy, 3)):
@@ -236,9 +236,9 @@ def test_an_iteration_is_a_g_step_its_average_and_d_steps_on_fresh_reals(make_sp
 
         monkeypatch.setattr(owner, name, noted)
 
-    for owner, name, what in ((Steps, "g_step", "G"), (Ema, "update", "average"), (Steps, "d_step", "D")):
+    for owner, name, what in ((Trainer, "g_step", "G"), (Ema, "update", "average"), (Trainer, "d_step", "D")):
         note(owner, name, what)
-    note(Steps, "validate", "held out")
+    note(Trainer, "validate", "held out")
     note(Reals, "batch", "reals")
     spec = make_spec(hyper={"d_steps": 2}, total_kimg=0.032, snapshot_kimg=0.032)
     train(spec, make_reals(), tmp_path, torch.device("cpu"), 0.032, 1e9, lambda: False)
@@ -272,21 +272,21 @@ def test_r1_gradient_is_taken_at_the_stated_image(make_spec, make_reals, r1_at, 
 def test_held_out_reals_pass_the_transform_at_their_interval_and_leave_no_trace(make_spec, make_reals):
     torch.manual_seed(0)
     # A D that a pass in training mode changes: it takes a step of power iteration.
-    steps = Steps(make_spec("spectral_norm"), make_reals(), torch.device("cpu"))
+    steps = Trainer(make_spec("spectral_norm"), make_reals(), torch.device("cpu"))
     steps.method = method = Recorder()
     before = {name: value.clone() for name, value in steps.D.state_dict().items()}
     for iteration in range(8):
         steps.validate(8 * iteration, iteration)
     assert steps.D.training
     assert all(torch.equal(before[name], now) for name, now in steps.D.state_dict().items())
-    x, D = steps.data.held_out(0, 16)[0], steps.D.eval()
+    x, D = steps.data.validation_batch(0, 16)[0], steps.D.eval()
     with torch.no_grad():
         expected = torch.cat([D(x[:8], None), D(x[8:16], None)]).mean()
-    assert method.calls == ["real", ("observe_held_out", 0), "real", ("observe_held_out", 32)]
+    assert method.calls == ["real", ("observe_validation", 0), "real", ("observe_validation", 32)]
     assert steps.tally.means()["d_valid"] == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_method_that_learns_from_held_out_images_is_refused_without_enough(make_spec, make_reals):
     spec = make_spec(hyper={"batch": 20}, plugins=[("ada", {"heuristic": "rv"})])
     with pytest.raises(NotApplicable, match="^it needs a batch of 20 held-out images; the run holds out 16$"):
-        Steps(spec, make_reals(), torch.device("cpu"))
+        Trainer(spec, make_reals(), torch.device("cpu"))
