@@ -17,7 +17,7 @@ CLEAN_INCEPTION = "clean_inception"
 """The same network behind clean-fid's resizing (arXiv:2104.11222)."""
 
 SHAPE_ATTRIBUTES = "shape_attributes"
-"""No network: what leangan/metrics/shape_attributes.py measures of the shapes of leangan/data/readers/procedural.py."""
+"""No network: what leangan/metrics/leak.py measures of the shapes of leangan/data/readers/procedural.py."""
 
 PUBLISHED = frozenset({INCEPTION, CLEAN_INCEPTION})
 """Extractors whose numbers compare with published ones; those of any other are proxies."""
@@ -79,7 +79,7 @@ class Metric(ABC):
 def library(extractor: str) -> str:
     """The package, with its version, whose numbers those of `extractor` are; a module where they are this project's."""
     if extractor == SHAPE_ATTRIBUTES:
-        return "leangan.metrics.shape_attributes"
+        return "leangan.metrics.leak"
     package = "clean-fid" if extractor == CLEAN_INCEPTION else "torch-fidelity"
     return f"{package} {version(package)}"
 

@@ -14,9 +14,8 @@ from torch_fidelity.utils import create_feature_extractor
 from leangan.core.errors import unknown_name
 from leangan.core.files import sha256 as sha256_of
 from leangan.metrics import clean_inception, efficientnet_lite0
-from leangan.metrics import shape_attributes as leak
+from leangan.metrics import leak
 from leangan.metrics.base import CLEAN_INCEPTION, INCEPTION, SHAPE_ATTRIBUTES, Features, library
-from leangan.metrics.leak import ShapeAttributes
 from leangan.metrics.weights import CLEAN, FIDELITY, check_digest, find_weights
 from leangan.training.device import arithmetic
 
@@ -91,7 +90,7 @@ def load_extractor(
         network = create_feature_extractor(PROXY, ["pooled"], cuda=False, verbose=False)
         resized = efficientnet_lite0.INPUT_PX, "antialiased bicubic"
     elif name == SHAPE_ATTRIBUTES:
-        sha256, network, resized = sha256_of(leak.__file__), ShapeAttributes(), (None, None)
+        sha256, network, resized = sha256_of(leak.__file__), leak.ShapeAttributes(), (None, None)
     else:
         raise unknown_name("extractor", name, NAMES, "config/protocols.yaml")
     # With channels last, Inception is 1.45 times as fast on a CPU.

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from leangan.core.pixels import to_uint8
 from leangan.training.sampler import step_seed
-from leangan.training.samples import to_uint8
 
 BLOCK = 32
 """Images that one call of the generator makes, unless it has a batch size of its own for evaluation."""

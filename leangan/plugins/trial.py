@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from leangan.core.distributed import drawing_own_rows
+from leangan.core.pixels import as_float
 from leangan.core.project import shown
 from leangan.core.ranks import world_size
 from leangan.core.spec import RunSpec
@@ -22,11 +23,21 @@ from leangan.plugins.check import HookError, check_gradients, check_images, chec
 from leangan.plugins.compose import Compose
 from leangan.plugins.fault import is_plugin_fault
 from leangan.plugins.method import DStep, GStep, Method, Role, Step
-from leangan.training.reals import Reals, as_float
-from leangan.training.snapshot import build_networks
+from leangan.plugins.networks import build_networks
 
 
-def try_hooks(spec: RunSpec, data: Reals, device: torch.device) -> None:
+class TrainingImages(Protocol):
+    """What the trial needs of a run's images: `leangan.training.reals.Reals` has it."""
+
+    channels: int
+    classes: int
+
+    def first(self, count: int) -> tuple[Tensor, Tensor | None]: ...
+
+    def random_labels(self, count: int) -> Tensor | None: ...
+
+
+def try_hooks(spec: RunSpec, data: TrainingImages, device: torch.device) -> None:
     """Raise HookError, which names file and line, where a hook of the run's method breaks its contract.
 
     Draws from torch's global generators: seed them afterwards.

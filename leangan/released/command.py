@@ -25,12 +25,13 @@ from leangan.core.files import sha256, write_atomic
 from leangan.core.spec import SUBSET_DEFAULTS, RunSpec, snapshot_name
 from leangan.data.contracts import open_dataset
 from leangan.data.subset import read_subset
+from leangan.plugins.networks import build_networks
 from leangan.released.convert import load_released
 from leangan.runs.methods import method_plugins, method_preset, title_of
 from leangan.runs.presets import preset_at
 from leangan.training.origin import origin_of
 from leangan.training.run import summary
-from leangan.training.snapshot import build_networks, save_generator
+from leangan.training.snapshot import save_generator
 
 DISCRIMINATOR_HEADER = "leangan-discriminator"
 

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from leangan.core.pixels import to_uint8
 from leangan.plugins.method import Role
 from leangan.training.sampler import step_seed
-from leangan.training.samples import save_images, to_uint8
+from leangan.training.samples import save_images
 
 COLUMNS = 8
 

@@ -7,14 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from leangan.core.pixels import as_float
 from leangan.core.ranks import rank, world_size
 from leangan.training.placement import Placement, load_onto, upload
 from leangan.training.sampler import EpochSampler
-
-
-def as_float(x: Tensor) -> Tensor:
-    """uint8 images as float32 in [-1, 1]."""
-    return x.float() / 127.5 - 1
 
 
 class Reals:

@@ -15,15 +15,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from leangan.core.files import write_atomic
+from leangan.core.pixels import to_uint8
 from leangan.training.sampler import step_seed
 
 ROWS, COLUMNS = 6, 12
 CELLS = ROWS * COLUMNS
-
-
-def to_uint8(x: Tensor) -> Tensor:
-    """Images in [-1, 1] as uint8, rounded to the nearest of 256 levels as both papers' metrics do."""
-    return (x * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
 @torch.no_grad()

@@ -14,31 +14,10 @@ from torch import nn
 from leangan.core.errors import ConfigError
 from leangan.core.files import parse_json, write_atomic
 from leangan.core.spec import RunSpec, check_scheme
-from leangan.plugins import registry
-from leangan.plugins.backbone import Backbone
-from leangan.plugins.compose import Compose, build
-from leangan.plugins.method import Networks
+from leangan.plugins.networks import build_networks
 from leangan.training.origin import Origin
 
 HEADER = "leangan"
-
-
-def build_networks(spec: RunSpec, channels: int, classes: int) -> tuple[Backbone, nn.Module, nn.Module, Compose]:
-    """(backbone, G, D, method) of a run before its first step, `prepare` applied; classes 0 is unconditional."""
-    plugins = []
-    for name, args in spec.plugins:
-        plugin = registry.load("method", name)
-        if isinstance(plugin, registry.FailedImport):
-            raise ConfigError(plugin.reason)
-        plugins.append((name, plugin, args))
-    backbone_class = registry.load("backbone", spec.backbone, "config/presets.yaml")
-    if isinstance(backbone_class, registry.FailedImport):
-        raise ConfigError(backbone_class.reason)
-    backbone = backbone_class(spec.hyper, spec.resolution, channels, classes)
-    networks = Networks(backbone.generator(), backbone.discriminator())
-    method = build(plugins)
-    method.prepare(networks)
-    return backbone, networks.G, networks.D, method
 
 
 class ImageKind(Protocol):

@@ -13,9 +13,9 @@ from leangan.core.distributed import GradientAverage, from_rank_0
 from leangan.core.ranks import world_size
 from leangan.core.spec import RunSpec
 from leangan.plugins.method import DStep, GStep
+from leangan.plugins.networks import build_networks
 from leangan.training.log import Tally
 from leangan.training.reals import Reals
-from leangan.training.snapshot import build_networks
 
 VALIDATION_INTERVAL = 4
 

@@ -9,8 +9,8 @@ from scipy.stats import kstest
 
 from leangan.augment.adaptive_dropout import Method
 from leangan.models.stylegan2.layers import Conv, Linear
+from leangan.plugins.networks import build_networks
 from leangan.runs.grid import refusal
-from leangan.training.snapshot import build_networks
 from leangan.training.trainer import Trainer
 
 

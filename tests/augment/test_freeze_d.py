@@ -7,8 +7,8 @@ import torch
 
 from leangan.augment.freeze_d import Method
 from leangan.core.errors import ConfigError
+from leangan.plugins.networks import build_networks
 from leangan.runs.grid import refusal
-from leangan.training.snapshot import build_networks
 from leangan.training.trainer import Trainer
 
 # D at 16 px, from the image on.

@@ -9,9 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from leangan.plugins.networks import build_networks
 from leangan.runs.grid import refusal
 from leangan.training.loop import train
-from leangan.training.snapshot import build_networks, load_generator
+from leangan.training.snapshot import load_generator
 from leangan.training.trainer import Trainer
 
 

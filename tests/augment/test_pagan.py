@@ -8,8 +8,8 @@ import torch
 from scipy.stats import binomtest
 
 from leangan.augment.pagan import Method
+from leangan.plugins.networks import build_networks
 from leangan.runs.grid import refusal
-from leangan.training.snapshot import build_networks
 from leangan.training.trainer import Trainer
 
 

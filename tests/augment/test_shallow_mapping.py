@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from leangan.augment.shallow_mapping import Method
+from leangan.plugins.networks import build_networks
 from leangan.runs.grid import refusal
-from leangan.training.snapshot import build_networks
 
 
 def generator(make_spec, plugins, layers):

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from leangan.plugins.networks import build_networks
 from leangan.runs.grid import refusal
-from leangan.training.snapshot import build_networks
 
 
 @pytest.fixture

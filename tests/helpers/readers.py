@@ -348,7 +348,8 @@ SPEC = RunSpec(
 
 
 def snapshot_seeds() -> list[bytes]:
-    from leangan.training.snapshot import build_networks, save_generator
+    from leangan.plugins.networks import build_networks
+    from leangan.training.snapshot import save_generator
 
     class Kind:
         channels, classes = 3, 0

@@ -125,5 +125,5 @@ def test_a_run_becomes_rows(data, make_spec, tmp_path, monkeypatch):
     assert values["leak_hue60_full_shape_attributes"] <= 0.05 and values["leak_scale60_full_shape_attributes"] <= 0.05
     for row in found.values():
         assert row["proxy"] and row["n_real"] == row["n_fake"] == COUNT
-        assert row["protocol"]["library"] == "leangan.metrics.shape_attributes" and row["protocol"]["input_px"] is None
+        assert row["protocol"]["library"] == "leangan.metrics.leak" and row["protocol"]["input_px"] is None
     assert not list(tmp_path.glob("neighbours-*"))

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from leangan.core.errors import ConfigError
+from leangan.plugins.networks import build_networks
 from leangan.training.loop import train
 from leangan.training.networks import main
-from leangan.training.snapshot import build_networks
 
 CPU = torch.device("cpu")
 

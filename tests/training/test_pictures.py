@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+from leangan.plugins.networks import build_networks
 from leangan.training import loop
 from leangan.training.gradients import magnitudes, save_gradients
 from leangan.training.samples import COLUMNS, ROWS, interpolate, save_strips
-from leangan.training.snapshot import build_networks
 
 
 class LinearD(nn.Module):

@@ -19,12 +19,12 @@ from leangan.data.image import fit
 from leangan.data.open_source import open_source
 from leangan.metrics.extractors import load_extractor
 from leangan.metrics.fakes import Fakes
+from leangan.plugins.networks import build_networks
 from leangan.runs.config import artefact, load_config
 from leangan.runs.grid import expand
 from leangan.runs.methods import bind_all
 from leangan.training import loop
 from leangan.training.reals import Reals
-from leangan.training.snapshot import build_networks
 
 CPU = torch.device("cpu")
 FOLDER = ROOT / "models/pretrained/elpv-poly-32"
