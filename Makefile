@@ -6,7 +6,7 @@
 # make keep SCALE=hours   the small pictures of a scale's runs for version control, and what to add; results/README.md
 # make new-method NAME=mine   a method of your own to start from: augment/mine.py
 # make gpu MINUTES=9   what you need to know about a new card: tests, speed, profile, short trainings; docs/gpu.md
-# Each creates .venv from requirements.lock when it is missing or older, and otherwise starts at once.
+# Each creates .venv from requirements.lock when it is missing or older than that or pyproject.toml; else it starts at once.
 
 PYTHON ?= python3
 CORES ?= all
@@ -68,7 +68,7 @@ lock: $(INSTALLED)
 audit: $(INSTALLED)
 	$(BIN)/uv tool run pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
 
-$(INSTALLED): requirements.lock
+$(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null \
 		|| { echo "Python 3.11 or newer is needed; name yours with: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -26,13 +26,20 @@ def locked() -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+def requirements_of(extra: str) -> list[Requirement]:
+    """What an extra installs, with that of the extras that it names."""
+    found = []
+    for requirement in map(Requirement, PROJECT["optional-dependencies"][extra]):
+        if requirement.name == PROJECT["name"]:
+            found += [each for named in requirement.extras for each in requirements_of(named)]
+        else:
+            found.append(requirement)
+    return found
+
+
 def test_the_lock_holds_every_requirement_in_range_with_hashes_and_no_address():
-    lock, extras = locked(), PROJECT["optional-dependencies"]
-    own, others = [], [*PROJECT["dependencies"]]
-    for text in extras["dev"]:
-        (own if Requirement(text).name == PROJECT["name"] else others).append(text)
-    others += [text for requirement in own for extra in Requirement(requirement).extras for text in extras[extra]]
-    for requirement in map(Requirement, others):
+    lock = locked()
+    for requirement in [*map(Requirement, PROJECT["dependencies"]), *requirements_of("dev")]:
         assert requirement.name in lock, f"{requirement.name} is missing: run make lock"
         for number, _ in lock[requirement.name]:
             assert requirement.specifier.contains(number), f"{requirement.name} {number}: run make lock"
@@ -43,7 +50,7 @@ def test_the_lock_holds_every_requirement_in_range_with_hashes_and_no_address():
 
 
 def test_the_environment_holds_every_requirement_in_range():
-    for requirement in map(Requirement, PROJECT["dependencies"]):
+    for requirement in [*map(Requirement, PROJECT["dependencies"]), *requirements_of("all")]:
         number = version(requirement.name)
         assert requirement.specifier.contains(number, prereleases=True), f"{requirement.name} {number} is installed"
 
@@ -54,7 +61,7 @@ def test_the_environment_holds_every_requirement_in_range():
 )
 def test_the_environment_of_make_is_the_locked_one():
     lock = locked()
-    for name in (Requirement(text).name for text in PROJECT["dependencies"]):
+    for name in {each.name for each in [*map(Requirement, PROJECT["dependencies"]), *requirements_of("all")]}:
         assert version(name).split("+")[0] in [number for number, _ in lock[name]], f"{name}: run make test"
 
 
@@ -65,7 +72,7 @@ def test_conda_users_get_the_python_and_the_packages_of_the_project():
     # Everything comes from pyproject.toml through pip; conda adds no version of its own but Python's.
     assert [entry.split()[0] for entry in conda] == ["python", "pip"]
     assert SpecifierSet(conda[0].removeprefix("python").strip()) == SpecifierSet(PROJECT["requires-python"])
-    assert pip == {"pip": ["-e ."]}
+    assert pip == {"pip": ["-e .[all]"]}
 
 
 def test_the_commands_of_the_readme_exist():
@@ -88,7 +95,18 @@ def test_continuous_integration_checks_and_then_reproduces():
 
 def test_the_types_of_every_package_are_checked():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
-    packages = {file.parent.name for file in ROOT.glob("*/__init__.py")} - {"tests"}
-    assert set(settings["packages"]) == packages and settings["check_untyped_defs"]
+    assert settings["packages"] == ["leangan", "benchmarks"] and settings["check_untyped_defs"]
     lint = (ROOT / "Makefile").read_text().split("\nlint: ")[1].split("\n\n")[0]
-    assert "$(BIN)/mypy\n" in lint
+    assert "$(BIN)/mypy\n" in lint and "$(CURDIR)/models $(CURDIR)/augment .venv/types/leangan" in lint
+
+
+def test_every_package_is_in_the_wheel():
+    """A folder that is added to the project is added to pyproject.toml."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {"leangan": "leangan", **settings["package-dir"]}
+    for name in settings["packages"]:
+        parent = max((each for each in folders if f"{name}.".startswith(f"{each}.")), key=len)
+        assert Path(ROOT, folders[parent], *name.removeprefix(parent).split(".")[1:]).is_dir(), name
+    packages = {path.parent for top in ("leangan", "augment", "models") for path in ROOT.glob(f"{top}/**/__init__.py")}
+    names = {".".join(path.relative_to(ROOT).parts) for path in packages}
+    assert {name if name.startswith("leangan") else f"leangan.{name}" for name in names} <= set(settings["packages"])

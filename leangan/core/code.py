@@ -1,4 +1,8 @@
-"""Digests of what code does, which do not change with comments, docstrings, layout or a method's names."""
+"""Digests of what code does.
+
+They do not change with comments, docstrings, layout, a method's names, or the modules of this project that it imports
+from: a file of the project may move without making every run that was trained with it another one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+PROJECT = "leangan"
+
 NAMES = ("title", "paper", "quick")
 """Attributes of a method that say what it is called and how it is tested, not what it does."""
 
@@ -16,7 +22,9 @@ NAMES = ("title", "paper", "quick")
 def code_sha256(files: Iterable[Path]) -> str:
     """The sha256 of what some Python files do, in this order: of their syntax trees.
 
-    Docstrings are left out, and so are the NAMES of classes. A file that is not valid Python counts by its bytes.
+    Docstrings are left out, and so are the NAMES of classes. Of imports from the project, the names that are imported
+    count, not the modules: the commit describes what is behind them. A file that is not valid Python counts by its
+    bytes.
     """
     return hashlib.sha256(json.dumps([_content(path) for path in files]).encode()).hexdigest()
 
@@ -42,12 +50,23 @@ def _content(path: Path) -> Any:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):
         return hashlib.sha256(content).hexdigest()
+    taken = sorted({name for node in ast.walk(tree) for name in _taken_from_project(node)})
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [each for each in node.body if not _is_text(each)]
         if isinstance(node, ast.ClassDef):
             node.body = [each for each in node.body if not _is_name(each)]
-    return _plain(tree)
+        for block in ("body", "orelse", "handlers", "finalbody"):
+            if isinstance(statements := getattr(node, block, None), list):
+                setattr(node, block, [each for each in statements if not _taken_from_project(each)])
+    return [taken, _plain(tree)]
+
+
+def _taken_from_project(node: ast.AST) -> list[tuple[str, str]]:
+    """The names that an import statement takes from the project, each with the name it gets; none for anything else."""
+    if not isinstance(node, ast.ImportFrom) or (node.module or "").split(".")[0] != PROJECT:
+        return []
+    return [(alias.name, alias.asname or alias.name) for alias in node.names]
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 
+from leangan.core.command import command_parser
 from leangan.core.errors import ConfigError
 from leangan.launching import gpus
 
@@ -70,7 +71,13 @@ def command(module: str, arguments: list[str], ranks: int, threads: int) -> list
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="leangan launch", description="Start a job.", allow_abbrev=False)
+    parser = command_parser(
+        "launch",
+        "Start a job on free GPUs: one process, or several under torchrun.",
+        reads="Nothing.",
+        writes="Nothing. Locks in the folder for temporary files stand for the GPUs in use as long as the job runs.",
+        exit_codes="others  those of the job",
+    )
     parser.add_argument("--places", type=int, default=0, help="places on GPUs that the job takes: one, or whole GPUs")
     parser.add_argument("--runs-per-gpu", type=int, default=1, help="places on a GPU: how many jobs may share it")
     parser.add_argument("--ranks", type=int, default=1, help="processes that share the job, one per device")

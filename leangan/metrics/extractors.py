@@ -13,8 +13,7 @@ from torch_fidelity.utils import create_feature_extractor
 
 from leangan.core.errors import unknown_name
 from leangan.core.files import sha256 as sha256_of
-from leangan.metrics import clean_inception, efficientnet_lite0
-from leangan.metrics import leak
+from leangan.metrics import clean_inception, efficientnet_lite0, leak
 from leangan.metrics.base import CLEAN_INCEPTION, INCEPTION, SHAPE_ATTRIBUTES, Features, library
 from leangan.metrics.weights import CLEAN, FIDELITY, check_digest, find_weights
 from leangan.training.device import arithmetic

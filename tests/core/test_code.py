@@ -67,6 +67,42 @@ def test_everything_else_does(tmp_path, before, after):
     assert digest(tmp_path, CODE.replace(before, after)) != digest(tmp_path, CODE)
 
 
+PROJECT = """
+from leangan.core.errors import ConfigError, unknown_name
+from leangan.plugins import method
+
+
+def f():
+    from leangan.core.files import sha256
+
+    return method, ConfigError, unknown_name, sha256
+"""
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        (
+            "leangan.core.errors import ConfigError, unknown_name",
+            "leangan.other.place import unknown_name, ConfigError",
+        ),
+        ("from leangan.core.errors import ConfigError, unknown_name\n", ""),
+        ("from leangan.plugins import method\n", "from leangan.core.errors import ConfigError\n"),
+    ],
+)
+def test_where_in_the_project_a_name_comes_from_does_not_count(tmp_path, before, after):
+    """Moved together, split or joined: the same names, the same digest; other names, another."""
+    assert before in PROJECT
+    same = "place" in after
+    assert (digest(tmp_path, PROJECT.replace(before, after)) == digest(tmp_path, PROJECT)) == same
+
+
+def test_what_comes_from_elsewhere_counts_with_its_module(tmp_path):
+    assert digest(tmp_path, "from math import sqrt as f\n") != digest(tmp_path, "from cmath import sqrt as f\n")
+    assert digest(tmp_path, "from leangan.a import f\n") != digest(tmp_path, "from leangan.a import g as f\n")
+    assert digest(tmp_path, "from leangans.a import f\n") != digest(tmp_path, "from leangans.b import f\n")
+
+
 def test_one_and_one_point_zero_and_true_are_three_values(tmp_path):
     assert len({digest(tmp_path, f"a = {value}\n") for value in ("1", "1.0", "True", "'1'", "b'1'", "1j", "None")}) == 7
 

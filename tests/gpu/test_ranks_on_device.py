@@ -23,8 +23,6 @@ from tests.helpers.twins import random_reals
 from tests.helpers.waiting import nowhere_waiting
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = [str(ROOT), *(str(ROOT / "tests" / name) for name in ("gpu", "training"))]
-
 
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
 """All ranks are on this machine, which need not have another network."""
@@ -36,7 +34,7 @@ def torchrun(count: int, *arguments: object) -> subprocess.CompletedProcess:
     environment = {
         **os.environ,
         **LOOPBACK,
-        "PYTHONPATH": os.pathsep.join([*FOLDERS, *sys.path]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
         "OMP_NUM_THREADS": "1",
     }
     options = {"cwd": ROOT, "env": environment, "capture_output": True, "text": True, "timeout": 120}

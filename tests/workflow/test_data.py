@@ -25,7 +25,7 @@ validation_images: 0
 def project(tmp_path_factory) -> Path:
     """A copy of the code with three artefacts and no data but the prepared array of MetFaces."""
     folder = tmp_path_factory.mktemp("project") / "leangan"
-    for name in "augment config data metrics models profiles report suite training workflow".split():
+    for name in "augment config leangan models profiles workflow".split():
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "artefacts"))
     shutil.copytree(ROOT / "results/published", folder / "results/published")
     shutil.copy(ROOT / "Snakefile", folder)

@@ -81,7 +81,7 @@ def launched(project: Path, listing: str, *arguments: str, **environment: str) -
     """Device, places and runs per GPU in the commands of the jobs that a dry run lists."""
     process = snakemake(project, listing, *DRY, *arguments, **environment)
     assert process.returncode == 0, process.stdout + process.stderr
-    commands = re.findall(r"suite\.launch .*", process.stdout + process.stderr)
+    commands = re.findall(r"leangan launch .*", process.stdout + process.stderr)
     return {
         re.search(r"--places (\d+) --runs-per-gpu (\d+) .*--device (\w+)", command).groups() for command in commands
     }
