@@ -16,16 +16,16 @@ def why_not_shared(spec: RunSpec, ranks: int) -> str | None:
     backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
     if isinstance(backbone, registry.FailedImport):  # whose run ends by saying so
         return None
-    settings = spec.hyper
-    batch = settings["batch"]
+    hyper = spec.hyper
+    batch = hyper["batch"]
     own_batch = batch // ranks
     if batch % ranks:
         return f"the batch of {batch} images cannot be shared equally by {ranks} ranks"
-    group = min(settings["mbstd_group"], batch) if settings.get("mbstd_features") else 1
+    group = min(hyper["mbstd_group"], batch) if hyper.get("mbstd_features") else 1
     if own_batch % group:
         each = f"{own_batch} images on each of {ranks} ranks" if ranks > 1 else f"{batch} images"
         return f"the batch of {each} is not a multiple of the minibatch-stddev group of {group}"
-    path_length_batch = max(batch // settings["pl_batch_shrink"], 1) if settings.get("pl_weight") else 0
+    path_length_batch = max(batch // hyper["pl_batch_shrink"], 1) if hyper.get("pl_weight") else 0
     if path_length_batch % ranks:
         return f"the path-length batch of {path_length_batch} images cannot be shared equally by {ranks} ranks"
     return None

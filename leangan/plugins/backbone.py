@@ -62,8 +62,8 @@ class Backbone(Protocol):
     """The preset keys this backbone reads."""
 
     @classmethod
-    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """All `settings` of a run, in one form for settings that train the same. A run's identity is made of them."""
+    def resolve(cls, hyper: dict[str, Any]) -> dict[str, Any]:
+        """All preset keys of a run, in one form for values that train the same. A run's identity is made of them."""
         ...
 
     g_reg_interval: int

@@ -149,9 +149,16 @@ def train(
                 accumulate(data.random_labels)
             pictures = run_dir / "samples"
             save_grid(pictures / f"{name}.png", ema.module, labels, spec.seed)
-            _, of_batch = data.first(trainer.own_batch)
-            shown = ema.module, trainer.D, trainer.method.transform, of_batch, trainer.own_batch, spec.seed
-            save_gradients(pictures / f"gradients-{name}.png", *shown)
+            _, labels_of_batch = data.first(trainer.own_batch)
+            save_gradients(
+                pictures / f"gradients-{name}.png",
+                ema.module,
+                trainer.D,
+                transform=trainer.method.transform,
+                c=labels_of_batch,
+                batch=trainer.own_batch,
+                seed=spec.seed,
+            )
             if cur_nimg == total_nimg:
                 save_strips(pictures / "strips.png", ema.module, labels, spec.seed)
             save_generator(run_dir / "snapshots" / f"{name}.safetensors", ema.module, spec, data, cur_nimg, origin)

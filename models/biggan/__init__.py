@@ -49,11 +49,11 @@ class Backbone:
     }
 
     @classmethod
-    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """Without 16-bit resolutions, the settings as if the backbone had no keys for them."""
-        if all_float32(settings):
-            return {key: value for key, value in settings.items() if key not in KEYS}
-        return settings
+    def resolve(cls, hyper: dict[str, Any]) -> dict[str, Any]:
+        """Without 16-bit resolutions, the values as if the backbone had no keys for them."""
+        if all_float32(hyper):
+            return {key: value for key, value in hyper.items() if key not in KEYS}
+        return hyper
 
     def __init__(self, preset: dict[str, Any], resolution: int, channels: int, classes: int) -> None:
         s = read_preset(preset, self.keys)
@@ -79,14 +79,14 @@ class Backbone:
                 f"preset key z_dim is {s['z_dim']}, must be a multiple of {len(s['g_maps'])} with hierarchical_z, "
                 "one part for each of g_maps; see config/presets.yaml"
             )
-        self.settings = s
+        self.hyper = s
         self.half = half_at(sizes_g, s)
         self.resolution = resolution
         self.channels = channels
         self.classes = classes
 
     def generator(self) -> Generator:
-        s = self.settings
+        s = self.hyper
         return Generator(
             self.channels,
             self.classes,
@@ -104,7 +104,7 @@ class Backbone:
         )
 
     def discriminator(self) -> Discriminator:
-        s = self.settings
+        s = self.hyper
         return Discriminator(
             self.resolution,
             self.channels,

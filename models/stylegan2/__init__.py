@@ -54,56 +54,56 @@ class Backbone:
     }
 
     @classmethod
-    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
+    def resolve(cls, hyper: dict[str, Any]) -> dict[str, Any]:
         """Without 16-bit resolutions there is no 16-bit type, and the reverse."""
-        if all_float32(settings):
-            return {**settings, "half_type": "none", "half_resolutions": 0}
-        return settings
+        if all_float32(hyper):
+            return {**hyper, "half_type": "none", "half_resolutions": 0}
+        return hyper
 
     def __init__(self, preset: dict[str, Any], resolution: int, channels: int, classes: int) -> None:
-        settings = self.resolve(read_preset(preset, self.keys))
-        check_choice("d_architecture", settings["d_architecture"], ("orig", "resnet"))
-        check_choice("adversarial_loss", settings["adversarial_loss"], ("logistic", "wasserstein"))
-        check_choice("r1_at", settings["r1_at"], ("real", "augmented"))
+        hyper = self.resolve(read_preset(preset, self.keys))
+        check_choice("d_architecture", hyper["d_architecture"], ("orig", "resnet"))
+        check_choice("adversarial_loss", hyper["adversarial_loss"], ("logistic", "wasserstein"))
+        check_choice("r1_at", hyper["r1_at"], ("real", "augmented"))
         if resolution < 8 or resolution & (resolution - 1):
             raise ValueError(
                 f"resolution is {resolution}, must be a power of two from 8 up; prepare the data set at one"
             )
-        if 2 * settings["fmap_base"] < resolution:
+        if 2 * hyper["fmap_base"] < resolution:
             raise ValueError(
-                f"preset key fmap_base is {settings['fmap_base']}, must be at least {resolution // 2} "
+                f"preset key fmap_base is {hyper['fmap_base']}, must be at least {resolution // 2} "
                 f"to leave feature maps at {resolution} px; see config/presets.yaml"
             )
-        if settings["d_capacity"] * min(settings["fmap_max"], 2 * settings["fmap_base"] / resolution) < 1:
+        if hyper["d_capacity"] * min(hyper["fmap_max"], 2 * hyper["fmap_base"] / resolution) < 1:
             raise ValueError(
-                f"preset key d_capacity is {settings['d_capacity']}, which leaves D a layer without feature maps at "
+                f"preset key d_capacity is {hyper['d_capacity']}, which leaves D a layer without feature maps at "
                 f"{resolution} px; see config/presets.yaml"
             )
-        if settings["conv_clamp"] is not None and settings["conv_clamp"] <= 0:
+        if hyper["conv_clamp"] is not None and hyper["conv_clamp"] <= 0:
             raise ValueError(
-                f"preset key conv_clamp is {settings['conv_clamp']}, must be positive or null; see config/presets.yaml"
+                f"preset key conv_clamp is {hyper['conv_clamp']}, must be positive or null; see config/presets.yaml"
             )
-        self.settings = settings
+        self.hyper = hyper
         self.resolution = resolution
         self.channels = channels
         self.classes = classes
-        self.half = half_at(self.maps(), settings)
-        self.r1_at = settings["r1_at"]
-        self.g_reg_interval = settings["pl_interval"] if settings["pl_weight"] else 0
-        self.d_reg_interval = settings["r1_interval"] if settings["r1_gamma"] else 0
+        self.half = half_at(self.maps(), hyper)
+        self.r1_at = hyper["r1_at"]
+        self.g_reg_interval = hyper["pl_interval"] if hyper["pl_weight"] else 0
+        self.d_reg_interval = hyper["r1_interval"] if hyper["r1_gamma"] else 0
 
     def maps(self, capacity: float = 1.0) -> dict[int, int]:
         """Feature maps by resolution, 4 to the image's, with fmap_base and fmap_max times `capacity`."""
-        base, most = (int(capacity * self.settings[key]) for key in ("fmap_base", "fmap_max"))
+        base, most = (int(capacity * self.hyper[key]) for key in ("fmap_base", "fmap_max"))
         sizes = [2**k for k in range(2, self.resolution.bit_length())]
         return {r: min(most, 2 * base // r) for r in sizes}
 
     def mapping(self, z_dim: int, layers: int) -> Mapping:
-        s = self.settings
+        s = self.hyper
         return Mapping(z_dim, self.classes, s["w_dim"], layers, s["mapping_lr_multiplier"])
 
     def generator(self) -> Generator:
-        s = self.settings
+        s = self.hyper
         return Generator(
             self.mapping(s["z_dim"], s["mapping_layers"]),
             s["w_dim"],
@@ -118,7 +118,7 @@ class Backbone:
         )
 
     def discriminator(self) -> Discriminator:
-        s = self.settings
+        s = self.hyper
         return Discriminator(
             self.mapping(0, s["d_mapping_layers"]) if self.classes else None,
             s["w_dim"],
@@ -134,13 +134,13 @@ class Backbone:
 
     def g_loss(self, d_fake: Tensor) -> Tensor:
         """Non-saturating logistic loss, -log sigmoid(D(fake)), or Wasserstein loss, -D(fake), on average."""
-        if self.settings["adversarial_loss"] == "wasserstein":
+        if self.hyper["adversarial_loss"] == "wasserstein":
             return -d_fake.mean()
         return F.softplus(-d_fake).mean()
 
     def d_loss(self, d_real: Tensor, d_fake: Tensor) -> Tensor:
         """-log sigmoid(D(real)) - log(1 - sigmoid(D(fake))), or D(fake) - D(real), on average."""
-        if self.settings["adversarial_loss"] == "wasserstein":
+        if self.hyper["adversarial_loss"] == "wasserstein":
             return d_fake.mean() - d_real.mean()
         return F.softplus(-d_real).mean() + F.softplus(d_fake).mean()
 
@@ -149,7 +149,7 @@ class Backbone:
 
         The norm averages over layers; a is the moving average of lengths, kept in `G.pl_mean`.
         """
-        s = self.settings
+        s = self.hyper
         n = max(len(z) * world_size() // s["pl_batch_shrink"], 1) // world_size()
         ws = G.styles(z[:n], None if c is None else c[:n])
         image = G.synthesis(ws)
@@ -162,4 +162,4 @@ class Backbone:
     def d_regularizer(self, x_real: Tensor, d_real: Tensor) -> Tensor:
         """R1, gamma/2 E |grad_x D(x)|^2 at reals (arXiv:1801.04406)."""
         (grad,) = torch.autograd.grad(d_real.sum(), x_real, create_graph=True)
-        return self.settings["r1_gamma"] / 2 * grad.square().sum(dim=(1, 2, 3)).mean()
+        return self.hyper["r1_gamma"] / 2 * grad.square().sum(dim=(1, 2, 3)).mean()
