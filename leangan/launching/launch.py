@@ -82,8 +82,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--runs-per-gpu", type=int, default=1, help="places on a GPU: how many jobs may share it")
     parser.add_argument("--ranks", type=int, default=1, help="processes that share the job, one per device")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of all processes together")
-    parser.add_argument("module", help="what to run, as after python -m")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments; --threads is added to them")
+    parser.add_argument("module", help="leangan, or another module to run as after python -m")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="command and options; --threads is added to them")
     args = parser.parse_args(argv)
     for name, least in (("places", 0), ("runs_per_gpu", 1), ("ranks", 1), ("threads", 1)):
         if (value := getattr(args, name)) < least:

@@ -171,7 +171,7 @@ def main(argv: list[str] | None = None) -> None:
         "Write the leaderboard page, its pictures and its data.",
         reads="Folders of rows, with the logs and pictures of their runs, submissions, and the table of published "
         "numbers.",
-        writes="--out and, beside it, pictures/, leaderboard.json and leaderboard.csv.",
+        writes="--out and, beside it, samples/, leaderboard.json and leaderboard.csv.",
     )
     parser.add_argument("--rows", nargs="*", default=[], metavar="FOLDER", type=Path, help="results/<scale>/rows")
     parser.add_argument(

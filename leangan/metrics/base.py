@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from leangan.core.errors import ConfigError
 
-if TYPE_CHECKING:  # the names below are the report's as well, which does without torch
+if TYPE_CHECKING:  # tables and pages read the names below, and do without torch
     from torch import Tensor
 
 INCEPTION = "inception_v3"

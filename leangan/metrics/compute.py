@@ -2,9 +2,8 @@
 
     leangan compute --protocol proxy --real R --fake F --run-dir RUN --subset U.json --data D.npy --out OUT
 
-The features are the output of leangan.metrics.features; leangan.metrics.measure makes features and rows in one command.
-If the protocol looks for copies and --data is given, the picture of leangan.metrics.neighbours is written next to the
-rows.
+The features are the output of `leangan features`; `leangan measure` makes features and rows in one command.
+If the protocol looks for copies and --data is given, the picture of `leangan neighbours` is written next to the rows.
 """
 
 from __future__ import annotations

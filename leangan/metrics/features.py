@@ -139,7 +139,7 @@ def reference_features(
 ) -> None:
     """Write the features of a reference set: all images of `data`, or the training images `subset`.
 
-    `test` says that `data` is a held-out set. Reals are never mirrored.
+    `test` says that `data` is a test split. Reals are never mirrored.
     """
     dataset = open_dataset(data)
     chosen = None if subset is None else read_subset(subset, dataset)
@@ -288,7 +288,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, type=Path, help="*.safetensors for reals, *.json for fakes")
     parser.add_argument("--data", type=Path, help="prepared data set (*.npy)")
     parser.add_argument("--subset", type=Path, help="the training images among them (*.json)")
-    parser.add_argument("--test", action="store_true", help="--data is a held-out set")
+    parser.add_argument("--test", action="store_true", help="--data is a test split")
     parser.add_argument("--tf32", action="store_true", help="reals for runs with TF32; fakes take it from spec.json")
     parser.add_argument("--run-dir", type=Path, help="run directory: features of its fakes; --data for labels")
     add_options(parser)

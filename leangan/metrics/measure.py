@@ -2,7 +2,7 @@
 
     leangan measure --protocol proxy --run-dir RUN --real R --data D.npy --subset U.json --out OUT.jsonl
 
-This command does the work of leangan.metrics.features and leangan.metrics.compute. Under torchrun the ranks share the
+This command does the work of `leangan features` and `leangan compute`. Under torchrun the ranks share the
 fakes. Features are stored in RUN until the rows are written, so that an interrupted command, given again, continues at
 the snapshot it had reached; then they are deleted to save disk space.
 """

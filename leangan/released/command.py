@@ -4,8 +4,8 @@
     leangan released FILE.pkl --preset cifar --resolution 32 --classes 10 --method ada \
         --run-dir RUN --data cifar10-32.npy --subset cifar10-32-50000-s0.json
 
-Nothing in the file is executed. The second form writes spec.json, snapshots/ and train.json, what
-leangan.metrics.features and leangan.metrics.compute read of a run.
+Nothing in the file is executed. The second form writes spec.json, snapshots/ and train.json, what `leangan measure`
+reads of a run.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 
 from leangan.core.errors import ConfigError, unknown_name
-from leangan.core.project import ROOT
+from leangan.core.project import project_file
 from leangan.core.schemas import check
 from leangan.results.metric_names import FAMILIES, Metric
 
-FILE = ROOT / "results" / "published" / "published.csv"
+FILE = project_file("results/published/published.csv")
 COLUMNS = ["paper", "artefact", "dataset", "train_images", "model", "method", "conditional", "metric",
            "protocol", "value", "spread", "source", "verified"]  # fmt: skip
 UNVERIFIED = "not verified at its source"

@@ -190,7 +190,7 @@ def main(argv: list[str] | None = None) -> int:
     what.add_argument("--run-id", metavar="ID", help="the id of a run that an artefact has under --config")
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--data", type=Path, required=True, help="prepared images, .npy with a .json beside it")
-    parser.add_argument("--subset", type=Path, required=True, help="index list made by leangan.data.subset")
+    parser.add_argument("--subset", type=Path, required=True, help="index list made by leangan subset")
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--parent-run", type=Path, metavar="DIR", help="directory of the run that this one starts from")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where log and pictures are copied to in the end")
