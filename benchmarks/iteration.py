@@ -83,9 +83,9 @@ class Iterations:
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (2 * count, channels, resolution, resolution), dtype=np.uint8)
         labels = rng.integers(0, classes, len(images)) if classes else None
-        train, held_out = list(range(count)), list(range(count, 2 * count))
+        train, validation = list(range(count)), list(range(count, 2 * count))
         torch.manual_seed(0)
-        self.data = Reals(images, labels, classes, train, held_out, hyper["mirror"], 0, device)
+        self.data = Reals(images, labels, classes, train, validation, hyper["mirror"], 0, device)
         self.steps = Trainer(spec, self.data, device)
         self.ema = Ema(self.steps.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
         self.device = device
@@ -110,7 +110,7 @@ class Iterations:
     def attach(self, watch: Stopwatch) -> None:
         """Let `watch` time the parts of all iterations to come."""
         steps = self.steps
-        for name in ("batch", "held_out", "random_labels"):
+        for name in ("batch", "validation_batch", "random_labels"):
             watch.attach(self.data, name, "data")
         watch.attach(steps.method, "transform", "augment")
         watch.attach(steps.g_player, "step", "G step")

@@ -135,7 +135,7 @@ def test_a_missing_module_of_our_own_is_a_fault_of_the_program(command):
 def test_the_modules_of_each_extra_are_those_of_pyproject():
     """What pip installs for an extra is what an error would say it has."""
     distributions = {
-        module: {name.replace("_", "-") for name in names} for module, names in packages_distributions().items()
+        module: {name.replace("_", "-").lower() for name in names} for module, names in packages_distributions().items()
     }
     for extra, modules in cli.EXTRAS.items():
         stated = {Requirement(text).name for text in EXTRAS[extra]}

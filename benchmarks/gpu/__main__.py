@@ -98,9 +98,9 @@ def session_name(device: str) -> str:
         # In a process of its own: this one would hold a context on the card, and memory.
         asked = (
             "import sys, torch\n"
-            "from leangan.core.errors import one_line\n"
+            "from leangan.core.errors import exit_on_user_error\n"
             "from leangan.training.device import pick_device\n"
-            "with one_line(): print(torch.cuda.get_device_name(pick_device('cuda')))"
+            "with exit_on_user_error(): print(torch.cuda.get_device_name(pick_device('cuda')))"
         )
         found = subprocess.run([PYTHON, "-c", asked], capture_output=True, text=True, cwd=ROOT)
         if found.returncode:

@@ -148,7 +148,7 @@ def test_a_line_that_cannot_be_measured_leaves_the_others(monkeypatch, capsys, t
             raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
         return iteration.Measurement("float32", 100.0, dict.fromkeys(SECTIONS, 0.0), 2**20, 1e9, 2e11)
 
-    monkeypatch.setattr("benchmarks.__main__.alone", measured)
+    monkeypatch.setattr("benchmarks.__main__.in_fresh_process", measured)
     out = tmp_path / "lines.jsonl"
     assert main(["--method", "ada", "none", "--device", "cpu", "--out", str(out)]) == 1
     failed, done = capsys.readouterr().out.splitlines()[-2:]

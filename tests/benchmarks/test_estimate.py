@@ -225,7 +225,8 @@ def test_make_reproduce_goes_on_after_an_estimate_that_failed(tmp_path):
         program = tmp_path / ".venv/bin" / name
         write(program, f"#!/bin/sh\n{command}\n")
         program.chmod(0o755)
-    write(tmp_path / "requirements.lock")
+    for name in ("requirements.lock", "pyproject.toml"):
+        write(tmp_path / name)
     write(tmp_path / ".venv/installed")
     make = ["make", "-f", str(ROOT / "Makefile"), "reproduce"]
     done = subprocess.run(make, cwd=tmp_path, capture_output=True, text=True)

@@ -52,7 +52,7 @@ def published(monkeypatch):
         rows = table.known_sets()
         small = {name: dataclasses.replace(rows[name], **values) for name, values in sets.items()}
         for module in (sources, table):
-            monkeypatch.setattr(module, "listed", lambda path=None: {**rows, **small})
+            monkeypatch.setattr(module, "known_sets", lambda path=None: {**rows, **small})
 
     return change
 
@@ -86,7 +86,7 @@ class Levels(Source):
 
 
 def test_ffhq_records_are_those_of_the_resolution_and_keep_what_is_published(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "opened", lambda name, path, licence: Levels())
+    monkeypatch.setattr(sources, "open_path", lambda name, path, licence: Levels())
     source = open_source("ffhq", tmp_path)
     assert reds(source) == [10] * 3
     moved = source.at(256)
