@@ -106,7 +106,7 @@ def downloads(table: Path = TABLE) -> dict[str, str]:
     return names
 
 
-def test_split_of(name: str, table: Path = TABLE) -> str:
+def find_test_split(name: str, table: Path = TABLE) -> str:
     """The set that holds the test images of `name`. Raises ConfigError when there is none."""
     splits = {row.split_of: row.name for row in known_sets(table).values() if row.split_of}
     if name not in splits:

@@ -12,7 +12,7 @@ from torch import Tensor
 from leangan.core.errors import ConfigError
 from leangan.core.files import parse_json, read_json, sha256
 from leangan.core.spec import NO_SPEC, RunSpec, check_scheme
-from leangan.data.known_sets import test_split_of
+from leangan.data.known_sets import find_test_split
 from leangan.metrics.base import library
 from leangan.metrics.protocols import Protocol
 from leangan.training.snapshot import HEADER
@@ -106,7 +106,7 @@ def check_real(real: dict[str, Any], protocol: Protocol, spec: RunSpec, train: d
         if real[key] != value:
             raise refuse(path, f"{key} {real[key]!r}, but protocol {protocol.name} of {train['run']} needs {value!r}")
     if protocol.reference == "test":
-        if real["dataset"] != (split := test_split_of(spec.dataset)):
+        if real["dataset"] != (split := find_test_split(spec.dataset)):
             raise refuse(path, f"features of {real['dataset']}, but the test images of {spec.dataset} are {split}")
     elif real["dataset_sha256"] != train["origin"]["dataset_sha256"]:
         changed = "if the data set itself has changed, delete the run's folder instead"

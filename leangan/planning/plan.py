@@ -19,7 +19,7 @@ from leangan.core.command import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.core.yaml_files import read
-from leangan.data.known_sets import locate, test_split_of
+from leangan.data.known_sets import locate, find_test_split
 from leangan.planning import cost
 from leangan.plugins import registry
 from leangan.runs.cells import Cell, cells
@@ -148,7 +148,7 @@ def missing_data(members: list[Cell], config: dict[str, Any]) -> Iterator[str]:
     """A line for each data set that the runs of `members` read and that is neither prepared nor in its place."""
     for dataset, resolution, split in data_of(members):
         try:
-            name = test_split_of(dataset) if split == "test" else dataset
+            name = find_test_split(dataset) if split == "test" else dataset
             if not (ROOT / f"resources/data/{name}-{resolution}.npy").exists():
                 locate(name, config["datasets"].get(name, {}).get("path"))
         except ConfigError as error:
@@ -160,7 +160,7 @@ def prepared_bytes(members: list[Cell]) -> int:
     total = 0
     for dataset, resolution, split in data_of(members):
         with suppress(ConfigError):  # a set without a test split, which `missing_data` tells
-            total += cost.array_bytes(test_split_of(dataset) if split == "test" else dataset, resolution) or 0
+            total += cost.array_bytes(find_test_split(dataset) if split == "test" else dataset, resolution) or 0
     return total
 
 

@@ -8,7 +8,7 @@ from leangan.core.errors import ConfigError
 from leangan.core.yaml_files import read
 from leangan.data.contracts import DatasetError
 from leangan.data.image import RESIZE
-from leangan.data.known_sets import TABLE, downloads, is_amplified, known_sets, locate, test_split_of
+from leangan.data.known_sets import TABLE, downloads, is_amplified, known_sets, locate, find_test_split
 from leangan.runs.config import check_config
 
 HEADER = TABLE.read_text(encoding="utf-8").splitlines()[0]
@@ -86,11 +86,11 @@ def test_a_set_that_is_downloaded_need_not_be_there(table, tmp_path):
 
 
 def test_held_out_splits(table):
-    assert test_split_of("fish", table) == "fish-test"
-    assert (test_split_of("cifar10"), test_split_of("cifar100"), test_split_of("imagenet")) == (
+    assert find_test_split("fish", table) == "fish-test"
+    assert (find_test_split("cifar10"), find_test_split("cifar100"), find_test_split("imagenet")) == (
         "cifar10-test", "cifar100-test", "imagenet-val")  # fmt: skip
     with pytest.raises(ConfigError, match="'birds' has no test split .*; those of fish have"):
-        test_split_of("birds", table)
+        find_test_split("birds", table)
 
 
 def test_twice_the_images_of_a_set_are_its_mirrored_copies(table):

@@ -10,7 +10,7 @@ from leangan.artefacts.columns import SETTING
 from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
-from leangan.data.known_sets import is_amplified, known_sets, test_split_of
+from leangan.data.known_sets import is_amplified, known_sets, find_test_split
 from leangan.data.subset import PUBLISHED
 from leangan.results.metric_names import FAMILIES, parse
 from leangan.results.published import Match, read_published
@@ -155,7 +155,7 @@ def test_sets_have_as_many_images_and_the_split_that_the_protocol_asks_for(runs)
             count = known_sets()[dataset].count
             assert count is None or images <= count or is_amplified(dataset, images)
             if PROTOCOLS[artefact(name)["protocol"]]["reference"] == "test":
-                assert known_sets()[test_split_of(dataset)].count in (10000, 50000)
+                assert known_sets()[find_test_split(dataset)].count in (10000, 50000)
 
 
 def test_lengths_presets_and_learning_rates_as_published(runs):

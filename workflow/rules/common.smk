@@ -13,7 +13,7 @@ from snakemake.logging import logger
 sys.path.insert(0, workflow.basedir)
 
 from leangan.data.fingerprint import fingerprint
-from leangan.data.known_sets import is_amplified, downloads, test_split_of, known_sets, locate
+from leangan.data.known_sets import is_amplified, downloads, find_test_split, known_sets, locate
 from leangan.runs import config as configuration
 from leangan.planning import cost
 from leangan.launching import devices, gpus

@@ -223,7 +223,7 @@ def reference_file(spec, protocol):
     if split == "train":
         split = f"train{spec.subset_size}-s{spec.subset_seed}"
     elif split == "test":
-        dataset = test_split_of(dataset)
+        dataset = find_test_split(dataset)
     tf32 = "-tf32" if spec.tf32 else ""
     return f"resources/features/{dataset}-{spec.resolution}-{split}-{extractor}{tf32}.safetensors"
 
