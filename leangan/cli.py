@@ -112,7 +112,8 @@ def _missing_extra(name: str) -> Iterator[None]:
         if extra is None:
             raise
         raise ConfigError(
-            f"`leangan {name}` needs the module {module!r}, which is not installed: pip install 'leangan[{extra}]'"
+            f"`leangan {name}` needs the module {module!r}, which comes with the extra {extra}: "
+            f"in a checkout, pip install '.[{extra}]'"
         ) from error
 
 

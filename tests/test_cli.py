@@ -123,7 +123,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(command):
 def test_a_missing_package_names_the_extra_that_has_it(command, module, extra):
     command(raising(ModuleNotFoundError(f"No module named {module!r}", name=module)))
     said = str(ended("mine"))
-    assert f"`leangan mine` needs the module {module.split('.')[0]!r}" in said and f"'leangan[{extra}]'" in said
+    assert f"`leangan mine` needs the module {module.split('.')[0]!r}" in said and f"pip install '.[{extra}]'" in said
 
 
 def test_a_missing_module_of_our_own_is_a_fault_of_the_program(command):

@@ -1,8 +1,8 @@
 """The ranks of a data-parallel run, as networks and methods see them; a process on its own is rank 0 of 1.
 
-Each rank holds `1 / world_size()` of every batch; which numbers of ranks can, `leangan.launching.devices` says. What a
-network or method keeps about the whole batch, such as a moving average, it takes through `mean_over_ranks`, so that all
-ranks hold the same.
+Each rank holds `1 / world_size()` of every batch; `leangan.launching.devices` says which numbers of ranks can share a
+run. What a network or method keeps about the whole batch, such as a moving average, goes through `mean_over_ranks` or
+`sum_over_ranks`, so that all ranks hold the same.
 """
 
 from __future__ import annotations
@@ -25,10 +25,15 @@ def world_size() -> int:
     return dist.get_world_size() if _joined() else 1
 
 
-def mean_over_ranks(x: Tensor) -> Tensor:
-    """The mean of a tensor over all ranks, the same bits on each; no gradient passes. Every rank must call it."""
-    if world_size() == 1:
+def sum_over_ranks(x: Tensor) -> Tensor:
+    """The sum of a tensor over all ranks, the same bits on each; no gradient passes. Every rank must call it."""
+    if not _joined():
         return x
     total = x.detach().clone()
     dist.all_reduce(total)
-    return total / world_size()
+    return total
+
+
+def mean_over_ranks(x: Tensor) -> Tensor:
+    """The mean of a tensor over all ranks, the same bits on each; no gradient passes. Every rank must call it."""
+    return x if world_size() == 1 else sum_over_ranks(x) / world_size()

@@ -19,7 +19,7 @@ from leangan.core.command import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.core.yaml_files import read
-from leangan.data.known_sets import locate, find_test_split
+from leangan.data.known_sets import find_test_split, locate
 from leangan.planning import cost
 from leangan.plugins import registry
 from leangan.runs.cells import Cell, cells

@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from leangan.core.ranks import sum_over_ranks
 from leangan.plugins.method import Method
 
 
@@ -81,9 +82,7 @@ class Controller(nn.Module):
         sums = torch.stack(
             [torch.stack([x.sum(dtype=self.sums.dtype), self.sums.new_full((), x.numel())]) for x in batches]
         )
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(sums)
-        self.sums[first : first + len(batches)] += sums
+        self.sums[first : first + len(batches)] += sum_over_ranks(sums)
 
     def _move(self, r: Tensor, images: Tensor) -> None:
         """Changes p and begins a new interval, if this one is over."""

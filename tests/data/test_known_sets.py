@@ -8,7 +8,7 @@ from leangan.core.errors import ConfigError
 from leangan.core.yaml_files import read
 from leangan.data.contracts import DatasetError
 from leangan.data.image import RESIZE
-from leangan.data.known_sets import TABLE, downloads, is_amplified, known_sets, locate, find_test_split
+from leangan.data.known_sets import TABLE, downloads, find_test_split, is_amplified, known_sets, locate
 from leangan.runs.config import check_config
 
 HEADER = TABLE.read_text(encoding="utf-8").splitlines()[0]

@@ -168,7 +168,7 @@ def test_the_help_lists_every_command_and_each_says_what_it_needs(installed):
         assert all(part in said for part in ("reads:\n", "writes:\n", "exit codes:\n")), name
     for name, extra in (("page", "report"), ("render", "report"), ("measure", "metrics"), ("pipeline", "report")):
         said = installed.call("leangan", name, "--help", code=1)
-        assert said.startswith("error: ") and f"pip install 'leangan[{extra}]'" in said and said.count("\n") == 1
+        assert said.startswith("error: ") and f"pip install '.[{extra}]'" in said and said.count("\n") == 1
 
 
 def test_what_needs_a_checkout_says_so(installed):

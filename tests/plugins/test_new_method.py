@@ -39,7 +39,8 @@ from leangan.training import run
 contract = ["tests/plugins/test_methods.py", "tests/plugins/test_arguments.py"]
 assert pytest.main(["-p", "no:cacheprovider", *contract, "-k", "instance_noise or started_here"]) == 0
 own = {"scale": "smoke", "methods": ["instance_noise"], "images": [24]}
-config = check_config({**read("config/config.yaml"), **own, "datasets": {"procedural": {"path": "-", "resolution": 16}}})
+own["datasets"] = {"procedural": {"path": "-", "resolution": 16}}
+config = check_config({**read("config/config.yaml"), **own})
 (spec,) = [spec for spec in expand("demo", config) if spec.method == "instance_noise"]
 assert refusal(spec) is None
 images, chosen = "resources/procedural-16.npy", "resources/subset.json"

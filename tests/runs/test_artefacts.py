@@ -10,7 +10,7 @@ from leangan.artefacts.columns import SETTING
 from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
-from leangan.data.known_sets import is_amplified, known_sets, find_test_split
+from leangan.data.known_sets import find_test_split, is_amplified, known_sets
 from leangan.data.subset import PUBLISHED
 from leangan.results.metric_names import FAMILIES, parse
 from leangan.results.published import Match, read_published
