@@ -12,17 +12,17 @@ from snakemake.logging import logger
 
 sys.path.insert(0, workflow.basedir)
 
+from leangan.core.errors import ConfigError
+from leangan.core.yaml_files import read, parse_leaves
 from leangan.data.fingerprint import fingerprint
 from leangan.data.known_sets import is_amplified, downloads, find_test_split, known_sets, locate
-from leangan.runs import config as configuration
-from leangan.planning import cost
 from leangan.launching import devices, gpus
+from leangan.planning import cost
 from leangan.plugins import registry
+from leangan.runs import config as configuration
 from leangan.runs.cells import cells
 from leangan.runs.command import needed_config
 from leangan.runs.config import artefact, artefact_names
-from leangan.core.yaml_files import read, parse_leaves
-from leangan.core.errors import ConfigError
 from leangan.runs.grid import find
 from leangan.runs.rows import check_folder, without_value
 
