@@ -21,7 +21,7 @@ import pandas as pd
 from leangan.artefacts import grouped_tables, style, tables
 from leangan.artefacts.artefact import Artefact, load
 from leangan.artefacts.table_formats import latex, markdown
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.core.yaml_files import read

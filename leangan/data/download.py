@@ -13,7 +13,7 @@ import socket
 import tempfile
 from pathlib import Path
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.files import sha256
 from leangan.data.contracts import DatasetError

@@ -28,7 +28,7 @@ import numpy as np
 import PIL
 from tqdm import tqdm
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError, Reported
 from leangan.core.files import sha256, write_atomic
 from leangan.data.contracts import DatasetError, Source

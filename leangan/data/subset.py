@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import unknown_name
 from leangan.core.files import write_atomic
 from leangan.data.contracts import Dataset, DatasetError, open_dataset

@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.launching import gpus
 

@@ -23,7 +23,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.files import write_atomic
 from leangan.leaderboard import curve_geometry, export
 from leangan.leaderboard.entry import Entry, ordered

@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from leangan.artefacts.table_formats import markdown_escape, markdown_line
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.core.project import ROOT, check_checkout

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError, check_names
 from leangan.metrics.base import OF_TRAINING_IMAGES, Metric, Value, compared_with, metric_name
 from leangan.metrics.fid import FrechetDistance, FrechetInfinity

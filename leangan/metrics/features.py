@@ -25,7 +25,7 @@ import torch.distributed as dist
 from torch import Tensor
 from tqdm import tqdm
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.distributed import joined_ranks, on_any_rank
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic

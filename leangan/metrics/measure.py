@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.distributed import joined_ranks
 from leangan.core.ranks import rank, world_size
 from leangan.metrics.compute import metric_classes, write_rows

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.data.contracts import open_dataset

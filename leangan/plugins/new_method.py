@@ -8,7 +8,7 @@ from __future__ import annotations
 import keyword
 import re
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.core.project import ROOT, check_checkout

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import nn
 
 from leangan.core import provenance
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import sha256, write_atomic
 from leangan.core.spec import SUBSET_DEFAULTS, RunSpec, snapshot_name

@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.files import write_atomic
 from leangan.core.project import check_checkout

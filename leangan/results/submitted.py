@@ -15,7 +15,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.files import parse_json, write_atomic
 from leangan.core.schemas import check

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from leangan.augment.transfer import last_checkpoint, read
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import sha256, write_atomic
 

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 
 from leangan.augment.transfer import last_checkpoint
 from leangan.core import provenance
-from leangan.core.command import command_parser
+from leangan.core.command_line import command_parser
 from leangan.core.distributed import joined_ranks, on_any_rank
 from leangan.core.errors import ConfigError
 from leangan.core.files import sha256, write_atomic
