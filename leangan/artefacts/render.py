@@ -18,9 +18,10 @@ from typing import Any
 
 import pandas as pd
 
-from leangan.artefacts import grouped_tables, style, tables
+from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact, load
 from leangan.artefacts.table_formats import latex, markdown
+from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.command import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
@@ -39,13 +40,8 @@ def figure(name: str) -> ModuleType:
 
 def write_table(content: Artefact, rows: Path, stem: Path) -> None:
     """<stem>.md, .tex and, in full precision, .csv."""
-    if content.groups:
-        numbers = grouped_tables.measured(content, rows)
-        table = grouped_tables.build(content, numbers)
-    else:
-        numbers = tables.measured(content)
-        table = tables.build(content, numbers)
-        numbers = numbers.drop(columns="column")
+    numbers = measure_table(content, rows)
+    table = build_table(content, numbers)
     write_atomic(f"{stem}.md", markdown(table))
     write_atomic(f"{stem}.tex", latex(table))
     write_atomic(f"{stem}.csv", numbers.to_csv(index=False, lineterminator="\n"))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from leangan.artefacts import agreement
 from leangan.artefacts.artefact import load
-from leangan.artefacts.tables import span
+from leangan.artefacts.captions import span
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read

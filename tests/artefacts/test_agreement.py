@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from leangan.artefacts import grouped_tables, tables
+from leangan.artefacts import captions
 from leangan.artefacts.agreement import claims, summary
 from leangan.artefacts.artefact import load
 from leangan.core.errors import ConfigError
@@ -173,31 +173,31 @@ def test_a_caption_says_what_was_measured_of_an_expectation_in_each_column(proje
     assert (
         "fig. 1: DiffAugment and ADA are better than baseline. Measured, 32 images: DiffAugment yes, ADA open. "
         "Yes and no stand for a difference beyond the sum of both standard deviations"
-    ) in tables.caption(one)
+    ) in captions.caption(one)
     rows += rows_of({"none": NONE, "ada": [120.0, 121.0, 122.0]}, images=64)
     several = project(rows, [*planned(), *planned(images=64), *planned(images=128)], expectation=EXPECTED)
-    caption = tables.caption(several)
+    caption = captions.caption(several)
     assert "Measured, 32 images: DiffAugment yes, ADA open; 64 images: DiffAugment open, ADA no. Yes" in caption
     titled = project(rows, planned(), expectation=EXPECTED, grid=[{**ARTEFACT["grid"], "title": "All"}])
-    assert "DiffAugment yes, ADA open" in grouped_tables.caption(titled)
+    assert "DiffAugment yes, ADA open" in captions.caption(titled)
 
 
 def test_against_several_methods_one_that_is_better_is_enough_for_no(project):
     values = {"none": NONE, "da": [60.0, 61.0, 62.0], "ada": [80.0, 81.0, 82.0], "diffaugment-tc": [50.0, 51.0, 52.0]}
     both = {**EXPECTED, "worse": ["none", "da"]}
-    caption = tables.caption(project(rows_of(values), planned(), expectation=both))
+    caption = captions.caption(project(rows_of(values), planned(), expectation=both))
     assert (
         "DiffAugment and ADA are better than baseline and DA. Measured, 32 images: DiffAugment yes, ADA no." in caption
     )
     only = {**both, "better": ["ada"], "worse": ["none", "diffaugment-tc", "da"]}
-    caption = tables.caption(project(rows_of({**values, "da": [81.0]}), planned(), expectation=only))
+    caption = captions.caption(project(rows_of({**values, "da": [81.0]}), planned(), expectation=only))
     assert "fig. 1: ADA is better than baseline, DiffAugment and DA. Measured, 32 images: ADA no." in caption
 
 
 def test_captions_without_an_expectation_or_a_run_claim_no_measurement(project):
-    assert "better than" not in tables.caption(project(rows_of({"none": NONE, "ada": NONE}), planned()))
+    assert "better than" not in captions.caption(project(rows_of({"none": NONE, "ada": NONE}), planned()))
     other = rows_of({"none": NONE}, images=999)
-    caption = tables.caption(project(other, planned(), expectation=EXPECTED))
+    caption = captions.caption(project(other, planned(), expectation=EXPECTED))
     assert caption.endswith("No run has finished. fig. 1: DiffAugment and ADA are better than baseline.")
 
 

@@ -12,9 +12,10 @@ from functools import cache
 import pandas as pd
 import pytest
 
-from leangan.artefacts import grouped_tables, render, tables
+from leangan.artefacts import render
 from leangan.artefacts.artefact import Artefact, load
 from leangan.artefacts.table_formats import latex, markdown
+from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
@@ -87,9 +88,8 @@ def planned(tmp_path_factory):
             made_up.write(folder, name, specs, "paper", failed)
         content = loaded(name, specs, folder, "paper")
         content.training.clear()
-        of_kind = grouped_tables if content.groups else tables
-        numbers = of_kind.measured(content, folder) if content.groups else of_kind.measured(content)
-        return specs, failed, numbers.rename(columns={"quantity": "metric"}), of_kind.build(content, numbers)
+        numbers = measure_table(content, folder)
+        return specs, failed, numbers.rename(columns={"quantity": "metric"}), build_table(content, numbers)
 
     return make
 
@@ -168,8 +168,8 @@ def test_every_published_number_of_an_artefact_stands_in_its_table(name, tmp_pat
     specs = specs_of(name, "paper")
     made_up.write(tmp_path, name, specs, "paper", {spec.run_id: None for spec in specs[1:]})
     content = loaded(name, specs[1:], tmp_path, "paper")
-    numbers = tables.measured(content)
-    table = tables.build(content, numbers)
+    numbers = measure_table(content, tmp_path / "rows")
+    table = build_table(content, numbers)
     found = numbers[(numbers["snapshot"] == "best") & numbers["published"].notna()]
     lines = of_artefact(name)
     missing = len(lines) - len(found)

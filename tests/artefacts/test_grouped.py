@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from leangan.artefacts import grouped_tables
 from leangan.artefacts.artefact import load
 from leangan.artefacts.figures import d_accuracy, group_curves, group_samples, overfitting
 from leangan.artefacts.table_formats import latex, markdown
+from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.errors import ConfigError
 from leangan.results.table import read_results
 from leangan.results.training_log import at_end
@@ -63,7 +63,7 @@ def test_at_the_end_is_the_last_quarter_of_the_log_and_the_speed_that_of_the_who
 
 
 def test_a_heading_per_grid_then_what_the_command_line_added(folder, grouped):
-    table = grouped_tables.build(grouped, grouped_tables.measured(grouped, folder / "rows"))
+    table = build_table(grouped, measure_table(grouped, folder / "rows"))
     assert [(title, len(cells)) for title, cells in table.rows] == [
         ("Plain", 0), ("baseline", 6), ("lecam", 6),
         ("Augmented", 0), ("DiffAugment", 6), ("DA", 6), ("ADA", 6),
@@ -82,7 +82,7 @@ def test_a_heading_per_grid_then_what_the_command_line_added(folder, grouped):
 
 
 def test_both_formats_keep_their_shape(folder, grouped):
-    table = grouped_tables.build(grouped, grouped_tables.measured(grouped, folder / "rows"))
+    table = build_table(grouped, measure_table(grouped, folder / "rows"))
     lines = markdown(table).splitlines()[: 2 + len(table.rows)]
     assert {line.count("|") for line in lines} == {8}
     text = latex(table)
@@ -90,7 +90,7 @@ def test_both_formats_keep_their_shape(folder, grouped):
 
 
 def test_the_numbers_are_there_in_full_precision(folder, grouped):
-    numbers = grouped_tables.measured(grouped, folder / "rows")
+    numbers = measure_table(grouped, folder / "rows")
     line = numbers.set_index(["method", "quantity", "snapshot"]).loc[("bcr", FD, "final")]
     assert (line["mean"], line["n"], line["group"]) == (77.5, 1, "Added, 32 images")
     assert numbers["planned"].max() == len(SEEDS)
