@@ -47,7 +47,7 @@ def claims(artefact: Artefact) -> list[Claim]:
     found = []
     for column in artefact.first_columns:
         measured = {
-            method: scores.of_runs(column.metric, runs, method, title)
+            method: scores.measured_score(column.metric, runs, method, title)
             for method, title in artefact.methods.items()
             if (runs := column.done(method))
         }
@@ -62,10 +62,10 @@ def _published(artefact: Artefact, column: Column) -> Iterator[tuple[str, str]]:
     stated = {}
     for method in artefact.methods:
         line = artefact.beside(column, method)
-        score = scores.beside(column.metric, line)
+        score = scores.score_beside(column.metric, line, method)
         if line is not None and score is not None and not score.doubt:
             place = line["paper"], line["artefact"], line["protocol"]
-            stated[method] = place, scores.of_paper(score.mean, score.text, published.spread(line))
+            stated[method] = place, scores.paper_score(score.mean, score.text, published.spread(line))
     for (better, (place, one)), (worse, (other_place, other)) in itertools.permutations(stated.items(), 2):
         if place == other_place and clearly_better(one, other, column.metric.higher_is_better):
             yield better, worse

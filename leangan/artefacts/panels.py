@@ -35,7 +35,7 @@ def panels(artefact: Artefact) -> list[tuple[str, list[Line]]]:
         ((method, title),) = methods.items()
         shades = style.graded(len(columns))
         return [(title, [Line(c.title, look, c, c.done(method)) for c, look in zip(columns, shades, strict=True)])]
-    looks = style.method_styles(list(methods))
+    looks = style.method_looks(list(methods))
     return [
         (c.title, [Line(title, looks[name], c, c.done(name)) for name, title in methods.items() if c.done(name)])
         for c in columns

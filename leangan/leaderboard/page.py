@@ -26,14 +26,15 @@ from markupsafe import Markup
 from leangan.core.command import command_parser
 from leangan.core.files import write_atomic
 from leangan.leaderboard import curve_geometry, export
+from leangan.leaderboard.comparison import comparisons_of
 from leangan.leaderboard.entry import Entry, ordered
 from leangan.leaderboard.measured_entries import measured_entries, scale_of
 from leangan.leaderboard.progress import HEADINGS, Progress, progress_of
 from leangan.leaderboard.published_entries import published_entries
-from leangan.leaderboard.settings import settings_of
-from leangan.leaderboard.size_curves import views as size_views
+from leangan.leaderboard.size_pictures import size_pictures
 from leangan.leaderboard.standing import RANKINGS
 from leangan.results import collect, sample_grids
+from leangan.results.method_looks import COLOURS
 from leangan.results.published import read_published
 from leangan.results.table import read_results
 
@@ -63,8 +64,8 @@ def render(
     `progress` is how far the artefacts have been measured.
     """
     entries = ordered([*measured, *published])
-    settings = settings_of(entries)
-    views = size_views(settings, papers)
+    comparisons = comparisons_of(entries)
+    pictures = size_pictures(comparisons, papers)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -73,7 +74,7 @@ def render(
         lstrip_blocks=True,
     )
     macros: Any = environment.get_template("macros.html.j2").module
-    compared = [setting for setting in settings if len(setting.scores) > 1]
+    compared = [comparison for comparison in comparisons if len(comparison.scores) > 1]
     order = {group: i for i, group in enumerate(dict.fromkeys(entry.peers for entry in entries))}
     data = {
         "rows": {
@@ -85,22 +86,23 @@ def render(
             entry.id: macros.spark(curve) for entry in entries if (curve := _curve(entry, 96, 24, (3, 3, 3, 3)))
         },
         "snapshots": {entry.id: _snapshots(entry) for entry in entries if entry.runs},
-        "settings": [setting.record() for setting in compared],
-        "views": {view.id: macros.sizes(view) for view in views},
+        "settings": [comparison.record() for comparison in compared],
+        "views": {picture.id: macros.sizes(picture) for picture in pictures},
         "rankings": RANKINGS,
     }
-    style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
+    style = environment.get_template("page.css.j2").render(colours=COLOURS)
+    script = (TEMPLATES / "page.js").read_text()
     return environment.get_template("page.html.j2").render(
         boards={
             ranking: board for ranking in RANKINGS if (board := [e for e in entries if e.standing.ranking == ranking])
         },
         titles=RANKINGS,
         hints=HINTS,
-        views=views,
+        pictures=pictures,
         progress=progress,
         headings=HEADINGS,
-        cards=[s for s in settings if s.first.source == "measured" and s.metric == s.first.metric],
-        compared=alphabetical({method for setting in compared for method in setting.scores}),
+        cards=[each for each in comparisons if each.first.source == "measured" and each.metric == each.first.metric],
+        compared=alphabetical({method for comparison in compared for method in comparison.scores}),
         filters={
             name: alphabetical({getattr(entry, name) for entry in entries} - {None})
             for name in ("dataset", "images", "method", "protocol", "source")

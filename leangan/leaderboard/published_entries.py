@@ -9,6 +9,9 @@ from leangan.leaderboard.standing import Standing, published_doubt
 from leangan.results.metric_names import FAMILIES
 from leangan.results.published import FAMILY, spread
 
+NAMES = {"baseline": "none", "diffaugment": "diffaugment", "da": "da", "ada": "ada"}
+"""Our names of methods by the papers' own, which a note in brackets may follow: "baseline (StyleGAN2)"."""
+
 
 def published_entries(published: pd.DataFrame) -> list[Entry]:
     """One entry per line of published.csv; one that was not verified, or only quoted, is shown but not ranked."""
@@ -32,6 +35,7 @@ def published_entries(published: pd.DataFrame) -> list[Entry]:
                 source="published",
                 standing=Standing("published", "published", not doubt, ("a published number",)),
                 method=line["method"],
+                method_name=NAMES.get(line["method"].lower().split(" (")[0], ""),
                 dataset=line["dataset"],
                 images=int(images) if images.isdigit() else None,
                 images_text=f"{int(images):,}" if images.isdigit() else images,

@@ -18,8 +18,8 @@ class Score:
     """A method's mean over `n` seeds, in the unit that the metric's title names; None: not stated by the paper.
 
     `values` are those of the single runs, `text` and `final` what is printed of the best and the last snapshots.
-    `doubt` says why a published number is not reliable. `method_title` is the method's title without what tells its
-    set-ups apart.
+    `doubt` says why a published number is not reliable. `method_name` is empty if a paper's method has no name here,
+    `method_title` the method's title without what tells its set-ups apart.
     """
 
     mean: float
@@ -33,7 +33,7 @@ class Score:
     values: tuple[float, ...] = ()
 
 
-def of_runs(metric: Metric, runs: list[Run], method_name: str, method_title: str) -> Score:
+def measured_score(metric: Metric, runs: list[Run], method_name: str, method_title: str) -> Score:
     """The score of runs that differ in the seed and have numbers: of their best snapshots."""
     best, final = ([getattr(run, snapshot) for run in runs] for snapshot in ("best", "final"))
     mean, deviation = mean_and_deviation(best)
@@ -49,10 +49,10 @@ def of_runs(metric: Metric, runs: list[Run], method_name: str, method_title: str
     )
 
 
-def of_paper(number: float, text: str, spread: str = "", doubt: str = "") -> Score:
+def paper_score(number: float, text: str, spread: str = "", doubt: str = "", method_name: str = "") -> Score:
     """The score that a paper states, `number` in the unit that the metric's title names, `spread` as "± 0.3"."""
     stated = re.match(r"± ([\d.]+)", spread)
-    return Score(number, float(stated[1]) if stated else None, None, text, doubt=doubt)
+    return Score(number, float(stated[1]) if stated else None, None, text, doubt=doubt, method_name=method_name)
 
 
 def clearly_better(one: Score, other: Score, higher_is_better: bool) -> bool:
@@ -70,9 +70,9 @@ def winner(found: Iterable[Score], higher_is_better: bool) -> Score | None:
     return best if all(clearly_better(best, other, higher_is_better) for other in others) else None
 
 
-def beside(metric: Metric, line: pd.Series | None) -> Score | None:
-    """The score of a line of published.csv that stands beside measured ones; None where that states no number."""
+def score_beside(metric: Metric, line: pd.Series | None, method_name: str) -> Score | None:
+    """The score of a line of published.csv beside measured ones of a method; None where that states no number."""
     if line is None or pd.isna(line["number"]):
         return None
     doubt = "" if line["verified"] == "yes" else UNVERIFIED
-    return of_paper(metric.shown(line["number"]), line["value"], doubt=doubt)
+    return paper_score(metric.shown(line["number"]), line["value"], doubt=doubt, method_name=method_name)

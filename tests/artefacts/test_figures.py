@@ -180,8 +180,8 @@ def test_figures_leave_out_what_has_not_been_run(demo, unfinished, tmp_path, fig
 
 def test_methods_keep_their_colour_whatever_is_beside_them():
     alone, beside = (
-        style.method_styles(["ada", "none"]),
-        style.method_styles(["a", "ada", "b", "c", "d", "none"]),
+        style.method_looks(["ada", "none"]),
+        style.method_looks(["a", "ada", "b", "c", "d", "none"]),
     )
     assert alone["ada"] == beside["ada"] and alone["none"] == beside["none"]
     assert len({(look.color, look.linestyle) for look in beside.values()}) == 6

@@ -174,11 +174,13 @@ def test_panels_wrap(count, columns):
 
 def test_a_method_looks_alike_in_every_figure_and_no_two_alike_in_one():
     everything = [*read("config/methods.yaml"), *registry.names("method"), "mine"]
-    alone = {name: style.method_styles([name])[name] for name in everything}
-    assert len(set(alone.values())) == len(set(style.FIXED.values())) + len(style.FREE) * len(style.DASHES)
+    alone = {name: style.method_looks([name])[name] for name in everything}
+    own = {alone[name] for name in ("none", "diffaugment", "da", "ada")}
+    assert len(own) == 4 and alone["diffaugment-tc"] == alone["diffaugment"]
+    assert len(set(alone.values())) == len(own) + 3 * 4, "the others share three colours and four kinds of dashes"
     twin = next(name for name in everything if name != "bcr" and alone[name] == alone["bcr"])
-    others = [name for name in everything if alone[name] not in (alone["bcr"], *map(alone.get, style.FIXED))][:5]
-    looks = style.method_styles(["bcr", twin, "none", "ada", *others])
+    others = [name for name in everything if alone[name] not in {alone["bcr"], *own}][:5]
+    looks = style.method_looks(["bcr", twin, "none", "ada", *others])
     assert len(set(looks.values())) == len(looks)
     assert all(looks[name] == alone[name] for name in ("bcr", "none", "ada", others[0])) and looks[twin] != alone[twin]
 

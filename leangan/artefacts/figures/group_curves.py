@@ -40,7 +40,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
 def _panel(ax: Axes, artefact: Artefact, group: Group) -> None:
     column = group.columns[0]
     methods = [BASELINE, *(method for method in group.methods if method != BASELINE)]
-    looks = style.method_styles(methods)
+    looks = style.method_looks(methods)
     for method in methods:
         if runs := column.done(method):
             curve = mean_curve(runs) * column.metric.shown(1.0)
