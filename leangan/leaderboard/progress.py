@@ -28,7 +28,7 @@ HEADINGS = ("Artefact", "Scale", "Cells measured", "Length", "Seeds", "Device", 
 
 
 @dataclass(frozen=True)
-class Line:
+class ProgressLine:
     """One artefact at one scale, in words. A cell is a method in a setting, and measured if one run of it is."""
 
     name: str
@@ -52,7 +52,7 @@ class Line:
 class Progress:
     """`lines` by artefact, then scale; `unmeasured` names the artefacts that have none."""
 
-    lines: list[Line]
+    lines: list[ProgressLine]
     unmeasured: list[str]
 
     @property
@@ -83,7 +83,7 @@ def progress_of(folders: Iterable[Path], reported: pd.DataFrame) -> Progress:
     return Progress(found, [name for name in names if name not in with_lines])
 
 
-def _line(name: str, rows: Path, reported: pd.DataFrame) -> Line | None:
+def _line(name: str, rows: Path, reported: pd.DataFrame) -> ProgressLine | None:
     """None where no run has a number."""
     content, scale = artefact(name), scale_of(rows)
     specs = expand(name, {**read("config/config.yaml"), **PLAIN, "scale": scale})
@@ -95,22 +95,24 @@ def _line(name: str, rows: Path, reported: pd.DataFrame) -> Line | None:
         agrees = agreement.summary(agreement.claims(loaded))
     except ConfigError:  # columns that would mix protocols or origins
         mixed = "the rows do not fit together; rendering the artefact says why"
-        return Line(name, content["title"], scale, agreement=mixed)
+        return ProgressLine(name, content["title"], scale, agreement=mixed)
     cells = [column.of(method) for column in loaded.first_columns for method in loaded.methods if column.of(method)]
     done = [[run for run in cell if run.status == "done"] for cell in cells]
     measured = [cell for cell in done if cell]
     if not measured:
         return None
     runs = {run.run for cell in measured for run in cell}
-    return Line(
-        name,
-        loaded.title,
-        scale,
-        f"{len(measured)} of {len(cells)}",
-        _length([spec for spec in specs if spec.run_id in runs]),
-        span(sorted(map(seeds_of, measured))),
-        *_provenance(results[results["run"].isin(runs)]),
-        agrees,
+    device, newest = _device_and_day(results[results["run"].isin(runs)])
+    return ProgressLine(
+        name=name,
+        title=loaded.title,
+        scale=scale,
+        measured=f"{len(measured)} of {len(cells)}",
+        length=_length([spec for spec in specs if spec.run_id in runs]),
+        seeds=span(sorted(map(seeds_of, measured))),
+        device=device,
+        newest=newest,
+        agreement=agrees,
     )
 
 
@@ -122,7 +124,7 @@ def _length(specs: list[RunSpec]) -> str:
     return f"{length} kimg, {f'{shares} of the published length' if shares else 'no published length'}"
 
 
-def _provenance(results: pd.DataFrame) -> tuple[str, str]:
+def _device_and_day(results: pd.DataFrame) -> tuple[str, str]:
     """The devices of these rows, and the day on which the newest of their runs was trained (UTC)."""
     devices, times = (
         sorted(results.get(f"provenance.{key}", pd.Series(dtype=object)).dropna().unique())

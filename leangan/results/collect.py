@@ -43,7 +43,7 @@ ORDER = [
 KEY = ["run", "preset", "method", "protocol.name", "metric", "kimg", "source"]
 """The columns that identify a line, except of submitted rows."""
 
-Line = tuple[str, dict[str, Any]]
+LocatedRow = tuple[str, dict[str, Any]]
 """(location, flattened row)"""
 
 
@@ -90,7 +90,7 @@ def rows_of(specs: Iterable[RunSpec], protocol: str, folder: Path) -> list[dict[
     return _ordered(_once(itertools.chain.from_iterable(lines)))
 
 
-def _lines_of(path: Path, labels: Sequence[Labels] = (), run: str | None = None) -> Iterator[Line]:
+def _lines_of(path: Path, labels: Sequence[Labels] = (), run: str | None = None) -> Iterator[LocatedRow]:
     """The rows of a file, once for each label: those of `labels`, else those of spec.json, else the rows' own.
 
     If `run` is given, the rows must belong to it.
@@ -116,9 +116,9 @@ def labelled(row: dict[str, Any], labels: Labels) -> dict[str, Any]:
     return {**row, **names, "published_kimg": labels.published_kimg}
 
 
-def _once(lines: Iterable[Line]) -> list[dict[str, Any]]:
+def _once(lines: Iterable[LocatedRow]) -> list[dict[str, Any]]:
     """The rows; ConfigError on duplicates."""
-    found: dict[tuple, Line] = {}
+    found: dict[tuple, LocatedRow] = {}
     for where, row in lines:
         key = tuple(row[name] for name in KEY)
         if key in found:

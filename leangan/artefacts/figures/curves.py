@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact
-from leangan.artefacts.panels import KIMG, Line, distance_axis, kimg_axis, legend, panels
+from leangan.artefacts.panels import KIMG, MethodLine, distance_axis, kimg_axis, legend, panels
 from leangan.results.table import mean_curve
 
 
@@ -33,7 +33,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     return figure
 
 
-def _line(ax: Axes, line: Line) -> None:
+def _line(ax: Axes, line: MethodLine) -> None:
     """Mean over seeds, their range shaded, the best snapshot of the mean marked."""
     curve = mean_curve(line.runs) * line.column.metric.shown(1.0)
     style.curve(ax, curve, line.look, line.label)

@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 from leangan.artefacts import training_panels
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.style import Look
+from leangan.results.method_looks import BLUE, GREEN, ORANGE, VERMILION
 
 ACCURACIES = {
-    "accuracy_real": ("training images", Look("#0072B2")),
-    "accuracy_held_out": ("held-out images", Look("#009E73", (0, (4, 1, 1, 1)))),
-    "accuracy_fake_d": ("fakes, D's step", Look("#E69F00", (0, (4, 1.5)))),
-    "accuracy_fake_g": ("fakes, G's step", Look("#D55E00", (0, (1, 1)))),
+    "accuracy_real": ("training images", Look(BLUE.print)),
+    "accuracy_held_out": ("held-out images", Look(GREEN.print, (0, (4, 1, 1, 1)))),
+    "accuracy_fake_d": ("fakes, D's step", Look(ORANGE.print, (0, (4, 1.5)))),
+    "accuracy_fake_g": ("fakes, G's step", Look(VERMILION.print, (0, (1, 1)))),
 }
 
 

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from leangan.artefacts import training_panels
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.style import GREY, Look
+from leangan.results.method_looks import BLUE, ORANGE
 
 OUTPUTS = {
-    "d_real": ("training images", Look("#0072B2")),
-    "d_valid": ("held-out images", Look("#E69F00", (0, (4, 1.5)))),
+    "d_real": ("training images", Look(BLUE.print)),
+    "d_valid": ("held-out images", Look(ORANGE.print, (0, (4, 1.5)))),
     "d_fake": ("generated images", Look(GREY, (0, (1, 1)))),
 }
 

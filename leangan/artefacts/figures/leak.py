@@ -16,12 +16,13 @@ from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
 from leangan.artefacts.panels import legend
 from leangan.core.spec import RunSpec
+from leangan.results.method_looks import BLUE, GREEN, VERMILION
 
 BASELINE = "none"
 LOOKS = {
-    "scale": ("isotropic scaling", style.Look("#0072B2", marker="o")),
-    "rotate90": ("90-degree rotations", style.Look("#D55E00", (0, (4, 1.5)), marker="s")),
-    "color": ("colour transforms", style.Look("#009E73", (0, (1, 1)), marker="^")),
+    "scale": ("isotropic scaling", style.Look(BLUE.print, marker="o")),
+    "rotate90": ("90-degree rotations", style.Look(VERMILION.print, (0, (4, 1.5)), marker="s")),
+    "color": ("colour transforms", style.Look(GREEN.print, (0, (1, 1)), marker="^")),
 }
 OTHER = style.Look(style.GREY, marker="D")
 
