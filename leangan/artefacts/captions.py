@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from leangan.artefacts import agreement
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
+from leangan.results.measured_runs import seeds_of
 from leangan.results.metric_names import EXTRACTORS
-from leangan.results.table import seeds_of
 
 ACCURACY = (
     "D right: the share of images that D puts on the right side of 0, as it sees them, over the last quarter of the run"
@@ -18,7 +18,7 @@ ACCURACY = (
 def caption(artefact: Artefact) -> str:
     """The layout's caption, then what the numbers are: protocol, averaging, training length, agreement with papers."""
     sentences = [artefact.caption.rstrip(". ") + "."]
-    columns = [column for column in artefact.columns if any(map(column.done, artefact.methods))]
+    columns = [column for column in artefact.columns if any(map(column.finished_runs, artefact.methods))]
     if columns:
         sentences += _measured_sentences(artefact, columns)
     else:
@@ -31,7 +31,11 @@ def caption(artefact: Artefact) -> str:
     if any(" / " in column.setting["preset"] for column in artefact.columns):
         own = "; ".join(f"{title}: {', '.join(names)}" for title, names in presets.items())
         sentences.append(f"Presets differ between methods, {own}.")
-    if any(artefact.beside(column, method) is not None for column in artefact.columns for method in artefact.methods):
+    if any(
+        artefact.published_line(column, method) is not None
+        for column in artefact.columns
+        for method in artefact.methods
+    ):
         sentences.append("Difference: best minus published.")
         lengths = sorted({spec.labels.full_kimg for spec in artefact.specs})
         if any(spec.total_kimg < spec.labels.full_kimg for spec in artefact.specs):
@@ -42,7 +46,7 @@ def caption(artefact: Artefact) -> str:
 
 
 def _measured_sentences(artefact: Artefact, columns: list[Column]) -> list[str]:
-    runs = [column.done(method) for column in columns for method in artefact.methods]
+    runs = [column.finished_runs(method) for column in columns for method in artefact.methods]
     seeds = sorted({seeds_of(of_method) for of_method in runs if of_method})
     kimg = sorted({run.final_kimg for of_method in runs for run in of_method})
     judge = artefact.columns[0].metric

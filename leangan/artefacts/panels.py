@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
-from leangan.results.table import Run
+from leangan.results.measured_runs import Run
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,19 @@ def panels(artefact: Artefact) -> list[tuple[str, list[MethodLine]]]:
     columns, methods = artefact.main_columns, artefact.main_methods
     if len(methods) == 1 and len(columns) > 1:
         ((method, title),) = methods.items()
-        shades = style.graded(len(columns))
-        lines = [MethodLine(c.title, look, c, c.done(method)) for c, look in zip(columns, shades, strict=True)]
+        shades = style.graded_looks(len(columns))
+        lines = [MethodLine(c.title, look, c, c.finished_runs(method)) for c, look in zip(columns, shades, strict=True)]
         return [(title, lines)]
     looks = style.method_looks(list(methods))
     return [
-        (c.title, [MethodLine(title, looks[name], c, c.done(name)) for name, title in methods.items() if c.done(name)])
+        (
+            c.title,
+            [
+                MethodLine(title, looks[name], c, c.finished_runs(name))
+                for name, title in methods.items()
+                if c.finished_runs(name)
+            ],
+        )
         for c in columns
     ]
 

@@ -12,7 +12,7 @@ from PIL import Image
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
-from leangan.results.table import Run
+from leangan.results.measured_runs import Run
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ def first_runs(artefact: Artefact, settings: list[Column]) -> Iterator[tuple[str
     """(label, setting, run) of each method in each setting: the run with the lowest seed."""
     for column in settings:
         for method, title in artefact.main_methods.items():
-            for run in column.done(method)[:1]:
+            for run in column.finished_runs(method)[:1]:
                 yield (f"{title}\n{column.title}" if len(settings) > 1 else title), column, run
 
 
-def picture_folder(rows: Path, run: Run) -> Path:
-    """Where the pictures of a run lie; `rows` is results/<scale>/rows."""
-    return rows / run.run / "samples"
+def picture_folder(rows_dir: Path, run: Run) -> Path:
+    """Where the pictures of a run lie; `rows_dir` is results/<scale>/rows."""
+    return rows_dir / run.run / "samples"
 
 
 def first_middle_last(values: list) -> list:

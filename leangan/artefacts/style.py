@@ -71,7 +71,7 @@ def method_looks(shown: list[str]) -> dict[str, Look]:
     return {name: Look(look.colour.print, look.dashes) for name, look in choose_looks(shown).items()}
 
 
-def graded(count: int) -> list[Look]:
+def graded_looks(count: int) -> list[Look]:
     """Looks for an ordered quantity, from light to dark."""
     ramp = matplotlib.colormaps["viridis_r"]
     return [Look(matplotlib.colors.to_hex(ramp(0.15 + 0.85 * i / max(1, count - 1)))) for i in range(count)]
@@ -85,7 +85,7 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs).tolist()
 
 
-def wrapped(count: int, row_in: float, **kwargs) -> tuple[Figure, list[Axes]]:
+def wrap_panels(count: int, row_in: float, **kwargs) -> tuple[Figure, list[Axes]]:
     """`count` axes in reading order, at most four in a row, each row `row_in` inches high."""
     columns = count if count <= 4 else min((3, 4), key=lambda width: -count % width)
     rows = -(-count // columns)
@@ -99,7 +99,7 @@ def wrapped(count: int, row_in: float, **kwargs) -> tuple[Figure, list[Axes]]:
 
 
 def _place(ax: Axes) -> SubplotSpec:
-    """The position of a panel in the grid of a figure of `panels` or `wrapped`."""
+    """The position of a panel in the grid of a figure of `panels` or `wrap_panels`."""
     place = ax.get_subplotspec()
     assert place is not None, "a panel of a grid"
     return place
@@ -117,7 +117,7 @@ def title(ax: Axes, text: str) -> None:
 
 
 def curve(ax: Axes, table: pd.DataFrame, look: Look, label: str) -> None:
-    """A line through the mean over seeds (`table` is of leangan.results.table.over_seeds), their range shaded."""
+    """A line through the mean over seeds, their range shaded; `table` is of `measured_runs.mean_and_range`."""
     ax.plot(table.index, table["mean"], color=look.color, linestyle=look.linestyle, label=label)
     if (table["max"] > table["min"]).any():
         ax.fill_between(table.index, table["min"], table["max"], color=look.color, alpha=0.15, linewidth=0)

@@ -19,10 +19,10 @@ from leangan.artefacts.captions import caption
 from leangan.artefacts.columns import Column
 from leangan.artefacts.table_formats import Cell, Table
 from leangan.results import published, scores
+from leangan.results.measured_runs import Run, mean_and_std, seeds_of
 from leangan.results.metric_names import Metric, parse
 from leangan.results.scores import Score
-from leangan.results.table import Run, mean_and_deviation, seeds_of
-from leangan.results.training_log import TRAINING, at_end
+from leangan.results.training_log import TRAINING, value_at_end
 
 WIDEST = 12
 """Columns of numbers that stand side by side; a table of more goes on below."""
@@ -46,10 +46,10 @@ def build_table(artefact: Artefact, numbers: pd.DataFrame) -> Table:
 
 def _lines_by_setting(artefact: Artefact) -> Iterator[dict[str, Any]]:
     for column in artefact.columns:
-        reported = {method: artefact.beside(column, method) for method in artefact.methods}
+        reported = {method: artefact.published_line(column, method) for method in artefact.methods}
         for snapshot, method in itertools.product(("best", "final"), artefact.methods):
-            runs, beside = column.of(method), reported[method]
-            summary = _summary((run, getattr(run, snapshot)) for run in column.done(method))
+            runs, paper = column.runs_of(method), reported[method]
+            summary = _summary((run, getattr(run, snapshot)) for run in column.finished_runs(method))
             mean = summary["mean"]
             yield {
                 "snapshot": snapshot,
@@ -62,18 +62,18 @@ def _lines_by_setting(artefact: Artefact) -> Iterator[dict[str, Any]]:
                 "protocol": column.protocol["name"],
                 **summary,
                 **_outcome(runs),
-                "published": None if beside is None else beside["number"],
-                "difference": None if beside is None or mean is None else mean - beside["number"],
-                "published_spread": "" if beside is None else published.spread(beside),
-                "published_doubt": "" if beside is None else published.doubt(beside),
-                "published_verified": "" if beside is None else beside["verified"],
+                "published": None if paper is None else paper["number"],
+                "difference": None if paper is None or mean is None else mean - paper["number"],
+                "published_spread": "" if paper is None else published.std_text(paper),
+                "published_doubt": "" if paper is None else published.doubt(paper),
+                "published_verified": "" if paper is None else paper["verified"],
             }
 
 
 def _lines_by_title(artefact: Artefact, rows_dir: Path) -> Iterator[dict[str, Any]]:
     for group in artefact.groups:
         for method in group.methods:
-            runs = group.columns[0].of(method)
+            runs = group.columns[0].runs_of(method)
             shared = {
                 "group": group.title,
                 "method": method,
@@ -90,16 +90,16 @@ def _quantities(
 ) -> Iterator[tuple[str, str, list[tuple[Run, float | None]]]]:
     """(name, snapshot, value of each run) of everything that the table shows of a method under a title."""
     for column, snapshot in itertools.product(group.columns, ("best", "final")):
-        yield column.metric.name, snapshot, [(run, getattr(run, snapshot)) for run in column.done(method)]
+        yield column.metric.name, snapshot, [(run, getattr(run, snapshot)) for run in column.finished_runs(method)]
     for key in artefact.training:
-        yield key, "", [(run, at_end(rows_dir, run.run, key)) for run in group.columns[0].done(method)]
+        yield key, "", [(run, value_at_end(rows_dir, run.run, key)) for run in group.columns[0].finished_runs(method)]
 
 
 def _summary(values: Iterable[tuple[Run, float | None]]) -> dict[str, Any]:
     """Mean and deviation of the runs that have a value, and of how many seeds they are."""
     known = [(run, value) for run, value in values if value is not None]
-    mean, deviation = mean_and_deviation([value for _, value in known]) if known else (None, None)
-    return {"mean": mean, "std": deviation, "n": seeds_of(run for run, _ in known)}
+    mean, std = mean_and_std([value for _, value in known]) if known else (None, None)
+    return {"mean": mean, "std": std, "n": seeds_of(run for run, _ in known)}
 
 
 def _outcome(runs: list[Run]) -> dict[str, Any]:
@@ -210,4 +210,4 @@ def _published_cell(table: Table, line: Any, metric: Metric) -> Cell:
 def _difference_cell(line: Any, metric: Metric) -> Cell:
     if pd.isna(line.difference):
         return Cell("–")
-    return Cell(f"{metric.shown(line.difference):+.{metric.digits}f}".replace("-", "−"))
+    return Cell(f"{metric.in_label_unit(line.difference):+.{metric.digits}f}".replace("-", "−"))

@@ -86,7 +86,7 @@ def comparisons_of(entries: list[Entry]) -> list[Comparison]:
             place = *common, entry.setting["artefact"]
             comparison, _ = found.setdefault(place, (Comparison(entry, entry.metric, entry.higher_is_better), {}))
             comparison.scores[entry.method] = scores.paper_score(
-                entry.best, entry.best_text, entry.spread, entry.doubt, entry.method_name
+                entry.best, entry.best_text, entry.std_text, entry.doubt, entry.method_name
             )
     for (*_, metric), (comparison, measured) in found.items():
         for method, of_seeds in measured.items():

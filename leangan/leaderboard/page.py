@@ -27,7 +27,7 @@ from leangan.core.command import command_parser
 from leangan.core.files import write_atomic
 from leangan.leaderboard import curve_geometry, export
 from leangan.leaderboard.comparison import comparisons_of
-from leangan.leaderboard.entry import Entry, ordered
+from leangan.leaderboard.entry import Entry, sort_entries
 from leangan.leaderboard.measured_entries import measured_entries, scale_of
 from leangan.leaderboard.progress import HEADINGS, Progress, progress_of
 from leangan.leaderboard.published_entries import published_entries
@@ -63,7 +63,7 @@ def render(
 
     `progress` is how far the artefacts have been measured.
     """
-    entries = ordered([*measured, *published])
+    entries = sort_entries([*measured, *published])
     comparisons = comparisons_of(entries)
     pictures = size_pictures(comparisons, papers)
     environment = Environment(
@@ -109,7 +109,7 @@ def render(
         },
         scale=scale,
         count=len(entries),
-        data=_packed(data),
+        data=_pack(data),
         style=Markup(style),
         style_digest=_digest(style),
         script=Markup(script),
@@ -125,7 +125,7 @@ def alphabetical(values: Iterable[str | int]) -> list[str | int]:
 def _curve(entry: Entry, width: int, height: int, margin: tuple[int, int, int, int]) -> curve_geometry.Curve | None:
     """The judging metric over training; None for an entry that no training of ours stands behind."""
     for metric, run in entry.runs.items():
-        shown = [(kimg, metric.shown(value)) for kimg, value in run.curve]
+        shown = [(kimg, metric.in_label_unit(value)) for kimg, value in run.curve]
         return curve_geometry.curve(shown, run.best_kimg, width, height, margin)
     return None
 
@@ -141,7 +141,7 @@ def _snapshots(entry: Entry) -> list[str]:
     return ["|".join(line) for line in lines]
 
 
-def _packed(data: dict[str, Any]) -> str:
+def _pack(data: dict[str, Any]) -> str:
     """Gzipped JSON in base64, the same for the same data: details of a thousand rows repeat each other."""
     return base64.b64encode(gzip.compress(json.dumps(data, allow_nan=False).encode(), mtime=0)).decode()
 
@@ -151,19 +151,19 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _collected(rows: list[Path], submitted: Path | None, out: Path) -> Path | None:
+def _collect(rows_dirs: list[Path], submitted: Path | None, out: Path) -> Path | None:
     """`out` with all rows in one table, None (and no such file) where there are none.
 
     A folder whose runs have no rows yet is left out and named on stderr.
     """
-    for folder in (folder for folder in rows if folder.is_dir() and not collect.row_files(folder)):
+    for folder in (folder for folder in rows_dirs if folder.is_dir() and not collect.row_files(folder)):
         print(f"{folder} holds no rows yet.", file=sys.stderr)
-        rows = [other for other in rows if other != folder]
+        rows_dirs = [other for other in rows_dirs if other != folder]
     submitted = submitted if submitted and any(submitted.glob("*.json")) else None
-    if not rows and not submitted:
+    if not rows_dirs and not submitted:
         out.unlink(missing_ok=True)
         return None
-    collect.write(out, rows, submitted)
+    collect.write(out, rows_dirs, submitted)
     return out
 
 
@@ -186,13 +186,13 @@ def main(argv: list[str] | None = None) -> None:
     if args.results and not args.rows:
         parser.error("--results needs --rows, the folders that it was collected from")
     folder = args.out.parent
-    results = args.results or _collected(args.rows, args.submitted, folder / "measurements.csv")
+    results = args.results or _collect(args.rows, args.submitted, folder / "measurements.csv")
     measured = measured_entries(read_results(results), *args.rows) if results else []
     papers = read_published(args.published)
     published = published_entries(papers)
     scales = ", ".join(map(scale_of, args.rows))
     html = render(measured, published, scales, papers, progress_of(args.rows, papers))
-    entries = ordered([*measured, *published])
+    entries = sort_entries([*measured, *published])
     grids = [grid for entry in entries for grid in entry.grids]
     sample_grids.write_pictures(grids, folder)
     write_atomic(folder / "leaderboard.json", export.to_json(entries))

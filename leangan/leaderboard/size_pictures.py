@@ -143,7 +143,7 @@ def _published_lines(members: list[Comparison], lines: list[SizeLine], published
     titles = _titles(lines)
     points = []
     for content in map(artefact, artefact_names()):
-        match = Match.of(content.get("layout", {}))
+        match = Match.from_layout(content.get("layout", {}))
         same_kind = content.get("conditional", False) == bool(first.setting["conditional"])
         if match is None or content["protocol"] != first.protocol or not same_kind:
             continue
@@ -154,7 +154,7 @@ def _published_lines(members: list[Comparison], lines: list[SizeLine], published
             for name, images in itertools.product(titles.keys() & match.methods.keys(), grid["images"]):
                 setting = {"dataset": first.setting["dataset"], "images": images}
                 line = match.find(published, setting, name, metric, proxy=False)
-                if (score := scores.score_beside(metric, line, name)) is not None:
+                if (score := scores.published_score(metric, line, name)) is not None:
                     points.append((titles[name], True, images, score))
     return join_points(points)
 
@@ -189,12 +189,15 @@ def _draw(key: tuple, comparison: Comparison, lines: list[SizeLine]) -> SizePict
             PlottedLine(
                 line.title,
                 line.published,
-                [(images, score, x_axis.at(images), y_axis.at(score.mean)) for images, score in line.scores.items()],
+                [
+                    (images, score, x_axis.pixel_at(images), y_axis.pixel_at(score.mean))
+                    for images, score in line.scores.items()
+                ],
                 looks[line.title],
             )
             for line in lines
         ],
-        x_ticks=[(x_axis.at(images), short_count(images)) for images in sizes_with_room(sizes)],
+        x_ticks=[(x_axis.pixel_at(images), short_count(images)) for images in sizes_with_room(sizes)],
         y_ticks=y_axis.ticks(),
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from leangan.artefacts.artefact import load
+from leangan.artefacts.artefact import load_artefact
 from leangan.artefacts.captions import caption
 from leangan.artefacts.figures import curves
 from leangan.artefacts.table_formats import Cell, Table, latex, latex_escape, markdown
@@ -15,7 +15,7 @@ from leangan.core.errors import ConfigError
 from leangan.results.collect import collect, to_csv
 from leangan.results.published import read_published
 from leangan.results.table import read_results
-from tests.helpers.synthetic import ARTEFACT, SEEDS, SPECS, failed, measured_rows, row, spec, write_rows
+from tests.helpers.synthetic import ARTEFACT, SEEDS, SPECS, failed_row, measured_rows, row, spec, write_rows
 
 FD = "fd1k_full_efficientnet_lite0"
 PUBLISHED = """\
@@ -36,7 +36,7 @@ def project(tmp_path):
         (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
         (tmp_path / "p.csv").write_text(PUBLISHED)
         results, reported = read_results(tmp_path / "r.csv"), read_published(tmp_path / "p.csv")
-        return load("demo", {**ARTEFACT, **changes}, specs, results, reported, fakes=1000)
+        return load_artefact("demo", {**ARTEFACT, **changes}, specs, results, reported, fakes=1000)
 
     make.folder = tmp_path
     return make
@@ -74,8 +74,8 @@ def test_caption_states_the_protocol_and_that_a_proxy_is_one(project):
 def test_methods_without_a_number_show_why(project):
     rows = [
         *measured_rows(),
-        failed("bcr", 0, "skip", "needs labels"),
-        failed("da", 9, "diverged", "loss_d is nan"),
+        failed_row("bcr", 0, "skip", "needs labels"),
+        failed_row("da", 9, "diverged", "loss_d is nan"),
     ]
     artefact = project(rows, [*SPECS, spec("bcr"), spec("da", 9)])
     table = print_table(artefact)
@@ -138,7 +138,7 @@ def test_a_planned_run_without_rows_is_not_yet_run(project):
 
 
 def test_without_any_value_the_cells_say_why(project):
-    artefact = project([row("bcr", 0, FD, 1.0, 5.0), failed("ada", 0, "skip", "needs labels")])
+    artefact = project([row("bcr", 0, FD, 1.0, 5.0), failed_row("ada", 0, "skip", "needs labels")])
     table = print_table(artefact)
     assert [group for group, _ in table.groups] == [
         f"{name}, {SPECS[0].images} images"
@@ -216,7 +216,7 @@ def test_seeds_of_a_column_have_one_origin(project, first, second, words):
     with pytest.raises(ConfigError, match=re.escape(message)):
         project(rows)
     alike = [from_origin("ada", seed, **first) for seed in SEEDS]
-    assert len(project(alike).columns[0].done("ada")) == len(SEEDS)
+    assert len(project(alike).columns[0].finished_runs("ada")) == len(SEEDS)
 
 
 def test_titled_grids_have_columns_of_one_origin_too(project):
@@ -230,12 +230,16 @@ def test_all_methods_of_a_column_have_one_data_set_and_each_its_own_code(project
     with pytest.raises(ConfigError, match=r"mix origins.*data 1a2b3c4d \(.*-ada-.*\) and data 5e6f7a8b \(.*-none-"):
         project(rows)
     rows = [from_origin("ada", 0, tf32=True, **of_code(A)), from_origin("none", 0, tf32=False, **of_code(B))]
-    assert [len(project(rows).columns[0].done(method)) for method in ("none", "ada")] == [1, 1]
+    assert [len(project(rows).columns[0].finished_runs(method)) for method in ("none", "ada")] == [1, 1]
 
 
 def test_an_origin_counts_as_far_as_it_is_stated(project):
-    rows = [from_origin("ada", 0), from_origin("ada", 1, dataset_sha256=A), failed("ada", 2, "skip", "needs labels")]
-    assert len(project(rows).columns[0].done("ada")) == 2
+    rows = [
+        from_origin("ada", 0),
+        from_origin("ada", 1, dataset_sha256=A),
+        failed_row("ada", 2, "skip", "needs labels"),
+    ]
+    assert len(project(rows).columns[0].finished_runs("ada")) == 2
 
 
 def test_published_value_stands_beside(project):
@@ -315,7 +319,7 @@ def test_a_run_under_two_labels_stands_in_both_rows_and_counts_once_in_each(proj
     numbers = measure_table(artefact, NO_LOGS).set_index(["snapshot", "method"])
     for method in artefact.methods:
         assert list(numbers.loc[("final", method), ["mean", "n", "planned"]]) == [4.0, 1, 1]
-        assert [run.run for run in artefact.columns[0].of(method)] == [own.run_id]
+        assert [run.run for run in artefact.columns[0].runs_of(method)] == [own.run_id]
     (ax,) = curves.draw(artefact, project.folder / "rows").axes
     assert [line.get_label() for line in ax.lines][:3:2] == ["ADA", "ADA (ada-again)"]
 

@@ -16,7 +16,7 @@ from leangan.leaderboard.published_entries import published_entries
 from leangan.results.collect import collect, to_csv
 from leangan.results.published import COLUMNS
 from leangan.results.table import read_results
-from tests.helpers.synthetic import SPECS, failed, measured_rows, row, spec, write_rows, write_spec
+from tests.helpers.synthetic import SPECS, failed_row, measured_rows, row, spec, write_rows, write_spec
 
 FD = "fd1k_full_efficientnet_lite0"
 NOTHING = dict.fromkeys(["commit", "dirty", "torch", "device", "seconds", "images_per_s", "time_utc"])
@@ -75,7 +75,7 @@ def test_higher_inception_score_ranks_first_and_doubtful_numbers_do_not_rank():
 
 
 def test_failed_run_has_no_rank_but_a_reason(tmp_path):
-    found = entries(tmp_path, [row("none", 0, FD, 1.0, 9.0), failed("bcr", 0, "skip", "needs labels", proxy=False)])
+    found = entries(tmp_path, [row("none", 0, FD, 1.0, 9.0), failed_row("bcr", 0, "skip", "needs labels", proxy=False)])
     (skipped,) = (entry for entry in found if entry.status == "skip")
     assert (skipped.rank, skipped.best, skipped.reason, skipped.proxy) == (None, None, "needs labels", True)
 
@@ -233,7 +233,7 @@ def test_a_submission_that_states_no_arithmetic_of_features_ranks_with_those_wit
     assert sorted(entry.rank for entry in entries(tmp_path, rows)) == [1, 2]
 
 
-@pytest.mark.parametrize("others", [[], [failed("bcr", 0, "skip", "needs labels", provenance=NOTHING)]])
+@pytest.mark.parametrize("others", [[], [failed_row("bcr", 0, "skip", "needs labels", provenance=NOTHING)]])
 def test_a_row_of_changed_code_says_so_whatever_rows_lie_beside_it(tmp_path, others):
     changed = row("ada", 0, FD, 1.0, 5.0)
     changed["provenance"] = {**changed["provenance"], "dirty": True}

@@ -42,7 +42,7 @@ def html(tmp_path_factory) -> Path:
     folder = synthetic.write_demo(
         tmp_path_factory.mktemp("project") / "results" / synthetic.SCALE,
         [
-            synthetic.failed("bcr", 0, "skip", HOSTILE, method_title=HOSTILE),
+            synthetic.failed_row("bcr", 0, "skip", HOSTILE, method_title=HOSTILE),
             synthetic.row("da", 5, "fid1k_full", 20.0, 33.0, proxy=False, source="submitted", published_kimg=25000),
         ],
     )

@@ -39,7 +39,7 @@ def fid(images, value, method="none", **changes):
     return {**whole, "protocol": {**whole["protocol"], "name": "ada", "extractor": "inception_v3"}}
 
 
-def drawn(tmp_path, rows, papers=None):
+def draw_pictures(tmp_path, rows, papers=None):
     (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
     entries = measured_entries(read_results(tmp_path / "r.csv"), tmp_path / "rows")
     rank(entries)
@@ -47,7 +47,7 @@ def drawn(tmp_path, rows, papers=None):
 
 
 def test_points_lie_by_the_logarithm_of_size_and_value(tmp_path):
-    (picture,) = drawn(tmp_path, [fid(1000, 100.0), fid(5000, 50.0), fid(70000, 5.0)])
+    (picture,) = draw_pictures(tmp_path, [fid(1000, 100.0), fid(5000, 50.0), fid(70000, 5.0)])
     (line,) = picture.lines
     (x0, y0), (x1, y1), (x2, y2) = [(x, y) for _, _, x, y in line.points]
     assert (x1 - x0) / (x2 - x0) == pytest.approx(math.log(5) / math.log(70), abs=1e-3)
@@ -58,16 +58,16 @@ def test_points_lie_by_the_logarithm_of_size_and_value(tmp_path):
 
 def test_shorter_runs_have_a_picture_of_their_own(tmp_path):
     rows = [fid(1000, 100.0), fid(5000, 50.0), fid(70000, 5.0, total_kimg=2000.0, kimg=2000.0)]
-    assert [picture.sizes for picture in drawn(tmp_path, rows)] == [[1000, 5000]]
+    assert [picture.sizes for picture in draw_pictures(tmp_path, rows)] == [[1000, 5000]]
 
 
 def test_one_size_is_no_curve(tmp_path):
-    assert drawn(tmp_path, [fid(1000, 100.0), fid(1000, 20.0, "ada")]) == []
+    assert draw_pictures(tmp_path, [fid(1000, 100.0), fid(1000, 20.0, "ada")]) == []
 
 
 def test_published_numbers_stand_beside_a_reproduction_and_never_beside_a_proxy(tmp_path, papers):
     rows = [fid(1000, 100.0), fid(5000, 50.0), fid(1000, 20.0, "ada")]
-    (picture,) = drawn(tmp_path, rows, papers)
+    (picture,) = draw_pictures(tmp_path, rows, papers)
     lines = {(line.title, line.published): line for line in picture.lines}
     assert set(lines) == {("baseline", False), ("baseline", True), ("ADA", False), ("ADA", True)}
     # arXiv:2006.06676, fig. 7c: 1,000 images of FFHQ.
@@ -75,7 +75,7 @@ def test_published_numbers_stand_beside_a_reproduction_and_never_beside_a_proxy(
     assert lines["baseline", True].look == lines["baseline", False].look != lines["ADA", True].look
     proxy = [{**each, "proxy": True, "metric": "fd50k_full_efficientnet_lite0",
               "protocol": {**each["protocol"], "extractor": "efficientnet_lite0"}} for each in rows]  # fmt: skip
-    (picture,) = drawn(tmp_path / "proxy", proxy, papers)
+    (picture,) = draw_pictures(tmp_path / "proxy", proxy, papers)
     assert picture.ranking == "proxy" and not any(line.published for line in picture.lines)
 
 
@@ -107,7 +107,7 @@ def test_the_page_opens_on_measured_beside_published_then_measured_then_publishe
 
 
 def test_published_numbers_for_other_sizes_are_not_side_by_side(tmp_path, papers):
-    (picture,) = drawn(tmp_path, [fid(1500, 100.0), fid(5500, 50.0)], papers)
+    (picture,) = draw_pictures(tmp_path, [fid(1500, 100.0), fid(5500, 50.0)], papers)
     assert any(line.published for line in picture.lines) and not picture.side_by_side
 
 
@@ -139,7 +139,7 @@ def test_presets_share_a_picture_unless_two_meet_at_one_size():
 def test_lines_differ_in_colour_and_marker(tmp_path):
     methods = ["none", "diffaugment", "da", "ada", *(f"other{i}" for i in range(9))]
     rows = [fid(images, 10.0, method) for images in (1000, 5000) for method in methods]
-    (picture,) = drawn(tmp_path, rows)
+    (picture,) = draw_pictures(tmp_path, rows)
     assert len({(line.look.colour, line.look.marker) for line in picture.lines}) == len(methods)
     assert len({line.look.marker for line in picture.lines if line.title.lower() in ("diffaugment", "da", "ada")}) == 3
 
@@ -149,7 +149,7 @@ def test_a_line_has_the_look_of_its_method_s_name_whatever_its_title(tmp_path):
     rows = [
         fid(images, 10.0, method, method_title=title) for images in (1000, 5000) for method, title in titles.items()
     ]
-    (picture,) = drawn(tmp_path, rows)
+    (picture,) = draw_pictures(tmp_path, rows)
     assert [line.title for line in picture.lines] == ["plain", "DiffAugment", "baseline", "ADA"]
     figures = style.method_looks(list(titles))
     assert [line.look.colour.print for line in picture.lines] == [figures[name].color for name in titles]
@@ -162,7 +162,7 @@ def test_the_first_of_several_set_ups_has_the_look_of_the_method(tmp_path):
         fid(images, 10.0, "ada", setting=digest, run=f"ffhq-{images}/stylegan2-ada-s0-{digest[:8]}")
         for images, digest in itertools.product((1000, 5000), digests)
     ]
-    (picture,) = drawn(tmp_path, rows)
+    (picture,) = draw_pictures(tmp_path, rows)
     first, second = picture.lines
     assert first.title < second.title and first.look.colour.name == "vermilion" != second.look.colour.name
 

@@ -24,11 +24,11 @@ ACCURACIES = {
 }
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """Small multiples: a column per method, a row per setting. Images as D sees them, augmented or not."""
-    complete = [column for column in artefact.main_columns if all(map(column.of, artefact.main_methods))]
+    complete = [column for column in artefact.main_columns if all(map(column.runs_of, artefact.main_methods))]
     settings = complete or artefact.main_columns
-    figure = training_panels.draw(artefact, rows, settings, ACCURACIES, "accuracy of D", level=0.5)
+    figure = training_panels.draw(artefact, rows_dir, settings, ACCURACIES, "accuracy of D", level=0.5)
     for ax in figure.axes:
         ax.set_ylim(0, 1)
     return figure

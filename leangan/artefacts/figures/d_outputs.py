@@ -21,6 +21,6 @@ OUTPUTS = {
 }
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """Small multiples: a column per method, a row per setting, one y axis for all."""
-    return training_panels.draw(artefact, rows, artefact.main_columns, OUTPUTS, "D output (logit)", level=0)
+    return training_panels.draw(artefact, rows_dir, artefact.main_columns, OUTPUTS, "D output (logit)", level=0)

@@ -19,12 +19,12 @@ from leangan.results.sample_grids import read_grid, tile
 IMAGES = 4
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """The first, the middle and the last snapshot; a line per method, of many settings in the same three."""
     found = []
     for label, column, run in first_runs(artefact, first_middle_last(artefact.main_columns)):
         named = {kimg: f"gradients-{snapshot_name(round(kimg * 1000))}.png" for kimg, _ in run.curve}
-        paths = {kimg: path for kimg, name in named.items() if (path := picture_folder(rows, run) / name).exists()}
+        paths = {kimg: path for kimg, name in named.items() if (path := picture_folder(rows_dir, run) / name).exists()}
         pictures = [
             (tile(read_grid(paths[kimg], int(column.setting["resolution"]))[:, :IMAGES]), f"{kimg:,.9g} kimg")
             for kimg in first_middle_last(list(paths))

@@ -30,13 +30,13 @@ class SamplePanel:
     grid: np.ndarray | None
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """A panel of 4 x 4 images per method, its distance below; a grid of many methods has several lines."""
     lines: list[tuple[str, list[SamplePanel]]] = []
     for group in artefact.groups:
-        panels = _panels(artefact, group, rows)
+        panels = _panels(artefact, group, rows_dir)
         if panels and not lines:
-            panels = [_training_images(group, rows), *panels]
+            panels = [_training_images(group, rows_dir), *panels]
         lines += [(group.title, panels[i : i + COLUMNS]) for i in range(0, len(panels), COLUMNS)]
     if not lines:
         return style.message("The grids of this artefact have no titles, or no run has finished.")
@@ -52,21 +52,21 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     return figure
 
 
-def _panels(artefact: Artefact, group: Group, rows: Path) -> list[SamplePanel]:
+def _panels(artefact: Artefact, group: Group, rows_dir: Path) -> list[SamplePanel]:
     """The methods of a group that have numbers."""
     column = group.columns[0]
-    runs = {method: column.done(method)[0] for method in group.methods if column.done(method)}
+    runs = {method: column.finished_runs(method)[0] for method in group.methods if column.finished_runs(method)}
     panels = []
     for method, run in runs.items():
-        grid = first_grid([grid_path(rows, run.run, run.final_kimg)], int(column.setting["resolution"]))
+        grid = first_grid([grid_path(rows_dir, run.run, run.final_kimg)], int(column.setting["resolution"]))
         panels.append(SamplePanel(artefact.methods[method], column.metric.text(run.final), grid))
     return panels
 
 
-def _training_images(group: Group, rows: Path) -> SamplePanel:
+def _training_images(group: Group, rows_dir: Path) -> SamplePanel:
     """The training images of the group, from its first finished run that has them: a setting has one training set."""
     column = group.columns[0]
-    paths = (reals_path(rows, run.run) for run in column.runs if run.status == "done")
+    paths = (reals_path(rows_dir, run.run) for run in column.runs if run.status == "done")
     return SamplePanel("training images", "", first_grid(paths, int(column.setting["resolution"])))
 
 

@@ -27,9 +27,9 @@ LOOKS = {
 OTHER = style.Look(style.GREY, marker="D")
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """A panel per attribute, a line per augmentation: mean and range over seeds at the last snapshot."""
-    columns = [column for column in artefact.columns if any(map(column.done, artefact.methods))]
+    columns = [column for column in artefact.columns if any(map(column.finished_runs, artefact.methods))]
     found = {spec.method: swept for spec in artefact.specs if (swept := strength(spec))}
     if not found:
         return style.message("No method of this artefact augments with a fixed p.")
@@ -50,7 +50,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
 
 def finals(column: Column, method: str) -> list[float]:
     """The values at the last snapshot of each run of a method; none where it has no run."""
-    return [run.final for run in column.done(method)]
+    return [run.final for run in column.finished_runs(method)]
 
 
 def strength(spec: RunSpec) -> tuple[str, float] | None:

@@ -28,7 +28,7 @@ MARKERS = {False: "o", True: "D"}
 """Of published numbers, by whether they are doubtful."""
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """A panel per data set, a line per method: the mean over seeds of each run's best snapshot, their range shaded.
 
     Published numbers are hollow on dashed lines, diamonds where not verified at their source. No run need have
@@ -44,7 +44,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     if not shown:
         return style.message("No run of this artefact has finished, and it has no published numbers.")
     looks = style.method_looks(shown)
-    figure, axes = style.wrapped(len(panels), 2.8, sharey=True)
+    figure, axes = style.wrap_panels(len(panels), 2.8, sharey=True)
     for ax, (panel, columns) in zip(axes, panels.items(), strict=True):
         labelled = set()
         for line in lines[panel]:
@@ -73,11 +73,11 @@ def _lines(artefact: Artefact, columns: list[Column]) -> list[SizeLine]:
     points = []
     for method, title in artefact.methods.items():
         for column in columns:
-            if runs := column.done(method):
+            if runs := column.finished_runs(method):
                 score = scores.measured_score(column.metric, runs, method, title)
                 points.append((title, False, column.setting["images"], score))
         for column in columns:
-            reported = scores.score_beside(column.metric, artefact.beside(column, method), method)
+            reported = scores.published_score(column.metric, artefact.published_line(column, method), method)
             if reported is not None:
                 points.append((title, True, column.setting["images"], reported))
     return join_points(points)

@@ -15,12 +15,12 @@ from leangan.artefacts.picture_rows import PictureRow, first_runs, picture_folde
 from leangan.results.sample_grids import read_grid, tile
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """The first strip of each run, neither chosen nor sorted; with fewer than four rows, the first two."""
     found = [
         (label, read_grid(path, int(column.setting["resolution"])))
         for label, column, run in first_runs(artefact, artefact.main_columns)
-        if (path := picture_folder(rows, run) / "strips.png").exists()
+        if (path := picture_folder(rows_dir, run) / "strips.png").exists()
     ]
     if not found:
         return style.message("No picture of interpolations is here: they stay where the runs were trained.")

@@ -42,13 +42,13 @@ class SweepPanel:
     levels: list[tuple[str, Column]]
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """A panel per setting with a line per entry of the sweep's `lines`, or with `panels: lines` the reverse."""
     sweep, settings = artefact.sweep, artefact.main_columns
     if sweep is None:
         raise ConfigError(f"the figure 'sweep' of {artefact.where} needs a `sweep` in its layout.")
     panels = _panels(sweep, settings)
-    figure, axes = style.wrapped(len(panels), 2.5, sharey=True)
+    figure, axes = style.wrap_panels(len(panels), 2.5, sharey=True)
     swept: set[float] = set()
     levels: dict[str, tuple] = {}
     for ax, panel in zip(axes, panels, strict=True):
@@ -80,12 +80,12 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
 def _panels(sweep: dict[str, Any], settings: list[Column]) -> list[SweepPanel]:
     """One per setting with a line per entry of `lines`, or the reverse."""
     if sweep.get("panels") == "lines":
-        shades = list(zip(settings, style.graded(len(settings)), strict=True))
+        shades = list(zip(settings, style.graded_looks(len(settings)), strict=True))
         return [
             SweepPanel(
                 title=name,
                 lines=[SweepLine(column.title, look, name, column) for column, look in shades],
-                levels=[(look.color, column) for column, look in shades if any(map(column.done, methods))],
+                levels=[(look.color, column) for column, look in shades if any(map(column.finished_runs, methods))],
             )
             for name, methods in sweep["lines"].items()
         ]
@@ -104,9 +104,9 @@ def values(artefact: Artefact, sweep: dict[str, Any], column: Column, methods: l
     """By the swept argument: the best value of each seed."""
     points: dict[float, list[float]] = {}
     for method in methods:
-        for run in column.done(method):
+        for run in column.finished_runs(method):
             at = argument(artefact.spec_of[run.run], sweep, artefact.where)
-            points.setdefault(at, []).append(column.metric.shown(run.best))
+            points.setdefault(at, []).append(column.metric.in_label_unit(run.best))
     return dict(sorted(points.items()))
 
 
@@ -122,6 +122,6 @@ def argument(spec: RunSpec, sweep: dict[str, Any], where: str) -> float:
 
 def level(column: Column, methods: list[str]) -> float | None:
     """The best mean of the methods; None where none has a number."""
-    bests = [[column.metric.shown(run.best) for run in column.done(method)] for method in methods]
+    bests = [[column.metric.in_label_unit(run.best) for run in column.finished_runs(method)] for method in methods]
     means = [sum(of_seeds) / len(of_seeds) for of_seeds in bests if of_seeds]
     return (max if column.metric.higher_is_better else min)(means, default=None)
