@@ -28,7 +28,7 @@ test: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@mkdir -p .venv/types/leangan
+	@rm -rf .venv/types && mkdir -p .venv/types/leangan
 	@ln -sfn $(wildcard $(CURDIR)/leangan/*) $(CURDIR)/models $(CURDIR)/augment .venv/types/leangan
 	$(BIN)/mypy
 	$(BIN)/python workflow/lint.py

@@ -43,44 +43,47 @@ class Claim:
 
 
 def claims(artefact: Artefact) -> list[Claim]:
-    """What the papers say of the methods that the artefact has, column by column. Raises ConfigError like `beside`."""
+    """What the papers say of the methods that the artefact has, column by column.
+
+    Raises ConfigError like `Artefact.published_line`.
+    """
     found = []
     for column in artefact.first_columns:
         measured = {
-            method: scores.of_runs(column.metric, runs, method, title)
+            method: scores.measured_score(column.metric, runs, method, title)
             for method, title in artefact.methods.items()
-            if (runs := column.done(method))
+            if (runs := column.finished_runs(method))
         }
-        for better, worse in itertools.chain(_published(artefact, column), _expected(artefact, column)):
+        for better, worse in itertools.chain(_published_pairs(artefact, column), _expected_pairs(artefact, column)):
             verdict = _verdict(measured.get(better), measured.get(worse), column.metric.higher_is_better)
             found.append(Claim(better, worse, column, verdict))
     return found
 
 
-def _published(artefact: Artefact, column: Column) -> Iterator[tuple[str, str]]:
+def _published_pairs(artefact: Artefact, column: Column) -> Iterator[tuple[str, str]]:
     """The pairs (better, worse) that published numbers beside the column make."""
     stated = {}
     for method in artefact.methods:
-        line = artefact.beside(column, method)
-        score = scores.beside(column.metric, line)
+        line = artefact.published_line(column, method)
+        score = scores.published_score(column.metric, line, method)
         if line is not None and score is not None and not score.doubt:
             place = line["paper"], line["artefact"], line["protocol"]
-            stated[method] = place, scores.of_paper(score.mean, score.text, published.spread(line))
+            stated[method] = place, scores.paper_score(score.mean, score.text, published.std_text(line))
     for (better, (place, one)), (worse, (other_place, other)) in itertools.permutations(stated.items(), 2):
         if place == other_place and clearly_better(one, other, column.metric.higher_is_better):
             yield better, worse
 
 
-def _expected(artefact: Artefact, column: Column) -> Iterator[tuple[str, str]]:
+def _expected_pairs(artefact: Artefact, column: Column) -> Iterator[tuple[str, str]]:
     """The pairs (better, worse) of the artefact's expectation, of methods that the column has."""
     if artefact.expectation is not None:
-        better, worse = (filter(column.of, artefact.expectation[key]) for key in ("better", "worse"))
+        better, worse = (filter(column.runs_of, artefact.expectation[key]) for key in ("better", "worse"))
         yield from itertools.product(better, worse)
 
 
 def _verdict(better: Score | None, worse: Score | None, higher_is_better: bool) -> str:
     """Of one claim; None: the method has no number."""
-    if better is None or worse is None or better.deviation is None or worse.deviation is None:
+    if better is None or worse is None or better.std is None or worse.std is None:
         return OPEN
     if clearly_better(better, worse, higher_is_better):
         return YES

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from leangan.artefacts import layout
-from leangan.artefacts.columns import Column, columns_of, of_specs
+from leangan.artefacts.columns import Column, columns_of, rows_of_specs
 from leangan.core.errors import check_names
 from leangan.core.spec import RunSpec
-from leangan.results.method_titles import distinct
+from leangan.results.method_titles import distinguish_titles
 from leangan.results.published import Match
 from leangan.runs.config import grids
 
@@ -55,22 +55,24 @@ class Artefact:
     @property
     def main_columns(self) -> list[Column]:
         """What figures draw: those of `first_columns` of which a run has numbers."""
-        return [column for column in self.first_columns if any(map(column.done, self.methods))]
+        return [column for column in self.first_columns if any(map(column.finished_runs, self.methods))]
 
     @property
     def main_methods(self) -> dict[str, str]:
         """What figures draw: the methods of which a run in `main_columns` has numbers."""
         columns = self.main_columns
-        return {name: title for name, title in self.methods.items() if any(column.done(name) for column in columns)}
+        return {
+            name: title for name, title in self.methods.items() if any(column.finished_runs(name) for column in columns)
+        }
 
     @property
     def spec_of(self) -> dict[str, RunSpec]:
         """The specs by run id."""
         return {spec.run_id: spec for spec in self.specs}
 
-    def beside(self, column: Column, method: str) -> pd.Series | None:
+    def published_line(self, column: Column, method: str) -> pd.Series | None:
         """The published number of a method in a column, which must have the method; None: there is none."""
-        if self.published is None or not column.of(method):
+        if self.published is None or not column.runs_of(method):
             return None
         return self.published.find(self.reported, column.setting, method, column.metric, column.proxy)
 
@@ -83,7 +85,7 @@ class Artefact:
         return replace(self, methods=kept, specs=specs, groups=[group for group in groups if group.methods])
 
 
-def load(
+def load_artefact(
     name: str,
     content: dict[str, Any],
     specs: list[RunSpec],
@@ -101,11 +103,11 @@ def load(
     """
     where = f"config/artefacts/{name}.yaml"
     titled = all("title" in grid for grid in grids(content))
-    titles = distinct((spec.method, spec.labels.title) for spec in specs)
+    titles = distinguish_titles((spec.method, spec.labels.title) for spec in specs)
     methods = {method: title for (method, _), title in titles.items()}
-    stated = layout.checked(content, methods, titled, where)
+    stated = layout.check_layout(content, methods, titled, where)
     measured = results[results["source"].eq("measured") & results["protocol.name"].eq(content["protocol"])]
-    columns = columns_of(specs, of_specs(measured, specs), content, titled, fakes, where)
+    columns = columns_of(specs, rows_of_specs(measured, specs), content, titled, fakes, where)
     return Artefact(
         title=content["title"],
         caption=stated.get("caption", content["title"]),
@@ -117,7 +119,7 @@ def load(
         training=stated.get("training", []),
         sweep=stated.get("sweep"),
         reported=reported,
-        published=Match.of(stated),
+        published=Match.from_layout(stated),
         expectation=content.get("expectation"),
     )
 
@@ -132,7 +134,7 @@ def _groups(content: dict[str, Any], columns: list[Column]) -> list[Group]:
         settings = [own for own in of_setting.values() if own[0].setting["preset"] in grid["preset"]]
         for own in settings:
             title = grid["title"] if len(settings) == 1 else f"{grid['title']}, {own[0].title}"
-            groups.append(Group(title, [method for method in grid["method"] if own[0].of(method)], own))
+            groups.append(Group(title, [method for method in grid["method"] if own[0].runs_of(method)], own))
     for own in of_setting.values():
         grouped = {method for group in groups if group.columns is own for method in group.methods}
         added = [method for method in dict.fromkeys(run.method for run in own[0].runs) if method not in grouped]

@@ -16,11 +16,12 @@ from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
 from leangan.metrics.base import PUBLISHED, metric_name
 from leangan.results import origin
+from leangan.results.measured_runs import NOT_YET_RUN, Run, runs_of
 from leangan.results.metric_names import FAMILIES, Metric, parse
 from leangan.results.origin import Origin, origin_of
-from leangan.results.table import NOT_YET_RUN, PROTOCOL, Run, runs_of
+from leangan.results.table import PROTOCOL
 
-SETTING = ["dataset", "resolution", "images", "backbone", "preset", "conditional"]
+SETTING_KEYS = ["dataset", "resolution", "images", "backbone", "preset", "conditional"]
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class Column:
     def proxy(self) -> bool:
         return bool(self.protocol["proxy"])
 
-    def of(self, method: str) -> list[Run]:
+    def runs_of(self, method: str) -> list[Run]:
         """The runs of one method, by seed."""
         return sorted((run for run in self.runs if run.method == method), key=lambda run: run.seed)
 
-    def done(self, method: str) -> list[Run]:
+    def finished_runs(self, method: str) -> list[Run]:
         """The runs of one method that have numbers, by seed."""
-        return [run for run in self.of(method) if run.status == "done"]
+        return [run for run in self.runs_of(method) if run.status == "done"]
 
 
 def columns_of(
@@ -61,7 +62,7 @@ def columns_of(
     """
     settings = _settings(specs, apart)
     families = content.get("layout", {}).get("metrics") or _families(rows)
-    return _measured(settings, rows, families, where) or _planned(settings, rows, content, fakes)
+    return _measured_columns(settings, rows, families, where) or _planned_columns(settings, rows, content, fakes)
 
 
 def _families(rows: pd.DataFrame) -> list[str]:
@@ -77,18 +78,20 @@ def _settings(specs: list[RunSpec], apart: bool) -> dict[str, list[RunSpec]]:
     """
     found: dict[tuple, list[RunSpec]] = {}
     for spec in specs:
-        found.setdefault(tuple(getattr(spec, key) for key in SETTING if apart or key != "preset"), []).append(spec)
+        found.setdefault(tuple(getattr(spec, key) for key in SETTING_KEYS if apart or key != "preset"), []).append(spec)
     presets = [{(spec.method, spec.preset) for spec in members} for members in found.values()]
     if not apart and any(len(pairs) > len(dict(pairs)) for pairs in presets):
         return _settings(specs, apart=True)
     first = [members[0] for members in found.values()]
-    varying = [key for key in SETTING if len({getattr(spec, key) for spec in first}) > 1]
+    varying = [key for key in SETTING_KEYS if len({getattr(spec, key) for spec in first}) > 1]
     if len({tuple(getattr(spec, key) for key in varying if key != "preset") for spec in first}) == len(first):
         varying = [key for key in varying if key != "preset"]
     return {_setting_title(spec, varying): members for spec, members in zip(first, found.values(), strict=True)}
 
 
-def _measured(settings: dict[str, list[RunSpec]], rows: pd.DataFrame, families: list[str], where: str) -> list[Column]:
+def _measured_columns(
+    settings: dict[str, list[RunSpec]], rows: pd.DataFrame, families: list[str], where: str
+) -> list[Column]:
     """Those of the families that have values; none where no run has one."""
     rows = rows.assign(family=[parse(name).family if name else "" for name in rows["metric"]])
     return [
@@ -99,7 +102,7 @@ def _measured(settings: dict[str, list[RunSpec]], rows: pd.DataFrame, families: 
     ]
 
 
-def _planned(
+def _planned_columns(
     settings: dict[str, list[RunSpec]], rows: pd.DataFrame, content: dict[str, Any], fakes: int | None
 ) -> list[Column]:
     """The columns of an artefact of which no run has a value yet."""
@@ -117,7 +120,7 @@ def _planned(
 
 def _column(rows: pd.DataFrame, families: tuple[str, str], title: str, specs: list[RunSpec], where: str) -> Column:
     """The setting of `specs` under the first of `families`, the best snapshots chosen by the second."""
-    group = of_specs(rows, specs)
+    group = rows_of_specs(rows, specs)
     values, judges = (group[group["family"] == family] for family in families)
     for names in (values["metric"].unique(), judges["metric"].unique()):
         if len(names) > 1:
@@ -133,7 +136,7 @@ def _column(rows: pd.DataFrame, families: tuple[str, str], title: str, specs: li
 
 def _runs(rows: pd.DataFrame, specs: list[RunSpec], metric: str, judge: str | None) -> list[Run]:
     """Every run of `specs` under `metric`, its best snapshot chosen by `judge`; those without rows are not yet run."""
-    group = of_specs(rows, specs)
+    group = rows_of_specs(rows, specs)
     begun = set(zip(group["run"], group["method"], strict=True))
     waiting = [spec for spec in specs if (spec.run_id, spec.method) not in begun]
     return [
@@ -142,7 +145,7 @@ def _runs(rows: pd.DataFrame, specs: list[RunSpec], metric: str, judge: str | No
     ]
 
 
-def of_specs(rows: pd.DataFrame, specs: list[RunSpec]) -> pd.DataFrame:
+def rows_of_specs(rows: pd.DataFrame, specs: list[RunSpec]) -> pd.DataFrame:
     """Rows of these runs with these labels."""
     labels = {(spec.run_id, spec.preset, spec.method) for spec in specs}
     found = [key in labels for key in zip(rows["run"], rows["preset"], rows["method"], strict=True)]
@@ -152,7 +155,7 @@ def of_specs(rows: pd.DataFrame, specs: list[RunSpec]) -> pd.DataFrame:
 def _setting(specs: list[RunSpec]) -> dict[str, Any]:
     """What the runs of one column share."""
     presets = " / ".join(dict.fromkeys(spec.preset for spec in specs))
-    return {**{key: getattr(specs[0], key) for key in SETTING}, "preset": presets}
+    return {**{key: getattr(specs[0], key) for key in SETTING_KEYS}, "preset": presets}
 
 
 def _setting_title(spec: RunSpec, varying: list[str]) -> str:
@@ -184,11 +187,11 @@ def _check_origins(rows: pd.DataFrame, where: str) -> None:
     origins: list[tuple[str, str, Origin]] = [
         (row["method"], row["run"], origin_of(row)) for _, row in rows[keys].drop_duplicates().iterrows()
     ]
-    if origin.DATA in origin.differing(found for _, _, found in origins):
+    if origin.DATA in origin.differing_keys(found for _, _, found in origins):
         raise _mixed(origin.DATA, [(run, found) for _, run, found in origins], where)
     for method in dict.fromkeys(method for method, _, _ in origins):
         own = [(run, found) for other, run, found in origins if other == method]
-        for key in origin.differing(found for _, found in own):
+        for key in origin.differing_keys(found for _, found in own):
             raise _mixed(key, own, where)
 
 

@@ -34,7 +34,7 @@ LAYOUT = ["caption", "metrics", "training", "published", "sweep"]
 SWEEP = ["x", "label", "scale", "lines", "levels", "panels"]
 
 
-def checked(content: dict[str, Any], methods: Iterable[str], titled: bool, where: str) -> dict[str, Any]:
+def check_layout(content: dict[str, Any], methods: Iterable[str], titled: bool, where: str) -> dict[str, Any]:
     """The layout of an artefact with these methods; `titled`: each of its grids has a title.
 
     Raises ConfigError where it has an unknown key or value, or columns that a table of its kind does not have.

@@ -12,11 +12,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
-from leangan.results.table import Run
+from leangan.results.measured_runs import Run
 
 
 @dataclass(frozen=True)
-class Line:
+class MethodLine:
     """A method in a setting, and how it is drawn."""
 
     label: str
@@ -25,7 +25,7 @@ class Line:
     runs: list[Run]
 
 
-def panels(artefact: Artefact) -> list[tuple[str, list[Line]]]:
+def panels(artefact: Artefact) -> list[tuple[str, list[MethodLine]]]:
     """Title and lines of each panel: one per setting with a line per method.
 
     Of one method in several settings there is one panel with a line per setting (arXiv:2006.06676, fig. 1a).
@@ -33,11 +33,19 @@ def panels(artefact: Artefact) -> list[tuple[str, list[Line]]]:
     columns, methods = artefact.main_columns, artefact.main_methods
     if len(methods) == 1 and len(columns) > 1:
         ((method, title),) = methods.items()
-        shades = style.graded(len(columns))
-        return [(title, [Line(c.title, look, c, c.done(method)) for c, look in zip(columns, shades, strict=True)])]
-    looks = style.method_styles(list(methods))
+        shades = style.graded_looks(len(columns))
+        lines = [MethodLine(c.title, look, c, c.finished_runs(method)) for c, look in zip(columns, shades, strict=True)]
+        return [(title, lines)]
+    looks = style.method_looks(list(methods))
     return [
-        (c.title, [Line(title, looks[name], c, c.done(name)) for name, title in methods.items() if c.done(name)])
+        (
+            c.title,
+            [
+                MethodLine(title, looks[name], c, c.finished_runs(name))
+                for name, title in methods.items()
+                if c.finished_runs(name)
+            ],
+        )
         for c in columns
     ]
 

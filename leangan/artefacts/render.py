@@ -18,9 +18,10 @@ from typing import Any
 
 import pandas as pd
 
-from leangan.artefacts import grouped_tables, style, tables
-from leangan.artefacts.artefact import Artefact, load
+from leangan.artefacts import style
+from leangan.artefacts.artefact import Artefact, load_artefact
 from leangan.artefacts.table_formats import latex, markdown
+from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
@@ -32,29 +33,24 @@ from leangan.runs.config import artefact, figures_of, load_config
 from leangan.runs.grid import expand
 
 
-def figure(name: str) -> ModuleType:
+def figure_module(name: str) -> ModuleType:
     """The module of a figure; `leangan.runs.config.artefact` has seen that there is one."""
     return import_module(f"leangan.artefacts.figures.{name}")
 
 
-def write_table(content: Artefact, rows: Path, stem: Path) -> None:
+def write_table(content: Artefact, rows_dir: Path, stem: Path) -> None:
     """<stem>.md, .tex and, in full precision, .csv."""
-    if content.groups:
-        numbers = grouped_tables.measured(content, rows)
-        table = grouped_tables.build(content, numbers)
-    else:
-        numbers = tables.measured(content)
-        table = tables.build(content, numbers)
-        numbers = numbers.drop(columns="column")
+    numbers = measure_table(content, rows_dir)
+    table = build_table(content, numbers)
     write_atomic(f"{stem}.md", markdown(table))
     write_atomic(f"{stem}.tex", latex(table))
     write_atomic(f"{stem}.csv", numbers.to_csv(index=False, lineterminator="\n"))
 
 
-def write_figure(drawing: ModuleType, content: Artefact, rows: Path, stem: Path) -> None:
+def write_figure(drawing: ModuleType, content: Artefact, rows_dir: Path, stem: Path) -> None:
     """<stem>.png, .svg and .pdf; where no run has numbers and the figure needs one, a figure that says so."""
     if content.main_columns or getattr(drawing, "WITHOUT_RUNS", False):
-        drawn = drawing.draw(content, rows)
+        drawn = drawing.draw(content, rows_dir)
     else:
         drawn = style.message("No run of this artefact has finished.")
     style.save(drawn, stem)
@@ -69,11 +65,11 @@ def remove_other_figures(folder: Path, kinds: Iterable[str]) -> None:
             path.unlink()
 
 
-def loaded(name: str, config: dict[str, Any], rows: Path, reported: pd.DataFrame) -> Artefact:
-    """The artefact under `config` with its rows in the folder `rows`; `reported` has all published numbers."""
+def load_from_rows(name: str, config: dict[str, Any], rows_dir: Path, reported: pd.DataFrame) -> Artefact:
+    """The artefact under `config` with its rows in the folder `rows_dir`; `reported` has all published numbers."""
     content, specs = artefact(name), expand(name, config)
-    results = stored_results(specs, content["protocol"], rows)
-    return load(name, content, specs, results, reported, read("config/scales.yaml")[config["scale"]]["fakes"])
+    results = stored_results(specs, content["protocol"], rows_dir)
+    return load_artefact(name, content, specs, results, reported, read("config/scales.yaml")[config["scale"]]["fakes"])
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -90,24 +86,24 @@ def main(argv: list[str] | None = None) -> None:
     config = load_config(args.config)
     registry.search(config["method_folders"])
     figures = {name: figures_of(artefact(name)) for name in args.artefacts}
-    drawings = {kind: figure(kind) for kinds in figures.values() for kind in kinds}
-    rows, reported = args.results / "rows", read_published(FILE)
-    if not rows.is_dir():
-        raise ConfigError(f"{rows} is missing. Run snakemake first.")
+    drawings = {kind: figure_module(kind) for kinds in figures.values() for kind in kinds}
+    rows_dir, reported = args.results / "rows", read_published(FILE)
+    if not rows_dir.is_dir():
+        raise ConfigError(f"{rows_dir} is missing. Run snakemake first.")
     lacking = []
     for name in args.artefacts:
         try:
-            content = loaded(name, config, rows, reported)
+            content = load_from_rows(name, config, rows_dir, reported)
         except ConfigError as error:
             lacking.append(f"{name}: {error}")
             continue
-        write_table(content, rows, args.results / "tables" / name)
+        write_table(content, rows_dir, args.results / "tables" / name)
         folder = args.results / "figures" / name
         remove_other_figures(folder, figures[name])
         for kind, methods in figures[name].items():
             chosen = content if methods is None else content.only(methods)
             try:
-                write_figure(drawings[kind], chosen, rows, folder / kind)
+                write_figure(drawings[kind], chosen, rows_dir, folder / kind)
             except ConfigError as error:
                 lacking.append(f"{name}/{kind}: {error}")
     if lacking:

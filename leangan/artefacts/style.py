@@ -1,4 +1,4 @@
-"""The look shared by all figures: fonts, sizes, a colour-blind-safe colour per method, reproducible files."""
+"""The look shared by all figures: fonts, sizes, lines, panels, reproducible files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
 
 import matplotlib
 import pandas as pd
@@ -17,6 +16,7 @@ from matplotlib.gridspec import SubplotSpec
 from PIL import Image
 
 from leangan.core.files import write_atomic
+from leangan.results.method_looks import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, Dashes, choose_looks
 
 COLUMN_IN, TEXT_IN = 3.3, 6.9
 """Width in inches of one column and of the whole text block in a two-column paper."""
@@ -24,15 +24,8 @@ COLUMN_IN, TEXT_IN = 3.3, 6.9
 GREY = "#666666"
 DPI = 300
 
-Dashes = str | tuple[float, tuple[float, ...]]
-"""A line's dashes as matplotlib takes them."""
-
-# Okabe and Ito, "Color Universal Design" (2008), without its yellow, which is invisible on white.
-BLUE = "#0072B2"
-FIXED = {"none": "#000000", "diffaugment": BLUE, "diffaugment-tc": BLUE, "da": "#E69F00", "ada": "#D55E00"}
-FREE = ["#009E73", "#CC79A7", "#56B4E9"]
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"]
-DASHES: list[Dashes] = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1))]
+PALETTE = [colour.print for colour in (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)]
+"""For lines that are no methods."""
 
 matplotlib.use("Agg")
 matplotlib.rcParams.update(
@@ -73,25 +66,12 @@ class Look:
     marker: str = "o"
 
 
-def method_styles(shown: list[str]) -> dict[str, Look]:
-    """A look for each of the methods `shown` in one figure. It depends on the name, so it is the same in every figure.
-
-    The four main methods have colours of their own. The others share three colours and also differ by dashes. If
-    methods would look alike in one figure, the later ones take free looks, as long as there are any.
-    """
-    free = [Look(color, dashes) for dashes in DASHES for color in FREE]
-    own = {name: Look(FIXED[name]) if name in FIXED else free[crc32(name.encode()) % len(free)] for name in shown}
-    looks: dict[str, Look] = {}
-    for name, look in own.items():
-        if look not in looks.values():
-            looks[name] = look
-    for name, look in own.items():
-        if name not in looks:
-            looks[name] = next((other for other in free if other not in looks.values()), look)
-    return {name: looks[name] for name in shown}
+def method_looks(shown: list[str]) -> dict[str, Look]:
+    """A look for each of the methods `shown` in one figure, the same in every figure."""
+    return {name: Look(look.colour.print, look.dashes) for name, look in choose_looks(shown).items()}
 
 
-def graded(count: int) -> list[Look]:
+def graded_looks(count: int) -> list[Look]:
     """Looks for an ordered quantity, from light to dark."""
     ramp = matplotlib.colormaps["viridis_r"]
     return [Look(matplotlib.colors.to_hex(ramp(0.15 + 0.85 * i / max(1, count - 1)))) for i in range(count)]
@@ -105,7 +85,7 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs).tolist()
 
 
-def wrapped(count: int, row_in: float, **kwargs) -> tuple[Figure, list[Axes]]:
+def wrap_panels(count: int, row_in: float, **kwargs) -> tuple[Figure, list[Axes]]:
     """`count` axes in reading order, at most four in a row, each row `row_in` inches high."""
     columns = count if count <= 4 else min((3, 4), key=lambda width: -count % width)
     rows = -(-count // columns)
@@ -119,7 +99,7 @@ def wrapped(count: int, row_in: float, **kwargs) -> tuple[Figure, list[Axes]]:
 
 
 def _place(ax: Axes) -> SubplotSpec:
-    """The position of a panel in the grid of a figure of `panels` or `wrapped`."""
+    """The position of a panel in the grid of a figure of `panels` or `wrap_panels`."""
     place = ax.get_subplotspec()
     assert place is not None, "a panel of a grid"
     return place
@@ -137,7 +117,7 @@ def title(ax: Axes, text: str) -> None:
 
 
 def curve(ax: Axes, table: pd.DataFrame, look: Look, label: str) -> None:
-    """A line through the mean over seeds (`table` is of leangan.results.table.over_seeds), their range shaded."""
+    """A line through the mean over seeds, their range shaded; `table` is of `measured_runs.mean_and_range`."""
     ax.plot(table.index, table["mean"], color=look.color, linestyle=look.linestyle, label=label)
     if (table["max"] > table["min"]).any():
         ax.fill_between(table.index, table["min"], table["max"], color=look.color, alpha=0.15, linewidth=0)

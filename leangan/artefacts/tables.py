@@ -1,90 +1,176 @@
-"""The table of an artefact: methods x settings, mean and deviation over seeds, the published value beside.
+"""The table of an artefact: a row per method, mean and deviation over seeds. A method without a number shows why.
 
-Each column keeps to one protocol, which the caption states. A method without a number shows why.
+The columns are the artefact's settings under each metric, the published number beside. Where its grids have titles, the
+rows stand under these instead, and the columns are the metrics and what the training logs say (`training` of the
+layout). Each column keeps to one protocol, which the caption states.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from leangan.artefacts import agreement
-from leangan.artefacts.artefact import Artefact
+from leangan.artefacts.artefact import Artefact, Group
+from leangan.artefacts.captions import caption
 from leangan.artefacts.columns import Column
 from leangan.artefacts.table_formats import Cell, Table
 from leangan.results import published, scores
-from leangan.results.metric_names import EXTRACTORS, Metric
+from leangan.results.measured_runs import Run, mean_and_std, seeds_of
+from leangan.results.metric_names import Metric, parse
 from leangan.results.scores import Score
-from leangan.results.table import Run, mean_and_deviation, seeds_of
+from leangan.results.training_log import TRAINING, value_at_end
 
 WIDEST = 12
 """Columns of numbers that stand side by side; a table of more goes on below."""
 
 
-def measured(artefact: Artefact) -> pd.DataFrame:
-    """The table's numbers in full precision: one line per column, snapshot and method. `n` and `planned` count seeds.
+def measure_table(artefact: Artefact, rows_dir: Path) -> pd.DataFrame:
+    """The table's numbers in full precision: a line per column, snapshot and method, or per title, method and quantity.
 
-    `difference` is the measured mean minus the published number.
+    `n` and `planned` count seeds; `difference` is the measured mean minus the published number. `rows_dir` is
+    results/<scale>/rows, where the training logs lie.
     """
-    lines = []
-    for position, column in enumerate(artefact.columns):
-        reported = {method: artefact.beside(column, method) for method in artefact.methods}
+    lines = _lines_by_title(artefact, rows_dir) if artefact.groups else _lines_by_setting(artefact)
+    table = pd.DataFrame(lines)
+    return table.astype({name: float for name in ("mean", "std", "published", "difference") if name in table})
+
+
+def build_table(artefact: Artefact, numbers: pd.DataFrame) -> Table:
+    """The artefact's table from `numbers` (of `measure_table`), ready to print."""
+    return _build_by_title(artefact, numbers) if artefact.groups else _build_by_setting(artefact, numbers)
+
+
+def _lines_by_setting(artefact: Artefact) -> Iterator[dict[str, Any]]:
+    for column in artefact.columns:
+        reported = {method: artefact.published_line(column, method) for method in artefact.methods}
         for snapshot, method in itertools.product(("best", "final"), artefact.methods):
-            runs = column.of(method)
-            done = column.done(method)
-            values = [getattr(run, snapshot) for run in done]
-            mean, deviation = mean_and_deviation(values) if values else (None, None)
-            beside = reported[method]
-            lines.append(
-                {
-                    "column": position,
-                    "snapshot": snapshot,
-                    "method": method,
-                    "method_title": artefact.methods[method],
-                    **column.setting,
-                    "preset": ", ".join(dict.fromkeys(run.preset for run in runs)),
-                    "metric": column.metric.name,
-                    "proxy": column.proxy,
-                    "protocol": column.protocol["name"],
-                    "mean": mean,
-                    "std": deviation,
-                    "n": seeds_of(done),
-                    "planned": seeds_of(runs),
-                    "status": ", ".join(dict.fromkeys(run.status for run in runs)),
-                    "reason": "; ".join(dict.fromkeys(reason(run) for run in runs if run.status != "done")),
-                    "published": None if beside is None else beside["number"],
-                    "difference": None if beside is None or mean is None else mean - beside["number"],
-                    "published_spread": "" if beside is None else published.spread(beside),
-                    "published_doubt": "" if beside is None else published.doubt(beside),
-                    "published_verified": "" if beside is None else beside["verified"],
-                }
-            )
-    return pd.DataFrame(lines).astype({"mean": float, "std": float, "published": float, "difference": float})
+            runs, paper = column.runs_of(method), reported[method]
+            summary = _summary((run, getattr(run, snapshot)) for run in column.finished_runs(method))
+            mean = summary["mean"]
+            yield {
+                "snapshot": snapshot,
+                "method": method,
+                "method_title": artefact.methods[method],
+                **column.setting,
+                "preset": ", ".join(dict.fromkeys(run.preset for run in runs)),
+                "metric": column.metric.name,
+                "proxy": column.proxy,
+                "protocol": column.protocol["name"],
+                **summary,
+                **_outcome(runs),
+                "published": None if paper is None else paper["number"],
+                "difference": None if paper is None or mean is None else mean - paper["number"],
+                "published_spread": "" if paper is None else published.std_text(paper),
+                "published_doubt": "" if paper is None else published.doubt(paper),
+                "published_verified": "" if paper is None else paper["verified"],
+            }
 
 
-def build(artefact: Artefact, numbers: pd.DataFrame) -> Table:
-    """The artefact's table from `numbers` (of `measured`), ready to print.
+def _lines_by_title(artefact: Artefact, rows_dir: Path) -> Iterator[dict[str, Any]]:
+    for group in artefact.groups:
+        for method in group.methods:
+            runs = group.columns[0].runs_of(method)
+            shared = {
+                "group": group.title,
+                "method": method,
+                "method_title": artefact.methods[method],
+                **group.columns[0].setting,
+                **_outcome(runs),
+            }
+            for quantity, snapshot, values in _quantities(artefact, group, method, rows_dir):
+                yield {**shared, "quantity": quantity, "snapshot": snapshot, **_summary(values)}
 
-    Where a column has published numbers, these and how far the best snapshots are from them stand beside.
-    """
+
+def _quantities(
+    artefact: Artefact, group: Group, method: str, rows_dir: Path
+) -> Iterator[tuple[str, str, list[tuple[Run, float | None]]]]:
+    """(name, snapshot, value of each run) of everything that the table shows of a method under a title."""
+    for column, snapshot in itertools.product(group.columns, ("best", "final")):
+        yield column.metric.name, snapshot, [(run, getattr(run, snapshot)) for run in column.finished_runs(method)]
+    for key in artefact.training:
+        yield key, "", [(run, value_at_end(rows_dir, run.run, key)) for run in group.columns[0].finished_runs(method)]
+
+
+def _summary(values: Iterable[tuple[Run, float | None]]) -> dict[str, Any]:
+    """Mean and deviation of the runs that have a value, and of how many seeds they are."""
+    known = [(run, value) for run, value in values if value is not None]
+    mean, std = mean_and_std([value for _, value in known]) if known else (None, None)
+    return {"mean": mean, "std": std, "n": seeds_of(run for run, _ in known)}
+
+
+def _outcome(runs: list[Run]) -> dict[str, Any]:
+    """How many seeds are planned, and what became of the runs."""
+    reasons = (f"{run.status}: {run.reason}" if run.reason else run.status for run in runs if run.status != "done")
+    return {
+        "planned": seeds_of(runs),
+        "status": ", ".join(dict.fromkeys(run.status for run in runs)),
+        "reason": "; ".join(dict.fromkeys(reasons)),
+    }
+
+
+def _build_by_setting(artefact: Artefact, numbers: pd.DataFrame) -> Table:
+    """Where a column has published numbers, these and how far the best snapshots are from them stand beside."""
     table = Table(caption(artefact), [], [(title, []) for title in artefact.methods.values()])
-    for position, of_column in numbers.groupby("column", sort=False):
-        metric = artefact.columns[position].metric
-        shown = {"best": _measured, "final": _measured}
-        if of_column["published"].notna().any():
-            shown |= {"published": _published, "difference": _difference}
-        for name, cell in shown.items():
-            lines = of_column[of_column["snapshot"] == ("final" if name == "final" else "best")]
-            ahead = scores.winner(map(_score, lines[lines["n"] > 0].itertuples()), metric.higher_is_better)
-            for (_, cells), line in zip(table.rows, lines.itertuples(), strict=True):
-                cells.append(cell(table, metric, line, ahead))
-        table.groups.append((f"{metric.label} {metric.arrow}, {artefact.columns[position].title}", list(shown)))
+    height = 2 * len(artefact.methods)
+    for position, column in enumerate(artefact.columns):
+        lines = numbers.iloc[position * height : (position + 1) * height]
+        cells = _cells_of_column(table, column, lines)
+        for own in cells.values():
+            for (_, row), cell in zip(table.rows, own, strict=True):
+                row.append(cell)
+        table.groups.append((f"{column.metric.label} {column.metric.arrow}, {column.title}", list(cells)))
     labels = [column.metric.label for column in artefact.columns]
     table.blocks = _blocks(list(zip(labels, [len(names) for _, names in table.groups], strict=True)))
     return table
+
+
+def _cells_of_column(table: Table, column: Column, lines: pd.DataFrame) -> dict[str, list[Cell]]:
+    """The cells below each heading of a column; the best mean is bold where it is ahead of all others."""
+    cells = {}
+    for snapshot in ("best", "final"):
+        of_snapshot = lines[lines["snapshot"] == snapshot]
+        ahead = scores.winner(
+            map(_score, of_snapshot[of_snapshot["n"] > 0].itertuples()), column.metric.higher_is_better
+        )
+        cells[snapshot] = [
+            _measured_cell(table, line, column.metric.text, bold=ahead is not None and bool(line.mean == ahead.mean))
+            for line in of_snapshot.itertuples()
+        ]
+    best = lines[lines["snapshot"] == "best"]
+    if best["published"].notna().any():
+        cells["published"] = [_published_cell(table, line, column.metric) for line in best.itertuples()]
+        cells["difference"] = [_difference_cell(line, column.metric) for line in best.itertuples()]
+    return cells
+
+
+def _build_by_title(artefact: Artefact, numbers: pd.DataFrame) -> Table:
+    """Settings differ between the titles, so that no number is bold."""
+    metrics = {column.metric.name: column.metric for column in artefact.columns}
+    headings = [(f"{metric.label} {metric.arrow}", ["best", "final"]) for metric in metrics.values()]
+    if artefact.training:
+        headings.append(("Training", [TRAINING[key][0] for key in artefact.training]))
+    table = Table(caption(artefact), headings, [])
+    for title, lines in numbers.groupby("group", sort=False):
+        table.rows.append((title, []))
+        for _, of_method in lines.groupby("method", sort=False):
+            first, *others = of_method.itertuples()
+            cells = [_measured_cell(table, first, _print_of(first.quantity))]
+            # Why there is no number, the first cell says for all.
+            cells += [_measured_cell(table, line, _print_of(line.quantity)) if line.n else Cell("–") for line in others]
+            table.rows.append((first.method_title, cells))
+    return table
+
+
+def _print_of(quantity: str) -> Callable[[float], str]:
+    """How the numbers of a metric, or of a key of TRAINING, are printed."""
+    if quantity not in TRAINING:
+        return parse(quantity).text
+    decimals = TRAINING[quantity][1]
+    return lambda number: f"{number:.{decimals}f}"
 
 
 def _blocks(widths: list[tuple[str, int]]) -> list[int]:
@@ -106,105 +192,22 @@ def _score(line: Any) -> Score:
     return Score(line.mean, None if pd.isna(line.std) else line.std, line.n, "")
 
 
-def _measured(table: Table, metric: Metric, line: Any, ahead: Score | None) -> Cell:
+def _measured_cell(table: Table, line: Any, printed: Callable[[float], str], bold: bool = False) -> Cell:
     """Mean ± deviation, with the number of seeds if some are missing; or why there is no mean."""
     text = line.status or "–"
     if line.n:
-        text = metric.text(line.mean, None if pd.isna(line.std) else line.std)
+        text = " ± ".join(printed(number) for number in (line.mean, line.std) if not pd.isna(number))
         text += f" (n = {line.n} of {line.planned})" if line.n < line.planned else ""
-    return Cell(
-        text,
-        table.note("" if line.reason == text else line.reason),
-        ahead is not None and bool(line.mean == ahead.mean),
-    )
+    return Cell(text, table.note("" if line.reason == text else line.reason), bold)
 
 
-def _published(table: Table, metric: Metric, line: Any, ahead: Score | None) -> Cell:
+def _published_cell(table: Table, line: Any, metric: Metric) -> Cell:
     if pd.isna(line.published):
         return Cell("–")
     return Cell(f"{metric.text(line.published)} {line.published_spread}".strip(), table.note(line.published_doubt))
 
 
-def _difference(table: Table, metric: Metric, line: Any, ahead: Score | None) -> Cell:
+def _difference_cell(line: Any, metric: Metric) -> Cell:
     if pd.isna(line.difference):
         return Cell("–")
-    return Cell(f"{metric.shown(line.difference):+.{metric.digits}f}".replace("-", "−"))
-
-
-def reason(run: Run) -> str:
-    """Why the run has no number."""
-    return f"{run.status}: {run.reason}" if run.reason else run.status
-
-
-def caption(artefact: Artefact) -> str:
-    """The layout's caption, then what the numbers are: protocol, averaging, training length, agreement with papers."""
-    sentences = [artefact.caption.rstrip(". ") + "."]
-    columns = [column for column in artefact.columns if any(map(column.done, artefact.methods))]
-    if columns:
-        sentences += _measured_sentences(artefact, columns)
-    else:
-        sentences.append("No run has finished.")
-    sentences += agreement.sentences(artefact)
-    presets: dict[str, list[str]] = {artefact.methods[spec.method]: [] for spec in artefact.specs}
-    for spec in artefact.specs:
-        known = presets[artefact.methods[spec.method]]
-        known += [spec.preset] if spec.preset not in known else []
-    if any(" / " in column.setting["preset"] for column in artefact.columns):
-        own = "; ".join(f"{title}: {', '.join(names)}" for title, names in presets.items())
-        sentences.append(f"Presets differ between methods, {own}.")
-    if any(artefact.beside(column, method) is not None for column in artefact.columns for method in artefact.methods):
-        sentences.append("Difference: best minus published.")
-        lengths = sorted({spec.labels.full_kimg for spec in artefact.specs})
-        if any(spec.total_kimg < spec.labels.full_kimg for spec in artefact.specs):
-            sentences.append(f"The published runs are longer, {span(lengths)} kimg.")
-    return " ".join(sentences)
-
-
-def _measured_sentences(artefact: Artefact, columns: list[Column]) -> list[str]:
-    runs = [column.done(method) for column in columns for method in artefact.methods]
-    seeds = sorted({seeds_of(of_method) for of_method in runs if of_method})
-    kimg = sorted({run.final_kimg for of_method in runs for run in of_method})
-    judge = artefact.columns[0].metric
-    extreme = "highest" if judge.higher_is_better else "lowest"
-    return [
-        *protocol_sentences(columns),
-        "One seed." if seeds == [1] else f"Mean ± sample standard deviation over {span(seeds)} seeds.",
-        f"Best: the snapshot of each run with the {extreme} {judge.label}; "
-        f"final: the last one, after {span(kimg)} kimg (thousands of images shown to D).",
-        *(["Bold: ahead of every other by more than the sum of both deviations."] if seeds[-1] > 1 else []),
-    ]
-
-
-def span(numbers: Sequence[float]) -> str:
-    """A list of sorted numbers in words: "3" or "1 to 3"."""
-    return " to ".join(f"{number:,.9g}" for number in dict.fromkeys((numbers[0], numbers[-1])))
-
-
-def protocol_sentences(columns: list[Column]) -> list[str]:
-    """How the values were computed, one sentence per protocol; each says whether its metrics are proxies."""
-    labels: dict[str, list[str]] = {}
-    for column in columns:
-        known = labels.setdefault(_protocol_words(column), [])
-        if column.metric.label not in known:
-            known.append(column.metric.label)
-    return [f"{', '.join(of_protocol)}: {words}." for words, of_protocol in labels.items()]
-
-
-def _protocol_words(column: Column) -> str:
-    protocol = column.protocol
-    reference = {"full": "the full set", "test": "the test set", "train": "the training images"}.get(
-        protocol["reference"]
-    )
-    extractor = EXTRACTORS.get(protocol["extractor"], protocol["extractor"])
-    size = f" at {protocol['input_px']:.0f} px ({protocol['resize']})" if protocol["input_px"] else ""
-    statistics, seeds = protocol["statistics"], protocol["eval_seeds"]
-    return (
-        ("a proxy, not FID; " if column.proxy else "")
-        + f"{protocol['n_fake']:,.0f} generated images"
-        + (f" against {reference} ({protocol['n_real']:,.0f} images)" if reference else "")
-        + f", {extractor} features{size}"
-        + (" in TF32" if protocol["tf32"] else "")
-        + f", {protocol['library']}, protocol {protocol['name']!r}"
-        + (f", generators with {statistics} statistics" if statistics else "")
-        + (f", each value the mean of {seeds:.0f} evaluations" if seeds and seeds > 1 else "")
-    )
+    return Cell(f"{metric.in_label_unit(line.difference):+.{metric.digits}f}".replace("-", "−"))

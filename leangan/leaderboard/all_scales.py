@@ -31,13 +31,13 @@ MEANINGLESS = "smoke"
 """The scale whose numbers mean nothing, which the page of all scales leaves out."""
 
 
-def with_rows(config: dict[str, Any], rows: Path) -> list[str]:
+def with_rows(config: dict[str, Any], rows_dir: Path) -> list[str]:
     """The artefacts to render from the rows in a folder, under `config`.
 
     An artefact is rendered if it has all its rows there, if it is configured and has some, or if it has rows that no
     complete artefact shows.
     """
-    needed = {name: set(_files(name, config, rows)) for name in artefact_names()}
+    needed = {name: set(_files(name, config, rows_dir)) for name in artefact_names()}
     there = {name: {file for file in files if file.is_file()} for name, files in needed.items()}
     shown = {file for name, files in there.items() if files == needed[name] for file in files}
     return [
@@ -47,9 +47,9 @@ def with_rows(config: dict[str, Any], rows: Path) -> list[str]:
     ]
 
 
-def _files(name: str, config: dict[str, Any], rows: Path) -> list[Path]:
+def _files(name: str, config: dict[str, Any], rows_dir: Path) -> list[Path]:
     """The files of rows that an artefact is rendered from."""
-    return [rows / spec.run_id / f"{artefact(name)['protocol']}.jsonl" for spec in expand(name, config)]
+    return [rows_dir / spec.run_id / f"{artefact(name)['protocol']}.jsonl" for spec in expand(name, config)]
 
 
 def render_scale(config: dict[str, Any], folder: Path) -> None:
@@ -63,10 +63,10 @@ def render_scale(config: dict[str, Any], folder: Path) -> None:
         print(f"{folder}: no artefact has these rows under this configuration; they are on the page alone.", flush=True)
 
 
-def write_page(rows: list[Path], folder: Path) -> None:
+def write_page(rows_dirs: list[Path], folder: Path) -> None:
     """The leaderboard of these folders of rows, in a folder of its own. Raises ConfigError as `page` does."""
     paths = ["--submitted", str(SUBMITTED), "--published", str(FILE), "--out", str(folder / "index.html")]
-    page.main(["--rows", *map(str, rows), *paths])
+    page.main(["--rows", *map(str, rows_dirs), *paths])
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -16,7 +16,7 @@ class Axis:
     end: float
     log: bool = False
 
-    def at(self, value: float) -> float:
+    def pixel_at(self, value: float) -> float:
         """The pixel of a value; an axis of one value has it at its end."""
         if self.low == self.high:
             return round(float(self.end), 1)
@@ -26,7 +26,7 @@ class Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """(pixel, text) of round values."""
         values = log_ticks(self.low, self.high) if self.log else nice_ticks(self.low, self.high)
-        return [(self.at(value), f"{value:,.9g}") for value in values]
+        return [(self.pixel_at(value), f"{value:,.9g}") for value in values]
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def curve(
     return Curve(
         width,
         height,
-        " ".join(f"{x_axis.at(x)},{y_axis.at(y)}" for x, y in values),
-        (x_axis.at(best_x), y_axis.at(dict(values)[best_x])),
+        " ".join(f"{x_axis.pixel_at(x)},{y_axis.pixel_at(y)}" for x, y in values),
+        (x_axis.pixel_at(best_x), y_axis.pixel_at(dict(values)[best_x])),
         x_axis.ticks(),
         y_axis.ticks(),
         (left, top, width - right, height - bottom),

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leangan.leaderboard.standing import RANKINGS, Standing, percent
+from leangan.results.measured_runs import Run
 from leangan.results.metric_names import Metric
 from leangan.results.origin import Origin
 from leangan.results.sample_grids import Grid
-from leangan.results.table import Run
 
 
 @dataclass
@@ -25,9 +25,9 @@ class Entry:
 
     `id` is the same whenever the page is written anew. `credit` says whose number it is: the paper or the submitter.
     `runs` holds what was measured per metric, the judging one first. `method_name` is the plugin or composition,
-    `method_title` its title before leangan.leaderboard.set_ups adds what differs, which gives `method`. `run` is the
-    run's id. `set_up` is the run's setting, the digest of everything it was trained with except its seed; None: not
-    stated. `origin` is that of leangan.results.origin.
+    empty if a paper's method has no name here, `method_title` its title before leangan.leaderboard.set_ups adds what
+    differs, which gives `method`. `run` is the run's id. `set_up` is the run's setting, the digest of everything it was
+    trained with except its seed; None: not stated. `origin` is that of leangan.results.origin.
     """
 
     id: str
@@ -57,7 +57,7 @@ class Entry:
     best_kimg: float | None = None
     final: float | None = None
     final_text: str = "–"
-    spread: str = ""
+    std_text: str = ""
     kimg: float | None = None
     planned_kimg: float | None = None
     published_kimg: float | None = None
@@ -103,7 +103,7 @@ def short_id(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
 
 
-def ordered(entries: Iterable[Entry]) -> list[Entry]:
+def sort_entries(entries: Iterable[Entry]) -> list[Entry]:
     """The entries with their ranks, in the page's order: by ranking, data set, images and group, best first."""
     entries = list(entries)
     rank(entries)

@@ -57,9 +57,9 @@ def records(entries: list[Entry]) -> list[dict[str, Any]]:
                     "metric": metric.label,
                     "name": metric.name,
                     "higher_is_better": metric.higher_is_better,
-                    "value": float(metric.shown(run.best)),
-                    "final_value": float(metric.shown(run.final)),
-                    "curve": [[kimg, metric.shown(value)] for kimg, value in run.curve],
+                    "value": float(metric.in_label_unit(run.best)),
+                    "final_value": float(metric.in_label_unit(run.final)),
+                    "curve": [[kimg, metric.in_label_unit(value)] for kimg, value in run.curve],
                 }
                 for metric, run in entry.runs.items()
             ],

@@ -10,20 +10,21 @@ from leangan.leaderboard.commands import command_of
 from leangan.leaderboard.entry import Entry, short_id
 from leangan.leaderboard.facts import facts_of
 from leangan.leaderboard.set_ups import tell_apart
-from leangan.leaderboard.standing import deviations, is_proxy, standing
+from leangan.leaderboard.standing import find_departures, is_proxy, standing
 from leangan.plugins import registry
-from leangan.results.method_titles import distinct
+from leangan.results.measured_runs import Run, failure, runs_of
+from leangan.results.method_titles import distinguish_titles
 from leangan.results.metric_names import FAMILIES, Metric, parse
 from leangan.results.origin import origin_of
 from leangan.results.sample_grids import grids_of
 from leangan.results.spec_file import SpecFile, read_spec
-from leangan.results.table import PROTOCOL, Run, failure, runs_of
+from leangan.results.table import PROTOCOL
 
 
-def measured_entries(results: pd.DataFrame, *rows_folders: Path) -> list[Entry]:
+def measured_entries(results: pd.DataFrame, *rows_dirs: Path) -> list[Entry]:
     """One entry for each run, label, protocol and submitter, judged by the first metric of FAMILIES it was measured by.
 
-    `rows_folders` are the results/<scale>/rows that are searched for spec.json and pictures.
+    `rows_dirs` are the results/<scale>/rows that are searched for spec.json and pictures.
     """
     results = results.assign(method_title=_distinct_titles(results))
     proxies = set(results.loc[results["proxy"].eq(True), "protocol.name"])
@@ -40,13 +41,13 @@ def measured_entries(results: pd.DataFrame, *rows_folders: Path) -> list[Entry]:
         )
         failed = failure(rows)
         runs = {} if failed else _runs(rows, metrics)
-        entry = _named(rows, metrics[0] if metrics else None, runs, bool(failed), proxies)
+        entry = _entry_without_values(rows, metrics[0] if metrics else None, runs, bool(failed), proxies)
         if failed:
             entry.status, entry.reason = failed
         else:
             _add_values(entry, metrics[0])
         if entry.source == "measured":
-            folder = folders[entry.id] = next((f for f in rows_folders if (f / entry.run).is_dir()), rows_folders[0])
+            folder = folders[entry.id] = next((f for f in rows_dirs if (f / entry.run).is_dir()), rows_dirs[0])
             if (stated := read_spec(folder / entry.run)) is not None:
                 specs[entry.id] = stated
             entry.command = command_of(entry.run, entry.protocol, scale_of(folder), stated)
@@ -71,7 +72,7 @@ def _distinct_titles(results: pd.DataFrame) -> list[str]:
     by_claim = sorted(
         known, key=lambda row: (row.source != "measured", row.method not in files, len(row.method), row.method)
     )
-    titles = distinct((row.method, row.method_title) for row in by_claim)
+    titles = distinguish_titles((row.method, row.method_title) for row in by_claim)
     return [titles[pair] for pair in zip(results["method"], results["method_title"], strict=True)]
 
 
@@ -85,7 +86,7 @@ def _runs(rows: pd.DataFrame, metrics: list[Metric]) -> dict[Metric, Run]:
     return {metric: runs[0] for metric, runs in found.items() if runs}
 
 
-def _named(
+def _entry_without_values(
     rows: pd.DataFrame, metric: Metric | None, runs: dict[Metric, Run], failed: bool, proxies: set[str]
 ) -> Entry:
     """The entry of a run before it has values. A run without a number belongs beside those of its protocol."""
@@ -107,7 +108,7 @@ def _named(
             proxy=is_proxy(row) if metric else row["protocol.name"] in proxies,
             kimg=runs[metric].final_kimg if metric in runs else planned_kimg,
             published_kimg=published_kimg,
-            deviations=deviations(row, metric),
+            departures=find_departures(row, metric),
         ),
         method=row["method_title"],
         method_title=row["method_title"],
@@ -142,11 +143,11 @@ def _snapshots(rows: pd.DataFrame, run: Run) -> dict[str, str]:
 def _add_values(entry: Entry, metric: Metric) -> None:
     """The values of a run that is done."""
     run = entry.runs[metric]
-    entry.best, entry.final = float(metric.shown(run.best)), float(metric.shown(run.final))
+    entry.best, entry.final = float(metric.in_label_unit(run.best)), float(metric.in_label_unit(run.final))
     entry.best_text, entry.final_text = metric.text(run.best), metric.text(run.final)
     entry.best_kimg, entry.kimg = float(run.best_kimg), run.final_kimg
 
 
-def scale_of(rows_folder: Path) -> str:
+def scale_of(rows_dir: Path) -> str:
     """The scale whose rows lie in results/<scale>/rows."""
-    return rows_folder.resolve().parent.name
+    return rows_dir.resolve().parent.name

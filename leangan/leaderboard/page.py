@@ -26,14 +26,15 @@ from markupsafe import Markup
 from leangan.core.command_line import command_parser
 from leangan.core.files import write_atomic
 from leangan.leaderboard import curve_geometry, export
-from leangan.leaderboard.entry import Entry, ordered
+from leangan.leaderboard.comparison import comparisons_of
+from leangan.leaderboard.entry import Entry, sort_entries
 from leangan.leaderboard.measured_entries import measured_entries, scale_of
 from leangan.leaderboard.progress import HEADINGS, Progress, progress_of
 from leangan.leaderboard.published_entries import published_entries
-from leangan.leaderboard.settings import settings_of
-from leangan.leaderboard.size_curves import views as size_views
+from leangan.leaderboard.size_pictures import size_pictures
 from leangan.leaderboard.standing import RANKINGS
 from leangan.results import collect, sample_grids
+from leangan.results.method_looks import COLOURS
 from leangan.results.published import read_published
 from leangan.results.table import read_results
 
@@ -62,9 +63,9 @@ def render(
 
     `progress` is how far the artefacts have been measured.
     """
-    entries = ordered([*measured, *published])
-    settings = settings_of(entries)
-    views = size_views(settings, papers)
+    entries = sort_entries([*measured, *published])
+    comparisons = comparisons_of(entries)
+    pictures = size_pictures(comparisons, papers)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -73,7 +74,7 @@ def render(
         lstrip_blocks=True,
     )
     macros: Any = environment.get_template("macros.html.j2").module
-    compared = [setting for setting in settings if len(setting.scores) > 1]
+    compared = [comparison for comparison in comparisons if len(comparison.scores) > 1]
     order = {group: i for i, group in enumerate(dict.fromkeys(entry.peers for entry in entries))}
     data = {
         "rows": {
@@ -85,29 +86,30 @@ def render(
             entry.id: macros.spark(curve) for entry in entries if (curve := _curve(entry, 96, 24, (3, 3, 3, 3)))
         },
         "snapshots": {entry.id: _snapshots(entry) for entry in entries if entry.runs},
-        "settings": [setting.record() for setting in compared],
-        "views": {view.id: macros.sizes(view) for view in views},
+        "settings": [comparison.record() for comparison in compared],
+        "views": {picture.id: macros.sizes(picture) for picture in pictures},
         "rankings": RANKINGS,
     }
-    style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
+    style = environment.get_template("page.css.j2").render(colours=COLOURS)
+    script = (TEMPLATES / "page.js").read_text()
     return environment.get_template("page.html.j2").render(
         boards={
             ranking: board for ranking in RANKINGS if (board := [e for e in entries if e.standing.ranking == ranking])
         },
         titles=RANKINGS,
         hints=HINTS,
-        views=views,
+        pictures=pictures,
         progress=progress,
         headings=HEADINGS,
-        cards=[s for s in settings if s.first.source == "measured" and s.metric == s.first.metric],
-        compared=alphabetical({method for setting in compared for method in setting.scores}),
+        cards=[each for each in comparisons if each.first.source == "measured" and each.metric == each.first.metric],
+        compared=alphabetical({method for comparison in compared for method in comparison.scores}),
         filters={
             name: alphabetical({getattr(entry, name) for entry in entries} - {None})
             for name in ("dataset", "images", "method", "protocol", "source")
         },
         scale=scale,
         count=len(entries),
-        data=_packed(data),
+        data=_pack(data),
         style=Markup(style),
         style_digest=_digest(style),
         script=Markup(script),
@@ -123,7 +125,7 @@ def alphabetical(values: Iterable[str | int]) -> list[str | int]:
 def _curve(entry: Entry, width: int, height: int, margin: tuple[int, int, int, int]) -> curve_geometry.Curve | None:
     """The judging metric over training; None for an entry that no training of ours stands behind."""
     for metric, run in entry.runs.items():
-        shown = [(kimg, metric.shown(value)) for kimg, value in run.curve]
+        shown = [(kimg, metric.in_label_unit(value)) for kimg, value in run.curve]
         return curve_geometry.curve(shown, run.best_kimg, width, height, margin)
     return None
 
@@ -139,7 +141,7 @@ def _snapshots(entry: Entry) -> list[str]:
     return ["|".join(line) for line in lines]
 
 
-def _packed(data: dict[str, Any]) -> str:
+def _pack(data: dict[str, Any]) -> str:
     """Gzipped JSON in base64, the same for the same data: details of a thousand rows repeat each other."""
     return base64.b64encode(gzip.compress(json.dumps(data, allow_nan=False).encode(), mtime=0)).decode()
 
@@ -149,19 +151,19 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _collected(rows: list[Path], submitted: Path | None, out: Path) -> Path | None:
+def _collect(rows_dirs: list[Path], submitted: Path | None, out: Path) -> Path | None:
     """`out` with all rows in one table, None (and no such file) where there are none.
 
     A folder whose runs have no rows yet is left out and named on stderr.
     """
-    for folder in (folder for folder in rows if folder.is_dir() and not collect.row_files(folder)):
+    for folder in (folder for folder in rows_dirs if folder.is_dir() and not collect.row_files(folder)):
         print(f"{folder} holds no rows yet.", file=sys.stderr)
-        rows = [other for other in rows if other != folder]
+        rows_dirs = [other for other in rows_dirs if other != folder]
     submitted = submitted if submitted and any(submitted.glob("*.json")) else None
-    if not rows and not submitted:
+    if not rows_dirs and not submitted:
         out.unlink(missing_ok=True)
         return None
-    collect.write(out, rows, submitted)
+    collect.write(out, rows_dirs, submitted)
     return out
 
 
@@ -184,13 +186,13 @@ def main(argv: list[str] | None = None) -> None:
     if args.results and not args.rows:
         parser.error("--results needs --rows, the folders that it was collected from")
     folder = args.out.parent
-    results = args.results or _collected(args.rows, args.submitted, folder / "measurements.csv")
+    results = args.results or _collect(args.rows, args.submitted, folder / "measurements.csv")
     measured = measured_entries(read_results(results), *args.rows) if results else []
     papers = read_published(args.published)
     published = published_entries(papers)
     scales = ", ".join(map(scale_of, args.rows))
     html = render(measured, published, scales, papers, progress_of(args.rows, papers))
-    entries = ordered([*measured, *published])
+    entries = sort_entries([*measured, *published])
     grids = [grid for entry in entries for grid in entry.grids]
     sample_grids.write_pictures(grids, folder)
     write_atomic(folder / "leaderboard.json", export.to_json(entries))

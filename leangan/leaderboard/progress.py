@@ -10,14 +10,15 @@ from typing import Any
 import pandas as pd
 
 from leangan.artefacts import agreement
-from leangan.artefacts.artefact import load
-from leangan.artefacts.tables import span
+from leangan.artefacts.artefact import load_artefact
+from leangan.artefacts.captions import span
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
 from leangan.leaderboard.measured_entries import scale_of
 from leangan.leaderboard.standing import percent
-from leangan.results.table import seeds_of, stored_results
+from leangan.results.measured_runs import seeds_of
+from leangan.results.table import stored_results
 from leangan.runs.config import artefact, artefact_names
 from leangan.runs.grid import expand
 
@@ -28,7 +29,7 @@ HEADINGS = ("Artefact", "Scale", "Cells measured", "Length", "Seeds", "Device", 
 
 
 @dataclass(frozen=True)
-class Line:
+class ProgressLine:
     """One artefact at one scale, in words. A cell is a method in a setting, and measured if one run of it is."""
 
     name: str
@@ -52,7 +53,7 @@ class Line:
 class Progress:
     """`lines` by artefact, then scale; `unmeasured` names the artefacts that have none."""
 
-    lines: list[Line]
+    lines: list[ProgressLine]
     unmeasured: list[str]
 
     @property
@@ -66,8 +67,8 @@ class Progress:
         return f"{count} of {total} artefacts have no measured row yet."
 
 
-def progress_of(folders: Iterable[Path], reported: pd.DataFrame) -> Progress:
-    """That of all artefacts by the rows in `folders` (results/<scale>/rows) and published numbers (of read_published).
+def progress_of(rows_dirs: Iterable[Path], reported: pd.DataFrame) -> Progress:
+    """That of all artefacts by the rows in `rows_dirs` (results/<scale>/rows); `reported` is of read_published.
 
     Counted runs are those that the artefacts state for the scale, in the arithmetic of config/config.yaml. Those with
     other methods, data, sizes or lengths from the command line are not. A folder of a scale that config/scales.yaml
@@ -75,7 +76,7 @@ def progress_of(folders: Iterable[Path], reported: pd.DataFrame) -> Progress:
     """
     scales = list(read("config/scales.yaml"))
     known = sorted(
-        (folder for folder in folders if scale_of(folder) in scales), key=lambda f: scales.index(scale_of(f))
+        (folder for folder in rows_dirs if scale_of(folder) in scales), key=lambda f: scales.index(scale_of(f))
     )
     names = artefact_names()
     found = [line for name in names for folder in known if (line := _line(name, folder, reported)) is not None]
@@ -83,34 +84,38 @@ def progress_of(folders: Iterable[Path], reported: pd.DataFrame) -> Progress:
     return Progress(found, [name for name in names if name not in with_lines])
 
 
-def _line(name: str, rows: Path, reported: pd.DataFrame) -> Line | None:
+def _line(name: str, rows_dir: Path, reported: pd.DataFrame) -> ProgressLine | None:
     """None where no run has a number."""
-    content, scale = artefact(name), scale_of(rows)
+    content, scale = artefact(name), scale_of(rows_dir)
     specs = expand(name, {**read("config/config.yaml"), **PLAIN, "scale": scale})
-    results = stored_results(specs, content["protocol"], rows)
+    results = stored_results(specs, content["protocol"], rows_dir)
     if results.empty:
         return None
     try:
-        loaded = load(name, content, specs, results, reported)
+        loaded = load_artefact(name, content, specs, results, reported)
         agrees = agreement.summary(agreement.claims(loaded))
     except ConfigError:  # columns that would mix protocols or origins
         mixed = "the rows do not fit together; rendering the artefact says why"
-        return Line(name, content["title"], scale, agreement=mixed)
-    cells = [column.of(method) for column in loaded.first_columns for method in loaded.methods if column.of(method)]
+        return ProgressLine(name, content["title"], scale, agreement=mixed)
+    cells = [
+        column.runs_of(method) for column in loaded.first_columns for method in loaded.methods if column.runs_of(method)
+    ]
     done = [[run for run in cell if run.status == "done"] for cell in cells]
     measured = [cell for cell in done if cell]
     if not measured:
         return None
     runs = {run.run for cell in measured for run in cell}
-    return Line(
-        name,
-        loaded.title,
-        scale,
-        f"{len(measured)} of {len(cells)}",
-        _length([spec for spec in specs if spec.run_id in runs]),
-        span(sorted(map(seeds_of, measured))),
-        *_provenance(results[results["run"].isin(runs)]),
-        agrees,
+    device, newest = _device_and_day(results[results["run"].isin(runs)])
+    return ProgressLine(
+        name=name,
+        title=loaded.title,
+        scale=scale,
+        measured=f"{len(measured)} of {len(cells)}",
+        length=_length([spec for spec in specs if spec.run_id in runs]),
+        seeds=span(sorted(map(seeds_of, measured))),
+        device=device,
+        newest=newest,
+        agreement=agrees,
     )
 
 
@@ -122,7 +127,7 @@ def _length(specs: list[RunSpec]) -> str:
     return f"{length} kimg, {f'{shares} of the published length' if shares else 'no published length'}"
 
 
-def _provenance(results: pd.DataFrame) -> tuple[str, str]:
+def _device_and_day(results: pd.DataFrame) -> tuple[str, str]:
     """The devices of these rows, and the day on which the newest of their runs was trained (UTC)."""
     devices, times = (
         sorted(results.get(f"provenance.{key}", pd.Series(dtype=object)).dropna().unique())

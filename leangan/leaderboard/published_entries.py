@@ -7,7 +7,10 @@ import pandas as pd
 from leangan.leaderboard.entry import Entry, short_id
 from leangan.leaderboard.standing import Standing, published_doubt
 from leangan.results.metric_names import FAMILIES
-from leangan.results.published import FAMILY, spread
+from leangan.results.published import FAMILY, std_text
+
+NAMES = {"baseline": "none", "diffaugment": "diffaugment", "da": "da", "ada": "ada"}
+"""Our names of methods by the papers' own, which a note in brackets may follow: "baseline (StyleGAN2)"."""
 
 
 def published_entries(published: pd.DataFrame) -> list[Entry]:
@@ -15,13 +18,13 @@ def published_entries(published: pd.DataFrame) -> list[Entry]:
     entries = []
     for line in published.to_dict("records"):
         images, doubt = line["train_images"], published_doubt(line)
-        deviation = spread(line)
+        std = std_text(line)
         facts = {
             "paper": line["paper"],
             "place": line["artefact"],
             "protocol": line["protocol"],
             "class-conditional": line["conditional"],
-            "note": "" if line["spread"] == deviation else line["spread"],
+            "note": "" if line["spread"] == std else line["spread"],
             "taken from": line["source"],
         }
         keys = ("paper", "artefact", "dataset", "train_images", "model", "conditional", "metric", "protocol", "method")
@@ -32,6 +35,7 @@ def published_entries(published: pd.DataFrame) -> list[Entry]:
                 source="published",
                 standing=Standing("published", "published", not doubt, ("a published number",)),
                 method=line["method"],
+                method_name=NAMES.get(line["method"].lower().split(" (")[0], ""),
                 dataset=line["dataset"],
                 images=int(images) if images.isdigit() else None,
                 images_text=f"{int(images):,}" if images.isdigit() else images,
@@ -44,8 +48,8 @@ def published_entries(published: pd.DataFrame) -> list[Entry]:
                 doubt=doubt,
                 credit=line["paper"],
                 best=None if pd.isna(line["number"]) else line["number"] * scale,
-                best_text=f"{line['value']} {deviation}".strip(),
-                spread=deviation,
+                best_text=f"{line['value']} {std}".strip(),
+                std_text=std,
                 facts=[(label, text) for label, text in facts.items() if text],
             )
         )

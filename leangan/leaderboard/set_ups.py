@@ -13,7 +13,7 @@ from typing import Any
 
 from leangan.core.spec import TRANSFER, RunSpec
 from leangan.leaderboard.entry import Entry
-from leangan.results.origin import CLASSES, CODE, DATA, DIGITS, HALF, IMAGES, TF32, differing, in_words
+from leangan.results.origin import CLASSES, CODE, DATA, DIGITS, HALF, IMAGES, TF32, differing_keys, in_words
 
 PARENT = "parent."
 
@@ -26,14 +26,14 @@ def tell_apart(entries: Iterable[Entry], specs: Mapping[str, RunSpec]) -> None:
     counts as far as it is stated.
     """
     entries = list(entries)
-    origins = _shown_of_origins(entries)
+    origins = _origin_keys_to_show(entries)
     words: dict[str, list[str]] = {}
     for family in _split(entries, lambda entry: (entry.method, *_family(entry))):
         places = _split(family, _place)
         values = {entry.id: values_of(specs[entry.id]) for entry in family if entry.id in specs}
-        shown = _varying(family, values, _of_plugins)
+        shown = _varying_keys(family, values, _is_argument)
         for members in places:
-            shown |= _varying(members, values, lambda key: True)
+            shown |= _varying_keys(members, values, lambda key: True)
         for entry in family:
             of_setting = [f"{key} {text}" for key, text in values.get(entry.id, {}).items() if key in shown]
             of_origin = [in_words(key, value) for key, value in entry.origin.items() if key in origins[entry.id]]
@@ -66,7 +66,7 @@ def values_of(spec: RunSpec) -> dict[str, str]:
     return texts
 
 
-def _shown_of_origins(entries: list[Entry]) -> dict[str, set[str]]:
+def _origin_keys_to_show(entries: list[Entry]) -> dict[str, set[str]]:
     """By the id of each entry: the keys of its origin that its title must show."""
     shown: dict[str, set[str]] = {entry.id: set() for entry in entries}
 
@@ -76,19 +76,19 @@ def _shown_of_origins(entries: list[Entry]) -> dict[str, set[str]]:
 
     # Methods are compared on one data set, so that the data differ between methods, too.
     for members in _split(entries, lambda entry: (entry.source, entry.credit, entry.dataset)):
-        show(members, _differing(members) & {DATA, CLASSES})
+        show(members, _differing_keys(members) & {DATA, CLASSES})
     for family in _split(entries, lambda entry: (entry.method, *_family(entry))):
-        show(family, {key for key in _differing(family) if key.startswith(CODE)})
+        show(family, {key for key in _differing_keys(family) if key.startswith(CODE)})
         for members in _split(family, lambda entry: (_place(entry), entry.set_up)):
-            show(family, _differing(members) & {TF32, HALF})
+            show(family, _differing_keys(members) & {TF32, HALF})
             # Other data are other images in any case.
             for of_data in _split(members, lambda entry: entry.origin.get(DATA)):
-                show(of_data, _differing(of_data) & {IMAGES})
+                show(of_data, _differing_keys(of_data) & {IMAGES})
     return shown
 
 
-def _differing(entries: list[Entry]) -> set[str]:
-    return set(differing(entry.origin for entry in entries))
+def _differing_keys(entries: list[Entry]) -> set[str]:
+    return set(differing_keys(entry.origin for entry in entries))
 
 
 def _ends(members: list[Entry]) -> dict[str, str]:
@@ -120,13 +120,13 @@ def _split(entries: Iterable[Entry], key: Callable[[Entry], Hashable]) -> list[l
     return list(found.values())
 
 
-def _varying(entries: list[Entry], values: dict[str, dict[str, str]], wanted: Callable[[str], bool]) -> set[str]:
+def _varying_keys(entries: list[Entry], values: dict[str, dict[str, str]], wanted: Callable[[str], bool]) -> set[str]:
     """The keys of `values` for which the entries have different values, or which some of them lack."""
     known = [values[entry.id] for entry in entries if entry.id in values]
     return {key for each in known for key in each if wanted(key) and len({other.get(key) for other in known}) > 1}
 
 
-def _of_plugins(key: str) -> bool:
+def _is_argument(key: str) -> bool:
     return "." in key and not key.startswith(PARENT)
 
 

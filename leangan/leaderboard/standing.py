@@ -52,12 +52,12 @@ def standing(
     proxy: bool,
     kimg: float | None,
     published_kimg: float | None,
-    deviations: Sequence[str] = (),
+    departures: Sequence[str] = (),
 ) -> Standing:
     """The standing of a number measured here or submitted (`source`).
 
     It is a full reproduction if it was measured here, without a proxy, under the protocol as stated and by committed
-    code (no `deviations`), after at least the published training length less one line of the log. `kimg` is the length
+    code (no `departures`), after at least the published training length less one line of the log. `kimg` is the length
     of the training (planned, where the run did not finish), `published_kimg` that of the paper.
     """
     tick_kimg = read("config/scales.yaml")["paper"]["tick_kimg"]
@@ -67,7 +67,7 @@ def standing(
         shortfalls.append("no published training length to compare with")
     elif kimg < published_kimg - tick_kimg:
         shortfalls.append(f"trained for {percent(share)} of the published length")
-    shortfalls += deviations
+    shortfalls += departures
     level = "proxy" if proxy else "reduced" if shortfalls else "full"
     return Standing(level if source == "measured" else "submitted", level, done, tuple(shortfalls), share)
 
@@ -79,7 +79,7 @@ def percent(share: float) -> str:
     return f"{min(round(100 * share), 99)} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
-def deviations(row: pd.Series, metric: Metric | None) -> list[str]:
+def find_departures(row: pd.Series, metric: Metric | None) -> list[str]:
     """In words, how a row of results.csv departs from its protocol, from published arithmetic or from a commit."""
     found = []
     protocol = read("config/protocols.yaml").get(row["protocol.name"])

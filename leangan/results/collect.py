@@ -43,7 +43,7 @@ ORDER = [
 KEY = ["run", "preset", "method", "protocol.name", "metric", "kimg", "source"]
 """The columns that identify a line, except of submitted rows."""
 
-Line = tuple[str, dict[str, Any]]
+LocatedRow = tuple[str, dict[str, Any]]
 """(location, flattened row)"""
 
 
@@ -73,24 +73,24 @@ def collect(paths: Iterable[str | Path], submitted: Iterable[dict[str, Any]] = (
     files = {Path(path): row_files(Path(path)) for path in paths}
     for path in (path for path, of_path in files.items() if not of_path):
         raise ConfigError(f"{path} holds no rows (<dataset>-<size>/<run>/<protocol>.jsonl). Run snakemake first.")
-    found = _once(line for path in itertools.chain(*files.values()) for line in _lines_of(path))
-    return _ordered([*found, *map(flatten, submitted)])
+    found = _reject_repeats(line for path in itertools.chain(*files.values()) for line in _lines_of(path))
+    return _sort([*found, *map(flatten, submitted)])
 
 
-def rows_of(specs: Iterable[RunSpec], protocol: str, folder: Path) -> list[dict[str, Any]]:
+def read_rows(specs: Iterable[RunSpec], protocol: str, rows_dir: Path) -> list[dict[str, Any]]:
     """The rows of these runs under one protocol, once for each label in `specs`, flat and sorted.
 
-    `folder` is results/<scale>/rows. Runs without rows there are left out. Raises ConfigError like `collect`.
+    `rows_dir` is results/<scale>/rows. Runs without rows there are left out. Raises ConfigError like `collect`.
     """
     labels: dict[str, list[Labels]] = {}
     for spec in specs:
         labels.setdefault(spec.run_id, []).append(spec.labels)
-    files = {run: folder / run / f"{protocol}.jsonl" for run in labels}
+    files = {run: rows_dir / run / f"{protocol}.jsonl" for run in labels}
     lines = (_lines_of(path, labels[run], run) for run, path in files.items() if path.is_file())
-    return _ordered(_once(itertools.chain.from_iterable(lines)))
+    return _sort(_reject_repeats(itertools.chain.from_iterable(lines)))
 
 
-def _lines_of(path: Path, labels: Sequence[Labels] = (), run: str | None = None) -> Iterator[Line]:
+def _lines_of(path: Path, labels: Sequence[Labels] = (), run: str | None = None) -> Iterator[LocatedRow]:
     """The rows of a file, once for each label: those of `labels`, else those of spec.json, else the rows' own.
 
     If `run` is given, the rows must belong to it.
@@ -106,19 +106,19 @@ def _lines_of(path: Path, labels: Sequence[Labels] = (), run: str | None = None)
         if run not in (None, row["run"]):
             raise ConfigError(f"{where}: found a row of {row['run']} in the folder of {run}.")
         _check(row, where)
-        for each in [labelled(row, known) for known in labels] or [row]:
+        for each in [relabel(row, known) for known in labels] or [row]:
             yield where, each
 
 
-def labelled(row: dict[str, Any], labels: Labels) -> dict[str, Any]:
+def relabel(row: dict[str, Any], labels: Labels) -> dict[str, Any]:
     """The flat row with these labels instead of those it was measured under."""
     names = {"preset": labels.preset, "method": labels.method, "method_title": labels.title}
     return {**row, **names, "published_kimg": labels.published_kimg}
 
 
-def _once(lines: Iterable[Line]) -> list[dict[str, Any]]:
+def _reject_repeats(lines: Iterable[LocatedRow]) -> list[dict[str, Any]]:
     """The rows; ConfigError on duplicates."""
-    found: dict[tuple, Line] = {}
+    found: dict[tuple, LocatedRow] = {}
     for where, row in lines:
         key = tuple(row[name] for name in KEY)
         if key in found:
@@ -130,7 +130,7 @@ def _once(lines: Iterable[Line]) -> list[dict[str, Any]]:
     return [row for _, row in found.values()]
 
 
-def _ordered(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _sort(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(table, key=lambda row: [_sortable(row[name]) for name in ORDER])
 
 

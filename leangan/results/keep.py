@@ -42,7 +42,7 @@ NOT_KEPT = {
 }
 
 
-def small(picture: Image.Image, resolution: int) -> bytes:
+def shrink(picture: Image.Image, resolution: int) -> bytes:
     """A grid of images of `resolution` pixels as a WebP of PICTURE_BYTES at most, its cells at most KEPT_PX wide.
 
     It keeps all cells. Cells of up to KEPT_PX pixels keep their size; larger ones become means over squares of pixels.
@@ -79,7 +79,7 @@ def write_pictures(samples: Path, second: str | None, resolution: int) -> None:
     new = [source for source, target in targets.items()
            if not target.exists() or target.stat().st_mtime < source.stat().st_mtime]  # fmt: skip
     for source, picture in [(source, read_picture(source)) for source in new]:
-        write_atomic(targets[source], small(picture, resolution))
+        write_atomic(targets[source], shrink(picture, resolution))
 
 
 def reason_against(folder: Path, content: list[dict[str, Any]], stated: SpecFile | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def distinct(titles: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def distinguish_titles(titles: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """What to print for each (method, title): of methods that share a title, those after the first with their names."""
     first: dict[str, str] = {}
     titles = list(titles)

@@ -80,13 +80,13 @@ class Metric:
         """Decimals in print."""
         return FAMILIES[self.family].digits
 
-    def shown(self, value: float) -> float:
+    def in_label_unit(self, value: float) -> float:
         """The value in the unit of the label: KID is printed times 1000."""
         return value * FAMILIES[self.family].scale
 
-    def text(self, value: float, deviation: float | None = None) -> str:
-        """The value, ± its deviation, as printed: with the decimals usual for the family."""
-        return " ± ".join(f"{self.shown(each):.{self.digits}f}" for each in (value, deviation) if each is not None)
+    def text(self, value: float, std: float | None = None) -> str:
+        """The value, ± its standard deviation, as printed: with the decimals usual for the family."""
+        return " ± ".join(f"{self.in_label_unit(each):.{self.digits}f}" for each in (value, std) if each is not None)
 
 
 def parse(name: str, where: str = "the row that names it") -> Metric:
@@ -99,4 +99,5 @@ def parse(name: str, where: str = "the row that names it") -> Metric:
             [f"{family}<fakes>_<reference>" for family in FAMILIES],
             where,
         )
-    return Metric(name, *match.groups())
+    family, count, reference, extractor = match.groups()
+    return Metric(name, family, count, reference, extractor)

@@ -46,7 +46,7 @@ def origin_of(row: pd.Series) -> dict[str, str]:
     return {key: value for key, value in stated.items() if isinstance(value, str)}
 
 
-def differing(origins: Iterable[Origin]) -> list[str]:
+def differing_keys(origins: Iterable[Origin]) -> list[str]:
     """The keys for which two origins state different values, in the order in which they are first stated."""
     values: dict[str, set[str]] = {}
     for origin in origins:

@@ -35,8 +35,8 @@ def read_published(path: str | Path) -> pd.DataFrame:
     return table.assign(number=number.where(table["metric"] != "KID x1e3", number / FAMILIES["kid"].scale))
 
 
-def spread(line: pd.Series) -> str:
-    """The published deviation, "± 0.3", or nothing."""
+def std_text(line: pd.Series) -> str:
+    """The published standard deviation, "± 0.3", or nothing."""
     stated = re.match(r"± [\d.]+", line["spread"])
     return stated[0] if stated else ""
 
@@ -45,7 +45,7 @@ def doubt(line: pd.Series) -> str:
     """What of a published number has not been verified at its source, or nothing."""
     if line["verified"] != "yes":
         return f"published, {UNVERIFIED}"
-    return f"published; its deviation {UNVERIFIED}" if "memory" in line["spread"] and spread(line) else ""
+    return f"published; its deviation {UNVERIFIED}" if "memory" in line["spread"] and std_text(line) else ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Match:
     datasets: dict[str, str]
 
     @classmethod
-    def of(cls, layout: dict[str, Any]) -> Match | None:
+    def from_layout(cls, layout: dict[str, Any]) -> Match | None:
         """That of an artefact's layout; None where it names no published numbers."""
         stated = layout.get("published")
         return stated and cls(stated.get("where", {}), stated["methods"], stated.get("datasets", {}))

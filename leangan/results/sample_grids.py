@@ -17,7 +17,7 @@ from PIL import Image
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.core.spec import snapshot_name
-from leangan.results.table import Run
+from leangan.results.measured_runs import Run
 
 SIDE = 6
 """Cells per side of what is shown: half of a grid, which has 6 rows and 12 columns."""
@@ -52,17 +52,17 @@ class Grid:
         return CELL_PX * self.side
 
 
-def grid_path(rows: Path, run: str, kimg: float) -> Path | None:
-    """The grid of one snapshot, None where it is not here; `rows` is results/<scale>/rows."""
-    return _stored(rows / run / "samples", snapshot_name(round(kimg * 1000)))
+def grid_path(rows_dir: Path, run: str, kimg: float) -> Path | None:
+    """The grid of one snapshot, None where it is not here; `rows_dir` is results/<scale>/rows."""
+    return _find_picture(rows_dir / run / "samples", snapshot_name(round(kimg * 1000)))
 
 
-def reals_path(rows: Path, run: str) -> Path | None:
+def reals_path(rows_dir: Path, run: str) -> Path | None:
     """The grid of the images that the run trained on, None where it is not here."""
-    return _stored(rows / run / "samples", "reals")
+    return _find_picture(rows_dir / run / "samples", "reals")
 
 
-def _stored(samples: Path, name: str) -> Path | None:
+def _find_picture(samples: Path, name: str) -> Path | None:
     """The PNG as training left it, else the WebP that came with the rows."""
     return next((path for ending in ("png", "webp") if (path := samples / f"{name}.{ending}").exists()), None)
 
@@ -112,18 +112,23 @@ def tile(cells: np.ndarray) -> Image.Image:
     return Image.fromarray(picture.squeeze(2) if channels == 1 else picture)
 
 
-def grids_of(rows: Path, run: Run, protocol: str, resolution: int, method: str, dataset: str) -> Iterator[Grid]:
+def grids_of(rows_dir: Path, run: Run, protocol: str, resolution: int, method: str, dataset: str) -> Iterator[Grid]:
     """The best and the final snapshot's images, training images, fakes beside their neighbours: those that exist."""
     kimgs = dict.fromkeys((run.best_kimg, run.final_kimg))
     kinds = ["best and final"] if len(kimgs) == 1 else ["best", "final"]
     found = [
-        (grid_path(rows, run.run, kimg), f"Samples, {kind}, {kimg:,.9g} kimg", f"Generated images of {method}", SIDE)
+        (
+            grid_path(rows_dir, run.run, kimg),
+            f"Samples, {kind}, {kimg:,.9g} kimg",
+            f"Generated images of {method}",
+            SIDE,
+        )
         for kind, kimg in zip(kinds, kimgs, strict=True)
     ]
-    found.append((reals_path(rows, run.run), "Training images", f"Training images of {dataset}", SIDE))
+    found.append((reals_path(rows_dir, run.run), "Training images", f"Training images of {dataset}", SIDE))
     found.append(
         (
-            _stored(rows / run.run, f"neighbours-{protocol}"),
+            _find_picture(rows_dir / run.run, f"neighbours-{protocol}"),
             "Twice a fake and the three training images nearest to it: the first fakes, the likeliest copies",
             f"Generated images of {method} beside the training images nearest to them",
             NEIGHBOURS_SIDE,
@@ -140,7 +145,7 @@ def write_pictures(grids: Iterable[Grid], folder: Path) -> None:
         target = folder / grid.file
         if not target.exists() or target.stat().st_mtime < grid.source.stat().st_mtime:
             picture = tile(read_grid(grid.source, grid.resolution)[: grid.side, : grid.side])
-            write_atomic(target, webp(scaled(picture, grid.width), quality=80))
+            write_atomic(target, webp(scale_down(picture, grid.width), quality=80))
 
 
 def remove_other_pictures(grids: Iterable[Grid], folder: Path) -> None:
@@ -153,7 +158,7 @@ def remove_other_pictures(grids: Iterable[Grid], folder: Path) -> None:
                 empty.rmdir()
 
 
-def scaled(picture: Image.Image, width: int) -> Image.Image:
+def scale_down(picture: Image.Image, width: int) -> Image.Image:
     """The picture, scaled down to at most `width` pixels."""
     if picture.width <= width:
         return picture

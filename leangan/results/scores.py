@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from leangan.results.measured_runs import Run, mean_and_std, seeds_of
 from leangan.results.metric_names import Metric
 from leangan.results.published import UNVERIFIED
-from leangan.results.table import Run, mean_and_deviation, seeds_of
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class Score:
     """A method's mean over `n` seeds, in the unit that the metric's title names; None: not stated by the paper.
 
     `values` are those of the single runs, `text` and `final` what is printed of the best and the last snapshots.
-    `doubt` says why a published number is not reliable. `method_title` is the method's title without what tells its
-    set-ups apart.
+    `doubt` says why a published number is not reliable. `method_name` is empty if a paper's method has no name here,
+    `method_title` the method's title without what tells its set-ups apart.
     """
 
     mean: float
-    deviation: float | None
+    std: float | None
     n: int | None
     text: str
     final: str = "–"
@@ -33,46 +33,46 @@ class Score:
     values: tuple[float, ...] = ()
 
 
-def of_runs(metric: Metric, runs: list[Run], method_name: str, method_title: str) -> Score:
+def measured_score(metric: Metric, runs: list[Run], method_name: str, method_title: str) -> Score:
     """The score of runs that differ in the seed and have numbers: of their best snapshots."""
     best, final = ([getattr(run, snapshot) for run in runs] for snapshot in ("best", "final"))
-    mean, deviation = mean_and_deviation(best)
+    (mean, std), (final_mean, final_std) = mean_and_std(best), mean_and_std(final)
     return Score(
-        metric.shown(mean),
-        None if deviation is None else metric.shown(deviation),
+        metric.in_label_unit(mean),
+        None if std is None else metric.in_label_unit(std),
         seeds_of(runs),
-        metric.text(mean, deviation),
-        metric.text(*mean_and_deviation(final)),
+        metric.text(mean, std),
+        final=metric.text(final_mean, final_std),
         method_name=method_name,
         method_title=method_title,
-        values=tuple(map(metric.shown, best)),
+        values=tuple(map(metric.in_label_unit, best)),
     )
 
 
-def of_paper(number: float, text: str, spread: str = "", doubt: str = "") -> Score:
-    """The score that a paper states, `number` in the unit that the metric's title names, `spread` as "± 0.3"."""
-    stated = re.match(r"± ([\d.]+)", spread)
-    return Score(number, float(stated[1]) if stated else None, None, text, doubt=doubt)
+def paper_score(number: float, text: str, std_text: str = "", doubt: str = "", method_name: str = "") -> Score:
+    """The score that a paper states, `number` in the unit that the metric's title names, `std_text` as "± 0.3"."""
+    stated = re.match(r"± ([\d.]+)", std_text)
+    return Score(number, float(stated[1]) if stated else None, None, text, doubt=doubt, method_name=method_name)
 
 
 def clearly_better(one: Score, other: Score, higher_is_better: bool) -> bool:
     """Whether `one` is better by more than the sum of both deviations; one that is not known counts as none."""
     ahead = one.mean - other.mean if higher_is_better else other.mean - one.mean
-    return ahead > (one.deviation or 0) + (other.deviation or 0)
+    return ahead > (one.std or 0) + (other.std or 0)
 
 
 def winner(found: Iterable[Score], higher_is_better: bool) -> Score | None:
-    """The score that is clearly better than all others; None where spreads overlap or are not known, or it is alone."""
+    """The score that is clearly better than all others; None where they overlap, have no deviation, or it is alone."""
     scores = sorted(found, key=lambda score: score.mean, reverse=higher_is_better)
-    if len(scores) < 2 or any(score.deviation is None for score in scores):
+    if len(scores) < 2 or any(score.std is None for score in scores):
         return None
     best, *others = scores
     return best if all(clearly_better(best, other, higher_is_better) for other in others) else None
 
 
-def beside(metric: Metric, line: pd.Series | None) -> Score | None:
-    """The score of a line of published.csv that stands beside measured ones; None where that states no number."""
+def published_score(metric: Metric, line: pd.Series | None, method_name: str) -> Score | None:
+    """The score of a line of published.csv beside measured ones of a method; None where that states no number."""
     if line is None or pd.isna(line["number"]):
         return None
     doubt = "" if line["verified"] == "yes" else UNVERIFIED
-    return of_paper(metric.shown(line["number"]), line["value"], doubt=doubt)
+    return paper_score(metric.in_label_unit(line["number"]), line["value"], doubt=doubt, method_name=method_name)

@@ -1,6 +1,8 @@
-"""Quality over the size of the training set, the view of ADA's fig. 7 (arXiv:2006.06676): what the page and the figure
-`size_curve` show of it. How it is drawn is theirs: leangan/leaderboard/size_curves.py and
-leangan/artefacts/figures/size_curve.py.
+"""Quality over the size of the training set, after fig. 7 of arXiv:2006.06676.
+
+A picture has a line per method through its scores, mean and single seeds, over the number of training images, and
+beside it a line through the published numbers. All points of a picture have one data set, backbone, protocol and
+metric; the preset may change with the number of images, as it does in the papers. The axis of images is logarithmic.
 """
 
 from __future__ import annotations
@@ -19,18 +21,33 @@ ROOM = 0.09
 
 
 @dataclass(frozen=True)
-class Line:
-    """One method, measured or published: its scores by the number of training images, in their order."""
+class SizeLine:
+    """One method, measured or published: its scores by the number of training images, in their order.
 
-    method: str
+    `name` is the method's name, empty if it is a paper's that has none here; `title` is what is printed.
+    """
+
+    name: str
+    title: str
     published: bool
     scores: dict[int, Score]
 
 
-def families(
+def join_points(points: Iterable[tuple[str, bool, int, Score]]) -> list[SizeLine]:
+    """The lines through points (title of the method, published or not, training images, score), as they first come."""
+    found: dict[tuple[str, bool], dict[int, Score]] = {}
+    for title, published, images, score in points:
+        found.setdefault((title, published), {})[images] = score
+    return [
+        SizeLine(next(iter(scores.values())).method_name, title, published, dict(sorted(scores.items())))
+        for (title, published), scores in found.items()
+    ]
+
+
+def group_by_picture(
     members: Iterable[T], shared: Callable[[T], tuple], images: Callable[[T], int], preset: Callable[[T], Hashable]
 ) -> dict[tuple, list[T]]:
-    """The settings that make one picture, equal in what is `shared`, by that and "".
+    """The settings of each picture, equal in what is `shared`, by that and "".
 
     Presets change with the number of images as the papers' do; where two of them meet at one number, each has a picture
     of its own, and the preset stands for "" in its key.
@@ -46,7 +63,7 @@ def families(
     return found
 
 
-def with_room(sizes: Iterable[int]) -> list[int]:
+def sizes_with_room(sizes: Iterable[int]) -> list[int]:
     """The sizes that a logarithmic axis names: each at least ROOM of the axis beyond the one before."""
     sizes = sorted(set(sizes))
     apart = ROOM * math.log(sizes[-1] / sizes[0])
@@ -57,7 +74,7 @@ def with_room(sizes: Iterable[int]) -> list[int]:
     return named
 
 
-def short(images: float) -> str:
+def short_count(images: float) -> str:
     """A number of images as on an axis: 500, 5k, 1.28M."""
     for unit, name in ((1e6, "M"), (1e3, "k")):
         if images >= 0.9995 * unit:

@@ -56,7 +56,7 @@ def read_submissions(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
             row = {**claim, "source": "submitted", "submitted_by": submission["submitted_by"], "url": submission["url"]}
             try:
                 check_claim(row, where)
-                row = stored(row, where)
+                row = read_back(row, where)
                 key = row["submitted_by"], row["run"], row["protocol"]["name"], row["metric"], row["kimg"]
                 if key in accepted:
                     raise ConfigError(f"{where} repeats {accepted[key][0]}: {row['metric']} of {row['run']}.")
@@ -68,7 +68,7 @@ def read_submissions(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     return [row for _, row in accepted.values()], rejections
 
 
-def stored(row: dict[str, Any], where: str) -> dict[str, Any]:
+def read_back(row: dict[str, Any], where: str) -> dict[str, Any]:
     """The row as it is read back from a file; ConfigError where JSON cannot hold it."""
     try:
         return parse_json(json.dumps(row))

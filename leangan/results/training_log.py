@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from leangan.core.errors import ConfigError
-from leangan.results.table import Run, over_seeds
+from leangan.results.measured_runs import Run, mean_and_range
 
 
-def read_log(rows: Path, run: str) -> pd.DataFrame:
+def read_log(rows_dir: Path, run: str) -> pd.DataFrame:
     """The log of one run, indexed by kimg; ConfigError names the file and line that are broken."""
-    path = rows / run / "train.jsonl"
+    path = rows_dir / run / "train.jsonl"
     if not path.exists():
         raise ConfigError(f"{path} is missing. Run snakemake for this run, or leave its figure out.")
     lines = []
@@ -36,9 +36,9 @@ TRAINING = {
 """What a table may show of a run's training: heading and decimals."""
 
 
-def at_end(rows: Path, run: str, key: str) -> float | None:
+def value_at_end(rows_dir: Path, run: str, key: str) -> float | None:
     """`key` of TRAINING: images/s of the whole run, else the mean over its last quarter; None where it logs none."""
-    log = read_log(rows, run)
+    log = read_log(rows_dir, run)
     if key == "images_per_s":
         return 1000 * log.index[-1] / log["seconds"].iloc[-1]
     if key not in log:
@@ -47,8 +47,8 @@ def at_end(rows: Path, run: str, key: str) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def seed_range(rows: Path, runs: list[Run], key: str) -> pd.DataFrame | None:
+def seed_range(rows_dir: Path, runs: list[Run], key: str) -> pd.DataFrame | None:
     """Mean, min and max over the runs of one logged value at the ticks they share, None if none logs it."""
-    logs = [read_log(rows, run.run) for run in runs]
+    logs = [read_log(rows_dir, run.run) for run in runs]
     values = [log[key].dropna() for log in logs if key in log and log[key].notna().any()]
-    return over_seeds(values) if values else None
+    return mean_and_range(values) if values else None

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from leangan.artefacts import grouped_tables, tables
+from leangan.artefacts import captions
 from leangan.artefacts.agreement import claims, summary
-from leangan.artefacts.artefact import load
+from leangan.artefacts.artefact import load_artefact
 from leangan.core.errors import ConfigError
 from leangan.results.collect import collect, to_csv
 from leangan.results.published import read_published
@@ -45,7 +45,7 @@ def project(tmp_path):
         (tmp_path / "p.csv").write_text(HEAD + published)
         results = parse_results(to_csv(collect(write_rows(tmp_path, rows))), "r.csv")
         content = {**ARTEFACT, "layout": {"metrics": ["fd"]}, **content}
-        return load("demo", content, specs, results, read_published(tmp_path / "p.csv"))
+        return load_artefact("demo", content, specs, results, read_published(tmp_path / "p.csv"))
 
     return make
 
@@ -85,7 +85,7 @@ def test_the_best_snapshots_are_compared_not_the_last(project):
     rows = rows_of({"none": NONE, "ada": [80.0, 81.0, 82.0]})
     rows += [row("ada", seed, FD, 4.0, 500.0, of=spec("ada", seed)) for seed in range(3)]
     artefact = project(rows, planned(), expectation={**EXPECTED, "better": ["ada"]})
-    assert artefact.columns[0].done("ada")[0].final == 500 and verdicts(artefact) == {("ada", 32): "yes"}
+    assert artefact.columns[0].finished_runs("ada")[0].final == 500 and verdicts(artefact) == {("ada", 32): "yes"}
 
 
 def test_an_expectation_is_claimed_in_every_column_of_the_first_metric(project):
@@ -133,7 +133,7 @@ def line(table, method, value, spread="", verified="yes", protocol="fid1k", imag
     return f"P,{table},elpv-mono,{images},StyleGAN2,{method},no,FID,{protocol},{value},{spread},here,{verified}\n"
 
 
-def of_paper(project, published, values):
+def claims_of_paper(project, published, values):
     rows = rows_of(values, "fid1k_full", proxy=False)
     found = claims(project(rows, planned(), published, layout={"metrics": ["fid"], "published": PAPER}))
     return {(claim.better, claim.worse): claim.verdict for claim in found}
@@ -142,7 +142,7 @@ def of_paper(project, published, values):
 def test_published_numbers_of_one_table_are_claims(project):
     published = line("Table 1", "plain", 40) + line("Table 1", "aug", 20) + line("Table 1", "adaptive", 10)
     values = {"none": NONE, "diffaugment-tc": [110.0, 111.0, 112.0], "ada": [50.0, 51.0, 52.0]}
-    assert of_paper(project, published, values) == {
+    assert claims_of_paper(project, published, values) == {
         ("diffaugment-tc", "none"): "no", ("ada", "none"): "yes", ("ada", "diffaugment-tc"): "yes",
     }  # fmt: skip
 
@@ -161,8 +161,8 @@ def test_published_numbers_of_one_table_are_claims(project):
 def test_numbers_that_the_paper_does_not_set_apart_are_no_claim(project, other):
     published = line("Table 1", "plain", 40, spread="± 0.5")
     values = {"none": NONE, "ada": [50.0, 51.0, 52.0]}
-    assert of_paper(project, published + other, values) == {}
-    assert of_paper(project, published + line("Table 1", "adaptive", 35.9, spread="± 3.5"), values) == {
+    assert claims_of_paper(project, published + other, values) == {}
+    assert claims_of_paper(project, published + line("Table 1", "adaptive", 35.9, spread="± 3.5"), values) == {
         ("ada", "none"): "yes"
     }
 
@@ -173,31 +173,31 @@ def test_a_caption_says_what_was_measured_of_an_expectation_in_each_column(proje
     assert (
         "fig. 1: DiffAugment and ADA are better than baseline. Measured, 32 images: DiffAugment yes, ADA open. "
         "Yes and no stand for a difference beyond the sum of both standard deviations"
-    ) in tables.caption(one)
+    ) in captions.caption(one)
     rows += rows_of({"none": NONE, "ada": [120.0, 121.0, 122.0]}, images=64)
     several = project(rows, [*planned(), *planned(images=64), *planned(images=128)], expectation=EXPECTED)
-    caption = tables.caption(several)
+    caption = captions.caption(several)
     assert "Measured, 32 images: DiffAugment yes, ADA open; 64 images: DiffAugment open, ADA no. Yes" in caption
     titled = project(rows, planned(), expectation=EXPECTED, grid=[{**ARTEFACT["grid"], "title": "All"}])
-    assert "DiffAugment yes, ADA open" in grouped_tables.caption(titled)
+    assert "DiffAugment yes, ADA open" in captions.caption(titled)
 
 
 def test_against_several_methods_one_that_is_better_is_enough_for_no(project):
     values = {"none": NONE, "da": [60.0, 61.0, 62.0], "ada": [80.0, 81.0, 82.0], "diffaugment-tc": [50.0, 51.0, 52.0]}
     both = {**EXPECTED, "worse": ["none", "da"]}
-    caption = tables.caption(project(rows_of(values), planned(), expectation=both))
+    caption = captions.caption(project(rows_of(values), planned(), expectation=both))
     assert (
         "DiffAugment and ADA are better than baseline and DA. Measured, 32 images: DiffAugment yes, ADA no." in caption
     )
     only = {**both, "better": ["ada"], "worse": ["none", "diffaugment-tc", "da"]}
-    caption = tables.caption(project(rows_of({**values, "da": [81.0]}), planned(), expectation=only))
+    caption = captions.caption(project(rows_of({**values, "da": [81.0]}), planned(), expectation=only))
     assert "fig. 1: ADA is better than baseline, DiffAugment and DA. Measured, 32 images: ADA no." in caption
 
 
 def test_captions_without_an_expectation_or_a_run_claim_no_measurement(project):
-    assert "better than" not in tables.caption(project(rows_of({"none": NONE, "ada": NONE}), planned()))
+    assert "better than" not in captions.caption(project(rows_of({"none": NONE, "ada": NONE}), planned()))
     other = rows_of({"none": NONE}, images=999)
-    caption = tables.caption(project(other, planned(), expectation=EXPECTED))
+    caption = captions.caption(project(other, planned(), expectation=EXPECTED))
     assert caption.endswith("No run has finished. fig. 1: DiffAugment and ADA are better than baseline.")
 
 

@@ -12,9 +12,10 @@ from functools import cache
 import pandas as pd
 import pytest
 
-from leangan.artefacts import grouped_tables, render, tables
-from leangan.artefacts.artefact import Artefact, load
+from leangan.artefacts import render
+from leangan.artefacts.artefact import Artefact, load_artefact
 from leangan.artefacts.table_formats import latex, markdown
+from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
@@ -46,9 +47,9 @@ def failing(specs: list[RunSpec]) -> dict[str, tuple[str, str] | None]:
     return dict(zip([spec.run_id for spec in specs[1::3]], FAILED, strict=False)) if len(specs) > 5 else {}
 
 
-def loaded(name: str, specs: list[RunSpec], folder, scale: str) -> Artefact:
+def load_made_up(name: str, specs: list[RunSpec], folder, scale: str) -> Artefact:
     results, reported = read_results(folder / "results.csv"), read_published(PUBLISHED)
-    return load(name, artefact(name), specs, results, reported, read("config/scales.yaml")[scale]["fakes"])
+    return load_artefact(name, artefact(name), specs, results, reported, read("config/scales.yaml")[scale]["fakes"])
 
 
 @pytest.mark.parametrize("name", artefact_names())
@@ -61,14 +62,14 @@ def test_table_and_figures_on_the_embedded_photographs(name, tmp_path):
     for picture in list((tmp_path / "rows").glob("*/*/samples/*.png")):
         other = "strips.png" if picture.stem == "reals" else f"gradients-{picture.name}"
         picture.with_name(other).hardlink_to(picture)
-    content = loaded(name, specs, tmp_path, "demo")
+    content = load_made_up(name, specs, tmp_path, "demo")
     render.write_table(content, tmp_path / "rows", tmp_path / name)
     printed = (tmp_path / f"{name}.md").read_text()
     for status in {status[0] if status else "not yet run" for status in failed.values()}:
         assert status in printed
     assert "No run has finished" not in printed
     for kind, methods in figures_of(artefact(name)).items():
-        module, shown = render.figure(kind), content if methods is None else content.only(methods)
+        module, shown = render.figure_module(kind), content if methods is None else content.only(methods)
         axes = module.draw(shown, tmp_path / "rows").axes
         assert axes and any(ax.lines or ax.images for ax in axes), kind
 
@@ -85,11 +86,10 @@ def planned(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(made_up, "write_run", lambda folder, spec: None)
             made_up.write(folder, name, specs, "paper", failed)
-        content = loaded(name, specs, folder, "paper")
+        content = load_made_up(name, specs, folder, "paper")
         content.training.clear()
-        of_kind = grouped_tables if content.groups else tables
-        numbers = of_kind.measured(content, folder) if content.groups else of_kind.measured(content)
-        return specs, failed, numbers.rename(columns={"quantity": "metric"}), of_kind.build(content, numbers)
+        numbers = measure_table(content, folder)
+        return specs, failed, numbers.rename(columns={"quantity": "metric"}), build_table(content, numbers)
 
     return make
 
@@ -167,9 +167,9 @@ def test_every_published_number_of_an_artefact_stands_in_its_table(name, tmp_pat
     """Without a single finished run; each that is not verified at its source is marked in all formats."""
     specs = specs_of(name, "paper")
     made_up.write(tmp_path, name, specs, "paper", {spec.run_id: None for spec in specs[1:]})
-    content = loaded(name, specs[1:], tmp_path, "paper")
-    numbers = tables.measured(content)
-    table = tables.build(content, numbers)
+    content = load_made_up(name, specs[1:], tmp_path, "paper")
+    numbers = measure_table(content, tmp_path / "rows")
+    table = build_table(content, numbers)
     found = numbers[(numbers["snapshot"] == "best") & numbers["published"].notna()]
     lines = of_artefact(name)
     missing = len(lines) - len(found)

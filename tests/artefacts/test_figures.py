@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from leangan.artefacts import style
-from leangan.artefacts.artefact import load
+from leangan.artefacts.artefact import load_artefact
 from leangan.artefacts.figures import controller, curves, d_outputs, overfitting, samples
 from leangan.artefacts.panels import kimg_axis
 from leangan.results import keep
+from leangan.results.measured_runs import Run, mean_curve
 from leangan.results.sample_grids import grid_path, read_grid, reals_path, tile
-from leangan.results.table import Run, mean_curve, read_results
+from leangan.results.table import read_results
 from leangan.results.training_log import read_log
 from leangan.runs.methods import bind_all
 from tests.helpers.synthetic import ARTEFACT, KIMG, SEEDS, SPECS, distance, images, write_grid
@@ -23,7 +24,7 @@ from tests.helpers.synthetic import ARTEFACT, KIMG, SEEDS, SPECS, distance, imag
 
 @pytest.fixture(scope="module")
 def artefact(demo):
-    return load("demo", ARTEFACT, SPECS, read_results(demo / "results.csv"))
+    return load_artefact("demo", ARTEFACT, SPECS, read_results(demo / "results.csv"))
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +32,11 @@ def unfinished(demo):
     """The artefact with a second size of which no run has begun, and none of DA's has."""
     results = read_results(demo / "results.csv")
     larger = [dataclasses.replace(spec, images=512) for spec in SPECS]
-    return load("demo", ARTEFACT, [*SPECS, *larger], results[results["method"] != "da"])
+    return load_artefact("demo", ARTEFACT, [*SPECS, *larger], results[results["method"] != "da"])
 
 
 def test_curve_is_the_mean_over_seeds_with_their_range(artefact):
-    curve = mean_curve(artefact.columns[0].of("none"))
+    curve = mean_curve(artefact.columns[0].runs_of("none"))
     values = [[distance("none", seed, kimg) for kimg in KIMG] for seed in SEEDS]
     np.testing.assert_allclose(curve["mean"], np.mean(values, axis=0), rtol=1e-12)
     np.testing.assert_allclose(curve["max"], np.max(values, axis=0), rtol=1e-12)
@@ -115,7 +116,7 @@ def test_samples_show_training_images_beside_the_best_and_the_final_snapshot(dem
     assert [ax.get_title().split("\n")[0] for ax in axes[0]] == [
         "training images", "baseline", "DiffAugment", "DA", "ADA"
     ]  # fmt: skip
-    run = artefact.columns[0].of("ada")[0]
+    run = artefact.columns[0].runs_of("ada")[0]
     reals, final = (
         read_grid(path, 32)
         for path in (reals_path(demo / "rows", run.run), grid_path(demo / "rows", run.run, KIMG[-1]))
@@ -180,8 +181,8 @@ def test_figures_leave_out_what_has_not_been_run(demo, unfinished, tmp_path, fig
 
 def test_methods_keep_their_colour_whatever_is_beside_them():
     alone, beside = (
-        style.method_styles(["ada", "none"]),
-        style.method_styles(["a", "ada", "b", "c", "d", "none"]),
+        style.method_looks(["ada", "none"]),
+        style.method_looks(["a", "ada", "b", "c", "d", "none"]),
     )
     assert alone["ada"] == beside["ada"] and alone["none"] == beside["none"]
     assert len({(look.color, look.linestyle) for look in beside.values()}) == 6

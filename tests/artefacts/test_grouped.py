@@ -8,15 +8,15 @@ import json
 import numpy as np
 import pytest
 
-from leangan.artefacts import grouped_tables
-from leangan.artefacts.artefact import load
+from leangan.artefacts.artefact import load_artefact
 from leangan.artefacts.figures import d_accuracy, group_curves, group_samples, overfitting
 from leangan.artefacts.table_formats import latex, markdown
+from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.errors import ConfigError
 from leangan.results.table import read_results
-from leangan.results.training_log import at_end
+from leangan.results.training_log import value_at_end
 from leangan.runs.config import artefact
-from tests.helpers.synthetic import ARTEFACT, KIMG, SEEDS, SPECS, distance, failed, row, spec, write_demo
+from tests.helpers.synthetic import ARTEFACT, KIMG, SEEDS, SPECS, distance, failed_row, row, spec, write_demo
 
 GRID = artefact("demo")["grid"]
 GROUPED = {
@@ -35,7 +35,7 @@ FD = "fd1k_full_efficientnet_lite0"
 def folder(tmp_path_factory):
     """The made-up results with accuracies in the logs, a method that was refused and one of the command line."""
     folder = tmp_path_factory.mktemp("project") / "results" / "paper"
-    extra = [failed("lecam", 0, "skip", "needs labels"), row("bcr", 0, FD, 20.0, 77.5)]
+    extra = [failed_row("lecam", 0, "skip", "needs labels"), row("bcr", 0, FD, 20.0, 77.5)]
     extra = [{**line, "run": added.run_id} for line, added in zip(extra, reversed(ADDED), strict=True)]
     write_demo(folder, extra)
     logs = [folder / "rows" / each.run_id / "train.jsonl" for each in SPECS]
@@ -50,20 +50,20 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def grouped(folder):
-    return load("demo", GROUPED, [*SPECS, *ADDED], read_results(folder / "results.csv"))
+    return load_artefact("demo", GROUPED, [*SPECS, *ADDED], read_results(folder / "results.csv"))
 
 
 def test_at_the_end_is_the_last_quarter_of_the_log_and_the_speed_that_of_the_whole_run(tmp_path):
     (tmp_path / "r").mkdir()
     lines = [{"kimg": k / 2, "seconds": 3.0 * k, "accuracy_real": k / 8} for k in range(1, 9)]
     (tmp_path / "r/train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert at_end(tmp_path, "r", "accuracy_real") == pytest.approx((7 / 8 + 1) / 2)
-    assert at_end(tmp_path, "r", "images_per_s") == pytest.approx(4000 / 24)
-    assert at_end(tmp_path, "r", "accuracy_fake_d") is None
+    assert value_at_end(tmp_path, "r", "accuracy_real") == pytest.approx((7 / 8 + 1) / 2)
+    assert value_at_end(tmp_path, "r", "images_per_s") == pytest.approx(4000 / 24)
+    assert value_at_end(tmp_path, "r", "accuracy_fake_d") is None
 
 
 def test_a_heading_per_grid_then_what_the_command_line_added(folder, grouped):
-    table = grouped_tables.build(grouped, grouped_tables.measured(grouped, folder / "rows"))
+    table = build_table(grouped, measure_table(grouped, folder / "rows"))
     assert [(title, len(cells)) for title, cells in table.rows] == [
         ("Plain", 0), ("baseline", 6), ("lecam", 6),
         ("Augmented", 0), ("DiffAugment", 6), ("DA", 6), ("ADA", 6),
@@ -82,7 +82,7 @@ def test_a_heading_per_grid_then_what_the_command_line_added(folder, grouped):
 
 
 def test_both_formats_keep_their_shape(folder, grouped):
-    table = grouped_tables.build(grouped, grouped_tables.measured(grouped, folder / "rows"))
+    table = build_table(grouped, measure_table(grouped, folder / "rows"))
     lines = markdown(table).splitlines()[: 2 + len(table.rows)]
     assert {line.count("|") for line in lines} == {8}
     text = latex(table)
@@ -90,7 +90,7 @@ def test_both_formats_keep_their_shape(folder, grouped):
 
 
 def test_the_numbers_are_there_in_full_precision(folder, grouped):
-    numbers = grouped_tables.measured(grouped, folder / "rows")
+    numbers = measure_table(grouped, folder / "rows")
     line = numbers.set_index(["method", "quantity", "snapshot"]).loc[("bcr", FD, "final")]
     assert (line["mean"], line["n"], line["group"]) == (77.5, 1, "Added, 32 images")
     assert numbers["planned"].max() == len(SEEDS)
@@ -150,7 +150,7 @@ def test_methods_of_one_title_are_told_apart_by_name(folder):
         else each
         for each in SPECS
     ]
-    titles = load("demo", GROUPED, alike, results).methods
+    titles = load_artefact("demo", GROUPED, alike, results).methods
     assert titles["da"] == "Augmentation" and titles["ada"] == "Augmentation (ada)"
     assert titles["none"] == "baseline"
 
@@ -162,11 +162,11 @@ def test_a_layout_that_fits_no_table_is_refused(folder):
         ({"grid": GRID}, "leave one out of the layout, or the titles out of the grid"),
     ):
         with pytest.raises(ConfigError, match=words):
-            load("demo", {**GROUPED, **change}, SPECS, results)
+            load_artefact("demo", {**GROUPED, **change}, SPECS, results)
 
 
 def test_without_titles_there_is_nothing_to_draw(folder):
-    plain = load("demo", ARTEFACT, SPECS, read_results(folder / "results.csv"))
+    plain = load_artefact("demo", ARTEFACT, SPECS, read_results(folder / "results.csv"))
     assert plain.groups == []
     for figure in (group_curves, group_samples):
         assert "no titles" in figure.draw(plain, folder / "rows").texts[0].get_text()

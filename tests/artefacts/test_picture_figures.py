@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leangan.artefacts.artefact import Artefact, load
+from leangan.artefacts.artefact import Artefact, load_artefact
 from leangan.artefacts.figures import gradients, leak, strips
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec, snapshot_name
@@ -30,7 +30,7 @@ def made(folder: Path, name: str, failed: dict | None = None) -> tuple[Artefact,
     write(folder, name, specs, "demo", missing)
     content = artefact(name)
     content = {**content, "layout": {**content["layout"], "published": None}}
-    return load(name, content, specs, read_results(folder / "results.csv")), specs
+    return load_artefact(name, content, specs, read_results(folder / "results.csv")), specs
 
 
 def test_leak_rates_stand_at_their_p(tmp_path):
@@ -39,12 +39,12 @@ def test_leak_rates_stand_at_their_p(tmp_path):
     assert [ax.get_title() for ax in figure.axes] == ["Leaked orientation", "Leaked hue", "Leaked scale"]
     for ax, column in zip(figure.axes, drawn.columns, strict=True):
         lines = {line.get_label(): line for line in ax.lines}
-        (baseline,) = column.done("none")
+        (baseline,) = column.finished_runs("none")
         assert set(lines["no augmentation"].get_ydata()) == {baseline.final}
         for label, group in (("isotropic scaling", "scale"), ("90-degree rotations", "rotate90")):
             x, y = lines[label].get_data()
             assert list(x) == [p for p in (0.2, 0.4, 0.6, 0.8, 0.9, 1.0) if (group, p) != ("scale", 0.2)]
-            assert list(y) == [column.done(f"da-{group}-{p}")[0].final for p in x]
+            assert list(y) == [column.finished_runs(f"da-{group}-{p}")[0].final for p in x]
         assert list(lines["colour transforms"].get_xdata()) == [0.2, 0.6, 0.8, 0.9, 1.0]
 
 

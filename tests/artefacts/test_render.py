@@ -16,7 +16,7 @@ from PIL import Image
 from leangan.artefacts import render
 from leangan.core.project import ROOT
 from leangan.runs.config import artefact
-from tests.helpers.synthetic import CONFIG, KIMG, METHODS, SCALE, SEEDS, SPECS, distance, failed, row, write_rows
+from tests.helpers.synthetic import CONFIG, KIMG, METHODS, SCALE, SEEDS, SPECS, distance, failed_row, row, write_rows
 
 FD = "fd1k_full_efficientnet_lite0"
 
@@ -125,7 +125,7 @@ def test_a_figure_whose_log_is_missing_leaves_the_others(demo, tmp_path, monkeyp
 def test_where_no_run_has_finished_the_figures_say_so(tmp_path):
     """All runs diverged after their first values: the table gives the reasons, the figures one sentence."""
     runs = [(spec.method, spec.seed) for spec in SPECS]
-    rows = [row(*run, FD, 2.5, 9.0) for run in runs] + [failed(*run, "diverged", "loss_d is nan") for run in runs]
+    rows = [row(*run, FD, 2.5, 9.0) for run in runs] + [failed_row(*run, "diverged", "loss_d is nan") for run in runs]
     write_rows(tmp_path, rows)
     render.main(arguments(tmp_path))
     assert "diverged: loss\\_d is nan" in (tmp_path / "tables/demo.md").read_text()

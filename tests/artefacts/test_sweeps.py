@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from leangan.artefacts import render, style
-from leangan.artefacts.artefact import load
+from leangan.artefacts.artefact import load_artefact
 from leangan.artefacts.figures import curves, overfitting, size_curve, sweep
 from leangan.core.errors import ConfigError
 from leangan.core.yaml_files import read
@@ -36,7 +36,7 @@ def made(tmp_path_factory):
             if name != "ada-fig1":  # the one whose training logs are drawn
                 patch.setattr(made_up, "write_run", lambda folder, spec: None)
             made_up.write(folder, name, specs, "paper", {})
-        content = load(name, artefact(name), specs, read_results(folder / "results.csv"), REPORTED)
+        content = load_artefact(name, artefact(name), specs, read_results(folder / "results.csv"), REPORTED)
         return content, specs, folder / "rows"
 
     return make
@@ -77,14 +77,14 @@ def test_size_curve_needs_no_finished_run(made, tmp_path):
     specs = made("ada-fig7")[1]
     made_up.write(tmp_path, "ada-fig7", specs[:1], "paper", {specs[0].run_id: ("skip", "no")})
     results = read_results(tmp_path / "results.csv")
-    ffhq, _ = size_curve.draw(load("ada-fig7", artefact("ada-fig7"), specs, results, REPORTED), tmp_path).axes
+    ffhq, _ = size_curve.draw(load_artefact("ada-fig7", artefact("ada-fig7"), specs, results, REPORTED), tmp_path).axes
     assert {line.get_label() for line in ffhq.lines} >= {"Baseline", "ADA", "ADA + bCR"}  # bCR alone is not published
     assert "bCR" not in {line.get_label() for line in ffhq.lines}
     nothing = {**artefact("ada-fig7"), "layout": {"metrics": ["fid"]}}
-    empty = size_curve.draw(load("ada-fig7", nothing, specs, results, REPORTED), tmp_path)
+    empty = size_curve.draw(load_artefact("ada-fig7", nothing, specs, results, REPORTED), tmp_path)
     assert "has no published numbers" in empty.texts[0].get_text()
-    render.write_figure(size_curve, load("ada-fig7", nothing, specs, results), tmp_path, tmp_path / "empty")
-    render.write_figure(curves, load("ada-fig7", nothing, specs, results), tmp_path, tmp_path / "none")
+    render.write_figure(size_curve, load_artefact("ada-fig7", nothing, specs, results), tmp_path, tmp_path / "empty")
+    render.write_figure(curves, load_artefact("ada-fig7", nothing, specs, results), tmp_path, tmp_path / "none")
     assert ">numbers.<" in (tmp_path / "empty.svg").read_text()
     assert "No run of this artefact has finished." in (tmp_path / "none.svg").read_text()
 
@@ -150,7 +150,7 @@ def test_a_sweep_names_known_keys_and_methods(made):
     ):
         content = {**artefact("ada-fig8b"), "layout": {"metrics": ["fid"], "sweep": wrong}}
         with pytest.raises(ConfigError, match=words):
-            load("ada-fig8b", content, specs, results)
+            load_artefact("ada-fig8b", content, specs, results)
 
 
 def test_one_method_in_many_settings_is_one_panel_with_a_line_per_setting(made):
@@ -168,17 +168,19 @@ def test_one_method_in_many_settings_is_one_panel_with_a_line_per_setting(made):
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (4, 4), (5, 3), (6, 3), (7, 4), (8, 4), (12, 3)])
 def test_panels_wrap(count, columns):
-    _, axes = style.wrapped(count, 1.0)
+    _, axes = style.wrap_panels(count, 1.0)
     assert len(axes) == count and axes[0].get_subplotspec().get_gridspec().ncols == columns
 
 
 def test_a_method_looks_alike_in_every_figure_and_no_two_alike_in_one():
     everything = [*read("config/methods.yaml"), *registry.names("method"), "mine"]
-    alone = {name: style.method_styles([name])[name] for name in everything}
-    assert len(set(alone.values())) == len(set(style.FIXED.values())) + len(style.FREE) * len(style.DASHES)
+    alone = {name: style.method_looks([name])[name] for name in everything}
+    own = {alone[name] for name in ("none", "diffaugment", "da", "ada")}
+    assert len(own) == 4 and alone["diffaugment-tc"] == alone["diffaugment"]
+    assert len(set(alone.values())) == len(own) + 3 * 4, "the others share three colours and four kinds of dashes"
     twin = next(name for name in everything if name != "bcr" and alone[name] == alone["bcr"])
-    others = [name for name in everything if alone[name] not in (alone["bcr"], *map(alone.get, style.FIXED))][:5]
-    looks = style.method_styles(["bcr", twin, "none", "ada", *others])
+    others = [name for name in everything if alone[name] not in {alone["bcr"], *own}][:5]
+    looks = style.method_looks(["bcr", twin, "none", "ada", *others])
     assert len(set(looks.values())) == len(looks)
     assert all(looks[name] == alone[name] for name in ("bcr", "none", "ada", others[0])) and looks[twin] != alone[twin]
 
@@ -187,7 +189,7 @@ def test_a_method_looks_alike_in_every_figure_and_no_two_alike_in_one():
 def test_pictures_are_written_the_same_each_time(made, tmp_path, name, kind):
     content, _, rows = made(name)
     for stem in ("first", "second"):
-        render.write_figure(render.figure(kind), content, rows, tmp_path / stem)
+        render.write_figure(render.figure_module(kind), content, rows, tmp_path / stem)
     for ending in ("png", "svg", "pdf"):
         assert (tmp_path / f"first.{ending}").read_bytes() == (tmp_path / f"second.{ending}").read_bytes()
     assert b"CreationDate" not in (tmp_path / "first.pdf").read_bytes()

@@ -2,19 +2,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from leangan.artefacts import tables
-from leangan.artefacts.artefact import load
+from leangan.artefacts.artefact import load_artefact
+from leangan.artefacts.captions import caption
 from leangan.artefacts.figures import curves
 from leangan.artefacts.table_formats import Cell, Table, latex, latex_escape, markdown
-from leangan.artefacts.tables import build, measured
+from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.errors import ConfigError
 from leangan.results.collect import collect, to_csv
 from leangan.results.published import read_published
 from leangan.results.table import read_results
-from tests.helpers.synthetic import ARTEFACT, SEEDS, SPECS, failed, measured_rows, row, spec, write_rows
+from tests.helpers.synthetic import ARTEFACT, SEEDS, SPECS, failed_row, measured_rows, row, spec, write_rows
 
 FD = "fd1k_full_efficientnet_lite0"
 PUBLISHED = """\
@@ -35,10 +36,18 @@ def project(tmp_path):
         (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
         (tmp_path / "p.csv").write_text(PUBLISHED)
         results, reported = read_results(tmp_path / "r.csv"), read_published(tmp_path / "p.csv")
-        return load("demo", {**ARTEFACT, **changes}, specs, results, reported, fakes=1000)
+        return load_artefact("demo", {**ARTEFACT, **changes}, specs, results, reported, fakes=1000)
 
     make.folder = tmp_path
     return make
+
+
+NO_LOGS = Path("none")
+"""Of tables without columns from the training logs."""
+
+
+def print_table(artefact):
+    return build_table(artefact, measure_table(artefact, NO_LOGS))
 
 
 TOY = [spec(method, dataset="toy", images=128) for method in ("none", "diffaugment-tc", "ada")]
@@ -55,21 +64,21 @@ def relabelled(spec, **labels):
 
 
 def test_caption_states_the_protocol_and_that_a_proxy_is_one(project):
-    caption = build(artefact := project(measured_rows()), measured(artefact)).caption
-    assert "FD (EfficientNet-Lite0), Precision" in caption and "a proxy, not FID" in caption
-    assert "1,000 generated images against the full set (2,624 images)" in caption
-    assert "96 px (bicubic), torch-fidelity 0.4.0" in caption and f"over {len(SEEDS)} seeds" in caption
-    assert "after 20 kimg" in caption
+    words = caption(project(measured_rows()))
+    assert "FD (EfficientNet-Lite0), Precision" in words and "a proxy, not FID" in words
+    assert "1,000 generated images against the full set (2,624 images)" in words
+    assert "96 px (bicubic), torch-fidelity 0.4.0" in words and f"over {len(SEEDS)} seeds" in words
+    assert "after 20 kimg" in words
 
 
 def test_methods_without_a_number_show_why(project):
     rows = [
         *measured_rows(),
-        failed("bcr", 0, "skip", "needs labels"),
-        failed("da", 9, "diverged", "loss_d is nan"),
+        failed_row("bcr", 0, "skip", "needs labels"),
+        failed_row("da", 9, "diverged", "loss_d is nan"),
     ]
     artefact = project(rows, [*SPECS, spec("bcr"), spec("da", 9)])
-    table = build(artefact, measured(artefact))
+    table = print_table(artefact)
     cells = {method: row_cells[0] for method, row_cells in table.rows}
     assert cells["bcr"].text == "skip" and table.notes[int(cells["bcr"].note) - 1] == "skip: needs labels"
     assert cells["DA"].text.endswith(f"(n = {len(SEEDS)} of {len(SEEDS) + 1})")
@@ -95,7 +104,7 @@ def test_bold_is_the_lowest_distance_and_the_highest_recall_unless_spreads_overl
             rows.append(row(method, seed, FD, 1.0, value))
             rows.append(row(method, seed, "recall1k_full_efficientnet_lite0", 1.0, 1 / value))
     artefact = project(rows, specs, layout={"metrics": ["fd", "recall"]})
-    table = build(artefact, measured(artefact))
+    table = print_table(artefact)
     for column in range(4):
         assert [method for method, cells in table.rows if cells[column].bold] == bold
 
@@ -117,7 +126,7 @@ def test_only_the_planned_runs_are_in_the_table(project):
 def test_a_planned_run_without_rows_is_not_yet_run(project):
     rows = [line for line in measured_rows() if line["method"] == "none" or (line["method"], line["seed"]) == ("da", 0)]
     artefact = project(rows, [*SPECS, *(spec("none", seed, images=512) for seed in SEEDS)])
-    table = build(artefact, measured(artefact))
+    table = print_table(artefact)
     cells = dict(table.rows)
     assert cells["ADA"][0] == Cell("not yet run")
     assert cells["DA"][0].text.endswith(f"(n = 1 of {len(SEEDS)})")
@@ -129,8 +138,8 @@ def test_a_planned_run_without_rows_is_not_yet_run(project):
 
 
 def test_without_any_value_the_cells_say_why(project):
-    artefact = project([row("bcr", 0, FD, 1.0, 5.0), failed("ada", 0, "skip", "needs labels")])
-    table = build(artefact, measured(artefact))
+    artefact = project([row("bcr", 0, FD, 1.0, 5.0), failed_row("ada", 0, "skip", "needs labels")])
+    table = print_table(artefact)
     assert [group for group, _ in table.groups] == [
         f"{name}, {SPECS[0].images} images"
         for name in ("FD (EfficientNet-Lite0) ↓", "Precision (EfficientNet-Lite0) ↑", "Recall (EfficientNet-Lite0) ↑")
@@ -166,7 +175,7 @@ def test_a_caption_says_where_features_were_computed_in_tf32(project, tf32):
     stated = {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "tf32": tf32}}
     rows = [row("none", 0, FD, 1.0, 5.0, **stated), row("ada", 0, FD, 1.0, 5.0, **(stated if tf32 else {}))]
     artefact = project(rows, layout={"metrics": ["fd"]})
-    assert ("features at 96 px (bicubic) in TF32, " in build(artefact, measured(artefact)).caption) is tf32
+    assert ("features at 96 px (bicubic) in TF32, " in caption(artefact)) is tf32
 
 
 def test_a_column_never_mixes_metrics(project):
@@ -207,7 +216,7 @@ def test_seeds_of_a_column_have_one_origin(project, first, second, words):
     with pytest.raises(ConfigError, match=re.escape(message)):
         project(rows)
     alike = [from_origin("ada", seed, **first) for seed in SEEDS]
-    assert len(project(alike).columns[0].done("ada")) == len(SEEDS)
+    assert len(project(alike).columns[0].finished_runs("ada")) == len(SEEDS)
 
 
 def test_titled_grids_have_columns_of_one_origin_too(project):
@@ -221,20 +230,24 @@ def test_all_methods_of_a_column_have_one_data_set_and_each_its_own_code(project
     with pytest.raises(ConfigError, match=r"mix origins.*data 1a2b3c4d \(.*-ada-.*\) and data 5e6f7a8b \(.*-none-"):
         project(rows)
     rows = [from_origin("ada", 0, tf32=True, **of_code(A)), from_origin("none", 0, tf32=False, **of_code(B))]
-    assert [len(project(rows).columns[0].done(method)) for method in ("none", "ada")] == [1, 1]
+    assert [len(project(rows).columns[0].finished_runs(method)) for method in ("none", "ada")] == [1, 1]
 
 
 def test_an_origin_counts_as_far_as_it_is_stated(project):
-    rows = [from_origin("ada", 0), from_origin("ada", 1, dataset_sha256=A), failed("ada", 2, "skip", "needs labels")]
-    assert len(project(rows).columns[0].done("ada")) == 2
+    rows = [
+        from_origin("ada", 0),
+        from_origin("ada", 1, dataset_sha256=A),
+        failed_row("ada", 2, "skip", "needs labels"),
+    ]
+    assert len(project(rows).columns[0].finished_runs("ada")) == 2
 
 
 def test_published_value_stands_beside(project):
     published = {"where": {"artefact": "Table 1"}, "methods": {"none": "plain", "ada": "adaptive"}}
     rows = [inception("none"), inception("diffaugment-tc"), inception("ada")]
     artefact = project(rows, TOY, layout={"metrics": ["fid"], "published": published})
-    numbers = measured(artefact)
-    table = build(artefact, numbers)
+    numbers = measure_table(artefact, NO_LOGS)
+    table = build_table(artefact, numbers)
     assert table.groups == [("FID ↓, 128 images", ["best", "final", "published", "difference"])]
     cells = dict(table.rows)
     assert cells["baseline"][2:] == [Cell("12.50 ± 0.3"), Cell("−1.50")]
@@ -248,7 +261,7 @@ def test_published_value_stands_beside(project):
 def test_a_deviation_from_memory_is_marked_beside_a_verified_number(project):
     published = {"where": {"artefact": "Table 2"}, "methods": {"none": "plain"}}
     artefact = project([inception("none")], TOY, layout={"metrics": ["fid"], "published": published})
-    table = build(artefact, measured(artefact))
+    table = print_table(artefact)
     cell = dict(table.rows)["baseline"][2]
     assert cell.text == "8.32 ± 0.09" and "deviation not verified" in table.notes[int(cell.note) - 1]
 
@@ -259,7 +272,7 @@ def test_runs_shorter_than_published_say_so(project):
     for specs, said in ((longer, True), ([replace(each, total_kimg=25000.0) for each in longer], False)):
         rows = [{**inception("none"), "run": specs[0].run_id, "setting": specs[0].setting}]
         content = project(rows, specs, layout={"metrics": ["fid"], "published": published})
-        assert ("The published runs are longer, 25,000 kimg." in tables.caption(content)) == said
+        assert ("The published runs are longer, 25,000 kimg." in caption(content)) == said
 
 
 def test_wide_tables_go_on_below(project):
@@ -271,7 +284,7 @@ def test_wide_tables_go_on_below(project):
         for metric in (FD, FD.replace("fd", "recall"))
     ]
     artefact = project(rows, sizes, layout={"metrics": ["fd", "recall"]})
-    table = build(artefact, measured(artefact))
+    table = print_table(artefact)
     assert table.blocks == [4, 3, 4, 3]
     parts = list(table.parts())
     assert [len(rows_of_part[0][1]) for _, rows_of_part in parts] == [8, 6, 8, 6]
@@ -286,9 +299,9 @@ def test_presets_share_a_column_where_each_method_has_its_own(project):
     artefact = project(rows, [none, ada])
     assert [column.title for column in artefact.columns] == ["32 images"]
     assert artefact.columns[0].setting["preset"] == "tiny-batch16 / other"
-    numbers = measured(artefact).set_index(["snapshot", "method"])
+    numbers = measure_table(artefact, NO_LOGS).set_index(["snapshot", "method"])
     assert list(numbers.loc["best"]["preset"]) == ["tiny-batch16", "other"]
-    assert "Presets differ between methods, baseline: tiny-batch16; ADA: other." in tables.caption(artefact)
+    assert "Presets differ between methods, baseline: tiny-batch16; ADA: other." in caption(artefact)
     both = relabelled(replace(none, hyper=ada.hyper), preset="other")
     assert [column.title for column in project(rows, [none, ada, both]).columns] == [
         "32 images, tiny-batch16", "32 images, other"
@@ -303,10 +316,10 @@ def test_a_run_under_two_labels_stands_in_both_rows_and_counts_once_in_each(proj
     rows += [{**line, "method": "ada-again"} for line in rows]
     artefact = project(rows, [own, again])
     assert artefact.methods == {"ada": "ADA", "ada-again": "ADA (ada-again)"}
-    numbers = measured(artefact).set_index(["snapshot", "method"])
+    numbers = measure_table(artefact, NO_LOGS).set_index(["snapshot", "method"])
     for method in artefact.methods:
         assert list(numbers.loc[("final", method), ["mean", "n", "planned"]]) == [4.0, 1, 1]
-        assert [run.run for run in artefact.columns[0].of(method)] == [own.run_id]
+        assert [run.run for run in artefact.columns[0].runs_of(method)] == [own.run_id]
     (ax,) = curves.draw(artefact, project.folder / "rows").axes
     assert [line.get_label() for line in ax.lines][:3:2] == ["ADA", "ADA (ada-again)"]
 
@@ -317,12 +330,12 @@ def test_a_run_under_two_presets_stands_in_both_columns(project):
     rows = [row("ada", 0, FD, 1.0, 5.0), row("ada", 0, FD, 1.0, 5.0, of=again)]
     artefact = project(rows, [own, again])
     assert [column.title for column in artefact.columns] == ["32 images, tiny-batch16", "32 images, other"]
-    assert [cell.text for cell in dict(build(artefact, measured(artefact)).rows)["ADA"]] == ["5.00"] * 4
+    assert [cell.text for cell in dict(print_table(artefact).rows)["ADA"]] == ["5.00"] * 4
 
 
 def test_rows_of_other_metrics_alone_are_no_value(project):
     artefact = project([row("none", 0, FD.replace("fd", "kd"), 1.0, 5.0)], layout={"metrics": ["fd"]})
-    table = build(artefact, measured(artefact))
+    table = print_table(artefact)
     assert {cell.text for _, cells in table.rows for cell in cells} == {"not yet run"}
 
 
@@ -330,15 +343,15 @@ def test_kid_is_printed_times_1000_and_stored_plain(project):
     published = {"where": {}, "methods": {"none": "plain"}}
     rows = [inception("none", "kid10k_full", 0.00512)]
     artefact = project(rows, TOY, layout={"metrics": ["kid"], "published": published})
-    numbers = measured(artefact)
+    numbers = measure_table(artefact, NO_LOGS)
     assert numbers["mean"].iloc[0] == 0.00512 and numbers["published"].iloc[0] == pytest.approx(0.0045)
-    assert [cell.text for cell in build(artefact, numbers).rows[0][1]] == ["5.12", "5.12", "4.50", "+0.62"]
+    assert [cell.text for cell in build_table(artefact, numbers).rows[0][1]] == ["5.12", "5.12", "4.50", "+0.62"]
 
 
 def test_published_value_of_another_number_of_fakes_is_left_out(project):
     published = {"where": {}, "methods": {"diffaugment-tc": "aug"}}
     artefact = project([inception("diffaugment-tc")], TOY, layout={"metrics": ["fid"], "published": published})
-    assert measured(artefact)["published"].isna().all()
+    assert measure_table(artefact, NO_LOGS)["published"].isna().all()
 
 
 def test_published_value_stands_once_beside_the_preset_that_the_method_has(project):
@@ -347,7 +360,7 @@ def test_published_value_stands_once_beside_the_preset_that_the_method_has(proje
     ada = relabelled(replace(ada, hyper={**ada.hyper, "batch": 4}), preset="other")
     rows = [inception("none"), row("ada", 0, "fid10k_full", 1.0, 11.0, of=ada, proxy=False, n_fake=10000)]
     artefact = project(rows, [none, ada], layout={"metrics": ["fid"], "published": published})
-    numbers = measured(artefact)
+    numbers = measure_table(artefact, NO_LOGS)
     final = numbers[numbers["snapshot"] == "final"].set_index(["preset", "method"])["published"]
     assert final["tiny-batch16", "none"] == 12.5 and final["other", "ada"] == 8
     assert len(final) == 2
@@ -356,7 +369,7 @@ def test_published_value_stands_once_beside_the_preset_that_the_method_has(proje
 def test_no_published_value_beside_a_proxy(project):
     artefact = project(measured_rows(), layout={"published": {"where": {}, "methods": {"none": "plain"}}})
     with pytest.raises(ValueError, match="is a proxy"):
-        measured(artefact)
+        measure_table(artefact, NO_LOGS)
 
 
 def test_unknown_names_in_the_layout_offer_the_nearest(project):

@@ -42,7 +42,7 @@ def value(spec: RunSpec, family: str, snapshot: int) -> float:
     )
 
 
-def measured(spec: RunSpec, name: str, scale: str) -> list[dict]:
+def measured_rows(spec: RunSpec, name: str, scale: str) -> list[dict]:
     """The rows of a run that ended well: every family of the artefact at every snapshot."""
     content, protocol = artefact(name), PROTOCOLS[artefact(name)["protocol"]]
     fakes = SCALES[scale]["fakes"] or protocol["fakes"]
@@ -53,8 +53,12 @@ def measured(spec: RunSpec, name: str, scale: str) -> list[dict]:
         {
             **like,
             **identity(spec, spec.method),
-            **{"metric": metric_name(family, fakes, protocol["reference"], protocol["extractor"]), "kimg": kimg},
-            **{"value": value(spec, family, i), "proxy": proxy, "n_fake": fakes, "protocol": stated},
+            "metric": metric_name(family, fakes, protocol["reference"], protocol["extractor"]),
+            "kimg": kimg,
+            "value": value(spec, family, i),
+            "proxy": proxy,
+            "n_fake": fakes,
+            "protocol": stated,
         }
         for family in content["layout"]["metrics"]
         for i, kimg in enumerate(kimgs(spec))
@@ -69,7 +73,7 @@ def write(folder: Path, name: str, specs: list[RunSpec], scale: str, failed: dic
     table = []
     for spec in specs:
         if spec.run_id not in failed:
-            table += measured(spec, name, scale)
+            table += measured_rows(spec, name, scale)
             write_run(folder / "rows" / spec.run_id, spec)
         elif failed[spec.run_id]:
             table.append(without_value(spec, artefact(name)["protocol"], *failed[spec.run_id]))

@@ -22,13 +22,13 @@ CONFIG = {**read("config/config.yaml"), "scale": SCALE, "methods": [], "datasets
 METHODS = {"none": "baseline", "diffaugment-tc": "DiffAugment", "da": "DA", "ada": "ADA"}
 
 
-def titled(spec: RunSpec) -> RunSpec:
+def with_title(spec: RunSpec) -> RunSpec:
     """The spec with the title of METHODS, or with its method's name."""
     title = METHODS.get(spec.method, spec.method)
     return dataclasses.replace(spec, labels=dataclasses.replace(spec.labels, title=title))
 
 
-SPECS = [titled(spec) for spec in expand("demo", CONFIG)]
+SPECS = [with_title(spec) for spec in expand("demo", CONFIG)]
 SEEDS = sorted({spec.seed for spec in SPECS})
 KIMG = [2.5 * i for i in range(1, 9)]
 PX = 32
@@ -45,7 +45,7 @@ def spec(method: str, seed: int = 0, preset: str | None = None, **changes: Any) 
     planned = {each.method: each for each in SPECS}
     like = planned.get(method) or dataclasses.replace(SPECS[0], plugins=[(method, {})])
     labels = dataclasses.replace(like.labels, method=method, preset=preset or like.preset)
-    return titled(dataclasses.replace(like, **{"seed": seed, "labels": labels, **changes}))
+    return with_title(dataclasses.replace(like, **{"seed": seed, "labels": labels, **changes}))
 
 
 def row(
@@ -92,7 +92,7 @@ def row(
     return {**content, **changes}
 
 
-def failed(method: str, seed: int, status: str, reason: str, **changes: Any) -> dict[str, Any]:
+def failed_row(method: str, seed: int, status: str, reason: str, **changes: Any) -> dict[str, Any]:
     """The row of a run without a number."""
     return row(method, seed, "", None, None, status=status, reason=reason, **changes)
 

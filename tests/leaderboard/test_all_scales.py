@@ -13,13 +13,13 @@ from leangan.artefacts import render
 from leangan.core.errors import ConfigError
 from leangan.leaderboard import all_scales
 from leangan.runs.grid import expand
-from tests.helpers.synthetic import CONFIG, row, titled, write_rows, write_spec
+from tests.helpers.synthetic import CONFIG, row, with_title, write_rows, write_spec
 
 FD = "fd1k_full_efficientnet_lite0"
 
 
 def specs(scale: str):
-    return [titled(spec) for spec in expand("demo", {**CONFIG, "scale": scale})]
+    return [with_title(spec) for spec in expand("demo", {**CONFIG, "scale": scale})]
 
 
 def write_scale(results: Path, scale: str, without: int = 0) -> None:

@@ -16,9 +16,9 @@ from leangan.leaderboard import export, page
 from leangan.leaderboard.entry import Entry
 from leangan.leaderboard.published_entries import published_entries
 from leangan.leaderboard.standing import standing
+from leangan.results.measured_runs import Run
 from leangan.results.metric_names import parse
 from leangan.results.published import read_published
-from leangan.results.table import Run
 from tests.helpers import synthetic
 
 FAMILIES = ("fid", "kid", "precision", "recall", "copying", "nn_ratio")
@@ -64,7 +64,7 @@ def many(count):
 
 
 def test_the_real_published_numbers_have_ids_of_their_own_and_fit_the_schema(published):
-    document = json.loads(export.to_json(page.ordered(published)))
+    document = json.loads(export.to_json(page.sort_entries(published)))
     check(document, "leaderboard", "leaderboard.json")
     assert len({record["id"] for record in document["rows"]}) == len(published) > 400
     kid = [record for record in document["rows"] if record["metric"] == "KID ×10³"]
@@ -73,7 +73,7 @@ def test_the_real_published_numbers_have_ids_of_their_own_and_fit_the_schema(pub
 
 def test_data_of_a_results_folder(tmp_path):
     folder, run = tmp_path / "results" / synthetic.SCALE, synthetic.spec("ada", 0).run_id
-    synthetic.write_rows(folder, [*synthetic.measured_rows(), synthetic.failed("bcr", 0, "skip", "no labels")])
+    synthetic.write_rows(folder, [*synthetic.measured_rows(), synthetic.failed_row("bcr", 0, "skip", "no labels")])
     synthetic.write_run(folder / "rows" / run, "ada", 0)
     page.main(["--rows", str(folder / "rows"), "--published", str(ROOT / "results/published/published.csv"),
                "--out", str(tmp_path / "page/index.html")])  # fmt: skip

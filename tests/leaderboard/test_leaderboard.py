@@ -8,15 +8,15 @@ import pytest
 from snakemake.cli import parse_config
 
 from leangan.core.yaml_files import parse_leaves
+from leangan.leaderboard.comparison import comparisons_of
 from leangan.leaderboard.curve_geometry import curve, log_ticks, nice_ticks
 from leangan.leaderboard.entry import rank
 from leangan.leaderboard.measured_entries import measured_entries
 from leangan.leaderboard.published_entries import published_entries
-from leangan.leaderboard.settings import settings_of
 from leangan.results.collect import collect, to_csv
 from leangan.results.published import COLUMNS
 from leangan.results.table import read_results
-from tests.helpers.synthetic import SPECS, failed, measured_rows, row, spec, write_rows, write_spec
+from tests.helpers.synthetic import SPECS, failed_row, measured_rows, row, spec, write_rows, write_spec
 
 FD = "fd1k_full_efficientnet_lite0"
 NOTHING = dict.fromkeys(["commit", "dirty", "torch", "device", "seconds", "images_per_s", "time_utc"])
@@ -75,7 +75,7 @@ def test_higher_inception_score_ranks_first_and_doubtful_numbers_do_not_rank():
 
 
 def test_failed_run_has_no_rank_but_a_reason(tmp_path):
-    found = entries(tmp_path, [row("none", 0, FD, 1.0, 9.0), failed("bcr", 0, "skip", "needs labels", proxy=False)])
+    found = entries(tmp_path, [row("none", 0, FD, 1.0, 9.0), failed_row("bcr", 0, "skip", "needs labels", proxy=False)])
     (skipped,) = (entry for entry in found if entry.status == "skip")
     assert (skipped.rank, skipped.best, skipped.reason, skipped.proxy) == (None, None, "needs labels", True)
 
@@ -130,8 +130,8 @@ def test_runs_of_several_scales_keep_their_commands(tmp_path):
 
 def test_a_setting_holds_the_mean_over_seeds_best_first(tmp_path):
     rows = [row("none", 0, FD, 1.0, 10.0), row("none", 1, FD, 1.0, 14.0), row("ada", 0, FD, 1.0, 5.0)]
-    (setting,) = settings_of(entries(tmp_path, rows))
-    assert [(method, score.n, score.text, score.doubt) for method, score in setting.ordered] == [
+    (comparison,) = comparisons_of(entries(tmp_path, rows))
+    assert [(method, score.n, score.text, score.doubt) for method, score in comparison.best_first] == [
         ("ADA", 1, "5.00", ""), ("baseline", 2, "12.00 ± 2.83", "")
     ]  # fmt: skip
 
@@ -143,8 +143,8 @@ def test_every_metric_of_a_run_is_a_setting_judged_where_the_first_one_is_best(t
         for metric, values in ((FD, (10.0, 14.0)), (precision, (0.2, 0.9)))
         for kimg, value in zip((1.0, 2.0), values, strict=True)
     ]
-    settings = settings_of(entries(tmp_path, rows))
-    assert [setting.scores["baseline"].text for setting in settings] == ["10.00", "0.200"]
+    comparisons = comparisons_of(entries(tmp_path, rows))
+    assert [each.scores["baseline"].text for each in comparisons] == ["10.00", "0.200"]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_every_metric_of_a_run_is_a_setting_judged_where_the_first_one_is_best(t
 )
 def test_methods_meet_only_in_one_setting(tmp_path, change):
     found = entries(tmp_path, [row("none", 0, FD, 1.0, 9.0), {**row("ada", 0, FD, 1.0, 5.0), **change}])
-    assert [list(setting.scores) for setting in settings_of(found)] in (
+    assert [list(each.scores) for each in comparisons_of(found)] in (
         [["baseline"], ["ADA"]],
         [["ADA"], ["baseline"]],
     )
@@ -176,8 +176,8 @@ def test_a_run_of_two_labels_is_two_methods(tmp_path):
     assert len({entry.id for entry in found}) == 5
     runs = {method: sorted(entry.run for entry in found if entry.method == method) for method in TITLES}
     assert runs == {**dict.fromkeys(TITLES[:2], sorted([own.run_id, other.run_id])), "baseline": [spec("none").run_id]}
-    (setting,) = settings_of(found)
-    shown = [(method, score.n, score.text) for method, score in setting.ordered]
+    (comparison,) = comparisons_of(found)
+    shown = [(method, score.n, score.text) for method, score in comparison.best_first]
     assert shown == [(TITLES[0], 2, "6.00 ± 1.41"), (TITLES[1], 2, "6.00 ± 1.41"), ("baseline", 1, "9.00")]
     assert sorted(entry.rank for entry in found) == [1, 1, 3, 3, 5]
 
@@ -233,7 +233,7 @@ def test_a_submission_that_states_no_arithmetic_of_features_ranks_with_those_wit
     assert sorted(entry.rank for entry in entries(tmp_path, rows)) == [1, 2]
 
 
-@pytest.mark.parametrize("others", [[], [failed("bcr", 0, "skip", "needs labels", provenance=NOTHING)]])
+@pytest.mark.parametrize("others", [[], [failed_row("bcr", 0, "skip", "needs labels", provenance=NOTHING)]])
 def test_a_row_of_changed_code_says_so_whatever_rows_lie_beside_it(tmp_path, others):
     changed = row("ada", 0, FD, 1.0, 5.0)
     changed["provenance"] = {**changed["provenance"], "dirty": True}

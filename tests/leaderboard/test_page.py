@@ -42,7 +42,7 @@ def html(tmp_path_factory) -> Path:
     folder = synthetic.write_demo(
         tmp_path_factory.mktemp("project") / "results" / synthetic.SCALE,
         [
-            synthetic.failed("bcr", 0, "skip", HOSTILE, method_title=HOSTILE),
+            synthetic.failed_row("bcr", 0, "skip", HOSTILE, method_title=HOSTILE),
             synthetic.row("da", 5, "fid1k_full", 20.0, 33.0, proxy=False, source="submitted", published_kimg=25000),
         ],
     )
@@ -194,9 +194,7 @@ def test_picture_of_sizes_has_its_numbers_as_text(page):
         ["baseline", "39.78", "23.08\nnot verified at its source"],
         ["DiffAugment", "22.4 ± 0.2", "23.1 ± 0.5"],
     ]
-    heights = picture.locator("g[class*=c0] circle").evaluate_all(
-        "marks => marks.map(mark => +mark.getAttribute('cy'))"
-    )
+    heights = picture.locator("g.ink-black circle").evaluate_all("marks => marks.map(mark => +mark.getAttribute('cy'))")
     assert heights[0] < heights[1], "a larger FID is drawn higher"
 
 

@@ -9,11 +9,11 @@ import json
 import pytest
 
 from leangan.leaderboard import page
+from leangan.leaderboard.comparison import comparisons_of
 from leangan.leaderboard.entry import rank
 from leangan.leaderboard.measured_entries import measured_entries
 from leangan.leaderboard.set_ups import values_of
-from leangan.leaderboard.settings import settings_of
-from leangan.leaderboard.size_curves import views
+from leangan.leaderboard.size_pictures import size_pictures
 from leangan.results.collect import collect, to_csv
 from leangan.results.table import read_results
 from leangan.runs.methods import bind_all
@@ -56,9 +56,9 @@ def entries(tmp_path):
 
 
 def scores(found):
-    """Title -> (mean, number of seeds) of all settings that the page shows."""
-    settings = settings_of(found)
-    return [{title: (score.mean, score.n) for title, score in each.scores.items()} for each in settings]
+    """Title -> (mean, number of seeds) of all comparisons that the page shows."""
+    comparisons = comparisons_of(found)
+    return [{title: (score.mean, score.n) for title, score in each.scores.items()} for each in comparisons]
 
 
 def test_two_configurations_of_ada_at_one_seed_are_no_two_seeds(entries):
@@ -129,20 +129,25 @@ def test_full_reproductions_of_two_lengths_are_no_seeds_of_one_mean(entries):
     assert scores(found) == [{"baseline (total_kimg 12)": (30.0, 1), "baseline (total_kimg 24)": (50.0, 1)}]
 
 
+def points_of(picture):
+    """Title -> the means of its line, smallest set of images first."""
+    return {line.title: [score.mean for _, score, _, _ in line.points] for line in picture.lines}
+
+
 def test_a_line_over_sizes_keeps_to_one_configuration(entries):
     """Where two meet at one size, and where each size has another one."""
     found = entries([(ada(images=32, **PLAIN), 30.0), (ada(images=32, **DEMO), 50.0), (ada(images=64, **DEMO), 40.0)])
-    (view,) = views(settings_of(found))
-    assert {line.method: list(line.at(size).mean for size in view.sizes if line.at(size)) for line in view.lines} == {
+    (picture,) = size_pictures(comparisons_of(found))
+    assert points_of(picture) == {
         TITLES[0]: [50.0, 40.0], TITLES[1]: [30.0]
     }  # fmt: skip
-    assert len({(line.colour, line.marker) for line in view.lines}) == 2
+    assert len({line.look for line in picture.lines}) == 2
 
 
 def test_a_line_over_sizes_never_joins_two_configurations(entries):
     found = entries([(ada(images=32, **PLAIN), 30.0), (ada(images=64, **DEMO), 40.0)])
-    (view,) = views(settings_of(found))
-    assert {line.method for line in view.lines} == set(TITLES)
+    (picture,) = size_pictures(comparisons_of(found))
+    assert {line.title for line in picture.lines} == set(TITLES)
 
 
 def test_the_same_goes_for_what_a_run_starts_from(entries):
@@ -237,15 +242,15 @@ def test_images_and_code_differ_between_sizes_and_methods_as_they_should(entries
 
 def test_a_line_over_sizes_never_joins_two_states_of_a_method(entries):
     runs = [(spec("ada", images=32), 30.0), (spec("ada", images=64), 40.0)]
-    (view,) = views(settings_of(entries(runs, origins=[of_code(A), of_code(B)])))
-    assert {line.method for line in view.lines} == {"ADA (code of ada 1a2b3c4d)", "ADA (code of ada 5e6f7a8b)"}
+    (picture,) = size_pictures(comparisons_of(entries(runs, origins=[of_code(A), of_code(B)])))
+    assert {line.title for line in picture.lines} == {"ADA (code of ada 1a2b3c4d)", "ADA (code of ada 5e6f7a8b)"}
 
 
 def test_a_line_over_sizes_keeps_to_one_arithmetic(entries):
     runs = [(spec("ada", 0, images=32), 30.0), (spec("ada", 1, images=32), 50.0), (spec("ada", 0, images=64), 40.0)]
     halves = [{"half_type": half} for half in ("bfloat16", "none", "bfloat16")]
-    (view,) = views(settings_of(entries(runs, origins=halves)))
-    assert {line.method: list(line.at(size).mean for size in view.sizes if line.at(size)) for line in view.lines} == {
+    (picture,) = size_pictures(comparisons_of(entries(runs, origins=halves)))
+    assert points_of(picture) == {
         "ADA (16-bit layers in bfloat16)": [30.0, 40.0], "ADA (no 16-bit layers)": [50.0]
     }  # fmt: skip
 

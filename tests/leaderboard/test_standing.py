@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from leangan.leaderboard.entry import Entry, rank
-from leangan.leaderboard.standing import deviations, is_proxy, percent, published_doubt, standing
+from leangan.leaderboard.standing import find_departures, is_proxy, percent, published_doubt, standing
 from leangan.results.collect import flatten
 from leangan.results.metric_names import parse
 from tests.helpers.synthetic import row
@@ -22,12 +22,12 @@ LENGTHS = (None, 1.0, 24989.0, 24990.0, PUBLISHED_KIMG, 30000.0)
 def combinations():
     """Every source, with and without every fault, at every length."""
     return itertools.product(
-        ("measured", "submitted"), (True, False), (True, False), LENGTHS, (None, PUBLISHED_KIMG), ((), ("a deviation",))
+        ("measured", "submitted"), (True, False), (True, False), LENGTHS, (None, PUBLISHED_KIMG), ((), ("a departure",))
     )
 
 
 def stand(source, done, proxy, kimg, published_kimg, found):
-    return standing(source, done=done, proxy=proxy, kimg=kimg, published_kimg=published_kimg, deviations=found)
+    return standing(source, done=done, proxy=proxy, kimg=kimg, published_kimg=published_kimg, departures=found)
 
 
 def test_only_what_lacks_nothing_is_a_full_reproduction():
@@ -119,7 +119,7 @@ def test_departures_from_protocol_and_commit_are_found(change, words):
     fakes, reference = change.pop("n_fake", stated["n_fake"]), change.pop("reference", stated["reference"])
     changed = result(**change)
     changed["n_fake"], changed["reference"] = fakes, reference
-    assert deviations(changed, parse("fid50k_full")) == words
+    assert find_departures(changed, parse("fid50k_full")) == words
 
 
 def test_ten_evaluations_are_ten():
@@ -130,7 +130,7 @@ def test_ten_evaluations_are_ten():
         (1.0, ["fewer than 10 evaluations"]),
         (float("nan"), ["fewer than 10 evaluations"]),
     ):
-        assert deviations(result("clean_fid50k_full", {**clean, "eval_seeds": seeds}), metric) == words
+        assert find_departures(result("clean_fid50k_full", {**clean, "eval_seeds": seeds}), metric) == words
 
 
 def test_an_extractor_other_than_inception_is_a_proxy_whatever_the_row_says():

@@ -15,7 +15,7 @@ from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
 from leangan.leaderboard import page, status
-from leangan.leaderboard.progress import Line, Progress, progress_of
+from leangan.leaderboard.progress import Progress, ProgressLine, progress_of
 from leangan.results.published import FILE, read_published
 from leangan.runs.config import artefact, artefact_names
 from leangan.runs.grid import expand
@@ -65,8 +65,9 @@ def test_a_line_says_how_far_an_artefact_was_measured(tmp_path, papers):
     rows = store(tmp_path, "hours", "cifar10-few", FEW)
     found = progress_of([rows], papers)
     assert found.lines == [
-        Line("cifar10-few", artefact("cifar10-few")["title"], "hours", "5 of 8", "120 kimg, no published length",
-             "1 to 3", "a processor", "2026-03-04", "open (2 of 4, none against)")
+        ProgressLine("cifar10-few", artefact("cifar10-few")["title"], "hours", "5 of 8",
+                     "120 kimg, no published length", "1 to 3", "a processor", "2026-03-04",
+                     "open (2 of 4, none against)")
     ]  # fmt: skip
     assert found.unmeasured == [name for name in artefact_names() if name != "cifar10-few"]
     total = len(artefact_names())
@@ -139,7 +140,7 @@ def test_without_rows_it_says_so_in_one_sentence(tmp_path, papers, capsys):
     assert status.markdown(progress_of([], papers)) == "No artefact has a measured row yet.\n"
     status.main(["--results", str(tmp_path)])
     assert capsys.readouterr().out == "No artefact has a measured row yet.\n"
-    assert Progress([Line("a", "A", "hours")], []).rest == "Every artefact has a measured row."
+    assert Progress([ProgressLine("a", "A", "hours")], []).rest == "Every artefact has a measured row."
 
 
 def test_rows_that_the_repository_does_not_keep_are_left_out(tmp_path, capsys):

@@ -8,9 +8,10 @@ import random
 
 import pytest
 
-from leangan.results.collect import collect, main, rows_of, to_csv
-from leangan.results.table import mean_and_deviation, read_results, runs_of
-from tests.helpers.synthetic import failed, measured_rows, row, spec, write_rows, write_spec
+from leangan.results.collect import collect, main, read_rows, to_csv
+from leangan.results.measured_runs import mean_and_std, runs_of
+from leangan.results.table import read_results
+from tests.helpers.synthetic import failed_row, measured_rows, row, spec, write_rows, write_spec
 
 
 def test_nested_keys_become_dotted_columns_and_values_survive(tmp_path):
@@ -178,13 +179,13 @@ def test_rows_of_planned_runs_come_under_the_labels_of_their_specs(tmp_path):
     rows = [row("ada", 0, FD, 1.0, 5.0), row("none", 0, FD, 1.0, 6.0), row("ada", 1, FD, 1.0, 7.0)]
     write_rows(tmp_path, [*rows, {**rows[0], "protocol": {**rows[0]["protocol"], "name": "ada"}}])
     write_spec(tmp_path, own)
-    found = rows_of([renamed, spec("ada", 2)], "proxy", tmp_path / "rows")
+    found = read_rows([renamed, spec("ada", 2)], "proxy", tmp_path / "rows")
     assert [(line["run"], line["preset"], line["value"]) for line in found] == [(own.run_id, "other", 5.0)]
     (tmp_path / "rows" / spec("ada", 2).run_id).mkdir()
     path = tmp_path / "rows" / own.run_id / "proxy.jsonl"
     path.rename(tmp_path / "rows" / spec("ada", 2).run_id / "proxy.jsonl")
     with pytest.raises(ValueError, match="found a row of .*-s0-.* in the folder of .*-s2-"):
-        rows_of([spec("ada", 2)], "proxy", tmp_path / "rows")
+        read_rows([spec("ada", 2)], "proxy", tmp_path / "rows")
 
 
 def read(tmp_path, rows):
@@ -212,14 +213,16 @@ def test_recall_is_taken_at_the_snapshot_of_the_best_distance(tmp_path):
 
 def test_a_diverged_run_gives_no_number(tmp_path):
     fd = "fd1k_full_efficientnet_lite0"
-    (run,) = runs_of(read(tmp_path, [row("ada", 0, fd, 1.0, 5.0), failed("ada", 0, "diverged", "loss_d is nan")]), fd)
+    (run,) = runs_of(
+        read(tmp_path, [row("ada", 0, fd, 1.0, 5.0), failed_row("ada", 0, "diverged", "loss_d is nan")]), fd
+    )
     assert (run.status, run.reason, run.curve) == ("diverged", "loss_d is nan", [])
     assert math.isnan(run.best) and math.isnan(run.final_kimg)
 
 
 def test_sample_standard_deviation():
-    assert mean_and_deviation([1.0, 2.0, 4.0]) == (pytest.approx(7 / 3), pytest.approx((7 / 3) ** 0.5))
-    assert mean_and_deviation([5.0]) == (5.0, None)
+    assert mean_and_std([1.0, 2.0, 4.0]) == (pytest.approx(7 / 3), pytest.approx((7 / 3) ** 0.5))
+    assert mean_and_std([5.0]) == (5.0, None)
 
 
 def test_a_proxy_may_not_be_called_fid(tmp_path):

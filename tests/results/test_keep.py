@@ -21,7 +21,7 @@ from leangan.core.yaml_files import read
 from leangan.results import keep
 from leangan.results.sample_grids import grid_path, read_grid, reals_path
 from leangan.runs.rows import without_value
-from tests.helpers.made_up import measured
+from tests.helpers.made_up import measured_rows
 from tests.helpers.synthetic import SPECS, images, row, spec, write_rows, write_spec
 
 KILOBYTE = 1000
@@ -41,7 +41,7 @@ def noisy_run(folder: Path, resolution: int, square: int) -> RunSpec:
         SPECS[0], resolution=resolution, total_kimg=HOURS["kimg"], snapshot_kimg=HOURS["snapshot_kimg"]
     )
     snapshots = [nimg / 1000 for nimg in stated.snapshot_nimgs()]
-    line = measured(stated, "cifar10-few", "hours")[0]
+    line = measured_rows(stated, "cifar10-few", "hours")[0]
     write_rows(folder, [{**line, "metric": m, "kimg": k} for k in snapshots for m in families])
     write_spec(folder, stated)
     of_run = folder / "rows" / stated.run_id
@@ -81,7 +81,7 @@ def smooth(resolution: int) -> np.ndarray:
 @pytest.mark.parametrize("resolution, at_least_db", [(32, 32), (256, 36)])
 def test_cells_look_as_they_did_or_are_means_of_squares_of_pixels(tmp_path, resolution, at_least_db):
     pixels = smooth(resolution)
-    content = keep.small(Image.fromarray(pixels.astype(np.uint8)), resolution)
+    content = keep.shrink(Image.fromarray(pixels.astype(np.uint8)), resolution)
     (tmp_path / "g.webp").write_bytes(content)
     kept = read_grid(tmp_path / "g.webp", resolution).transpose(0, 3, 1, 4, 2).astype(float)
     factor = max(1, resolution // 64)
@@ -277,6 +277,6 @@ def test_smoke_demo_and_the_page_of_all_scales_are_ignored_and_the_rest_of_resul
 
 def test_kept_pictures_of_grey_images_stay_grey(tmp_path):
     cells = images(np.random.default_rng(0), 72)[:, 0].reshape(6, 12, 32, 32).transpose(0, 2, 1, 3).reshape(192, 384)
-    (tmp_path / "g.webp").write_bytes(keep.small(Image.fromarray(cells), 32))
+    (tmp_path / "g.webp").write_bytes(keep.shrink(Image.fromarray(cells), 32))
     grid = read_grid(tmp_path / "g.webp", 32).astype(int)
     assert np.ptp(grid, axis=2).max() <= 2

@@ -78,7 +78,7 @@ def nested(key: str, **changes) -> dict:
         (nested("provenance", commit="main"), ["provenance.commit", "'main'"]),
         (nested("provenance", time_utc="yesterday"), ["provenance.time_utc", "'yesterday'"]),
         (claim(snapshot_sha256="abc"), ["snapshot_sha256", "'abc'"]),
-        (synthetic.failed("ada", 0, "error", "no memory"), ["value = None must be of type number"]),
+        (synthetic.failed_row("ada", 0, "error", "no memory"), ["value = None must be of type number"]),
     ],
 )
 def test_a_claim_that_does_not_hold_together_is_rejected_and_the_next_is_not(tmp_path, row, words):
@@ -129,7 +129,7 @@ def test_the_check_command_lists_reasons_and_fails(tmp_path, capsys):
 
 def test_rows_of_a_run_become_a_submission_with_the_snapshots_digests(tmp_path):
     measured = synthetic.row("ada", 0, FD, 20.0, 30.0, snapshot_sha256="cd" * 32)
-    failed = synthetic.failed("ada", 0, "error", "no memory")
+    failed = synthetic.failed_row("ada", 0, "error", "no memory")
     (rows,) = synthetic.write_rows(tmp_path, [measured, synthetic.row("ada", 0, FD, 10.0, 40.0), failed])
     out = tmp_path / "submitted" / "mine.json"
     arguments = ["write", "--rows", rows, "--by", BY["submitted_by"], "--out", out]

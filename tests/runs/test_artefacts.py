@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from leangan.artefacts.columns import SETTING
+from leangan.artefacts.columns import SETTING_KEYS
 from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
@@ -77,7 +77,7 @@ def test_all_expand_in_five_seconds_and_none_is_refused():
     ],
 )
 def test_each_has_the_runs_of_the_paper(runs, name: str, count: int):
-    cells = {tuple(getattr(spec, key) for key in [*SETTING, "method", "seed"]) for spec in runs[name]}
+    cells = {tuple(getattr(spec, key) for key in [*SETTING_KEYS, "method", "seed"]) for spec in runs[name]}
     assert len(cells) == len(runs[name]) == SEEDS * count
 
 
@@ -211,7 +211,7 @@ def beside(name: str, specs: list[RunSpec], table) -> dict[tuple, float]:
     for family in layout["metrics"]:
         metric = parse(f"{family}{protocol['fakes'] // 1000}k_{protocol['reference']}")
         for spec in specs:
-            setting = {key: getattr(spec, key) for key in SETTING}
+            setting = {key: getattr(spec, key) for key in SETTING_KEYS}
             line = match.find(table, setting, spec.method, metric, proxy=False)
             if line is not None:
                 key = family, spec.dataset, spec.images, spec.method

@@ -19,14 +19,14 @@ QUANTITIES = {
 }
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """p above, r_t or r_v below with its target; columns as in leangan/artefacts/panels.py.
 
     Only methods that log one of them appear.
     """
     drawn = panels(artefact)
     curves = {
-        (key, i): [(line, curve) for line in lines if (curve := seed_range(rows, line.runs, key)) is not None]
+        (key, i): [(line, curve) for line in lines if (curve := seed_range(rows_dir, line.runs, key)) is not None]
         for key in QUANTITIES
         for i, (_, lines) in enumerate(drawn)
     }

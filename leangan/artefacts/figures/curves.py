@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact
-from leangan.artefacts.panels import KIMG, Line, distance_axis, kimg_axis, legend, panels
-from leangan.results.table import mean_curve
+from leangan.artefacts.panels import KIMG, MethodLine, distance_axis, kimg_axis, legend, panels
+from leangan.results.measured_runs import mean_curve
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """The panels of leangan/artefacts/panels.py, from the values of the artefact alone."""
     drawn = panels(artefact)
-    figure, axes = style.wrapped(len(drawn), 2.5 if len(drawn) <= 4 else 1.9, sharey=True)
+    figure, axes = style.wrap_panels(len(drawn), 2.5 if len(drawn) <= 4 else 1.9, sharey=True)
     for ax, (title, lines) in zip(axes, drawn, strict=True):
         for line in lines:
             _line(ax, line)
@@ -33,9 +33,9 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     return figure
 
 
-def _line(ax: Axes, line: Line) -> None:
+def _line(ax: Axes, line: MethodLine) -> None:
     """Mean over seeds, their range shaded, the best snapshot of the mean marked."""
-    curve = mean_curve(line.runs) * line.column.metric.shown(1.0)
+    curve = mean_curve(line.runs) * line.column.metric.in_label_unit(1.0)
     style.curve(ax, curve, line.look, line.label)
     best = curve["mean"].idxmax() if line.column.metric.higher_is_better else curve["mean"].idxmin()
     ax.plot(best, curve["mean"][best], "o", color=line.look.color, markerfacecolor="white", zorder=3, clip_on=False)

@@ -12,14 +12,15 @@ from matplotlib.figure import Figure
 from leangan.artefacts import training_panels
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.style import GREY, Look
+from leangan.results.method_looks import BLUE, ORANGE
 
 OUTPUTS = {
-    "d_real": ("training images", Look("#0072B2")),
-    "d_valid": ("held-out images", Look("#E69F00", (0, (4, 1.5)))),
+    "d_real": ("training images", Look(BLUE.print)),
+    "d_valid": ("held-out images", Look(ORANGE.print, (0, (4, 1.5)))),
     "d_fake": ("generated images", Look(GREY, (0, (1, 1)))),
 }
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """Small multiples: a column per method, a row per setting, one y axis for all."""
-    return training_panels.draw(artefact, rows, artefact.main_columns, OUTPUTS, "D output (logit)", level=0)
+    return training_panels.draw(artefact, rows_dir, artefact.main_columns, OUTPUTS, "D output (logit)", level=0)

@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact, Group
 from leangan.artefacts.panels import KIMG, distance_axis, kimg_axis
-from leangan.results.table import mean_curve
+from leangan.results.measured_runs import mean_curve
 
 COLUMNS = 3
 BASELINE = "none"
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """Panels side by side with one y axis: means over seeds, their range shaded. Each panel has colours of its own."""
-    groups = [group for group in artefact.groups if any(map(group.columns[0].done, group.methods))]
+    groups = [group for group in artefact.groups if any(map(group.columns[0].finished_runs, group.methods))]
     if not groups:
         return style.message("The grids of this artefact have no titles, or no run has finished.")
     lines = -(-len(groups) // COLUMNS)
@@ -40,10 +40,10 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
 def _panel(ax: Axes, artefact: Artefact, group: Group) -> None:
     column = group.columns[0]
     methods = [BASELINE, *(method for method in group.methods if method != BASELINE)]
-    looks = style.method_styles(methods)
+    looks = style.method_looks(methods)
     for method in methods:
-        if runs := column.done(method):
-            curve = mean_curve(runs) * column.metric.shown(1.0)
+        if runs := column.finished_runs(method):
+            curve = mean_curve(runs) * column.metric.in_label_unit(1.0)
             style.curve(ax, curve, looks[method], artefact.methods.get(method, method))
     style.title(ax, group.title)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=1, fontsize=5.5)

@@ -6,6 +6,7 @@ Images are neither chosen nor sorted: the upper left corner of each grid, from t
 from __future__ import annotations
 
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,24 +20,30 @@ from leangan.results.sample_grids import first_grid, grid_path, reals_path, tile
 COLUMNS, CELLS = 8, 4
 FONT = 4.5
 
-Panel = tuple[str, str, np.ndarray | None]
-"""Title, the text below it, and the grid (None: no picture came with the rows)."""
+
+@dataclass(frozen=True)
+class SamplePanel:
+    """The corner of `grid` [rows, columns, C, H, W] (None: no picture came with the rows), and the text below it."""
+
+    title: str
+    below: str
+    grid: np.ndarray | None
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """A panel of 4 x 4 images per method, its distance below; a grid of many methods has several lines."""
-    lines: list[tuple[str, list[Panel]]] = []
+    lines: list[tuple[str, list[SamplePanel]]] = []
     for group in artefact.groups:
-        panels = _panels(artefact, group, rows)
+        panels = _panels(artefact, group, rows_dir)
         if panels and not lines:
-            panels = [_training_images(group, rows), *panels]
+            panels = [_training_images(group, rows_dir), *panels]
         lines += [(group.title, panels[i : i + COLUMNS]) for i in range(0, len(panels), COLUMNS)]
     if not lines:
         return style.message("The grids of this artefact have no titles, or no run has finished.")
     figure, axes = style.panels(len(lines), COLUMNS, 1.15 * len(lines) + 0.2)
     for axes_of_line, (title, panels) in zip(axes, lines, strict=True):
         for ax, panel in zip(axes_of_line, panels, strict=False):
-            _show(ax, *panel)
+            _show(ax, panel)
         for ax in axes_of_line[len(panels) :]:
             ax.set_axis_off()
         axes_of_line[0].set_ylabel(textwrap.fill(title, 18), fontsize=FONT + 1)
@@ -45,26 +52,26 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     return figure
 
 
-def _panels(artefact: Artefact, group: Group, rows: Path) -> list[Panel]:
+def _panels(artefact: Artefact, group: Group, rows_dir: Path) -> list[SamplePanel]:
     """The methods of a group that have numbers."""
     column = group.columns[0]
-    runs = {method: column.done(method)[0] for method in group.methods if column.done(method)}
+    runs = {method: column.finished_runs(method)[0] for method in group.methods if column.finished_runs(method)}
     panels = []
     for method, run in runs.items():
-        grid = first_grid([grid_path(rows, run.run, run.final_kimg)], int(column.setting["resolution"]))
-        panels.append((artefact.methods[method], column.metric.text(run.final), grid))
+        grid = first_grid([grid_path(rows_dir, run.run, run.final_kimg)], int(column.setting["resolution"]))
+        panels.append(SamplePanel(artefact.methods[method], column.metric.text(run.final), grid))
     return panels
 
 
-def _training_images(group: Group, rows: Path) -> Panel:
+def _training_images(group: Group, rows_dir: Path) -> SamplePanel:
     """The training images of the group, from its first finished run that has them: a setting has one training set."""
     column = group.columns[0]
-    paths = (reals_path(rows, run.run) for run in column.runs if run.status == "done")
-    return "training images", "", first_grid(paths, int(column.setting["resolution"]))
+    paths = (reals_path(rows_dir, run.run) for run in column.runs if run.status == "done")
+    return SamplePanel("training images", "", first_grid(paths, int(column.setting["resolution"])))
 
 
-def _show(ax: Axes, title: str, below: str, grid: np.ndarray | None) -> None:
-    """The corner of `grid` [rows, columns, C, H, W] with its pixels as they are."""
-    style.picture(ax, None if grid is None else tile(grid[:CELLS, :CELLS]))
-    ax.set_title(textwrap.fill(title, 22), fontsize=FONT)
-    ax.set_xlabel(below, fontsize=FONT)
+def _show(ax: Axes, panel: SamplePanel) -> None:
+    """Images keep their pixels."""
+    style.picture(ax, None if panel.grid is None else tile(panel.grid[:CELLS, :CELLS]))
+    ax.set_title(textwrap.fill(panel.title, 22), fontsize=FONT)
+    ax.set_xlabel(panel.below, fontsize=FONT)

@@ -16,19 +16,20 @@ from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
 from leangan.artefacts.panels import legend
 from leangan.core.spec import RunSpec
+from leangan.results.method_looks import BLUE, GREEN, VERMILION
 
 BASELINE = "none"
 LOOKS = {
-    "scale": ("isotropic scaling", style.Look("#0072B2", marker="o")),
-    "rotate90": ("90-degree rotations", style.Look("#D55E00", (0, (4, 1.5)), marker="s")),
-    "color": ("colour transforms", style.Look("#009E73", (0, (1, 1)), marker="^")),
+    "scale": ("isotropic scaling", style.Look(BLUE.print, marker="o")),
+    "rotate90": ("90-degree rotations", style.Look(VERMILION.print, (0, (4, 1.5)), marker="s")),
+    "color": ("colour transforms", style.Look(GREEN.print, (0, (1, 1)), marker="^")),
 }
 OTHER = style.Look(style.GREY, marker="D")
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """A panel per attribute, a line per augmentation: mean and range over seeds at the last snapshot."""
-    columns = [column for column in artefact.columns if any(map(column.done, artefact.methods))]
+    columns = [column for column in artefact.columns if any(map(column.finished_runs, artefact.methods))]
     found = {spec.method: swept for spec in artefact.specs if (swept := strength(spec))}
     if not found:
         return style.message("No method of this artefact augments with a fixed p.")
@@ -49,7 +50,7 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
 
 def finals(column: Column, method: str) -> list[float]:
     """The values at the last snapshot of each run of a method; none where it has no run."""
-    return [run.final for run in column.done(method)]
+    return [run.final for run in column.finished_runs(method)]
 
 
 def strength(spec: RunSpec) -> tuple[str, float] | None:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.panels import KIMG, kimg_axis, legend, panels
-from leangan.results.table import Run, over_seeds
+from leangan.results.measured_runs import Run, mean_and_range
 from leangan.results.training_log import read_log
 
 WINDOWS = 9
@@ -27,16 +27,16 @@ LEAST = 0.1
 OUTPUTS = ["d_real", "d_valid", "d_fake"]
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """The panels of leangan/artefacts/panels.py: mean and range over seeds where all of them have a value."""
     drawn = panels(artefact)
-    figure, axes = style.wrapped(len(drawn), 2.5 if len(drawn) <= 4 else 1.9, sharey=True)
+    figure, axes = style.wrap_panels(len(drawn), 2.5 if len(drawn) <= 4 else 1.9, sharey=True)
     for ax, (title, lines) in zip(axes, drawn, strict=True):
         for line in lines:
-            curves = [r_v for run in line.runs if len(r_v := overfitting(rows, run))]
+            curves = [r_v for run in line.runs if len(r_v := overfitting(rows_dir, run))]
             if curves:
                 everywhere = pd.concat(curves, axis=1).notna().all(axis=1)
-                style.curve(ax, over_seeds(curves).where(everywhere), line.look, line.label)
+                style.curve(ax, mean_and_range(curves).where(everywhere), line.look, line.label)
         for level in (0, 1):
             ax.axhline(level, color=style.GREY, linewidth=0.8, linestyle=(0, (5, 3)))
         ax.set_ylim(-0.25, 1.5)
@@ -49,9 +49,9 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     return figure
 
 
-def overfitting(rows: Path, run: Run) -> pd.Series:
+def overfitting(rows_dir: Path, run: Run) -> pd.Series:
     """r_v of a run by the kimg of the last tick of each window; empty where no held-out images were shown."""
-    log = read_log(rows, run.run)
+    log = read_log(rows_dir, run.run)
     if not set(OUTPUTS) <= set(log) or log["d_valid"].isna().all():
         return pd.Series(dtype=float)
     window = np.arange(len(log)) * min(WINDOWS, len(log)) // len(log)

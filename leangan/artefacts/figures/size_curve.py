@@ -1,6 +1,7 @@
 """Best distance over the size of the training set, the published numbers beside (arXiv:2006.06676, fig. 7a, b).
 
-What it shows, leangan/results/size_lines.py says.
+A panel has one data set, resolution and backbone, conditional or not; where a size was trained with several presets,
+each of these has a panel of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from leangan.artefacts.columns import Column
 from leangan.artefacts.panels import distance_axis, legend
 from leangan.results import scores
 from leangan.results.published import UNVERIFIED
-from leangan.results.size_lines import Line, families, short, with_room
+from leangan.results.size_lines import SizeLine, group_by_picture, join_points, short_count, sizes_with_room
 
 WITHOUT_RUNS = True
 HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "zorder": 3}
@@ -27,27 +28,28 @@ MARKERS = {False: "o", True: "D"}
 """Of published numbers, by whether they are doubtful."""
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """A panel per data set, a line per method: the mean over seeds of each run's best snapshot, their range shaded.
 
     Published numbers are hollow on dashed lines, diamonds where not verified at their source. No run need have
     finished.
     """
     main = [column for column in artefact.columns if column.metric == artefact.columns[0].metric]
-    panels = families(main, _shared, lambda column: column.setting["images"], lambda column: column.setting["preset"])
+    panels = group_by_picture(
+        main, _shared, lambda column: column.setting["images"], lambda column: column.setting["preset"]
+    )
     lines = {panel: _lines(artefact, columns) for panel, columns in panels.items()}
-    drawn = {line.method for of_panel in lines.values() for line in of_panel}
+    drawn = {line.name for of_panel in lines.values() for line in of_panel}
     shown = [method for method in artefact.methods if method in drawn]
     if not shown:
         return style.message("No run of this artefact has finished, and it has no published numbers.")
-    looks = style.method_styles(shown)
-    figure, axes = style.wrapped(len(panels), 2.8, sharey=True)
+    looks = style.method_looks(shown)
+    figure, axes = style.wrap_panels(len(panels), 2.8, sharey=True)
     for ax, (panel, columns) in zip(axes, panels.items(), strict=True):
         labelled = set()
         for line in lines[panel]:
-            label = None if line.method in labelled else artefact.methods[line.method]
-            _draw(ax, line, looks[line.method], label)
-            labelled.add(line.method)
+            _draw(ax, line, looks[line.name], None if line.name in labelled else line.title)
+            labelled.add(line.name)
         style.title(ax, _title(list(panels), panel))
         _size_axis(ax, [column.setting["images"] for column in columns])
         if style.is_leftmost(ax):
@@ -66,22 +68,22 @@ def _shared(column: Column) -> tuple:
     return tuple(column.setting[key] for key in ("dataset", "resolution", "backbone", "conditional"))
 
 
-def _lines(artefact: Artefact, columns: list[Column]) -> list[Line]:
-    """The lines of a panel that have points, of each method the measured one and then the published one."""
-    found = []
-    for method in artefact.methods:
-        measured, reported = {}, {}
-        for column in sorted(columns, key=lambda column: column.setting["images"]):
-            images = column.setting["images"]
-            if runs := column.done(method):
-                measured[images] = scores.of_runs(column.metric, runs, method, artefact.methods[method])
-            if (score := scores.beside(column.metric, artefact.beside(column, method))) is not None:
-                reported[images] = score
-        found += [Line(method, False, measured), Line(method, True, reported)]
-    return [line for line in found if line.scores]
+def _lines(artefact: Artefact, columns: list[Column]) -> list[SizeLine]:
+    """The lines of a panel, of each method the measured one and then the published one."""
+    points = []
+    for method, title in artefact.methods.items():
+        for column in columns:
+            if runs := column.finished_runs(method):
+                score = scores.measured_score(column.metric, runs, method, title)
+                points.append((title, False, column.setting["images"], score))
+        for column in columns:
+            reported = scores.published_score(column.metric, artefact.published_line(column, method), method)
+            if reported is not None:
+                points.append((title, True, column.setting["images"], reported))
+    return join_points(points)
 
 
-def _draw(ax: Axes, line: Line, look: style.Look, label: str | None) -> None:
+def _draw(ax: Axes, line: SizeLine, look: style.Look, label: str | None) -> None:
     """Both lines of a method have one colour."""
     if not line.published:
         style.seeds(ax, {images: score.values for images, score in line.scores.items()}, look, label)
@@ -102,7 +104,7 @@ def _title(panels: list[tuple], panel: tuple) -> str:
 def _size_axis(ax: Axes, sizes: list[int]) -> None:
     """Logarithmic, a tick for each size that has room."""
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(FixedLocator(with_room(sizes)))
+    ax.xaxis.set_major_locator(FixedLocator(sizes_with_room(sizes)))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda images, _: short(images)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda images, _: short_count(images)))
     ax.set_xlabel("training images")

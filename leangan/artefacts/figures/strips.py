@@ -9,21 +9,21 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from leangan.artefacts import picture_lines, style
+from leangan.artefacts import picture_rows, style
 from leangan.artefacts.artefact import Artefact
-from leangan.artefacts.picture_lines import Line, folder, runs
+from leangan.artefacts.picture_rows import PictureRow, first_runs, picture_folder
 from leangan.results.sample_grids import read_grid, tile
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
-    """The first strip of each run, neither chosen nor sorted; with fewer than four lines, the first two."""
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
+    """The first strip of each run, neither chosen nor sorted; with fewer than four rows, the first two."""
     found = [
         (label, read_grid(path, int(column.setting["resolution"])))
-        for label, column, run in runs(artefact, artefact.main_columns)
-        if (path := folder(rows, run) / "strips.png").exists()
+        for label, column, run in first_runs(artefact, artefact.main_columns)
+        if (path := picture_folder(rows_dir, run) / "strips.png").exists()
     ]
     if not found:
         return style.message("No picture of interpolations is here: they stay where the runs were trained.")
     strips = 2 if len(found) < 4 else 1
-    lines = [Line(label, [(tile(cells[:strips]), "")]) for label, cells in found]
-    return picture_lines.draw(lines, found[0][1].shape[1] / strips)
+    drawn = [PictureRow(label, [(tile(cells[:strips]), "")]) for label, cells in found]
+    return picture_rows.draw(drawn, found[0][1].shape[1] / strips)

@@ -6,6 +6,7 @@ fig. 8 (width of BigGAN, weight of R1).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +22,46 @@ from leangan.core.spec import RunSpec
 
 DASHES = [(0, (1, 2)), (0, (4, 1.5)), (0, (4, 1, 1, 1))]
 
-Drawn = tuple[str, style.Look, str, Column]
-"""Label and look of a line, its name in `lines`, and its setting."""
+
+@dataclass(frozen=True)
+class SweepLine:
+    """The runs of one of the sweep's `lines`, named `name` there, in one setting."""
+
+    label: str
+    look: style.Look
+    name: str
+    column: Column
 
 
-def draw(artefact: Artefact, rows: Path) -> Figure:
+@dataclass(frozen=True)
+class SweepPanel:
+    """`levels` are the settings whose levels are drawn, each with its colour."""
+
+    title: str
+    lines: list[SweepLine]
+    levels: list[tuple[str, Column]]
+
+
+def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     """A panel per setting with a line per entry of the sweep's `lines`, or with `panels: lines` the reverse."""
     sweep, settings = artefact.sweep, artefact.main_columns
     if sweep is None:
         raise ConfigError(f"the figure 'sweep' of {artefact.where} needs a `sweep` in its layout.")
     panels = _panels(sweep, settings)
-    figure, axes = style.wrapped(len(panels), 2.5, sharey=True)
+    figure, axes = style.wrap_panels(len(panels), 2.5, sharey=True)
     swept: set[float] = set()
     levels: dict[str, tuple] = {}
-    for ax, (title, lines, of_settings) in zip(axes, panels, strict=True):
-        for label, look, name, column in lines:
-            points = values(artefact, sweep, column, sweep["lines"][name])
-            style.seeds(ax, points, look, label)
+    for ax, panel in zip(axes, panels, strict=True):
+        for line in panel.lines:
+            points = values(artefact, sweep, line.column, sweep["lines"][line.name])
+            style.seeds(ax, points, line.look, line.label)
             swept |= set(points)
         for (name, methods), dashes in zip(sweep.get("levels", {}).items(), DASHES, strict=False):
-            for color, column in of_settings:
+            for color, column in panel.levels:
                 if (best := level(column, methods)) is not None:
                     ax.axhline(best, color=color, linestyle=dashes, linewidth=0.9)
                     levels.setdefault(name, dashes)
-        style.title(ax, title)
+        style.title(ax, panel.title)
         ax.set_xlabel(sweep.get("label", sweep["x"]))
         if style.is_leftmost(ax):
             distance_axis(ax, settings[0])
@@ -60,22 +77,26 @@ def draw(artefact: Artefact, rows: Path) -> Figure:
     return figure
 
 
-def _panels(sweep: dict[str, Any], settings: list[Column]) -> list[tuple[str, list[Drawn], list[tuple[str, Column]]]]:
-    """Title, lines, and the settings whose levels are drawn, each in its colour."""
+def _panels(sweep: dict[str, Any], settings: list[Column]) -> list[SweepPanel]:
+    """One per setting with a line per entry of `lines`, or the reverse."""
     if sweep.get("panels") == "lines":
-        shades = list(zip(settings, style.graded(len(settings)), strict=True))
+        shades = list(zip(settings, style.graded_looks(len(settings)), strict=True))
         return [
-            (
-                name,
-                [(c.title, look, name, c) for c, look in shades],
-                [(look.color, c) for c, look in shades if any(map(c.done, methods))],
+            SweepPanel(
+                title=name,
+                lines=[SweepLine(column.title, look, name, column) for column, look in shades],
+                levels=[(look.color, column) for column, look in shades if any(map(column.finished_runs, methods))],
             )
             for name, methods in sweep["lines"].items()
         ]
     looks = [style.Look(color) for color in style.PALETTE]
     return [
-        (c.title, [(name, look, name, c) for name, look in zip(sweep["lines"], looks, strict=False)], [("black", c)])
-        for c in settings
+        SweepPanel(
+            title=column.title,
+            lines=[SweepLine(name, look, name, column) for name, look in zip(sweep["lines"], looks, strict=False)],
+            levels=[("black", column)],
+        )
+        for column in settings
     ]
 
 
@@ -83,9 +104,9 @@ def values(artefact: Artefact, sweep: dict[str, Any], column: Column, methods: l
     """By the swept argument: the best value of each seed."""
     points: dict[float, list[float]] = {}
     for method in methods:
-        for run in column.done(method):
+        for run in column.finished_runs(method):
             at = argument(artefact.spec_of[run.run], sweep, artefact.where)
-            points.setdefault(at, []).append(column.metric.shown(run.best))
+            points.setdefault(at, []).append(column.metric.in_label_unit(run.best))
     return dict(sorted(points.items()))
 
 
@@ -101,6 +122,6 @@ def argument(spec: RunSpec, sweep: dict[str, Any], where: str) -> float:
 
 def level(column: Column, methods: list[str]) -> float | None:
     """The best mean of the methods; None where none has a number."""
-    bests = [[column.metric.shown(run.best) for run in column.done(method)] for method in methods]
+    bests = [[column.metric.in_label_unit(run.best) for run in column.finished_runs(method)] for method in methods]
     means = [sum(of_seeds) / len(of_seeds) for of_seeds in bests if of_seeds]
     return (max if column.metric.higher_is_better else min)(means, default=None)

@@ -1,4 +1,4 @@
-"""Pictures of runs in lines, each line one method in one setting: what figures of images share."""
+"""Rows of pictures, each of one method in one setting: what figures of images share."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from PIL import Image
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
-from leangan.results.table import Run
+from leangan.results.measured_runs import Run
 
 
 @dataclass(frozen=True)
-class Line:
+class PictureRow:
     """`pictures` side by side, each with what stands below it; `label` stands on the left."""
 
     label: str
     pictures: list[tuple[Image.Image, str]]
 
 
-def runs(artefact: Artefact, settings: list[Column]) -> Iterator[tuple[str, Column, Run]]:
+def first_runs(artefact: Artefact, settings: list[Column]) -> Iterator[tuple[str, Column, Run]]:
     """(label, setting, run) of each method in each setting: the run with the lowest seed."""
     for column in settings:
         for method, title in artefact.main_methods.items():
-            for run in column.done(method)[:1]:
+            for run in column.finished_runs(method)[:1]:
                 yield (f"{title}\n{column.title}" if len(settings) > 1 else title), column, run
 
 
-def folder(rows: Path, run: Run) -> Path:
-    """Where the pictures of a run lie; `rows` is results/<scale>/rows."""
-    return rows / run.run / "samples"
+def picture_folder(rows_dir: Path, run: Run) -> Path:
+    """Where the pictures of a run lie; `rows_dir` is results/<scale>/rows."""
+    return rows_dir / run.run / "samples"
 
 
 def first_middle_last(values: list) -> list:
@@ -41,17 +41,17 @@ def first_middle_last(values: list) -> list:
     return [values[i] for i in dict.fromkeys((0, len(values) // 2, len(values) - 1))] if values else []
 
 
-def draw(lines: list[Line], aspect: float) -> Figure:
+def draw(rows: list[PictureRow], aspect: float) -> Figure:
     """The figure. Pictures are `aspect` times as wide as high; large ones are scaled to print size."""
-    columns = max(len(line.pictures) for line in lines)
+    columns = max(len(row.pictures) for row in rows)
     width_in = (style.TEXT_IN - 0.5) / columns
-    figure, axes = style.panels(len(lines), columns, (width_in / aspect + 0.2) * len(lines))
-    for axes_of_line, line in zip(axes, lines, strict=True):
-        for ax, (picture, below) in zip(axes_of_line, line.pictures, strict=False):
+    figure, axes = style.panels(len(rows), columns, (width_in / aspect + 0.2) * len(rows))
+    for axes_of_row, row in zip(axes, rows, strict=True):
+        for ax, (picture, below) in zip(axes_of_row, row.pictures, strict=False):
             picture.thumbnail((round(width_in * style.DPI),) * 2, Image.Resampling.LANCZOS)
             style.picture(ax, picture)
             ax.set_xlabel(below, fontsize=6)
-        for ax in axes_of_line[len(line.pictures) :]:
+        for ax in axes_of_row[len(row.pictures) :]:
             ax.set_axis_off()
-        axes_of_line[0].set_ylabel(line.label, fontsize=6.5)
+        axes_of_row[0].set_ylabel(row.label, fontsize=6.5)
     return figure

@@ -1,8 +1,8 @@
-"""Settings: where the methods of a leaderboard meet, each with its mean over seeds.
+"""Comparisons: where the methods of a leaderboard meet, each with its mean over seeds.
 
-Two numbers belong to one setting if they have the same standing, data set, training images, model, protocol, metric
+Two numbers belong to one comparison if they have the same standing, data set, training images, model, protocol, metric
 and, unless they are full reproductions, training length; published ones if they stand in one table of one paper. The
-runs of one title in a setting differ in the seed alone, because leangan.leaderboard.set_ups gives other runs other
+runs of one title in a comparison differ in the seed alone, because leangan.leaderboard.set_ups gives other runs other
 titles.
 """
 
@@ -18,8 +18,8 @@ from leangan.results.scores import Score, clearly_better
 
 
 @dataclass
-class Setting:
-    """One setting under one metric; `scores` maps the titles of methods to their scores. `first` is one entry of it."""
+class Comparison:
+    """Methods in one setting under one metric: `scores` by their titles. `first` is one of the entries."""
 
     first: Entry
     metric: str
@@ -31,8 +31,8 @@ class Setting:
         return self.first.standing.ranking
 
     @property
-    def ordered(self) -> list[tuple[str, Score]]:
-        """Methods and scores, best first."""
+    def best_first(self) -> list[tuple[str, Score]]:
+        """Methods and scores by their mean."""
         return sorted(self.scores.items(), key=lambda item: item[1].mean, reverse=self.higher_is_better)
 
     @property
@@ -69,25 +69,29 @@ class Setting:
         }
 
 
-def settings_of(entries: list[Entry]) -> list[Setting]:
-    """All settings, in the order of their first entries; each run counts under every metric it was measured by.
+def comparisons_of(entries: list[Entry]) -> list[Comparison]:
+    """All comparisons, in the order of their first entries; each run counts under every metric it was measured by.
 
     Signs of copying are no quality that one method has more of than another, and are left out.
     """
-    found: dict[tuple, tuple[Setting, dict[str, list[Entry]]]] = {}
+    found: dict[tuple, tuple[Comparison, dict[str, list[Entry]]]] = {}
     for entry in entries:
         common = entry.peers, entry.model, entry.credit, str(entry.setting.get("conditional"))
         for metric in (each for each in entry.runs if each.family not in OF_TRAINING_IMAGES):
             _, measured = found.setdefault(
-                (*common, metric), (Setting(entry, metric.label, metric.higher_is_better), {})
+                (*common, metric), (Comparison(entry, metric.label, metric.higher_is_better), {})
             )
             measured.setdefault(entry.method, []).append(entry)
         if entry.source == "published" and entry.best is not None:
             place = *common, entry.setting["artefact"]
-            setting, _ = found.setdefault(place, (Setting(entry, entry.metric, entry.higher_is_better), {}))
-            setting.scores[entry.method] = scores.of_paper(entry.best, entry.best_text, entry.spread, entry.doubt)
-    for (*_, metric), (setting, measured) in found.items():
+            comparison, _ = found.setdefault(place, (Comparison(entry, entry.metric, entry.higher_is_better), {}))
+            comparison.scores[entry.method] = scores.paper_score(
+                entry.best, entry.best_text, entry.std_text, entry.doubt, entry.method_name
+            )
+    for (*_, metric), (comparison, measured) in found.items():
         for method, of_seeds in measured.items():
             runs = [entry.runs[metric] for entry in of_seeds]
-            setting.scores[method] = scores.of_runs(metric, runs, of_seeds[0].method_name, of_seeds[0].method_title)
-    return [setting for setting, _ in found.values()]
+            comparison.scores[method] = scores.measured_score(
+                metric, runs, of_seeds[0].method_name, of_seeds[0].method_title
+            )
+    return [comparison for comparison, _ in found.values()]
