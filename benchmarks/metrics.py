@@ -61,9 +61,9 @@ class Official(nn.Module):
 
 def write_random_weights(folder: Path) -> None:
     """Both official files with random weights, of a size that lets features neither die out nor explode."""
-    with mock.patch.object(feature_extractor_inceptionv3, "load_state_dict_from_url"):
-        with mock.patch.object(nn.Module, "load_state_dict"):
-            network = feature_extractor_inceptionv3.FeatureExtractorInceptionV3("random", ["2048"])
+    download = mock.patch.object(feature_extractor_inceptionv3, "load_state_dict_from_url")
+    with download, mock.patch.object(nn.Module, "load_state_dict"):
+        network = feature_extractor_inceptionv3.FeatureExtractorInceptionV3("random", ["2048"])
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.weight.data *= 6**0.5

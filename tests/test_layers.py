@@ -17,7 +17,7 @@ FOLDERS = {"augment": ROOT / "augment", "models": ROOT / "models"}
 def order() -> list[str]:
     """The packages in the order that the docstring of leangan states."""
     assert leangan.__doc__
-    lines = re.findall(r"^    ([a-z, ]+?)  +\S", leangan.__doc__, flags=re.M)
+    lines = re.findall(r"^    ([a-z, ]+?)  +\S", leangan.__doc__, flags=re.MULTILINE)
     return [name for line in lines for name in line.split(", ")]
 
 

@@ -77,9 +77,9 @@ def test_conda_users_get_the_python_and_the_packages_of_the_project():
 
 def test_the_commands_of_the_readme_exist():
     readme = (ROOT / "README.md").read_text()
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     assert {"reproduce", "test", "lint"} <= set(targets)
-    used = set(re.findall(r"^make ([a-z-]+)", readme, flags=re.M))
+    used = set(re.findall(r"^make ([a-z-]+)", readme, flags=re.MULTILINE))
     assert {"reproduce", "test"} <= used <= set(targets)
     for path in re.findall(r"\]\(([^)#:]+)\)", readme):
         assert (ROOT / path).exists(), f"README links {path}"

@@ -18,7 +18,7 @@ def main() -> int:
     snakemake = Path(sys.executable).with_name("snakemake")
     process = subprocess.run([snakemake, "--lint", *sys.argv[1:]], capture_output=True, text=True)
     said = process.stdout + process.stderr
-    titles = re.findall(r"^    \* (.*):$", said, flags=re.M)
+    titles = re.findall(r"^    \* (.*):$", said, flags=re.MULTILINE)
     if process.returncode and set(titles) == {OWN_ENVIRONMENT}:
         return 0
     if process.returncode:

@@ -54,8 +54,10 @@ def _measured_sentences(artefact: Artefact, columns: list[Column]) -> list[str]:
     return [
         *protocol_sentences(columns),
         "One seed." if seeds == [1] else f"Mean ± sample standard deviation over {span(seeds)} seeds.",
-        f"Best: the snapshot of each run with the {extreme} {judge.label}; "
-        f"final: the last one, after {span(kimg)} kimg (thousands of images shown to D).",
+        (
+            f"Best: the snapshot of each run with the {extreme} {judge.label}; "
+            f"final: the last one, after {span(kimg)} kimg (thousands of images shown to D)."
+        ),
         *(["Bold: ahead of every other by more than the sum of both deviations."] if seeds[-1] > 1 else []),
     ]
 

@@ -45,7 +45,7 @@ def check_layout(content: dict[str, Any], methods: Iterable[str], titled: bool, 
     check_names("quantity", layout.get("training", []), TRAINING, f"layout.training of {where}")
     if sweep := layout.get("sweep"):
         _check_sweep(sweep, methods, f"layout.sweep of {where}")
-    if layout.get("published") and titled or layout.get("training") and not titled:
+    if (layout.get("published") and titled) or (layout.get("training") and not titled):
         raise ConfigError(
             f"{where}: a table of titled grids has columns of `training`, any other those of `published`: "
             "leave one out of the layout, or the titles out of the grid."

@@ -22,6 +22,7 @@ def command_parser(name: str, does: str, reads: str, writes: str, exit_codes: st
     """The parser of the command `leangan <name>`. `--help` says what it does, reads and writes, and how it ends.
 
     Args:
+        name: the command, as it is typed.
         does: one sentence.
         reads: input files; options are described where they are added.
         writes: output files and what is printed.

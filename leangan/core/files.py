@@ -63,10 +63,10 @@ def remove_temporaries(folder: Path, age_s: float) -> None:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """`text` as JSON that every later reader and writer can take.
+    r"""`text` as JSON that every later reader and writer can take.
 
     Raises ValueError for anything else: numbers that are not finite or no 64-bit integers, half a character
-    (\\ud800), nesting beyond what Python follows.
+    (\ud800), nesting beyond what Python follows.
     """
     try:
         parsed = json.loads(text.decode() if isinstance(text, bytes) else text, parse_int=_integer)

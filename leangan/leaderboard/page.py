@@ -1,6 +1,6 @@
-"""The leaderboard: a static folder with a page of measured, published and submitted numbers, and the same as data.
+r"""The leaderboard: a static folder with a page of measured, published and submitted numbers, and the same as data.
 
-    leangan page --results results/demo/results.csv --published results/published/published.csv \\
+    leangan page --results results/demo/results.csv --published results/published/published.csv \
         --rows results/demo/rows --out results/demo/page/index.html
 
 The folder can be copied anywhere and opened as a file: style, script and curves are inside the page, pictures of
@@ -134,10 +134,10 @@ def _snapshots(entry: Entry) -> list[str]:
     """All values of a run as lines of a table, the heading first; as HTML they would be most of the page."""
     curves = [(metric, dict(run.curve)) for metric, run in entry.runs.items()]
     lines = [["kimg", *(metric.label for metric in entry.runs)]]
-    for kimg in dict.fromkeys(kimg for _, curve in curves for kimg in curve):
-        lines.append(
-            [f"{kimg:,.9g}", *(metric.text(curve[kimg]) if kimg in curve else "–" for metric, curve in curves)]
-        )
+    lines += [
+        [f"{kimg:,.9g}", *(metric.text(curve[kimg]) if kimg in curve else "–" for metric, curve in curves)]
+        for kimg in dict.fromkeys(kimg for _, curve in curves for kimg in curve)
+    ]
     return ["|".join(line) for line in lines]
 
 

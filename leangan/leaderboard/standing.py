@@ -99,10 +99,11 @@ def find_departures(row: pd.Series, metric: Metric | None) -> list[str]:
         found.append("code that no commit describes")
     if earlier_commits_of(row):
         found.append("trained under several commits")
-    for method in methods_of(row):
-        if method["home"] != "project":
-            found.append(f"a method from outside this project: {method['name']} ({method['home']})")
-    return found
+    return found + [
+        f"a method from outside this project: {method['name']} ({method['home']})"
+        for method in methods_of(row)
+        if method["home"] != "project"
+    ]
 
 
 def is_proxy(row: pd.Series) -> bool:

@@ -30,7 +30,8 @@ if PROXY not in FEATURE_EXTRACTORS_REGISTRY:
 class Extractor:
     """A loaded network: uint8 images [N, 3, H, W] on its device -> Features there. `resize` names how the
     images come to `input_px`; None: they stay as they are. `sha256` is that of the weights, or of the code that
-    measures without any. `tf32`: whether the device rounds float32 factors to 10 bits meanwhile."""
+    measures without any. `tf32`: whether the device rounds float32 factors to 10 bits meanwhile.
+    """
 
     name: str
     network: nn.Module

@@ -85,9 +85,8 @@ def _download(file: WeightsFile, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Of torch's and urllib's downloads only this one gives up on a silent connection.
-        with urllib.request.urlopen(file.url, timeout=TIMEOUT_S) as source:
-            with temporary.open("wb") as target:
-                shutil.copyfileobj(source, target)
+        with urllib.request.urlopen(file.url, timeout=TIMEOUT_S) as source, temporary.open("wb") as target:
+            shutil.copyfileobj(source, target)
         check_digest(temporary, file.sha256, "the network's proxy settings")
         os.replace(temporary, path)
     except (OSError, http.client.HTTPException) as error:

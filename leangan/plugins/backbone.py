@@ -103,7 +103,8 @@ class Backbone(Protocol):
 
     def d_regularizer(self, x_real: Tensor, d_real: Tensor) -> Tensor:
         """Scalar added to D's loss, weight included. `d_real` was computed from `x_real`, the image `r1_at`
-        names, which requires gradients. Not called when `d_reg_interval` is 0."""
+        names, which requires gradients. Not called when `d_reg_interval` is 0.
+        """
         ...
 
 

@@ -131,7 +131,7 @@ def _check_helpers(path: Path) -> None:
         spec = find_spec(helper)
         assert spec, "its folder is on Python's path"
         # A folder without __init__.py has no origin.
-        taken = spec.origin or list(spec.submodule_search_locations or ())[0]
+        taken = spec.origin or next(iter(spec.submodule_search_locations or ()))
         if not Path(taken).is_relative_to(path.parent):
             raise ImportError(f"it imports {helper!r}, which to Python is {taken}; rename the one beside {path}")
 

@@ -1,7 +1,7 @@
-"""Numbers measured by others: results/submitted/*.json, each row checked before it stands on the page.
+r"""Numbers measured by others: results/submitted/*.json, each row checked before it stands on the page.
 
     leangan submit check results/submitted
-    leangan submit write --rows results/paper/rows/<run>/ada.jsonl \\
+    leangan submit write --rows results/paper/rows/<run>/ada.jsonl \
         --by "A. Author" --url https://example.org/paper --out results/submitted/mine.json
 
 `check` lists what is not accepted and why. `write` makes a submission from a file of rows. Measured rows state the

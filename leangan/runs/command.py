@@ -44,6 +44,6 @@ def _holds(grid: dict[str, Any], spec: RunSpec, name: str, config: dict[str, Any
     return (
         spec.method in kept["method"]
         and spec.preset in grid["preset"]
-        and (own_sets or spec.dataset in kept["dataset"] and spec.resolution in grid["resolution"])
+        and (own_sets or (spec.dataset in kept["dataset"] and spec.resolution in grid["resolution"]))
         and (bool(config["images"]) or spec.images in kept["images"])
     )

@@ -23,7 +23,8 @@ KEPT = 2
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers and containers of them; `cur_nimg` among its keys), then drop all but it and
-    the one before it: those after it are damaged, or the run would have continued from them."""
+    the one before it: those after it are damaged, or the run would have continued from them.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()

@@ -100,7 +100,7 @@ def test_numbers_of_the_table(name, planned):
     specs, failed, numbers, _ = planned(name)
     families = artefact(name)["layout"]["metrics"]
     judge = max if families[0] in made_up.HIGHER else min
-    shared = [key for key in ("dataset", "resolution", "images", "conditional", "backbone", "preset", "method")]
+    shared = ["dataset", "resolution", "images", "conditional", "backbone", "preset", "method"]
     runs: dict[tuple, list[RunSpec]] = {}
     for spec in specs:
         runs.setdefault(tuple(getattr(spec, key) for key in shared), []).append(spec)

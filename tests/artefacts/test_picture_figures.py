@@ -34,7 +34,7 @@ def made(folder: Path, name: str, failed: dict | None = None) -> tuple[Artefact,
 
 
 def test_leak_rates_stand_at_their_p(tmp_path):
-    drawn, specs = made(tmp_path, "ada-fig3", {"da-color-0.4": ("diverged", "not finite"), "da-scale-0.2": None})
+    drawn, _specs = made(tmp_path, "ada-fig3", {"da-color-0.4": ("diverged", "not finite"), "da-scale-0.2": None})
     figure = leak.draw(drawn, tmp_path / "rows")
     assert [ax.get_title() for ax in figure.axes] == ["Leaked orientation", "Leaked hue", "Leaked scale"]
     for ax, column in zip(figure.axes, drawn.columns, strict=True):

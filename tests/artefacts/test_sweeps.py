@@ -125,7 +125,7 @@ def test_targets_by_size_beside_the_best_fixed_strength(made):
 
 
 def test_arguments_come_from_preset_and_plugins(made):
-    content, specs, rows = made("diffaugment-fig8-width")
+    content, _specs, rows = made("diffaugment-fig8-width")
     (axes, *_) = sweep.draw(content, rows).axes
     assert axes.get_xscale() == "log"
     lines = {line.get_label(): list(line.get_xdata()) for line in axes.lines}

@@ -50,7 +50,7 @@ def test_a_view_is_a_mirrored_and_shifted_image_with_its_reflection_outside(shap
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     image = rng.standard_normal(shape).astype(np.float32)
-    channels, height, width = shape
+    _channels, height, width = shape
     y, x = height // 8, width // 8
     expected = {}
     for flip in (False, True):

@@ -60,10 +60,10 @@ def test_both_stages_follow_from_checkpoints(make_spec, make_reals, tmp_path):
         spec = make_spec(total_kimg=0.016, plugins=transfer + miner, seed=stage)
         assert refusal(spec) is None
         train(spec, make_reals(), tmp_path / str(stage), torch.device("cpu"), 0.064, 0.0, lambda: False)
-        path = sorted((tmp_path / str(stage) / "ckpt").glob("*.pt"))[-1]
+        path = max((tmp_path / str(stage) / "ckpt").glob("*.pt"))
         sources.append({"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
         states.append(torch.load(path, weights_only=True)["steps"]["G"])
-        load_generator(sorted((tmp_path / str(stage) / "snapshots").glob("*"))[-1])
+        load_generator(max((tmp_path / str(stage) / "snapshots").glob("*")))
     torch.testing.assert_close(states[1]["const"], states[0]["const"], rtol=0, atol=0)
     assert not torch.equal(states[2]["const"], states[1]["const"])
     # Two steps of Adam move a weight by (1 + sqrt(2)) lr at most; a miner drawn anew would differ by about 1.

@@ -21,7 +21,7 @@ STILL = {"lr_g": 0.0, "lr_d": 0.0, "ema_half_life_kimg": 1e12}
 def run(spec, data, folder, parent=None):
     outcome = train(spec, data, folder, torch.device("cpu"), 0.064, 0.0, lambda: False, parent=parent)
     assert outcome.status == "done"
-    newest = sorted((folder / "ckpt").glob("*.pt"))[-1]
+    newest = max((folder / "ckpt").glob("*.pt"))
     return newest, torch.load(newest, weights_only=True)
 
 
@@ -60,7 +60,7 @@ def test_a_run_that_continues_and_its_snapshots_do_without_the_source(make_spec,
     _, after = run(make_spec(total_kimg=0.032, plugins=plugins, hyper=STILL), make_reals(), folder)
     for name, value in networks(after).items():
         torch.testing.assert_close(value, networks(before)[name], rtol=1e-5, atol=1e-6, msg=name)
-    load_generator(sorted((folder / "snapshots").glob("*"))[-1])
+    load_generator(max((folder / "snapshots").glob("*")))
 
 
 @pytest.mark.parametrize("given", ["G", "G_ema"])
@@ -101,7 +101,7 @@ def test_a_run_of_the_suite_is_the_start_once_it_is_done(make_spec, make_reals, 
     _, after = run(spec, make_reals(), tmp_path / "c", folder)
     for name, value in networks(after).items():
         torch.testing.assert_close(value, networks(state)[name], rtol=1e-5, atol=1e-6, msg=name)
-    load_generator(sorted((tmp_path / "c" / "snapshots").glob("*"))[-1])
+    load_generator(max((tmp_path / "c" / "snapshots").glob("*")))
     (folder / "train.json").write_text(json.dumps({"run": parent.run_id, "status": "diverged"}))
     with pytest.raises(RuntimeError, match=f"{parent.run_id}, which it starts from, is diverged"):
         run(spec, make_reals(), tmp_path / "d", folder)

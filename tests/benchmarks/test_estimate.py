@@ -44,7 +44,7 @@ def write(path, text: str = "") -> None:
 
 def test_what_is_left_is_what_the_plan_has_to_do(results):
     """Of the demo's four runs one is measured, one trained, one half trained and one not begun."""
-    none, diffaugment, da, ada = (cell.spec for cell in cells(config())["demo"])
+    none, diffaugment, da, _ada = (cell.spec for cell in cells(config())["demo"])
     write(results / "rows" / none.run_id / "proxy.jsonl")
     write(results / "runs" / diffaugment.run_id / "train.json", "{}")
     write(results / "runs" / da.run_id / "train.jsonl", json.dumps({"kimg": 0.5}) + "\n")

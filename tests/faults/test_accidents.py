@@ -143,7 +143,7 @@ def test_eight_collectors_at_once_while_rows_are_written_anew_lose_none(inputs, 
     """Every state of the table that a reader can meet is the whole one."""
     rows_folder, out = inputs.results / "rows", tmp_path / "results.csv"
     whole = to_csv(collect([rows_folder]))
-    file = sorted(rows_folder.glob("*/*/proxy.jsonl"))[0]
+    file = min(rows_folder.glob("*/*/proxy.jsonl"))
     content = rows.read(file)
     for number in range(8):
         (tmp_path / str(number)).mkdir()
@@ -189,7 +189,7 @@ def test_two_workflows_at_once_in_one_tree(tmp_path):
         waited = ["Another call works in this folder" in log for log in logs]
         assert sum(waited) == calls - 1
         # The later one trains and measures nothing.
-        assert sum(bool(re.search(r"^ (train|measure) ", log, re.M)) for log in logs) == 1
+        assert sum(bool(re.search(r"^ (train|measure) ", log, re.MULTILINE)) for log in logs) == 1
         table = collect([folder / "results/smoke/rows"])
         assert json.dumps(table)
         keep = ("run", "metric", "kimg", "protocol.name", "status")

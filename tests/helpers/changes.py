@@ -113,6 +113,6 @@ CHANGES: list[tuple[str, Change]] = [
 
 def documented(table: str) -> dict[str, set[str]]:
     """What docs/run-identity.md says runs again, by change, from the text of its last table."""
-    lines = re.findall(r"^\| (.+?) \| (.+?) \|$", table, flags=re.M)
+    lines = re.findall(r"^\| (.+?) \| (.+?) \|$", table, flags=re.MULTILINE)
     jobs = {change: re.split(r"[:;]", what)[0] for change, what in lines if change not in ("you change", "---")}
     return {change: set() if what == "nothing" else set(what.split(", ")) for change, what in jobs.items()}

@@ -42,7 +42,8 @@ class Wrapped(Tensor):
 
 class StandIn(TorchDispatchMode):
     """Within it there is a second device. `uploads` and `downloads` are the sizes of the tensors copied there and back;
-    `reads` counts single numbers taken from it by Python."""
+    `reads` counts single numbers taken from it by Python.
+    """
 
     def __init__(self) -> None:
         super().__init__()

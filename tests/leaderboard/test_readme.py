@@ -51,7 +51,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize("heading", NUMBERS)
 def test_numbers_of_the_demo(heading):
-    (row,) = re.findall(rf"^\| {heading}.*", (ROOT / "README.md").read_text(), flags=re.M)
+    (row,) = re.findall(rf"^\| {heading}.*", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
     printed = re.findall(r"([\d.]+) ± ([\d.]+)", row)
     specs = expand("demo", load_config('{"scale": "hours"}'))
     assert len(printed) == len(METHODS)

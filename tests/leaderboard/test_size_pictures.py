@@ -101,7 +101,7 @@ def test_the_page_opens_on_measured_beside_published_then_measured_then_publishe
         assert [picture.side_by_side for picture in found[:2]] == [rankings[:1] == ["reduced"], False]
         html = page.render(entries, published_entries(papers), "paper", papers)
         first, label = re.search(
-            r'name="view">.*?<option value="(\w+)".*?<svg[^>]* aria-label="([^"]*)"', html, re.S
+            r'name="view">.*?<option value="(\w+)".*?<svg[^>]* aria-label="([^"]*)"', html, re.DOTALL
         ).groups()
         assert first == found[0].id and found[0].title in label, "the choice says what is shown"
 

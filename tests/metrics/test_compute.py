@@ -328,7 +328,7 @@ def test_the_real_set_itself_scores_near_zero(place, monkeypatch):
     monkeypatch.setattr(features, "load_generator", lambda *_: copier(place, list(range(24))))
     extract_real(place)
     extract_fake(place, count=24)
-    fd, kd, precision, recall = (row["value"] for row in compute_rows(place)[:4])
+    fd, _kd, precision, recall = (row["value"] for row in compute_rows(place)[:4])
     assert abs(fd) < 1
     assert precision == recall == 1
 

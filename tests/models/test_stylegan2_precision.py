@@ -49,7 +49,8 @@ def noisy_generator(backbone: Backbone) -> torch.nn.Module:
 @pytest.mark.parametrize("dtype", TYPES)
 def test_outputs_differ_from_float32_by_the_rounding_of_the_type(dtype: torch.dtype):
     """A layer rounds its result and filters and, in G, styles, demodulation and noise: about ten times. Independent
-    errors add in squares; the last layer alone makes that of one rounding."""
+    errors add in squares; the last layer alone makes that of one rounding.
+    """
     backbone = small()
     G, D = noisy_generator(backbone), backbone.discriminator()
     z, x = torch.randn(8, 8), torch.rand(8, 3, 32, 32) * 2 - 1

@@ -36,7 +36,7 @@ def snakemake(project: Path, *arguments: str) -> str:
 
 
 def jobs(text: str) -> dict[str, int]:
-    return {name: int(count) for name, count in re.findall(r"^ *([\w -]+?) +(\d+) *$", text, flags=re.M)}
+    return {name: int(count) for name, count in re.findall(r"^ *([\w -]+?) +(\d+) *$", text, flags=re.MULTILINE)}
 
 
 @pytest.mark.long

@@ -170,7 +170,7 @@ def test_a_default_that_cannot_be_part_of_an_identity_is_the_methods_fault():
             super().__init__()
 
     class Wrong(Method):
-        def __init__(self, weight: float = None) -> None:
+        def __init__(self, weight: float = None) -> None:  # noqa: RUF013
             super().__init__()
 
     for cls, argument in ((Choices, "choices"), (Wrong, "weight")):

@@ -137,7 +137,7 @@ def test_r_v_takes_means_over_the_interval_and_all_images_count():
     for _ in range(4):
         controller.observe(level(4.0), level(0.0, 32))
     controller.observe_validation(level(1.0, 48))
-    # (4 - (4 * 16 + 1 * 48) / 64) / (4 - 0)
+    # r_v: the held-out mean is (4 * 16 + 1 * 48) / 64 = 1.75, that of the training images 4, that of the fakes 0.
     assert controller.r.item() == pytest.approx((4 - 1.75) / 4)
     assert controller.p.item() == pytest.approx(0.5 + 5 * 16 / 1000)
     for _ in range(4):

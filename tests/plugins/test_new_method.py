@@ -68,7 +68,7 @@ page.main(["--results", "results/smoke/results.csv", "--published", "results/pub
 
 def block(language: str) -> str:
     """The first block of the guide in a language."""
-    return re.search(rf"^```{language}\n(.*?)^```", GUIDE, flags=re.M | re.S)[1]
+    return re.search(rf"^```{language}\n(.*?)^```", GUIDE, flags=re.MULTILINE | re.DOTALL)[1]
 
 
 def contents(project: Path) -> dict[str, str]:

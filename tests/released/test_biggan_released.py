@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def statistics(name: str, maps: int) -> dict[str, np.ndarray]:
 
 def generator(attends: bool = False) -> dict[str, np.ndarray]:
     tensors = normalised("linear", G_MAPS[0] * 16, Z_DIM)
-    for k, (i, o) in enumerate(zip(G_MAPS, G_MAPS[1:], strict=False)):
+    for k, (i, o) in enumerate(itertools.pairwise(G_MAPS)):
         for norm, maps in (("bn1", i), ("bn2", o)):
             place = f"blocks.{k}.0.{norm}"
             tensors |= {f"{place}.gain.weight": draw(CLASSES, maps), f"{place}.bias.weight": draw(CLASSES, maps)}

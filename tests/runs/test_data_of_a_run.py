@@ -105,6 +105,6 @@ def test_the_plan_asks_for_the_test_split_where_the_protocol_compares_with_it(sh
     path = tmp_path / "config/artefacts/shown.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "protocol": "diffaugment-cifar"}))
     artefact.cache_clear(), read.cache_clear()
-    assert [line for line in describe(settings) if line.startswith("missing")][0].startswith("missing: imagenet-val:")
+    assert next(line for line in describe(settings) if line.startswith("missing")).startswith("missing: imagenet-val:")
     settings["datasets"] = {"metfaces": {"path": str(tmp_path), "resolution": 128}}
     assert any("'metfaces' has no test split" in line for line in describe(settings))

@@ -261,9 +261,9 @@ def test_data_of_ones_own_do_not_start_from_the_files(content):
     (moved,) = expand("any", config(datasets={"elpv": {"path": "/data/elpv"}}))  # only looked for elsewhere
     content()
     assert [run.digest for run in with_files] == [run.digest for run in expand("any", config(datasets=own))]
-    assert [name for name, _ in with_files[0].plugins] == ["none"] and [name for name, _ in moved.plugins][
-        0
-    ] == "transfer"
+    assert [name for name, _ in with_files[0].plugins] == ["none"] and next(
+        name for name, _ in moved.plugins
+    ) == "transfer"
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def test_regularisation_as_published(name: str):
 @pytest.mark.parametrize("name", REGULARISED)
 def test_learning_rates_allow_for_the_steps_of_the_regularisers(name: str):
     """By k / (k + 1), k their interval: 4 in all runs of arXiv:2006.06676 (also the tuned one, which takes no step of
-    path length) and 16; not at all in those of arXiv:2006.10738, which regularise in every step."""
+    path length) and 16; not at all in those of arXiv:2006.10738, which regularise in every step.
+    """
     row, backbone = PRESETS[name], Backbone(PRESETS[name], resolution=32, channels=3, classes=0)
     parameter = [torch.nn.Parameter(torch.zeros(1))]
     intervals = {"g": backbone.g_reg_interval, "d": backbone.d_reg_interval}

@@ -55,6 +55,12 @@ def said(process: subprocess.CompletedProcess) -> str:
     return process.stdout + process.stderr
 
 
+def jobs(process: subprocess.CompletedProcess) -> dict[str, int]:
+    """How many jobs of each rule a dry run has counted."""
+    counts = re.findall(r"^ *([\w -]+?) +(\d+) *$", said(process), flags=re.MULTILINE)
+    return {name: int(count) for name, count in counts}
+
+
 @pytest.fixture(scope="module")
 def finished(project) -> Path:
     """The project after `snakemake all`, interrupted once by kill -9 of the engine and every job, and continued."""
@@ -213,7 +219,7 @@ def clone(finished):
 def jobs_of(project: Path, *config: str) -> dict[str, int]:
     process = snakemake(project, "all", "-n", config=(*SMOKE, *config))
     assert process.returncode == 0, said(process)
-    return {name: int(count) for name, count in re.findall(r"^ *([\w -]+?) +(\d+) *$", said(process), flags=re.M)}
+    return jobs(process)
 
 
 def test_rows_that_came_without_their_runs_are_taken_as_they_are(clone):
@@ -299,7 +305,7 @@ def test_the_plan_names_runs_images_length_and_cost(project):
 def test_an_artefact_is_a_target_whether_or_not_it_is_configured_and_what_runs_start_from_is_trained(project):
     process = snakemake(project, "--dry-run", "methods-demo", config=("scale=smoke",))
     assert process.returncode == 0, said(process)
-    count = {name: int(number) for name, number in re.findall(r"^ *([\w -]+?) +(\d+) *$", said(process), flags=re.M)}
+    count = jobs(process)
     # One run more than are measured: the one on 2,000 images that others start from.
     assert count["train"] == count["measure"] + 1 == count["spec"] and count["methods-demo"] == count["render"] == 1
     assert count["subset"] == 2 and "demo" not in count and "page" not in count

@@ -42,7 +42,7 @@ ORDER = sorted(range(6), key=key)
 def test_images_come_in_the_order_of_their_keys(database):
     source = LsunLmdb("cat", database, "LSUN")
     assert len(source) == 6
-    assert ORDER != list(range(6))
+    assert list(range(6)) != ORDER
     for position, index in enumerate(ORDER):
         assert np.array_equal(np.asarray(source.image(position)), pixels(index))
     assert source.where(0) == f"{database}, {key(ORDER[0]).decode()}"
