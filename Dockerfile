@@ -10,6 +10,7 @@ COPY requirements.lock /tmp/requirements.lock
 RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock
 
 COPY --chown=leangan . /leangan
+RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable /leangan
 ENV PYTHONUNBUFFERED=1
 USER 1000
 WORKDIR /leangan

@@ -25,9 +25,9 @@ class Method(ControlledMethod):
     """The augmentation pipeline at a strength p that a controller steers by D's overfitting.
 
     Args:
-        categories: which transforms, see `leangan.augment.pipeline.Pipeline`.
+        categories: which transforms, see `augment.pipeline.Pipeline`.
         heuristic: rt, from the signs of the training images' logits, or rv, which needs held-out images.
-        target, interval, tune_kimg: see `leangan.plugins.controller`. The default target is the published one of the
+        target, interval, tune_kimg: see `plugins.controller`. The default target is the published one of the
             heuristic.
         p: initial strength.
     """

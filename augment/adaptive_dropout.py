@@ -24,7 +24,7 @@ class Method(ControlledMethod):
 
     Args:
         target: 0.6 in the paper.
-        interval, tune_kimg: see `leangan.plugins.controller`.
+        interval, tune_kimg: see `plugins.controller`.
         p: initial strength, the standard deviation of the noise's logarithm.
     """
 

@@ -21,7 +21,7 @@ class Method(ControlledMethod):
 
     Args:
         target: 0.6 in most of the paper, 0.8 for its anime portraits; fewer images may want less.
-        interval, tune_kimg, p: see `leangan.plugins.controller.Controller`.
+        interval, tune_kimg, p: see `plugins.controller.Controller`.
     """
 
     title = "APA"

@@ -19,7 +19,7 @@ class Method(method.Method):
 
     Args:
         p: probability of each transform, in [0, 1].
-        categories: which transforms, see `leangan.augment.pipeline.Pipeline`.
+        categories: which transforms, see `augment.pipeline.Pipeline`.
     """
 
     title = "DA"

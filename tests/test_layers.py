@@ -60,6 +60,23 @@ def test_no_package_knows_the_engine_the_tests_or_the_benchmarks():
             assert not tops & {"snakemake", "tests", "benchmarks"}, path
 
 
+NAMED = {"leangan/training/run.py", "leangan/training/networks.py"}
+"""What continues from a parent's checkpoint takes it from the method `transfer`."""
+
+
+def test_plugins_are_found_and_not_named():
+    """No package imports a method or backbone by name; augment/ and models/ import their own parts."""
+    plugins = ("leangan.augment.", "leangan.models.")
+    found = {
+        str(path.relative_to(ROOT))
+        for package in order()
+        if package not in FOLDERS
+        for path in files(package)
+        if any(f"{module}.".startswith(plugins) for module in imported(path))
+    }
+    assert found == NAMED
+
+
 def test_the_floor_is_small():
     """What everything builds on fits into one's head."""
     lines = sum(len(path.read_text().splitlines()) for path in files("core"))

@@ -81,8 +81,39 @@ def test_the_commands_of_the_readme_exist():
     assert {"reproduce", "test", "lint"} <= set(targets)
     used = set(re.findall(r"^make ([a-z-]+)", readme, flags=re.MULTILINE))
     assert {"reproduce", "test"} <= used <= set(targets)
-    for path in re.findall(r"\]\(([^)#:]+)\)", readme):
-        assert (ROOT / path).exists(), f"README links {path}"
+
+
+DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "results/README.md", *sorted(ROOT.glob("docs/*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_files_that_a_document_links_exist(document):
+    for path in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", document.read_text()):
+        assert (document.parent / path).exists(), path
+
+
+def test_the_files_that_documents_and_code_name_exist():
+    """Paths in the project's own words, as `leangan/core/spec.py` or config/scales.yaml."""
+    tops = "augment|benchmarks|config|docs|leangan|models|profiles|tests|workflow"
+    code = [path for top in ("augment", "leangan", "models", "benchmarks") for path in ROOT.glob(f"{top}/**/*.py")]
+    others = [*ROOT.glob("workflow/**/*.smk"), *ROOT.glob("config/**/*.yaml"), ROOT / "Makefile", ROOT / "Snakefile"]
+    documents = [path for path in DOCS if path.name != "CHANGELOG.md"]
+    for document in [*code, *others, *documents]:
+        for path in re.findall(rf"(?<![\w./-])((?:{tops})/[\w./-]+\.(?:py|smk|yaml|csv|md))\b", document.read_text()):
+            known = (ROOT / path).exists() or path in OF_THE_READERS_OWN
+            assert known, f"{document.relative_to(ROOT)} names {path}"
+
+
+OF_THE_READERS_OWN = {"augment/mine.py", "augment/instance_noise.py", "augment/name.py"}
+"""Files of examples, which a reader makes."""
+
+
+def test_the_functions_of_the_architecture_are_where_it_says():
+    text = " ".join((ROOT / "docs/architecture.md").read_text().split())
+    named = re.findall(r"`(\w+)` \(`((?:leangan|augment|models)/[\w/]+\.py)`", text)
+    assert len(named) > 20
+    for name, path in named:
+        assert re.search(rf"^ *(def|class) {name}\b", (ROOT / path).read_text(), flags=re.MULTILINE), f"{name}, {path}"
 
 
 def test_continuous_integration_checks_and_then_reproduces():

@@ -3,7 +3,7 @@
     x = Pipeline("bgc")(x, p=0.6)
     x = hue(x, p=0.5, strength=0.1)
 
-Each transform is also a function of its own, see `leangan.augment.pipeline.transforms`. A `draw_` function draws its
+Each transform is also a function of its own, see `augment.pipeline.transforms`. A `draw_` function draws its
 parameters, `warp`, `recolor`, `amplify`, `add_noise` and `cut_out` apply them; so the pipeline draws many
 matrices and applies their product once.
 """
@@ -127,7 +127,7 @@ class Pipeline(nn.Module):
         return x
 
     def draw_geometry(self, x: Tensor, p: Tensor | float) -> Tensor:
-        """The matrices [N, 3, 3] of blitting and geometry together, see `leangan.augment.pipeline.geometry`."""
+        """The matrices [N, 3, 3] of blitting and geometry together, see `augment.pipeline.geometry`."""
         matrices = []
         if "blit" in self.categories:
             matrices += [draw_flip_x(x, p), draw_rotate90(x, p), draw_translate_whole(x, p)]
@@ -139,7 +139,7 @@ class Pipeline(nn.Module):
         return compose(*matrices)
 
     def draw_color(self, x: Tensor, p: Tensor | float) -> Tensor:
-        """The matrices [N, 4, 4] of all colour transforms together, see `leangan.augment.pipeline.color`."""
+        """The matrices [N, 4, 4] of all colour transforms together, see `augment.pipeline.color`."""
         return compose(
             draw_brightness(x, p), draw_contrast(x, p), draw_luma_flip(x, p), draw_hue(x, p), draw_saturation(x, p)
         )

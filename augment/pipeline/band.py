@@ -1,4 +1,4 @@
-"""Products of images with banded matrices, such as separable filters (`leangan.augment.pipeline.wavelet`)."""
+"""Products of images with banded matrices, such as separable filters (`augment.pipeline.wavelet`)."""
 
 from __future__ import annotations
 

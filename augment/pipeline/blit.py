@@ -1,6 +1,6 @@
 """Laws of pixel blitting, the transforms that copy pixels (arXiv:2006.06676, appendix B).
 
-Matrices as in `leangan.augment.pipeline.geometry`, with whole entries only, so that `warp` copies pixels exactly.
+Matrices as in `augment.pipeline.geometry`, with whole entries only, so that `warp` copies pixels exactly.
 A coin has no width to scale: the `strength` of a flip or quarter turn multiplies its probability.
 """
 

@@ -37,7 +37,7 @@ GPU_CHUNK = 2**20
 
 
 def warp(x: Tensor, matrix: Tensor) -> Tensor:
-    """Transforms images x [N, C, H, W] by matrices [N, 3, 3], see `leangan.augment.pipeline.geometry`.
+    """Transforms images x [N, C, H, W] by matrices [N, 3, 3], see `augment.pipeline.geometry`.
 
     Outside the image lies its reflection, without repeated border, up to size - 1 pixels away; zeros beyond.
     """

@@ -11,26 +11,27 @@ import io
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.cbook import get_sample_data
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
 
 from leangan.augment.pipeline.transforms import TRANSFORMS
 from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
+from leangan.core.pixels import as_float
 
 DRAWS, COLUMNS = 5, 2
 
 
 def load(path: Path, size: int) -> Tensor:
-    """The middle square of an image file, [1, C, size, size] in [-1, 1]; gray or RGB."""
+    """The middle square of an image file, [1, C, size, size] in [-1, 1]; grey or RGB."""
     with Image.open(path) as image:
-        pixels = pil_to_tensor(image if image.mode == "L" else image.convert("RGB"))
-    square = center_crop(pixels, min(pixels.shape[1:]))
-    return resize(square, [size, size], antialias=True)[None].float() / 127.5 - 1
+        square = ImageOps.fit(image if image.mode == "L" else image.convert("RGB"), (size, size))
+    pixels = torch.from_numpy(np.atleast_3d(np.array(square)))
+    return as_float(pixels.permute(2, 0, 1)[None])
 
 
 def sheet(image: Tensor, seed: int, strength: float) -> plt.Figure:
@@ -55,11 +56,12 @@ def main(argv: list[str] | None = None) -> None:
         reads="An image file; left out, a photograph that comes with matplotlib.",
         writes="One picture, --out.",
     )
-    parser.add_argument("image", nargs="?", type=Path, default=get_sample_data("grace_hopper.jpg", asfileobj=False))
+    sample = get_sample_data("grace_hopper.jpg", asfileobj=False)
+    parser.add_argument("image", nargs="?", type=Path, default=sample, help="an image file; default: a portrait")
     parser.add_argument("--out", type=Path, required=True, help="picture to write; its ending says the format: .png")
     parser.add_argument("--size", type=int, default=96, help="pixels")
-    parser.add_argument("--strength", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--strength", type=float, default=1.0, help="1 is as published")
+    parser.add_argument("--seed", type=int, default=1, help="of the random draws")
     args = parser.parse_args(argv)
     picture = io.BytesIO()
     if args.size < 1:

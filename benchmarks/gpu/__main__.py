@@ -85,8 +85,10 @@ def say(text: str) -> None:
 def not_installed() -> list[str]:
     """The packages of pyproject.toml that this Python lacks; blocks that need them will fail."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = [text for extra in ("data", "metrics") for text in project["optional-dependencies"][extra]]
-    wanted = [*project["dependencies"], *extras, "pytest", "pytest-xdist"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], "pytest", "pytest-xdist"]
+    for extra in ("data", "demo", "metrics", "report", "workflow"):
+        wanted += extras[extra]
     names = [match[0] for requirement in wanted if (match := re.match(r"[A-Za-z0-9_.-]+", requirement))]
     return [name for name in names if package_version(name) is None]
 

@@ -1,4 +1,4 @@
-"""An artefact (config/artefacts/*.yaml) as the report sees it: its runs, what was measured of them, its layout."""
+"""An artefact (config/artefacts/*.yaml) for its tables and figures: its runs, what was measured of them, its layout."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Artefact:
     """`methods` maps names to titles in the order of the rows; `columns` go by metric, then setting.
 
     `groups` is empty unless every grid has a title; `training` names the layout's columns from the training log,
-    `sweep` is that of the layout, `reported` all published numbers (of leangan.results.published), `expectation` what
+    `sweep` is that of the layout, `reported` all published numbers (of `results.published`), `expectation` what
     papers say of methods without numbers (leangan/artefacts/agreement.py).
     """
 
@@ -93,7 +93,7 @@ def load_artefact(
     reported: pd.DataFrame | None = None,
     fakes: int | None = None,
 ) -> Artefact:
-    """The artefact with the rows of its runs alone: `specs` (of leangan.runs.grid.expand) under the protocol of
+    """The artefact with the rows of its runs alone: `specs` (of `runs.grid.expand`) under the protocol of
     `content`.
 
     `reported` (of read_published) is needed where the layout names published numbers. `fakes` is how many generated

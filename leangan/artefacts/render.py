@@ -34,7 +34,7 @@ from leangan.runs.grid import expand
 
 
 def figure_module(name: str) -> ModuleType:
-    """The module of a figure; `leangan.runs.config.artefact` has seen that there is one."""
+    """The module of a figure; `runs.config.artefact` has seen that there is one."""
     return import_module(f"leangan.artefacts.figures.{name}")
 
 
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
         reads="--results: rows/ with the logs and pictures of the runs.",
         writes="tables/ and figures/ of the artefacts, below --results.",
     )
-    parser.add_argument("--artefacts", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--artefacts", nargs="+", required=True, metavar="NAME", help="files of config/artefacts/")
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<scale>")
     args = parser.parse_args(argv)

@@ -144,7 +144,7 @@ def picture(ax: Axes, image: Image.Image | None) -> None:
 
 
 def message(text: str) -> Figure:
-    """A figure that says why there is nothing to draw, so that one missing log does not stop a report."""
+    """A figure that says why there is nothing to draw, so that one missing log does not stop the other figures."""
     figure = Figure(figsize=(COLUMN_IN, 1))
     figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True)
     return figure

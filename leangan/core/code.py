@@ -15,6 +15,9 @@ from typing import Any
 
 PROJECT = "leangan"
 
+PLUGINS = ("Method", "Backbone")
+"""Names that many modules of the project define: they count with the last part of their module's name."""
+
 NAMES = ("title", "paper", "quick")
 """Attributes of a method that say what it is called and how it is tested, not what it does."""
 
@@ -66,7 +69,11 @@ def _taken_from_project(node: ast.AST) -> list[tuple[str, str]]:
     """The names that an import statement takes from the project, each with the name it gets; none for anything else."""
     if not isinstance(node, ast.ImportFrom) or (node.module or "").split(".")[0] != PROJECT:
         return []
-    return [(alias.name, alias.asname or alias.name) for alias in node.names]
+    last = (node.module or "").rpartition(".")[2]
+    return [
+        (f"{last}.{alias.name}" if alias.name in PLUGINS else alias.name, alias.asname or alias.name)
+        for alias in node.names
+    ]
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -33,13 +33,15 @@ def check_names(what: str, names: Iterable[str], known: Iterable[str], where: st
 
 @contextmanager
 def exit_on_user_error(*kinds: type[Exception]) -> Iterator[None]:
-    """A command within ends with one line and status 1 on a Reported, one of `kinds` or a fault of the machine.
+    """A program within ends with one line and exit code 1 on a Reported, one of `kinds` or a fault of the machine.
 
     Such a fault is a disk that is full or cannot be written, a GPU that fails, or memory that does not suffice; the
     same command continues after it.
     """
     try:
         yield
+    except BrokenPipeError:  # who read our output has ended: no error
+        raise
     except OSError as error:
         sys.exit(f"error: {_flat(error)}; once that is mended, the same command continues")
     except MemoryError as error:

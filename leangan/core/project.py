@@ -31,7 +31,7 @@ def project_file(relative: str) -> Path:
     return ROOT / relative
 
 
-def shown(file: str | Path) -> str:
+def show_path(file: str | Path) -> str:
     """A file by its path below the project's root, or in full if it is elsewhere."""
     path = Path(file)
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

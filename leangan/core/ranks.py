@@ -1,6 +1,6 @@
 """The ranks of a data-parallel run, as networks and methods see them; a process on its own is rank 0 of 1.
 
-Each rank holds `1 / world_size()` of every batch; `leangan.launching.devices` says which numbers of ranks can share a
+Each rank holds `1 / world_size()` of every batch; `launching.devices` says which numbers of ranks can share a
 run. What a network or method keeps about the whole batch, such as a moving average, goes through `mean_over_ranks` or
 `sum_over_ranks`, so that all ranks hold the same.
 """

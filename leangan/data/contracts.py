@@ -51,7 +51,7 @@ class Source(ABC):
     class_names: list[str] = []
 
     resize: str = "box"
-    """The filter that the published protocol makes these images smaller with, see leangan.data.image.RESIZE."""
+    """The filter that the published protocol makes these images smaller with, see `data.image.RESIZE`."""
 
     crop: bool = False
     """Whether it takes the central square of each image first."""
@@ -89,7 +89,7 @@ class Dataset:
 
     `meta` is the content of the JSON file beside the array: name, resolution, channels, count, classes
     (0 = none), labels, class_names, licence, source, sha256 (of the array's bytes) and fingerprint (of the source, see
-    leangan.data.fingerprint; None if none was given to leangan.data.prepare).
+    `data.fingerprint`; None if none was given to `data.prepare`).
     """
 
     images: np.ndarray

@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         writes="--out; its SHA-256 is printed.",
     )
     parser.add_argument("--dataset", required=True, help="a name in leangan/data/sources.csv")
-    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--out", required=True, type=Path, help="file to write; its name does not matter")
     args = parser.parse_args(argv)
     socket.setdefaulttimeout(TIMEOUT_S)
     download(args.dataset, args.out)

@@ -15,7 +15,7 @@ def fingerprint(place: Path) -> str:
 
     If `place` is a file, the digest covers its size and time. The digest changes if a file is added, removed, renamed,
     overwritten or touched, at any depth of a folder. It depends neither on the order in which the file system lists the
-    files nor on where the folder lies. As in leangan.data.readers.folder, names that begin with a dot are ignored,
+    files nor on where the folder lies. As in `data.readers.folder`, names that begin with a dot are ignored,
     links to files are followed, and links to folders are ignored.
 
     Raises FileNotFoundError if `place` is missing, and OSError if part of it cannot be read.

@@ -3,7 +3,7 @@
     leangan prepare --dataset elpv --resolution 32 --out elpv-32.npy
     leangan prepare --dataset mine --path pictures.zip --resolution 64 --out mine-64.npy --jobs 8
 
-Writes <out>.npy (uint8 [N, 3, H, W]) and, last, <out>.json (see leangan.data.contracts.Dataset). The bytes depend on
+Writes <out>.npy (uint8 [N, 3, H, W]) and, last, <out>.json (see `data.contracts.Dataset`). The bytes depend on
 the source and the arguments only, not on the number of jobs. Interrupted at any moment, the same command continues.
 Memory does not grow with the set: each job holds a few pieces of 1 MB, or of one image.
 """
@@ -44,7 +44,7 @@ PIECES_PER_JOB = 4  # at least, or a process is not worth its start
 
 @dataclass(frozen=True)
 class Decoder:
-    """How the images of `source` become pixels: [3, size, size] by leangan.data.image.fit.
+    """How the images of `source` become pixels: [3, size, size] by `data.image.fit`.
 
     `uniform`: the images must have that size already.
     """
@@ -84,8 +84,8 @@ def prepare(
     """Write `source` to `out` (.npy) and its metadata beside it; return the metadata.
 
     `resolution` in pixels, by default that of the images, which must then agree. `crop` and `resize` as in
-    leangan.data.image.fit, by default those of the source's published protocol. `jobs` processes decode. `fingerprint`
-    is that of the source (leangan.data.fingerprint) and is only stored in the metadata. Every image is decoded, and
+    `data.image.fit`, by default those of the source's published protocol. `jobs` processes decode. `fingerprint`
+    is that of the source (`data.fingerprint`) and is only stored in the metadata. Every image is decoded, and
     count and checksum are compared with what the source expects. Raises DatasetError and then leaves no new file;
     interrupted in any other way, the next call with the same arguments continues.
     """
@@ -146,7 +146,7 @@ def write_piece(decoder: Decoder, places: Places, piece: tuple[int, range]) -> N
 
 
 def describe(decoder: Decoder, digest: str, fingerprint: str | None) -> dict[str, Any]:
-    """The metadata of the prepared array, see leangan.data.contracts.Dataset."""
+    """The metadata of the prepared array, see `data.contracts.Dataset`."""
     source = decoder.source
     return {
         "name": source.name,

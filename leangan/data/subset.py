@@ -140,11 +140,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--published", type=Path, metavar="FOLDER", help="write the papers' index lists, nothing else")
     parser.add_argument("--data", type=Path, help="prepared data set (*.npy)")
     parser.add_argument("--size", type=int, help="number of training images")
-    parser.add_argument("--seed", type=int)
+    parser.add_argument("--seed", type=int, help="which order the rule permutation takes")
     parser.add_argument("--rule", choices=RULES, default="permutation", help="order of the set, default %(default)s")
     parser.add_argument("--validation", type=int, help="held-out images (default: size, 500 at most)")
     parser.add_argument("--mirrored", action="store_true", help="size counts each image and its mirrored copy")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="*.json")
     args = parser.parse_args(argv)
     required = ("data", "size", "seed", "out")
     if args.published is None and (missing := [f"--{key}" for key in required if getattr(args, key) is None]):

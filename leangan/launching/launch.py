@@ -54,6 +54,9 @@ def take_gpus(places: int, runs_per_gpu: int, ranks: int) -> list[str] | None:
 
 def check_module(name: str) -> None:
     """Raise ConfigError unless `python -m name` has something to run."""
+    example = "leangan launch [OPTIONS] leangan train ..."
+    if name.startswith("leangan."):
+        raise ConfigError(f"{name} is no program; give the command that it has, as in {example}")
     try:
         found = importlib.util.find_spec(name)
         if found is not None and found.submodule_search_locations is not None:  # a package
@@ -61,7 +64,7 @@ def check_module(name: str) -> None:
     except (ImportError, ValueError):
         found = None
     if found is None:
-        raise ConfigError(f"there is no module {name!r} to run; name it after the options, e.g. leangan train")
+        raise ConfigError(f"there is no module {name!r} to run; commands of leangan are named with it: {example}")
 
 
 def command(module: str, arguments: list[str], ranks: int, threads: int) -> list[str]:
@@ -76,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
         "Start a job on free GPUs: one process, or several under torchrun.",
         reads="Nothing.",
         writes="Nothing. Locks in the folder for temporary files stand for the GPUs in use as long as the job runs.",
-        exit_codes="others  those of the job",
+        exit_codes={"other": "that of the job"},
     )
     parser.add_argument("--places", type=int, default=0, help="places on GPUs that the job takes: one, or whole GPUs")
     parser.add_argument("--runs-per-gpu", type=int, default=1, help="places on a GPU: how many jobs may share it")

@@ -53,7 +53,7 @@ def _files(name: str, config: dict[str, Any], rows_dir: Path) -> list[Path]:
 
 
 def render_scale(config: dict[str, Any], folder: Path) -> None:
-    """Tables and figures from the rows in results/<scale>. Raises ConfigError as leangan.artefacts.render does."""
+    """Tables and figures from the rows in results/<scale>. Raises ConfigError as `artefacts.render` does."""
     config = check_config(config)
     names = with_rows(config, folder / "rows")
     if names:
@@ -77,12 +77,16 @@ def main(argv: list[str] | None = None) -> None:
         writes="results/*/tables, figures and page; results/page with all scales but smoke.",
     )
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER", help="default: results")
     args = parser.parse_args(argv)
     config = load_config(args.config)
     registry.search(config["method_folders"])
     folders = [rows.parent for rows in sorted(args.results.glob("*/rows")) if row_files(rows)]
-    failed = [] if folders else [f"{args.results}/*/rows hold no rows. Run snakemake first."]
+    if not folders:
+        raise ConfigError(
+            f"{args.results}/*/rows hold no rows. Run snakemake first, or name another folder by --results."
+        )
+    failed: list[str] = []
 
     def attempt(what: Path, make: Callable[..., None], *arguments: Any) -> None:
         try:

@@ -2,7 +2,7 @@
 
 Two numbers belong to one comparison if they have the same standing, data set, training images, model, protocol, metric
 and, unless they are full reproductions, training length; published ones if they stand in one table of one paper. The
-runs of one title in a comparison differ in the seed alone, because leangan.leaderboard.set_ups gives other runs other
+runs of one title in a comparison differ in the seed alone, because `leaderboard.set_ups` gives other runs other
 titles.
 """
 

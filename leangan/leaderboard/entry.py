@@ -25,9 +25,9 @@ class Entry:
 
     `id` is the same whenever the page is written anew. `credit` says whose number it is: the paper or the submitter.
     `runs` holds what was measured per metric, the judging one first. `method_name` is the plugin or composition,
-    empty if a paper's method has no name here, `method_title` its title before leangan.leaderboard.set_ups adds what
+    empty if a paper's method has no name here, `method_title` its title before `leaderboard.set_ups` adds what
     differs, which gives `method`. `run` is the run's id. `set_up` is the run's setting, the digest of everything it was
-    trained with except its seed; None: not stated. `origin` is that of leangan.results.origin.
+    trained with except its seed; None: not stated. `origin` is that of `results.origin`.
     """
 
     id: str

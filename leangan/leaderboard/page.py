@@ -35,7 +35,7 @@ from leangan.leaderboard.size_pictures import size_pictures
 from leangan.leaderboard.standing import RANKINGS
 from leangan.results import collect, sample_grids
 from leangan.results.method_looks import COLOURS
-from leangan.results.published import read_published
+from leangan.results.published import FILE, read_published
 from leangan.results.table import read_results
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -173,14 +173,15 @@ def main(argv: list[str] | None = None) -> None:
         "Write the leaderboard page, its pictures and its data.",
         reads="Folders of rows, with the logs and pictures of their runs, submissions, and the table of published "
         "numbers.",
-        writes="--out and, beside it, samples/, leaderboard.json and leaderboard.csv.",
+        writes="--out and, beside it, samples/, leaderboard.json and leaderboard.csv. Without --results "
+        "also measurements.csv.",
     )
     parser.add_argument("--rows", nargs="*", default=[], metavar="FOLDER", type=Path, help="results/<scale>/rows")
     parser.add_argument(
         "--results", metavar="CSV", help="written by leangan collect; left out: it is called for --rows"
     )
     parser.add_argument("--submitted", metavar="FOLDER", type=Path, help="submissions, where --results is left out")
-    parser.add_argument("--published", required=True, metavar="CSV")
+    parser.add_argument("--published", metavar="CSV", default=FILE, help="default: the numbers of the papers")
     parser.add_argument("--out", required=True, metavar="HTML", type=Path, help="in a folder of the page's own")
     args = parser.parse_args(argv)
     if args.results and not args.rows:

@@ -85,7 +85,7 @@ def compute(
 ) -> list[dict[str, Any]]:
     """The rows of a run, in order of snapshots and of the protocol's metrics.
 
-    `real_path` and `fake_path` are what leangan.metrics.features wrote, `run_dir` holds spec.json and train.json,
+    `real_path` and `fake_path` are what `metrics.features` wrote, `run_dir` holds spec.json and train.json,
     `subset` lists the training images, which only the metrics of memorisation need. `device` computes; a GPU must be
     set up without TF32, in which distances of neighbours drown. A run or snapshot that gives no number has rows that
     say why.
@@ -159,7 +159,7 @@ def write_rows(
 ) -> None:
     """Write the rows of a run, see `compute`, to `out`.
 
-    If the protocol looks for copies, and `data` and `subset` are given, the picture of leangan.metrics.neighbours is
+    If the protocol looks for copies, and `data` and `subset` are given, the picture of `metrics.neighbours` is
     written next to them. `device` computes the metrics, set up without TF32, and generates the fakes of the picture.
     """
     rows = compute(protocol, real, fake, run_dir, subset, device)

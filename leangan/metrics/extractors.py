@@ -65,8 +65,8 @@ def load_extractor(
 ) -> Extractor:
     """The extractor `name` in evaluation mode on `device`.
 
-    `inception_weights` and `inception_sha256` as in leangan.metrics.weights.find_weights. `tf32` is what the process
-    was set up with (leangan.training.device.set_up). Raises ConfigError, WeightsError before anything of the file is
+    `inception_weights` and `inception_sha256` as in `metrics.weights.find_weights`. `tf32` is what the process
+    was set up with (`training.device.set_up`). Raises ConfigError, WeightsError before anything of the file is
     executed.
     """
     device = torch.device(device)

@@ -2,9 +2,9 @@
 
     leangan measure --protocol proxy --run-dir RUN --real R --data D.npy --subset U.json --out OUT.jsonl
 
-This command does the work of `leangan features` and `leangan compute`. Under torchrun the ranks share the
-fakes. Features are stored in RUN until the rows are written, so that an interrupted command, given again, continues at
-the snapshot it had reached; then they are deleted to save disk space.
+This command does the work of `leangan features` and `leangan compute`. Under torchrun the ranks share the fakes.
+Features are stored in RUN until the rows are written, so that an interrupted command, given again, continues at the
+snapshot it had reached; then they are deleted to save disk space.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def measure(args: argparse.Namespace) -> None:
     with joined_ranks(device):
         first, ranks = rank() == 0, world_size()
         if train["status"] == "done":
-            # The checks of leangan.metrics.compute, made here before hours are spent on fakes.
+            # The checks of `metrics.compute`, made here before hours are spent on fakes.
             metric_classes(protocol)
             real = load_meta(args.real)
             check_real(real, protocol, spec, train, args.real)

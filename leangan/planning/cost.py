@@ -40,7 +40,7 @@ def measured_rates(results: Path) -> Rates:
         try:
             with path.open() as file:  # all rows of a run are of one training
                 row = json.loads(file.readline() or "null")
-        except ValueError:  # which the report says
+        except ValueError:  # which `leangan collect` says
             continue
         provenance = row["provenance"] if row else {}
         if (rate := provenance.get("images_per_s")) and (device := provenance.get("device")):

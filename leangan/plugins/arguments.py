@@ -22,7 +22,7 @@ WHERE = "config/methods.yaml"
 def bind(name: str, cls: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
     """All arguments of the method's constructor in its order, `given` ones and defaults, as JSON values.
 
-    Each is canonical (leangan.core.values) for its type hint or, if the hint gives no usable type, for the type of its
+    Each is canonical (`core.values`) for its type hint or, if the hint gives no usable type, for the type of its
     default. `Method.resolve` then fills in arguments that follow from others. Binding the result again does not change
     it. `name` is the method's name in messages.
 

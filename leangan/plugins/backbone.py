@@ -109,7 +109,7 @@ class Backbone(Protocol):
 
 
 def read_preset(preset: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:
-    """The values of all `keys` in `preset`, each canonical (leangan.core.values), defaults filled in.
+    """The values of all `keys` in `preset`, each canonical (`core.values`), defaults filled in.
 
     Keys of the training loop and of the run are accepted and left out, unless they are among `keys`. Raises ValueError
     for any other key, naming it and the nearest known one, for a missing key and for a value of the wrong type.

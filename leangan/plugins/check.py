@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from leangan.core.project import shown
+from leangan.core.project import show_path
 from leangan.plugins.fault import is_plugin_fault
 from leangan.plugins.method import Method
 
@@ -55,7 +55,7 @@ def source_location(thing: type | Callable) -> str:
         file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
     except (OSError, TypeError):
         file = None
-    return f"{shown(file)}, line {line}" if file else f"{thing.__module__}.{thing.__qualname__}"
+    return f"{show_path(file)}, line {line}" if file else f"{thing.__module__}.{thing.__qualname__}"
 
 
 def fail(method: Method, hook: str, fault: str) -> NoReturn:

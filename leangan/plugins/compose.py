@@ -84,7 +84,7 @@ class Compose(Method):
 def build(entries: Sequence[tuple[str, type[Method], dict[str, Any]]]) -> Compose:
     """The composition of (name, class, keyword arguments) entries.
 
-    Raises ValueError for a name that comes twice and for arguments that `leangan.plugins.arguments.bind` refuses. The
+    Raises ValueError for a name that comes twice and for arguments that `plugins.arguments.bind` refuses. The
     message says what is allowed.
     """
     methods: dict[str, Method] = {}

@@ -121,8 +121,8 @@ class ValidationController(Controller):
     @torch.no_grad()
     def observe_validation(self, d_valid: Tensor) -> None:
         self._add(2, d_valid)
-        train, fake, held_out = (self.sums[:, 0] / self.sums[:, 1]).unbind()
-        r_v = torch.where(train > fake, (train - held_out) / (train - fake), 0).clamp(0, 1)
+        train, fake, validation = (self.sums[:, 0] / self.sums[:, 1]).unbind()
+        r_v = torch.where(train > fake, (train - validation) / (train - fake), 0).clamp(0, 1)
         self._move(r_v, self.sums[0, 1])
 
 

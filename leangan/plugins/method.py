@@ -96,9 +96,9 @@ class GStep(Step):
 class Method(nn.Module):
     """Base of all methods; does nothing. See the module docstring for the rules.
 
-    Class attributes: `title` is the name in tables and figures, `paper` the source, `quick` the
-    keyword arguments the contract tests use. `needs_validation` is set by a method that learns nothing
-    without `observe_validation`, so that a run without held-out images is refused.
+    Class attributes: `title` is the name in tables and figures, `paper` the source, `quick` the keyword arguments that
+    the contract tests use. `needs_validation` is set by a method that learns nothing without `observe_validation`, so
+    that a run without held-out images is refused.
     """
 
     title: str = ""

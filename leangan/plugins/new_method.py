@@ -68,6 +68,6 @@ def main(argv: list[str] | None = None) -> None:
         reads="Nothing.",
         writes="augment/<name>.py in the checkout: a small method that trains and passes the contract tests.",
     )
-    parser.add_argument("name")
+    parser.add_argument("name", help="lower-case letters, digits and _")
     path = new_method(parser.parse_args(argv).name)
     print(f"{path} is there and works. Change it, then follow docs/add-a-method.md.")

@@ -1,4 +1,4 @@
-"""Plugin discovery: a plugin is a file or folder of `augment/` or `models/` with a class of a fixed name.
+"""Plugin discovery: a plugin is a file of `augment/`, or a file or folder of `models/`, with a class of a fixed name.
 
 Methods also come from folders of the user's own (`method_folders` of config/config.yaml) and from installed packages,
 which name them in the entry-point group `leangan.methods`. Listing costs nothing; a file is imported only when its
@@ -23,7 +23,7 @@ from typing import Any
 
 from leangan.core.code import code_sha256, imported_modules
 from leangan.core.errors import ConfigError, unknown_name
-from leangan.core.project import ROOT, shown
+from leangan.core.project import ROOT, show_path
 from leangan.core.yaml_files import read
 
 KINDS = {"method": ("leangan.augment", "Method"), "backbone": ("leangan.models", "Backbone")}
@@ -124,8 +124,7 @@ def _import(path: Path) -> type:
 def _check_helpers(path: Path) -> None:
     """Raise ImportError if the file `path` imports a neighbour whose name Python resolves to another module.
 
-    The folder is the last that Python looks in: names of installed packages and of folders before it
-    come first.
+    The folder is the last that Python looks in: names of installed packages and of folders before it come first.
     """
     for helper in {_top(file, path.parent) for file in _with_siblings(path)[1:]}:
         spec = find_spec(helper)
@@ -141,7 +140,7 @@ def _top(file: Path, folder: Path) -> str:
     return file.relative_to(folder).parts[0].removesuffix(".py")
 
 
-def home(name: str) -> str:
+def find_home(name: str) -> str:
     """Where a method comes from: "project", "folder" (one of the user's own) or "package NAME VERSION"."""
     entry = _found("method")[name][0]
     if isinstance(entry, Path):
@@ -151,7 +150,7 @@ def home(name: str) -> str:
 
 @cache
 def code_digest(name: str) -> str:
-    """The digest of a method's code (leangan.core.code). Raises ConfigError if the code cannot be read.
+    """The digest of a method's code (`core.code`). Raises ConfigError if the code cannot be read.
 
     For a method of the project the digest covers its file; the commit describes the rest. In a folder it also covers
     the files that the method imports from there, in a package all files: no commit of this project describes them.
@@ -201,7 +200,7 @@ def _origin(entry: EntryPoint | Path) -> str:
     """The file or the package of a plugin, for messages."""
     if isinstance(entry, Path):
         return str(entry)
-    return f"{entry.module} of package {entry.dist.name}" if entry.dist else shown(_file_of(entry))
+    return f"{entry.module} of package {entry.dist.name}" if entry.dist else show_path(_file_of(entry))
 
 
 def names(kind: str) -> list[str]:
@@ -221,6 +220,12 @@ def load(
         origins = " and ".join(map(_origin, [entry, *others]))
         return FailedImport(name, f"{kind} {name!r} is defined twice, by {origins}: rename or remove one.", "")
     try:
+        module = None if isinstance(entry, Path) or entry.dist else import_module(entry.module)
+        if module and not hasattr(module, KINDS[kind][1]):
+            reason = (
+                f"{_origin(entry)} has no class {KINDS[kind][1]}. Begin the name of a file that others import with _."
+            )
+            return FailedImport(name, reason, "")
         plugin = _import(entry) if isinstance(entry, Path) else entry.load()
         plugin = getattr(plugin, KINDS[kind][1]) if inspect.ismodule(plugin) else plugin
         if kind == "method":

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from leangan.core.distributed import drawing_own_rows
 from leangan.core.pixels import as_float
-from leangan.core.project import shown
+from leangan.core.project import show_path
 from leangan.core.ranks import world_size
 from leangan.core.spec import RunSpec
 from leangan.plugins.backbone import Backbone
@@ -27,7 +27,7 @@ from leangan.plugins.networks import build_networks
 
 
 class TrainingImages(Protocol):
-    """What the trial needs of a run's images: `leangan.training.reals.Reals` has it."""
+    """What the trial needs of a run's images: `training.reals.Reals` has it."""
 
     channels: int
     classes: int
@@ -142,5 +142,5 @@ def _called(part: Method, hook: str, *arguments: Any) -> Any:
             raise
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if frame.filename == inspect.getfile(type(part))] or frames
-        where = f"{shown(own[-1].filename)}, line {own[-1].lineno}"
+        where = f"{show_path(own[-1].filename)}, line {own[-1].lineno}"
         raise HookError(f"{where}: {hook} raised {type(error).__name__}: {error}") from error

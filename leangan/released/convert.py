@@ -65,7 +65,7 @@ def load_released(network: nn.Module, path: Path, which: str, spec: RunSpec) -> 
     advice = "--preset, --resolution, --channels and --classes must be those of the network in the file"
     state = {}
     for name, ours in network.state_dict().items():
-        source = form.source(which, name, spec.resolution)
+        source = form.tensor_in_file(which, name, spec.resolution)
         if source is None:
             state[name] = ours
             continue

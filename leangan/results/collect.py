@@ -65,7 +65,7 @@ def row_files(path: Path) -> list[Path]:
 
 
 def collect(paths: Iterable[str | Path], submitted: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
-    """All rows of files and folders and the `submitted` ones (of leangan.results.submitted), flat and sorted.
+    """All rows of files and folders and the `submitted` ones (of `results.submitted`), flat and sorted.
 
     ConfigError names a folder without rows, an empty file, a spec.json of a run other than that of the rows beside it,
     or a line that is broken, repeats another or has an unknown metric.
@@ -194,6 +194,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--submitted", type=Path, metavar="FOLDER", help="submissions, see leangan/results/submitted.py"
     )
-    parser.add_argument("--out", required=True, metavar="CSV")
+    parser.add_argument("--out", required=True, metavar="CSV", help="the table to write")
     args = parser.parse_args(argv)
     write(args.out, args.rows, args.submitted)

@@ -160,7 +160,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--scale", required=True, help="a name in config/scales.yaml")
     parser.add_argument("runs", nargs="*", metavar="RUN", help="<dataset>-<images>/<run>; left out: all of the scale")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER", help="default: results")
     args = parser.parse_args(argv)
     check_checkout("leangan keep")
     folders = folders_of(args.scale, args.runs, args.results)

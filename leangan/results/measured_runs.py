@@ -57,9 +57,9 @@ def _gravest(rows: Iterable[Any]) -> tuple[str, str] | None:
 def runs_of(rows: pd.DataFrame, metric: str, best_by: str | None = None) -> list[Run]:
     """What the rows say about each run under `metric`.
 
-    `best` is the value at the snapshot where `best_by` (default: the metric itself) is best, the
-    earliest of equals; `final` the value at the last snapshot. A run with any failed row gives no
-    number: a value from before a divergence is not the method's.
+    `best` is the value at the snapshot where `best_by` (default: the metric itself) is best, the earliest of equals;
+    `final` the value at the last snapshot. A run with any failed row gives no number: a value from before a divergence
+    is not the method's.
     """
     judge = metric_names.parse(best_by or metric)
     by_label: dict[tuple[str, str, str], list[Any]] = {}

@@ -127,20 +127,24 @@ def main(argv: list[str] | None = None) -> int:
         "Check or write numbers measured by others, for the leaderboard.",
         reads="check: the *.json of a folder. write: the rows (JSONL) of one run.",
         writes="check: a line for each row that is not accepted, then counts. write: the submission --out.",
-        exit_codes="1    also: check found a row that is not accepted",
+        exit_codes={"1": "an error, described in one line, or a row that check does not accept"},
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    checking = commands.add_parser("check", help="list what is not accepted; exit status 1 if there is any")
-    checking.add_argument("folder", type=Path)
+    checking = commands.add_parser("check", help="list what is not accepted; exit code 1 if there is any")
+    checking.add_argument("folder", type=Path, help="folder of submissions: results/submitted")
     writing = commands.add_parser("write", help="make a submission from a file of rows")
+    for each in (checking, writing):
+        each.epilog, each.formatter_class = parser.epilog, parser.formatter_class
     writing.add_argument("--rows", type=Path, required=True, metavar="JSONL", help="rows of one run")
     writing.add_argument("--by", required=True, metavar="NAME", help="who measured")
     writing.add_argument("--url", required=True, help="https address of the paper or code")
-    writing.add_argument("--out", type=Path, required=True, metavar="JSON")
+    writing.add_argument("--out", type=Path, required=True, metavar="JSON", help="the submission to write")
     args = parser.parse_args(argv)
     if args.command == "write":
         write(args.rows, args.by, args.url, args.out)
         return 0
+    if not args.folder.is_dir():
+        raise ConfigError(f"there is no folder {args.folder}: name that of the submissions, results/submitted")
     accepted, rejections = read_submissions(args.folder)
     for rejection in rejections:
         print(f"not accepted: {rejection}")

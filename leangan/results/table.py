@@ -36,7 +36,7 @@ PROTOCOL = [
 
 
 def read_results(path: str | Path) -> pd.DataFrame:
-    """The table written by leangan.results.collect, with numbers, flags and missing values as such.
+    """The table written by `results.collect`, with numbers, flags and missing values as such.
 
     Raises ConfigError where the file is missing, is no such table, is empty, or calls a proxy FID, KID or IS.
     """

@@ -28,7 +28,7 @@ def needed_config(spec: RunSpec, name: str, config: dict[str, Any]) -> dict[str,
         needed["images"] = [spec.images]
     if not any(_holds(grid, spec, name, config) for grid in grids(artefact(name))):
         needed["methods"] = [spec.method]
-    if any(registry.home(plugin) == "folder" for plugin, _ in spec.plugins):
+    if any(registry.find_home(plugin) == "folder" for plugin, _ in spec.plugins):
         needed["method_folders"] = config["method_folders"]
     defaults = read("config/config.yaml")
     for key in ("kimg", "snapshot_kimg", "arithmetic"):

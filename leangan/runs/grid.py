@@ -144,7 +144,7 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
         except Exception as error:
             return "error", f"skip of method {name!r} raised {registry.explain(error)}"
         try:
-            reason = reason or _without_held_out(spec, build_method(name, args).needs_validation)
+            reason = reason or _without_validation(spec, build_method(name, args).needs_validation)
         except Exception as error:
             return "error", f"method {name!r} cannot be built: {registry.explain(error)}"
         if reason:
@@ -164,13 +164,13 @@ def _fault(name: str, hyper: str, resolution: int) -> str | None:
     return None
 
 
-def _without_held_out(spec: RunSpec, needed: bool) -> str | None:
+def _without_validation(spec: RunSpec, needed: bool) -> str | None:
     """Why a run cannot have the batch of held-out images that its method needs; None if it can, or is not known."""
     row = known_sets().get(spec.dataset)
-    held_out = spec.validation_images
+    validation = spec.validation_images
     if row is not None and row.count is not None:
         trained = spec.images // 2 if is_amplified(spec.dataset, spec.images) else spec.images
-        held_out = min(held_out, max(row.count - trained, 0))
-    if not needed or held_out >= spec.hyper["batch"]:
+        validation = min(validation, max(row.count - trained, 0))
+    if not needed or validation >= spec.hyper["batch"]:
         return None
-    return f"it needs a batch of {spec.hyper['batch']} held-out images; the run holds out {held_out}"
+    return f"it needs a batch of {spec.hyper['batch']} held-out images; the run holds out {validation}"

@@ -66,7 +66,7 @@ def _bound(name: str, given: dict[str, Any]) -> dict[str, Any]:
     try:
         return bind(name, plugin, given)
     except ValueError as error:
-        if not given:  # a fault of the plugin itself, reported by its runs: see leangan.runs.grid.refusal
+        if not given:  # a fault of the plugin itself, reported by its runs: see `runs.grid.refusal`
             return given
         raise ConfigError(str(error)) from None
 
@@ -92,7 +92,7 @@ def title_of(name: str, plugins: Plugins) -> str:
     """What tables call a method: the titles of its plugins, or its name where one of them cannot be built."""
     try:
         return " + ".join(build_method(plugin, arguments).title for plugin, arguments in plugins)
-    except Exception:  # which refuses the run with the reason, see leangan.runs.grid
+    except Exception:  # which refuses the run with the reason, see `runs.grid`
         return name
 
 

@@ -22,7 +22,7 @@ class Preset:
     """A preset at one resolution, in numbers.
 
     `hyper` has all keys of the backbone and of the training loop, and those that a method asks for and the backbone
-    does not have: leangan.runs.grid.refusal tells of them.
+    does not have: `runs.grid.refusal` tells of them.
     """
 
     name: str

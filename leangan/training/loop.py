@@ -67,7 +67,7 @@ def train(
 
     Leaves `train.jsonl`, `snapshots/`, `samples/` and `ckpt/`. `tick_kimg` is the distance between two log lines,
     `checkpoint_seconds` the least time between two checkpoints; neither changes what is trained. `origin` (of
-    leangan.training.origin; None: not known and not compared) and `provenance` (of leangan.core.provenance) go into the
+    `training.origin`; None: not known and not compared) and `provenance` (of `core.provenance`) go into the
     checkpoints. `parent` is the directory of the run that this one starts from. Raises ConfigError where the ranks at
     work cannot share the run.
     """

@@ -48,8 +48,8 @@ def origin_of(
     """The origin of a run that trains on the images `subset` of `dataset`, from the checkpoint `parent` if any.
 
     Keys: dataset_sha256 of the pixels, class_labels_sha256 (conditional runs), subset_digest, parent_sha256, `methods`,
-    the digest of each plugin's code by its name, `homes`, where each plugin comes from (leangan.plugins.registry), and
-    `arithmetic` (of leangan.training.device).
+    the digest of each plugin's code by its name, `homes`, where each plugin comes from (`plugins.registry`), and
+    `arithmetic` (of `training.device`).
     """
     labels = None
     if spec.conditional and dataset.labels is not None:
@@ -61,7 +61,7 @@ def origin_of(
         "subset_digest": subset["digest"],
         "parent_sha256": parent and parent["sha256"],
         "methods": {name: registry.code_digest(name) for name, _ in spec.plugins},
-        "homes": {name: registry.home(name) for name, _ in spec.plugins},
+        "homes": {name: registry.find_home(name) for name, _ in spec.plugins},
         "arithmetic": arithmetic,
     }
 

@@ -19,9 +19,9 @@ class Reals:
     images, labels: uint8 [M, C, H, W] and int64 [M] (or None) of the whole prepared data set; `train` and
     `validation` index into them. D never trains on the validation images: they serve the diagnostics of
     arXiv:2006.06676, fig. 1. mirror: each pass shows every image and its mirrored copy once. placement: see
-    `leangan.training.placement`; the batches are the same either way.
+    `training.placement`; the batches are the same either way.
 
-    A batch of `size` images is the whole one; a rank gets its rows of it, see `leangan.core.distributed`.
+    A batch of `size` images is the whole one; a rank gets its rows of it, see `core.distributed`.
     """
 
     def __init__(

@@ -183,7 +183,10 @@ def main(argv: list[str] | None = None) -> int:
         "train on. --parent-run: the run to start from, if the spec has a parent.",
         writes="In --run-dir: spec.json, ckpt/, snapshots/, samples/, train.jsonl and, last, train.json, which says "
         "how the run ended. In --keep: copies of the log and the pictures.",
-        exit_codes="143  stopped by SIGTERM, after a checkpoint; the same command continues",
+        exit_codes={
+            "0": "the run has ended; train.json says how",
+            "143": "stopped by SIGTERM after a checkpoint; the same command continues",
+        },
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--spec", type=Path, help="the run's spec.json")
@@ -191,10 +194,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
     parser.add_argument("--data", type=Path, required=True, help="prepared images, .npy with a .json beside it")
     parser.add_argument("--subset", type=Path, required=True, help="index list made by leangan subset")
-    parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--run-dir", type=Path, required=True, help="folder of the run, made if it is missing")
     parser.add_argument("--parent-run", type=Path, metavar="DIR", help="directory of the run that this one starts from")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where log and pictures are copied to in the end")
-    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
+    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto", help="auto: a GPU if there is one")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; more than the cores is very slow")
     parser.add_argument("--tick-kimg", type=float, default=1.0, help="thousands of images between two log lines")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="least time between two checkpoints")

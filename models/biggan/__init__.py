@@ -25,7 +25,7 @@ from leangan.plugins.backbone import Key, check_choice, read_preset
 
 
 class Backbone:
-    """BigGAN at one preset; see `leangan.plugins.backbone.Backbone`."""
+    """BigGAN at one preset; see `plugins.backbone.Backbone`."""
 
     g_reg_interval = 0
     d_reg_interval = 0

@@ -22,7 +22,7 @@ from leangan.plugins.backbone import Key, check_choice, read_preset
 
 
 class Backbone:
-    """StyleGAN2 at one preset; see `leangan.plugins.backbone.Backbone`."""
+    """StyleGAN2 at one preset; see `plugins.backbone.Backbone`."""
 
     keys = {
         "z_dim": Key(int, 512, "length of the latent z"),

@@ -12,7 +12,7 @@ def generator(network: nn.Module) -> Generator:
     """Return G, checked to be StyleGAN2's generator.
 
     Raises TypeError for another backbone's generator. A method avoids that by
-    `leangan.plugins.exclusion.other_backbone` in its `skip`.
+    `plugins.exclusion.other_backbone` in its `skip`.
     """
     if not isinstance(network, Generator):
         raise TypeError(f"G is {type(network).__name__} of {type(network).__module__}, not StyleGAN2's generator")

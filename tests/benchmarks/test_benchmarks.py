@@ -99,9 +99,9 @@ def test_a_line_of_the_table():
 def test_operations_of_the_method_are_not_counted_as_useful():
     """DA multiplies every image by resampling matrices; the networks are those of the baseline."""
     plain, augmented = (Iterations("tiny", method, 16, 3, 0, 4, CPU) for method in ("none", "da-geom-1.0"))
-    method = augmented.steps.method
+    method = augmented.trainer.method
     assert useful_operations(augmented).total == useful_operations(plain).total
-    assert augmented.steps.method is method
+    assert augmented.trainer.method is method
     with Operations() as all_of_them:
         augmented.run()
     assert all_of_them.total > useful_operations(plain).total
@@ -166,7 +166,7 @@ def test_the_type_column_says_where_tf32_was_used():
 def test_operations_per_image_of_the_tiny_preset_are_those_of_its_layers():
     """G's forward pass at 16 px with 64, 48, 24 maps at 4, 8, 16: each layer's by hand, per image."""
     iterations = Iterations("tiny", "none", 16, 3, 0, batch=4, device=CPU)
-    G = iterations.steps.G.eval()
+    G = iterations.trainer.G.eval()
     with torch.no_grad(), Operations() as operations:
         G(torch.randn(4, 64), None, noise_mode="const")
     dense = 2 * 64 * 64  # two layers of the mapping network
@@ -180,7 +180,7 @@ def test_operations_per_image_of_the_tiny_preset_are_those_of_its_layers():
 
 def test_replaced_keys_of_the_preset_reach_the_networks():
     replaced = dict(map(preset_key, ["fmap_base=128", "fmap_max=20", "r1_gamma=0", "mbstd_features=0"]))
-    steps = Iterations("tiny", "none", 16, 3, 0, batch=4, device=CPU, replaced=replaced).steps
+    steps = Iterations("tiny", "none", 16, 3, 0, batch=4, device=CPU, replaced=replaced).trainer
     assert [block.conv1.weight.shape[0] for block in steps.G.blocks] == [20, 20, 16]
     assert steps.backbone.d_reg_interval == 0
 

@@ -97,6 +97,12 @@ def test_where_in_the_project_a_name_comes_from_does_not_count(tmp_path, before,
     assert (digest(tmp_path, PROJECT.replace(before, after)) == digest(tmp_path, PROJECT)) == same
 
 
+def test_another_method_to_derive_from_is_another_code(tmp_path):
+    """Every module of a method defines the name Method."""
+    derived = "from leangan.augment.{} import Method as Base\n\n\nclass Method(Base):\n    pass\n"
+    assert digest(tmp_path, derived.format("ada")) != digest(tmp_path, derived.format("da"))
+
+
 def test_what_comes_from_elsewhere_counts_with_its_module(tmp_path):
     assert digest(tmp_path, "from math import sqrt as f\n") != digest(tmp_path, "from cmath import sqrt as f\n")
     assert digest(tmp_path, "from leangan.a import f\n") != digest(tmp_path, "from leangan.a import g as f\n")

@@ -56,18 +56,18 @@ class Training:
 
     def __init__(self, spec: RunSpec, device: torch.device, classes: int = 3, placement: str = "auto") -> None:
         self.data = random_reals(spec, device, classes, placement)
-        self.steps = Trainer(spec, self.data, device)
+        self.trainer = Trainer(spec, self.data, device)
         hyper = spec.hyper
-        self.ema = Ema(self.steps.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
+        self.ema = Ema(self.trainer.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
         self.spec, self.cur_nimg = spec, 0
 
     def iterate(self) -> None:
         seed_step(self.spec.seed, self.cur_nimg)
-        self.steps.g_step(self.cur_nimg, iteration=0)
-        self.ema.update(self.steps.G, self.cur_nimg, self.spec.hyper["batch"])
-        self.steps.d_step(self.cur_nimg, iteration=0)
+        self.trainer.g_step(self.cur_nimg, iteration=0)
+        self.ema.update(self.trainer.G, self.cur_nimg, self.spec.hyper["batch"])
+        self.trainer.d_step(self.cur_nimg, iteration=0)
         self.cur_nimg += self.spec.hyper["batch"]
-        self.steps.validate(self.cur_nimg, iteration=0)
+        self.trainer.validate(self.cur_nimg, iteration=0)
 
 
 def train(spec: RunSpec, device: torch.device, **options) -> Training:
@@ -75,10 +75,10 @@ def train(spec: RunSpec, device: torch.device, **options) -> Training:
     training.iterate()
     with nowhere_waiting(device):
         training.iterate()
-    means = training.steps.tally.means()
+    means = training.trainer.tally.means()
     assert {"loss_g", "loss_d", "d_valid"} <= means.keys()
     assert all(torch.tensor(means[name]).isfinite() for name in means), means
-    for param in [*training.ema.module.parameters(), *training.steps.D.parameters()]:
+    for param in [*training.ema.module.parameters(), *training.trainer.D.parameters()]:
         assert param.isfinite().all()
     return training
 

@@ -90,9 +90,9 @@ def test_sigterm_ends_a_job_that_waits_for_gpus(launch, start):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (["leangan.mesure"], "there is no module 'leangan.mesure'"),
+        (["leangan.metrics.measure"], "leangan.metrics.measure is no program; give the command"),
+        (["measure"], "there is no module 'measure' to run; commands of leangan are named with it"),
         (["leangna", "measure"], "there is no module 'leangna'"),
-        (["leangan.metrics"], "there is no module 'leangan.metrics'"),
         ([".measure"], "there is no module '.measure'"),
         (["--ranks", 0, "job"], "--ranks is 0, must be at least 1"),
         (["--threads", 0, "job"], "--threads is 0, must be at least 1"),

@@ -151,5 +151,5 @@ def test_pictures_change_nothing_in_training(make_spec, make_reals, tmp_path, mo
         *("reals.png", "strips.png"),
     ]
     for name in ("save_gradients", "save_strips"):
-        monkeypatch.setattr(loop, name, lambda *_: None)
+        monkeypatch.setattr(loop, name, lambda *_, **__: None)
     assert trained(spec, make_reals(conditional=spec.conditional), tmp_path / "without") == with_pictures

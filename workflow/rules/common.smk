@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+# The checkout need not be installed, and another one may be.
 sys.path.insert(0, workflow.basedir)
 
 from leangan.core.errors import ConfigError
