@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -30,7 +29,7 @@ def client():
 def test_the_workflow_runs_in_pods_that_share_a_bucket_and_a_volume(client, new_project, tmp_path, server):
     project, image = new_project(), new_project()
     pods, volume = tmp_path / "pods", tmp_path / "volume"
-    command = [sys.executable, Path(__file__).with_name("pretend_kubernetes.py"), pods]
+    command = [sys.executable, ROOT / "tests/helpers/pretend_kubernetes.py", pods]
     command += ["--workflow-profile", "profiles/kubernetes", "--container-image", "registry/leangan"]
     command += ["--default-storage-prefix", "s3://lab/leangan", "--storage-s3-endpoint-url", server]
     command += ["--local-storage-prefix", volume, "--remote-job-local-storage-prefix", volume]

@@ -61,7 +61,7 @@ def test_two_ranks_on_one_device_train_what_one_process_trains(device, make_spec
     plugins = [("ada", {"tune_kimg": 0.2, "interval": 2, "p": 0.5})]
     spec = make_spec(hyper=hyper, plugins=plugins, conditional=True, total_kimg=0.064)
     (tmp_path / "spec.json").write_text(spec.to_json())
-    done = torchrun(2, ROOT / "tests" / "gpu" / "one_device_worker.py", device, tmp_path)
+    done = torchrun(2, ROOT / "tests/helpers/one_device_worker.py", device, tmp_path)
     assert done.returncode == 0, done.stderr
     first, second = (tensors(tmp_path / name) for name in ("rank0", "rank1"))
     assert first.keys() == second.keys() and len(first) > 100
