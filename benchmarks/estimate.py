@@ -29,9 +29,8 @@ from leangan.metrics.extractors import PROXY, load_extractor
 from leangan.metrics.fakes import Fakes
 from leangan.planning import cost
 from leangan.planning.plan import plan_runs
-from leangan.plugins import registry
 from leangan.runs.cells import cells
-from leangan.runs.config import load_config
+from leangan.runs.config import add_config_option, load_config
 from leangan.training.device import set_up
 
 SECONDS = 1.0
@@ -127,11 +126,10 @@ def counted(cores: str) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.estimate", description=__doc__.splitlines()[0])
-    parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
+    add_config_option(parser)
     parser.add_argument("--cores", default="all", help="as for snakemake: a number, or all")
     args = parser.parse_args(argv)
     cores, config = counted(args.cores), load_config(args.config)
-    registry.search(config["method_folders"])
     if gpus.uses_gpus(config["device"]):
         print("No estimate: the runs go to a GPU, which docs/gpu.md measures.", flush=True)
         return 0

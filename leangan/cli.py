@@ -7,12 +7,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple, NoReturn
 
-from leangan.core.errors import ConfigError, exit_on_user_error
+from leangan.core.errors import ConfigError, did_you_mean, exit_on_user_error
+from leangan.core.provenance import package_version
 
 
 class Command(NamedTuple):
@@ -65,12 +64,12 @@ def main(argv: list[str] | None = None) -> NoReturn:
         print(describe_commands())
         sys.exit(0)
     if name == "--version":
-        print(_version())
+        installed = package_version("leangan")
+        print(f"leangan {installed}" if installed else "leangan, not installed: run from a checkout")
         sys.exit(0)
     if name not in COMMANDS:
-        close = get_close_matches(name, COMMANDS, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        print(f"error: there is no command {name!r}.{hint} `leangan --help` lists them.", file=sys.stderr)
+        nearest = did_you_mean(name, COMMANDS)
+        print(f"error: there is no command {name!r}.{nearest} `leangan --help` lists them.", file=sys.stderr)
         sys.exit(2)
     try:
         with exit_on_user_error(), _missing_extra(name), _faults_of_torch():
@@ -103,13 +102,6 @@ def describe_commands() -> str:
             "leangan --version: the installed version",
         ]
     )
-
-
-def _version() -> str:
-    try:
-        return f"leangan {version('leangan')}"
-    except PackageNotFoundError:
-        return "leangan, not installed: run from a checkout"
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from benchmarks.gpu import length
 from benchmarks.gpu.block import Command, Skipped
 from leangan.core.errors import ConfigError
 from leangan.core.yaml_files import parse_yaml
-from leangan.plugins import registry
 from leangan.runs.config import load_config
 from leangan.runs.grid import expand
 
@@ -49,7 +48,6 @@ def options_of(device: str, config: list[str]) -> Options:
         except ValueError as error:
             raise ConfigError(f"{text!r} in CONFIG (--config) is not valid YAML: {error}") from None
     whole = load_config(json.dumps({"scale": scale, "artefacts": [artefact], "device": device, **keys}))
-    registry.search(whole["method_folders"])
     for name, entry in whole["datasets"].items():
         if "path" in entry and not Path(entry["path"]).exists():
             raise ConfigError(f"datasets.{name}.path in CONFIG (--config): there is no {entry['path']}")

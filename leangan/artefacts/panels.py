@@ -41,9 +41,9 @@ def panels(artefact: Artefact) -> list[tuple[str, list[MethodLine]]]:
         (
             c.title,
             [
-                MethodLine(title, looks[name], c, c.finished_runs(name))
+                MethodLine(title, looks[name], c, runs)
                 for name, title in methods.items()
-                if c.finished_runs(name)
+                if (runs := c.finished_runs(name))
             ],
         )
         for c in columns

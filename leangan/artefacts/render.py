@@ -26,10 +26,9 @@ from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.core.yaml_files import read
-from leangan.plugins import registry
 from leangan.results.published import FILE, read_published
 from leangan.results.table import stored_results
-from leangan.runs.config import artefact, figures_of, load_config
+from leangan.runs.config import add_config_option, artefact, figures_of, load_config
 from leangan.runs.grid import expand
 
 
@@ -80,11 +79,10 @@ def main(argv: list[str] | None = None) -> None:
         writes="tables/ and figures/ of the artefacts, below --results.",
     )
     parser.add_argument("--artefacts", nargs="+", required=True, metavar="NAME", help="files of config/artefacts/")
-    parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
+    add_config_option(parser)
     parser.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<scale>")
     args = parser.parse_args(argv)
     config = load_config(args.config)
-    registry.search(config["method_folders"])
     figures = {name: figures_of(artefact(name)) for name in args.artefacts}
     drawings = {kind: figure_module(kind) for kinds in figures.values() for kind in kinds}
     rows_dir, reported = args.results / "rows", read_published(FILE)

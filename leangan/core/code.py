@@ -59,9 +59,6 @@ def _content(path: Path) -> Any:
             node.body = [each for each in node.body if not _is_text(each)]
         if isinstance(node, ast.ClassDef):
             node.body = [each for each in node.body if not _is_name(each)]
-        for block in ("body", "orelse", "handlers", "finalbody"):
-            if isinstance(statements := getattr(node, block, None), list):
-                setattr(node, block, [each for each in statements if not _taken_from_project(each)])
     return [taken, _plain(tree)]
 
 
@@ -88,13 +85,22 @@ def _is_name(node: ast.stmt) -> bool:
 
 
 def _plain(node: Any) -> Any:
-    """A node as lists of its type and its fields. Empty fields are left out: newer versions of Python have more."""
+    """A node as lists of its type and its fields, without statements that import from the project.
+
+    Empty fields are left out: newer versions of Python have more.
+    """
     if isinstance(node, list):
         return [_plain(each) for each in node]
     if not isinstance(node, ast.AST):
         return [type(node).__name__, repr(node)]
-    fields = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
+    fields = [(name, _own(value)) for name, value in ast.iter_fields(node)]
+    fields = [(name, value) for name, value in fields if value is not None and value != []]
     # A constant None is a value, not an empty field.
     if isinstance(node, ast.Constant):
         fields = [("value", node.value)]
     return [type(node).__name__, *([name, _plain(value)] for name, value in fields)]
+
+
+def _own(field: Any) -> Any:
+    """A field of a node, without those of its statements that import from the project."""
+    return [each for each in field if not _taken_from_project(each)] if isinstance(field, list) else field

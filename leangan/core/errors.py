@@ -19,9 +19,14 @@ class ConfigError(Reported, ValueError):
 def unknown_name(what: str, name: str, known: Iterable[str], where: str) -> ConfigError:
     """The error for `name`, which is no `what`: names the nearest known ones, all of them, and the place."""
     known = sorted(known)
-    close = difflib.get_close_matches(str(name), known, n=2, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
-    return ConfigError(f"unknown {what} {name!r}.{hint} Known: {', '.join(known) or 'none'}. Change it in {where}.")
+    nearest, listed = did_you_mean(name, known), ", ".join(known) or "none"
+    return ConfigError(f"unknown {what} {name!r}.{nearest} Known: {listed}. Change it in {where}.")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence, after a space, that offers the known names nearest to `name`; "" if none is near."""
+    close = difflib.get_close_matches(str(name), sorted(known), n=2, cutoff=0.5)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def check_names(what: str, names: Iterable[str], known: Iterable[str], where: str) -> None:

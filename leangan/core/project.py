@@ -26,8 +26,8 @@ def project_file(relative: str) -> Path:
     """The path of a file of the project, named from the root of a checkout, whether or not it exists."""
     if CHECKOUT is None:
         for folder, packaged in PACKAGED.items():
-            if f"{relative}/".startswith(f"{folder}/"):
-                return PACKAGE / packaged / relative.removeprefix(folder).lstrip("/")
+            if Path(relative).is_relative_to(folder):
+                return PACKAGE / packaged / Path(relative).relative_to(folder)
     return ROOT / relative
 
 

@@ -19,10 +19,9 @@ from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.leaderboard import page
-from leangan.plugins import registry
 from leangan.results.collect import row_files
 from leangan.results.published import FILE
-from leangan.runs.config import artefact, artefact_names, check_config, load_config
+from leangan.runs.config import add_config_option, artefact, artefact_names, check_config, load_config
 from leangan.runs.grid import expand
 
 SUBMITTED = ROOT / "results" / "submitted"
@@ -76,11 +75,10 @@ def main(argv: list[str] | None = None) -> None:
         reads="results/*/rows.",
         writes="results/*/tables, figures and page; results/page with all scales but smoke.",
     )
-    parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
+    add_config_option(parser)
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER", help="default: results")
     args = parser.parse_args(argv)
     config = load_config(args.config)
-    registry.search(config["method_folders"])
     folders = [rows.parent for rows in sorted(args.results.glob("*/rows")) if row_files(rows)]
     nothing = f"{args.results}/*/rows hold no rows. Run snakemake first, or give another folder by --results."
     failed = [] if folders else [nothing]

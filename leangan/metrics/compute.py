@@ -29,7 +29,7 @@ from leangan.metrics.precision_recall import PrecisionRecall
 from leangan.metrics.protocols import FILE, Protocol, read_protocol
 from leangan.metrics.store import CPU, load_features, load_meta, load_reference, part_file
 from leangan.runs.rows import identity, without_value, write
-from leangan.training.device import pick_device, set_up
+from leangan.training.device import add_device_options, pick_device, set_up
 
 METRICS: tuple[type[Metric], ...] = (
     FrechetDistance,
@@ -186,8 +186,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--subset", type=Path, help="the run's training images (*.json), for metrics of memorisation")
     parser.add_argument("--data", type=Path, help="prepared data set (*.npy): fakes are drawn beside training images")
     parser.add_argument("--out", required=True, type=Path, help="rows (*.jsonl)")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
+    add_device_options(parser)
     args = parser.parse_args(argv)
     protocol, device = read_protocol(args.protocol), pick_device(args.device)
     set_up(device, args.threads, tf32=False)

@@ -38,7 +38,7 @@ from leangan.metrics.fakes import BLOCK, Fakes, NotFinite, statistics_of
 from leangan.metrics.guard import check_snapshot, check_subset, read_run
 from leangan.metrics.protocols import Protocol, read_protocol
 from leangan.metrics.store import load_meta, part_file, save_features
-from leangan.training.device import pick_device, set_up
+from leangan.training.device import add_device_options, pick_device, set_up
 from leangan.training.snapshot import load_generator
 
 
@@ -241,8 +241,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-fake", type=int, help="generated images; default: the protocol's")
     parser.add_argument("--inception-weights", help="path to the 2015 Inception weights")
     parser.add_argument("--inception-sha256", help="digest to expect in place of the published one")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
+    add_device_options(parser)
     parser.add_argument("--batch", type=int, help="images the extractor sees at once; default 32, on a GPU 256")
 
 

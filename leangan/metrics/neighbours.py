@@ -27,7 +27,7 @@ from leangan.metrics.guard import check_fake, check_real, read_run, trained_imag
 from leangan.metrics.memorisation import nearest
 from leangan.metrics.protocols import Protocol, read_protocol
 from leangan.metrics.store import load_features, load_meta, load_reference, part_file
-from leangan.training.device import pick_device, set_up
+from leangan.training.device import add_device_options, pick_device, set_up
 from leangan.training.snapshot import load_generator
 
 ROWS = 8
@@ -96,8 +96,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", required=True, type=Path, help="prepared data set (*.npy)")
     parser.add_argument("--subset", required=True, type=Path, help="the training images among them (*.json)")
     parser.add_argument("--out", required=True, type=Path, help="*.png")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads, at most the cores")
+    add_device_options(parser)
     args = parser.parse_args(argv)
     device = pick_device(args.device)
     set_up(device, args.threads, tf32=False)

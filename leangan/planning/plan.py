@@ -21,9 +21,8 @@ from leangan.core.project import ROOT
 from leangan.core.yaml_files import read
 from leangan.data.known_sets import find_test_split, locate
 from leangan.planning import cost
-from leangan.plugins import registry
 from leangan.runs.cells import Cell, cells
-from leangan.runs.config import artefact, load_config
+from leangan.runs.config import add_config_option, artefact, load_config
 
 TRAINED, BEGUN, TO_DO, REFUSED = "trained", "begun", "to do", "refused"
 
@@ -248,10 +247,9 @@ def main(argv: list[str] | None = None) -> int:
         reads="config/, and what is there already below results/ and resources/.",
         writes="Nothing; a table, or with --json an object, is printed.",
     )
-    parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
+    add_config_option(parser)
     parser.add_argument("--json", action="store_true", help="every run and all totals as JSON")
     args = parser.parse_args(argv)
     config = load_config(args.config)
-    registry.search(config["method_folders"])
     print(json.dumps(summary(config), indent=1) if args.json else "\n".join(describe(config)))
     return 0

@@ -78,11 +78,11 @@ def _method_folders() -> list[Path]:
 
 def _of_project(kind: str) -> list[EntryPoint]:
     """The project's own plugins of a kind, sorted by name. No file is read."""
-    package, class_name = KINDS[kind]
+    package, _ = KINDS[kind]
     folder = Path(next(iter(import_module(package).__path__)))
     files = [path for pattern in PATTERNS[kind] for path in folder.glob(pattern)]
     names = sorted(path.parent.name if path.stem == "__init__" else path.stem for path in files)
-    return [EntryPoint(name, f"{package}.{name}:{class_name}", "") for name in names]
+    return [EntryPoint(name, f"{package}.{name}", "") for name in names]
 
 
 def _files(folder: Path, class_name: str) -> list[Path]:
@@ -220,14 +220,13 @@ def load(
         origins = " and ".join(map(_origin, [entry, *others]))
         return FailedImport(name, f"{kind} {name!r} is defined twice, by {origins}: rename or remove one.", "")
     try:
-        module = None if isinstance(entry, Path) or entry.dist else import_module(entry.module)
-        if module and not hasattr(module, KINDS[kind][1]):
-            reason = (
-                f"{_origin(entry)} has no class {KINDS[kind][1]}. Begin the name of a file that others import with _."
-            )
-            return FailedImport(name, reason, "")
         plugin = _import(entry) if isinstance(entry, Path) else entry.load()
-        plugin = getattr(plugin, KINDS[kind][1]) if inspect.ismodule(plugin) else plugin
+        if inspect.ismodule(plugin):
+            class_name = KINDS[kind][1]
+            if not hasattr(plugin, class_name):
+                advice = "Begin the name of a file that others import with _."
+                return FailedImport(name, f"{_origin(entry)} has no class {class_name}. {advice}", "")
+            plugin = getattr(plugin, class_name)
         if kind == "method":
             from leangan.plugins.check import objection  # imports torch, which listing does without
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from functools import cache
 from typing import Any
@@ -11,6 +12,7 @@ from leangan.core.project import PACKAGE, project_file
 from leangan.core.schemas import check
 from leangan.core.yaml_files import parse_yaml, read
 from leangan.data.known_sets import known_sets
+from leangan.plugins import registry
 
 PAPER = "paper"
 """Among the artefacts of a configuration, and as a target of the workflow: all those of both papers."""
@@ -53,14 +55,24 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_config(text: str) -> dict[str, Any]:
-    """config/config.yaml with the keys in `text`, JSON or YAML, replaced, and checked. Raises ConfigError."""
+    """config/config.yaml with the keys in `text`, JSON or YAML, replaced, and checked. Raises ConfigError.
+
+    From then on, methods are found in its `method_folders`, too.
+    """
     try:
         given = parse_yaml(text)
     except ValueError as error:
         raise ConfigError(f"--config is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(given, dict):
         raise ConfigError(f"--config is {given!r}, must hold keys of config/config.yaml, such as {{scale: demo}}.")
-    return check_config({**read("config/config.yaml"), **given})
+    config = check_config({**read("config/config.yaml"), **given})
+    registry.search(config["method_folders"])
+    return config
+
+
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """Add --config, whose text is for `load_config`."""
+    parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
 
 
 def artefact_names() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from typing import Any
 
@@ -41,6 +42,12 @@ def pick_device(name: str) -> torch.device:
             f"--nproc-per-node {count} at most, or train with --device cpu."
         )
     return torch.device("cuda", local_rank)
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Add --device, whose value is for `pick_device`, and --threads, which `set_up` takes."""
+    parser.add_argument("--device", default="auto", choices=["auto", "cuda", "cpu"], help="auto: a GPU if there is one")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; more than the cores is very slow")
 
 
 def set_up(device: torch.device, threads: int, tf32: bool) -> None:

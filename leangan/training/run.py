@@ -39,9 +39,9 @@ from leangan.data.subset import read_subset
 from leangan.plugins import registry
 from leangan.plugins.check import HookError
 from leangan.plugins.fault import is_plugin_fault
-from leangan.runs.config import load_config
+from leangan.runs.config import add_config_option, load_config
 from leangan.runs.grid import find
-from leangan.training.device import arithmetic, pick_device, set_up
+from leangan.training.device import add_device_options, arithmetic, pick_device, set_up
 from leangan.training.loop import TrainResult, train
 from leangan.training.origin import Origin, origin_of
 from leangan.training.reals import Reals
@@ -57,9 +57,7 @@ TRY_SECONDS = 2.0  # how long rank 0 tries for a lock before all ranks agree to 
 
 def find_run(run_id: str, config: str) -> RunSpec:
     """The spec of a run under the configuration with the keys in `config`, a text; ConfigError where it has none."""
-    whole = load_config(config)
-    registry.search(whole["method_folders"])
-    return find(run_id, whole)
+    return find(run_id, load_config(config))
 
 
 def open_images(spec: RunSpec, data_path: Path, subset_path: Path) -> tuple[Dataset, dict[str, Any]]:
@@ -191,14 +189,13 @@ def main(argv: list[str] | None = None) -> int:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--spec", type=Path, help="the run's spec.json")
     what.add_argument("--run-id", metavar="ID", help="the id of a run that an artefact has under --config")
-    parser.add_argument("--config", default="{}", help="JSON or YAML with the keys of config/config.yaml to replace")
+    add_config_option(parser)
     parser.add_argument("--data", type=Path, required=True, help="prepared images, .npy with a .json beside it")
     parser.add_argument("--subset", type=Path, required=True, help="index list made by leangan subset")
     parser.add_argument("--run-dir", type=Path, required=True, help="folder of the run, made if it is missing")
     parser.add_argument("--parent-run", type=Path, metavar="DIR", help="directory of the run that this one starts from")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where log and pictures are copied to in the end")
-    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto", help="auto: a GPU if there is one")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads; more than the cores is very slow")
+    add_device_options(parser)
     parser.add_argument("--tick-kimg", type=float, default=1.0, help="thousands of images between two log lines")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="least time between two checkpoints")
     args = parser.parse_args(argv)
