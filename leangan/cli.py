@@ -32,7 +32,7 @@ COMMANDS = {
     "measure": Command("leangan.metrics.measure", "measure a run under one protocol"),
     "features": Command("leangan.metrics.features", "extract features of reals, or of a run's fakes"),
     "compute": Command("leangan.metrics.compute", "compute rows from features"),
-    "neighbours": Command("leangan.metrics.neighbours", "draw fakes beside the nearest training images"),
+    "neighbours": Command("leangan.metrics.neighbours", "draw fakes with the nearest training images"),
     "collect": Command("leangan.results.collect", "collect the rows of runs into one table"),
     "render": Command("leangan.artefacts.render", "render tables and figures of artefacts from rows"),
     "page": Command("leangan.leaderboard.page", "write the leaderboard page and its data"),

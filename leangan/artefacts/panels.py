@@ -1,4 +1,4 @@
-"""What stands in which panel: one per setting with a line per method, the layout of most of the papers' figures."""
+"""Which panel shows what: one per setting with a line per method, the layout of most of the papers' figures."""
 
 from __future__ import annotations
 

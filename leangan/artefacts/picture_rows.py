@@ -17,7 +17,7 @@ from leangan.results.measured_runs import Run
 
 @dataclass(frozen=True)
 class PictureRow:
-    """`pictures` side by side, each with what stands below it; `label` stands on the left."""
+    """`pictures` side by side, each with the text below it; `label` is printed on the left."""
 
     label: str
     pictures: list[tuple[Image.Image, str]]
@@ -32,7 +32,7 @@ def first_runs(artefact: Artefact, settings: list[Column]) -> Iterator[tuple[str
 
 
 def picture_folder(rows_dir: Path, run: Run) -> Path:
-    """Where the pictures of a run lie; `rows_dir` is results/<scale>/rows."""
+    """The folder with the pictures of a run; `rows_dir` is results/<scale>/rows."""
     return rows_dir / run.run / "samples"
 
 

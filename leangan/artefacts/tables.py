@@ -1,7 +1,7 @@
 """The table of an artefact: a row per method, mean and deviation over seeds. A method without a number shows why.
 
-The columns are the artefact's settings under each metric, the published number beside. Where its grids have titles, the
-rows stand under these instead, and the columns are the metrics and what the training logs say (`training` of the
+The columns are the artefact's settings under each metric, each followed by the published number. Where the grids have
+titles, these head the rows instead, and the columns are the metrics and what the training logs say (`training` of the
 layout). Each column keeps to one protocol, which the caption states.
 """
 
@@ -32,7 +32,7 @@ def measure_table(artefact: Artefact, rows_dir: Path) -> pd.DataFrame:
     """The table's numbers in full precision: a line per column, snapshot and method, or per title, method and quantity.
 
     `n` and `planned` count seeds; `difference` is the measured mean minus the published number. `rows_dir` is
-    results/<scale>/rows, where the training logs lie.
+    results/<scale>/rows, the folder with the training logs.
     """
     lines = _lines_by_title(artefact, rows_dir) if artefact.groups else _lines_by_setting(artefact)
     table = pd.DataFrame(lines)
@@ -113,7 +113,7 @@ def _outcome(runs: list[Run]) -> dict[str, Any]:
 
 
 def _build_by_setting(artefact: Artefact, numbers: pd.DataFrame) -> Table:
-    """Where a column has published numbers, these and how far the best snapshots are from them stand beside."""
+    """A column with published numbers shows these, too, and how far the best snapshots are from them."""
     table = Table(caption(artefact), [], [(title, []) for title in artefact.methods.values()])
     height = 2 * len(artefact.methods)
     for position, column in enumerate(artefact.columns):

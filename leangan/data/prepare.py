@@ -209,7 +209,7 @@ def main(argv: list[str] | None = None) -> None:
         "prepare",
         "Turn a data set into the array that runs read.",
         reads="The source of a known set, or --path: a ZIP, a folder of images or class folders, TFRecords or LMDB.",
-        writes="--out: uint8 [N, 3, H, W], and its description, *.json beside it.",
+        writes="--out: uint8 [N, 3, H, W], and its description, *.json in the same folder.",
     )
     parser.add_argument("--dataset", required=True, help="a name in leangan/data/sources.csv, or yours with --path")
     parser.add_argument("--path", help="your own images: ZIP file, folder, TFRecords or LMDB")

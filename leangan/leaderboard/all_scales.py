@@ -63,7 +63,7 @@ def render_scale(config: dict[str, Any], folder: Path) -> None:
 
 
 def write_page(rows_dirs: list[Path], folder: Path) -> None:
-    """The leaderboard of these folders of rows, in a folder of its own. Raises ConfigError as `page` does."""
+    """Write the leaderboard of these folders of rows into `folder`. Raises ConfigError as `page` does."""
     paths = ["--submitted", str(SUBMITTED), "--published", str(FILE), "--out", str(folder / "index.html")]
     page.main(["--rows", *map(str, rows_dirs), *paths])
 

@@ -53,17 +53,13 @@ HINTS = {
 
 
 def render(
-    measured: list[Entry],
-    published: list[Entry],
-    scale: str,
-    papers: pd.DataFrame | None = None,
-    progress: Progress | None = None,
+    entries: list[Entry], scale: str, papers: pd.DataFrame | None = None, progress: Progress | None = None
 ) -> str:
-    """The page's HTML, one table per ranking. `papers` (of read_published) completes the curves of measured runs.
+    """The page's HTML, one table per ranking, of `entries` (of sort_entries).
 
-    `progress` is how far the artefacts have been measured.
+    `papers` (of read_published) completes the curves of measured runs; `progress` is how far the artefacts have been
+    measured.
     """
-    entries = sort_entries([*measured, *published])
     comparisons = comparisons_of(entries)
     pictures = size_pictures(comparisons, papers)
     environment = Environment(
@@ -173,7 +169,7 @@ def main(argv: list[str] | None = None) -> None:
         "Write the leaderboard page, its pictures and its data.",
         reads="Folders of rows, with the logs and pictures of their runs, submissions, and the table of published "
         "numbers.",
-        writes="--out and, beside it, samples/, leaderboard.json and leaderboard.csv. Without --results "
+        writes="--out and, in the same folder, samples/, leaderboard.json and leaderboard.csv. Without --results "
         "also measurements.csv.",
     )
     parser.add_argument("--rows", nargs="*", default=[], metavar="FOLDER", type=Path, help="results/<scale>/rows")
@@ -190,10 +186,9 @@ def main(argv: list[str] | None = None) -> None:
     results = args.results or _collect(args.rows, args.submitted, folder / "measurements.csv")
     measured = measured_entries(read_results(results), *args.rows) if results else []
     papers = read_published(args.published)
-    published = published_entries(papers)
+    entries = sort_entries([*measured, *published_entries(papers)])
     scales = ", ".join(map(scale_of, args.rows))
-    html = render(measured, published, scales, papers, progress_of(args.rows, papers))
-    entries = sort_entries([*measured, *published])
+    html = render(entries, scales, papers, progress_of(args.rows, papers))
     grids = [grid for entry in entries for grid in entry.grids]
     sample_grids.write_pictures(grids, folder)
     write_atomic(folder / "leaderboard.json", export.to_json(entries))

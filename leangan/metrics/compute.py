@@ -177,7 +177,7 @@ def main(argv: list[str] | None = None) -> None:
         "Compute the metrics of one run from features.",
         reads="Features of reals and fakes (leangan features), spec.json and train.json of the run.",
         writes="--out: one row (JSON) per snapshot and metric. With --data and --subset also a picture of the "
-        "nearest neighbours beside it, if the protocol looks for copies.",
+        "nearest neighbours next to it, if the protocol looks for copies.",
     )
     parser.add_argument("--protocol", required=True, help="a name in config/protocols.yaml")
     parser.add_argument("--real", required=True, type=Path, help="features of the reference set")

@@ -85,7 +85,7 @@ def save(picture: Image.Image, path: Path) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = command_parser(
         "neighbours",
-        "Draw the fakes of a run beside the training images that are nearest to them.",
+        "Draw the fakes of a run with the training images that are nearest to them.",
         reads="Features of reals and fakes (leangan features), the run directory, its images and subset.",
         writes="One picture, --out.",
     )

@@ -71,7 +71,7 @@ def winner(found: Iterable[Score], higher_is_better: bool) -> Score | None:
 
 
 def published_score(metric: Metric, line: pd.Series | None, method_name: str) -> Score | None:
-    """The score of a line of published.csv beside measured ones of a method; None where that states no number."""
+    """The score that a line of published.csv states for a method, to compare with measured ones; None: no number."""
     if line is None or pd.isna(line["number"]):
         return None
     doubt = "" if line["verified"] == "yes" else UNVERIFIED

@@ -1,7 +1,7 @@
 """Quality over the size of the training set, after fig. 7 of arXiv:2006.06676.
 
 A picture has a line per method through its scores, mean and single seeds, over the number of training images, and
-beside it a line through the published numbers. All points of a picture have one data set, backbone, protocol and
+another one through the published numbers. All points of a picture have one data set, backbone, protocol and
 metric; the preset may change with the number of images, as it does in the papers. The axis of images is logarithmic.
 """
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from leangan.core.project import ROOT
 from leangan.core.spec import SCHEME
 from leangan.results import collect
 
-ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "s3://lab/leangan"
 ROW = {
     **{"scheme": SCHEME, "setting": "ab" * 32},

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from leangan.core.errors import ConfigError, Reported
+from leangan.core.project import ROOT
 from leangan.data import prepare as module
 from leangan.data.contracts import DatasetError, open_dataset
 from leangan.data.partial import Partial
@@ -25,8 +26,6 @@ from leangan.data.prepare import main, prepare
 from leangan.data.readers.archive import Archive
 from leangan.data.readers.folder import Folder
 from leangan.data.workers import ordered
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from leangan import cli
+from leangan.core.project import ROOT
 from leangan.data import prepare
 from leangan.data.contracts import open_dataset
 from leangan.data.readers.folder import Folder
@@ -29,8 +30,6 @@ from leangan.training import loop
 from leangan.training import run as training
 from tests.helpers import fault_worker as worker
 from tests.helpers.fault_commands import COMMANDS, left_by, train_options
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_worker_that_is_killed_ends_preparation_with_one_line_and_it_continues(inputs, tmp_path):

@@ -16,6 +16,7 @@ from torch import nn
 
 from leangan.artefacts import style
 from leangan.core.files import write_atomic
+from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
 from leangan.metrics.base import Features
 from leangan.metrics.store import save_features
@@ -26,7 +27,6 @@ from leangan.training.snapshot import save_generator
 from tests.helpers import fault_worker as worker
 from tests.helpers.fault_commands import COMMANDS, Command, Inputs, left_by, train_options
 
-ROOT = Path(__file__).resolve().parents[2]
 SPACE = 16 * 2**20
 
 

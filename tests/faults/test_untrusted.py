@@ -23,6 +23,7 @@ from PIL import EpsImagePlugin, Image
 
 from leangan.core import files
 from leangan.core.errors import ConfigError
+from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import parse_yaml
 from leangan.data.contracts import DatasetError
@@ -37,7 +38,6 @@ from leangan.results.table import read_results
 from leangan.training import log
 from tests.helpers.readers import row
 
-ROOT = Path(__file__).resolve().parents[2]
 MEGABYTE = 2**20
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from leangan.core.out_of_memory import as_memory_error, is_out_of_memory
+from leangan.core.project import ROOT
 from leangan.plugins.fault import is_plugin_fault
 
-ROOT = Path(__file__).resolve().parents[2]
 TOO_MUCH = 2**50  # bytes
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,12 +16,11 @@ import torch.distributed as dist
 
 from leangan.core import distributed, ranks
 from leangan.core.distributed import GradientAverage, joined_ranks
+from leangan.core.project import ROOT
 from leangan.training.loop import train
 from tests.helpers.left_behind import CLOSE, difference, log, tensors
 from tests.helpers.twins import random_reals
 from tests.helpers.waiting import nowhere_waiting
-
-ROOT = Path(__file__).resolve().parents[2]
 
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
 """All ranks are on this machine, which need not have another network."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from leangan.core.project import ROOT
+
 ARTEFACT = {
     "title": "One run",
     "paper": "none",

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from leangan import cli
-
-ROOT = Path(__file__).resolve().parents[2]
+from leangan.core.project import ROOT
 
 # Processes that have everything imported from the start, for tests that need many.
 CONTEXT = multiprocessing.get_context("forkserver")

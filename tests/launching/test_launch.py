@@ -7,13 +7,11 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from leangan.core.project import ROOT
 from leangan.launching.launch import KEEP_MEMORY, command
-
-ROOT = Path(__file__).resolve().parents[2]
 
 SHOW = """
 import os, sys

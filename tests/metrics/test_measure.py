@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 from leangan.core.errors import Reported
+from leangan.core.project import ROOT
 from leangan.metrics import compute, features, measure
 from leangan.metrics.store import load_features, load_meta, save_features
 from leangan.runs import rows
 from leangan.training import run
-
-ROOT = Path(__file__).resolve().parents[2]
 
 COUNT = 40
 """Fakes: a block of 32 and a part of one, so that two ranks have one each."""

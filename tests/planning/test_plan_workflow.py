@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from leangan.core.project import ROOT
 from leangan.core.yaml_files import read
 from leangan.runs.cells import cells
 
-ROOT = Path(__file__).resolve().parents[2]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 
 

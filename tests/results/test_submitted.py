@@ -157,7 +157,7 @@ def test_the_page_shows_a_submission_as_such_and_nothing_of_a_rejected_one(tmp_p
     theirs = [entry for entry in page.measured_entries(results, scale / "rows") if entry.source == "submitted"]
     assert [(entry.method, entry.best, entry.command, entry.grids) for entry in theirs] == [("Theirs", 33.0, "", [])]
     assert {("submitted by", "A. Author"), ("snapshot's sha256", "ab" * 32)} <= set(theirs[0].facts)
-    html = page.render(page.measured_entries(results, scale / "rows"), [], "paper")
+    html = page.render(page.sort_entries(page.measured_entries(results, scale / "rows")), "paper")
     assert '<span class="badge submitted">submitted</span>' in html and "A. Author" in html
     assert "Rejected" not in html and "B. Author" not in html
 

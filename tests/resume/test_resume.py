@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from leangan.core.project import ROOT
 from leangan.runs.methods import method_plugins
 from leangan.training import checkpoint, loop
 from leangan.training import run as command
 from leangan.training.loop import train
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def left_behind(run_dir: Path) -> dict:

@@ -24,6 +24,7 @@ from filelock import FileLock
 
 from leangan.core import distributed, ranks
 from leangan.core.distributed import LostRank
+from leangan.core.project import ROOT
 from leangan.metrics import features
 from leangan.metrics.base import Features
 from leangan.training import checkpoint, log, loop
@@ -33,7 +34,6 @@ from leangan.training.loop import train
 from leangan.training.reals import Reals
 from tests.helpers import rank_worker
 
-ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from leangan.core.project import ROOT
+
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 DRY = ("--workflow-profile", "none", "--dry-run", "--printshellcmds")
 TWO = "".join(f"GPU {number}: NVIDIA H100 80GB HBM3 (UUID: GPU-{digit})\n" for number, digit in enumerate("ab"))
@@ -34,6 +35,7 @@ rule probes:
 
 PROBE = """
 import os, time
+
 def note(change):
     with open("notes", "a") as file:
         file.write(f"{change}1 {os.environ['CUDA_VISIBLE_DEVICES']}\\n")

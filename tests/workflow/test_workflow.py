@@ -18,9 +18,9 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+from leangan.core.project import ROOT
 from tests.helpers import changes
 
-ROOT = Path(__file__).resolve().parents[2]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 OWN_SET = "datasets={blobs: {path: blobs, resolution: 16}}"
 SMOKE = ("scale=smoke", OWN_SET, "images=[24]")

@@ -1,7 +1,7 @@
 """Best distance over the size of the training set, the published numbers beside (arXiv:2006.06676, fig. 7a, b).
 
 A panel has one data set, resolution and backbone, conditional or not; where a size was trained with several presets,
-each of these has a panel of its own.
+each preset has its own panel.
 """
 
 from __future__ import annotations
