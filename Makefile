@@ -2,6 +2,7 @@
 # make test        the test suite
 # make lint        style of code and workflow, types of the code
 # make page        the leaderboard of all scales' rows as a folder to publish; trains nothing
+# make docs        renews the schemas and pages that are generated from the types in the code
 # make status      renews the table of what has been measured, in README.md and docs/status.md
 # make keep SCALE=hours   the small pictures of a scale's runs for version control, and what to add; results/README.md
 # make new-method NAME=mine   a method of your own to start from: augment/mine.py
@@ -13,7 +14,7 @@ CORES ?= all
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: reproduce test lint lock audit new-method page status keep gpu
+.PHONY: reproduce test lint lock audit new-method page docs status keep gpu
 
 reproduce: $(INSTALLED)
 	-@$(BIN)/python -m benchmarks.estimate --cores $(CORES)
@@ -40,6 +41,9 @@ page: $(INSTALLED)
 	@$(BIN)/python -m leangan page --rows $(ROWS) --submitted results/submitted \
 		--published results/published/published.csv --out results/page/index.html
 	@echo "To publish: the folder results/page"
+
+docs: $(INSTALLED)
+	@$(BIN)/python workflow/documents.py
 
 status: $(INSTALLED)
 	@$(BIN)/python -m leangan status --write README.md docs/status.md

@@ -1,26 +1,92 @@
-"""Checking values against the schemas under `workflow/schemas/`, with errors that offer the nearest known name."""
+"""Records: values of files with named, typed fields, checked with errors that offer the nearest known name.
+
+A record is a class below `Record`. Its fields, with the docstring of each, are the one description of what a file may
+hold. The JSON schema follows from the class: `json_schema` gives it, `workflow/schemas/` has copies for other programs.
+"""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import GenerateJsonSchema
 
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.yaml_files import read
 
+R = TypeVar("R", bound="Record")
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Number = Annotated[int | float, WithJsonSchema({"type": "number"})]
+"""A number that stays as it was written: 15 does not become 15.0."""
+
+NonNegative = Annotated[int | float, WithJsonSchema({"type": "number", "minimum": 0})]
+"""The same from 0 up."""
+
+Positive = Annotated[int | float, WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
+"""The same above 0."""
+
+Text = Annotated[str, Field(min_length=1)]
+"""A text that is not empty."""
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+"""A digest in hexadecimal digits."""
+
+
+class Record(BaseModel):
+    """Base of all records. No field can be changed, and none can be added."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class _Generator(GenerateJsonSchema):
+    """pydantic's schemas, with the types of a field that may be null in one list, so that errors name both."""
+
+    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+        inner = self.generate_inner(schema["schema"])
+        allowed = inner.get("enum", [inner["const"]] if "const" in inner else [])
+        if allowed:
+            return {"enum": [*allowed, None]}
+        if isinstance(inner.get("type"), str):
+            return {**inner, "type": [inner["type"], "null"]}
+        return super().nullable_schema(schema)
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
 
 @cache
-def validator(schema: str) -> Draft202012Validator:
-    """The compiled schema `workflow/schemas/<schema>.schema.yaml`."""
-    return Draft202012Validator(read(f"workflow/schemas/{schema}.schema.yaml"))
+def json_schema(kind: type[Record]) -> dict[str, Any]:
+    """The schema of a record: what `parse` takes. The fields of nested records are under $defs."""
+    schema = kind.model_json_schema(schema_generator=_Generator)
+    for part in (schema, *schema.get("$defs", {}).values()):
+        part.pop("title", None)
+    return {"$schema": DIALECT, **schema}
+
+
+@cache
+def _validator(kind: type[Record]) -> Draft202012Validator:
+    return Draft202012Validator(json_schema(kind))
+
+
+def parse(kind: type[R], value: Any, where: str) -> R:
+    """`value`, plain values as of JSON or YAML, as a record.
+
+    Raises ConfigError with key, value, what is allowed, the nearest match and `where` the value comes from.
+    """
+    error = best_match(_validator(kind).iter_errors(value))
+    if error is not None:
+        raise _explain(error, where)
+    return kind.model_validate(value)
 
 
 def check(value: Any, schema: str, where: str) -> None:
-    """Raise ConfigError with key, value, what is allowed and the nearest match unless `value` fits `schema`."""
-    error = best_match(validator(schema).iter_errors(value))
+    """Raise ConfigError unless `value` fits `workflow/schemas/<schema>.schema.yaml`."""
+    error = best_match(Draft202012Validator(read(f"workflow/schemas/{schema}.schema.yaml")).iter_errors(value))
     if error is not None:
         raise _explain(error, where)
 

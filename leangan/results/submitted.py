@@ -13,16 +13,18 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.files import parse_json, write_atomic
-from leangan.core.schemas import check
+from leangan.core.schemas import Record, check, parse
 from leangan.core.spec import SCHEME
 from leangan.core.yaml_files import read
 from leangan.metrics.base import PUBLISHED, compared_with, metric_name
-from leangan.results.metric_names import parse
+from leangan.results import metric_names
 from leangan.runs import rows
 
 BOUNDS = {
@@ -31,6 +33,19 @@ BOUNDS = {
     **dict.fromkeys(["fid", "clean_fid", "fd", "nn_ratio"], (0, math.inf)),
 }
 """The values that a metric family can take at all; estimates of KID, and FID without its bias, may lie below 0."""
+
+
+class Submission(Record):
+    """One file of results/submitted/: numbers measured by others."""
+
+    submitted_by: Annotated[str, Field(min_length=1, max_length=100)]
+    """Who measured."""
+
+    url: Annotated[str, Field(pattern="^https://[^ ]+$")]
+    """Where the numbers are described."""
+
+    rows: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    """The rows, see row.schema.yaml and claim.schema.yaml."""
 
 
 def read_submissions(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -43,7 +58,7 @@ def read_submissions(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     for path in sorted(folder.glob("*.json")):
         try:
             submission = json.loads(path.read_bytes())
-            check(submission, "submission", str(path))
+            parse(Submission, submission, str(path))
             parse_json(json.dumps({**submission, "rows": []}))
         except ConfigError as error:
             rejections.append(str(error))
@@ -88,10 +103,10 @@ def check_claim(row: dict[str, Any], where: str) -> None:
     protocols, stated = read("config/protocols.yaml"), row["protocol"]
     if stated["name"] not in protocols:
         raise unknown_name("protocol", stated["name"], protocols, where)
-    protocol, metric = protocols[stated["name"]], parse(row["metric"], where)
+    protocol, metric = protocols[stated["name"]], metric_names.parse(row["metric"], where)
     if metric.family not in protocol["metrics"]:
         raise unknown_name(f"metric of protocol {stated['name']}", metric.family, protocol["metrics"], where)
-    named = parse(metric_name(metric.family, row["n_fake"], protocol["reference"], protocol["extractor"]))
+    named = metric_names.parse(metric_name(metric.family, row["n_fake"], protocol["reference"], protocol["extractor"]))
     expected = {
         "protocol.extractor": (stated["extractor"], protocol["extractor"]),
         "proxy": (row["proxy"], protocol["extractor"] not in PUBLISHED),
@@ -115,7 +130,7 @@ def write(rows_file: Path, by: str, url: str, out: Path) -> None:
     """
     claims = [{**row, "source": "submitted"} for row in rows.read(rows_file) if row["status"] == "done"]
     submission = {"submitted_by": by, "url": url, "rows": claims}
-    check(submission, "submission", f"{rows_file} or the command line")
+    parse(Submission, submission, f"{rows_file} or the command line")
     for number, claim in enumerate(claims, 1):
         check_claim(claim, f"{rows_file}, number {number}")
     write_atomic(out, json.dumps(submission, indent=1) + "\n")
