@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
-from leangan.results import published, scores
+from leangan.results import scores
 from leangan.results.scores import Score, clearly_better
 
 YES, NO, OPEN = "yes", "no", "open"
@@ -65,10 +65,8 @@ def _published_pairs(artefact: Artefact, column: Column) -> Iterator[tuple[str, 
     stated = {}
     for method in artefact.methods:
         line = artefact.published_line(column, method)
-        score = scores.published_score(column.metric, line, method)
-        if line is not None and score is not None and not score.doubt:
-            place = line["paper"], line["artefact"], line["protocol"]
-            stated[method] = place, scores.paper_score(score.mean, score.text, published.std_text(line))
+        if line is not None and line.verified == "yes":
+            stated[method] = (line.paper, line.artefact, line.protocol), scores.paper_score(line, method)
     for (better, (place, one)), (worse, (other_place, other)) in itertools.permutations(stated.items(), 2):
         if place == other_place and clearly_better(one, other, column.metric.higher_is_better):
             yield better, worse

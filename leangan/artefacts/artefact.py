@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from leangan.artefacts.columns import Column, columns_of, rows_of_specs
 from leangan.core.errors import check_names
 from leangan.core.spec import RunSpec
 from leangan.results.method_titles import distinguish_titles
-from leangan.results.published import Match
+from leangan.results.published import Match, PublishedNumber
 from leangan.runs.config import grids
 
 
@@ -44,7 +45,7 @@ class Artefact:
     groups: list[Group] = field(default_factory=list)
     training: list[str] = field(default_factory=list)
     sweep: dict[str, Any] | None = None
-    reported: pd.DataFrame | None = None
+    reported: Sequence[PublishedNumber] = ()
     expectation: dict[str, Any] | None = None
 
     @property
@@ -70,7 +71,7 @@ class Artefact:
         """The specs by run id."""
         return {spec.run_id: spec for spec in self.specs}
 
-    def published_line(self, column: Column, method: str) -> pd.Series | None:
+    def published_line(self, column: Column, method: str) -> PublishedNumber | None:
         """The published number of a method in a column, which must have the method; None: there is none."""
         if self.published is None or not column.runs_of(method):
             return None
@@ -90,7 +91,7 @@ def load_artefact(
     content: dict[str, Any],
     specs: list[RunSpec],
     results: pd.DataFrame,
-    reported: pd.DataFrame | None = None,
+    reported: Sequence[PublishedNumber] = (),
     fakes: int | None = None,
 ) -> Artefact:
     """The artefact with the rows of its runs alone: `specs` (of `runs.grid.expand`) under the protocol of

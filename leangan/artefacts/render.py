@@ -16,8 +16,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pandas as pd
-
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact, load_artefact
 from leangan.artefacts.table_formats import latex, markdown
@@ -26,7 +24,7 @@ from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.core.yaml_files import read
-from leangan.results.published import FILE, read_published
+from leangan.results.published import FILE, PublishedNumber, read_published
 from leangan.results.table import stored_results
 from leangan.runs.config import add_config_option, artefact, figures_of, load_config
 from leangan.runs.grid import expand
@@ -64,7 +62,7 @@ def remove_other_figures(folder: Path, kinds: Iterable[str]) -> None:
             path.unlink()
 
 
-def load_from_rows(name: str, config: dict[str, Any], rows_dir: Path, reported: pd.DataFrame) -> Artefact:
+def load_from_rows(name: str, config: dict[str, Any], rows_dir: Path, reported: list[PublishedNumber]) -> Artefact:
     """The artefact under `config` with its rows in the folder `rows_dir`; `reported` has all published numbers."""
     content, specs = artefact(name), expand(name, config)
     results = stored_results(specs, content["protocol"], rows_dir)

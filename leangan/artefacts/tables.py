@@ -18,7 +18,7 @@ from leangan.artefacts.artefact import Artefact, Group
 from leangan.artefacts.captions import caption
 from leangan.artefacts.columns import Column
 from leangan.artefacts.table_formats import Cell, Table
-from leangan.results import published, scores
+from leangan.results import scores
 from leangan.results.measured_runs import Run, mean_and_std, seeds_of
 from leangan.results.metric_names import Metric, parse
 from leangan.results.scores import Score
@@ -62,11 +62,11 @@ def _lines_by_setting(artefact: Artefact) -> Iterator[dict[str, Any]]:
                 "protocol": column.protocol["name"],
                 **summary,
                 **_outcome(runs),
-                "published": None if paper is None else paper["number"],
-                "difference": None if paper is None or mean is None else mean - paper["number"],
-                "published_spread": "" if paper is None else published.std_text(paper),
-                "published_doubt": "" if paper is None else published.doubt(paper),
-                "published_verified": "" if paper is None else paper["verified"],
+                "published": None if paper is None else paper.number,
+                "difference": None if paper is None or mean is None else mean - paper.number,
+                "published_spread": "" if paper is None else paper.std_text,
+                "published_doubt": "" if paper is None else paper.caveat,
+                "published_verified": "" if paper is None else paper.verified,
             }
 
 

@@ -65,6 +65,9 @@ def json_schema(kind: type[Record]) -> dict[str, Any]:
     schema = kind.model_json_schema(schema_generator=_Generator)
     for part in (schema, *schema.get("$defs", {}).values()):
         part.pop("title", None)
+        for described in (part, *part.get("properties", {}).values()):
+            if "description" in described:
+                described["description"] = " ".join(described["description"].split())
     return {"$schema": DIALECT, **schema}
 
 

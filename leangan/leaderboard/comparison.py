@@ -82,12 +82,10 @@ def comparisons_of(entries: list[Entry]) -> list[Comparison]:
                 (*common, metric), (Comparison(entry, metric.label, metric.higher_is_better), {})
             )
             measured.setdefault(entry.method, []).append(entry)
-        if entry.source == "published" and entry.best is not None:
+        if entry.paper is not None:
             place = *common, entry.setting["artefact"]
             comparison, _ = found.setdefault(place, (Comparison(entry, entry.metric, entry.higher_is_better), {}))
-            comparison.scores[entry.method] = scores.paper_score(
-                entry.best, entry.best_text, entry.std_text, entry.doubt, entry.method_name
-            )
+            comparison.scores[entry.method] = scores.paper_score(entry.paper, entry.method_name)
     for (*_, metric), (comparison, measured) in found.items():
         for method, of_seeds in measured.items():
             runs = [entry.runs[metric] for entry in of_seeds]

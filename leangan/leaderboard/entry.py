@@ -16,6 +16,7 @@ from leangan.leaderboard.standing import RANKINGS, Standing, percent
 from leangan.results.measured_runs import Run
 from leangan.results.metric_names import Metric
 from leangan.results.origin import Origin
+from leangan.results.published import PublishedNumber
 from leangan.results.sample_grids import Grid
 
 
@@ -27,7 +28,8 @@ class Entry:
     `runs` holds what was measured per metric, the judging one first. `method_name` is the plugin or composition,
     empty if a paper's method has no name here, `method_title` its title before `leaderboard.set_ups` adds what
     differs, which gives `method`. `run` is the run's id. `set_up` is the run's setting, the digest of everything it was
-    trained with except its seed; None: not stated. `origin` is that of `results.origin`.
+    trained with except its seed; None: not stated. `origin` is that of `results.origin`. `paper` is the published
+    number that the line shows, if it shows one.
     """
 
     id: str
@@ -57,7 +59,6 @@ class Entry:
     best_kimg: float | None = None
     final: float | None = None
     final_text: str = "–"
-    std_text: str = ""
     kimg: float | None = None
     planned_kimg: float | None = None
     published_kimg: float | None = None
@@ -68,6 +69,7 @@ class Entry:
     command: str = ""
     runs: dict[Metric, Run] = field(default_factory=dict)
     grids: list[Grid] = field(default_factory=list)
+    paper: PublishedNumber | None = None
 
     @property
     def proxy(self) -> bool:

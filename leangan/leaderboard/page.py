@@ -15,11 +15,10 @@ import gzip
 import hashlib
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -35,7 +34,7 @@ from leangan.leaderboard.size_pictures import size_pictures
 from leangan.leaderboard.standing import RANKINGS
 from leangan.results import collect, sample_grids
 from leangan.results.method_looks import COLOURS
-from leangan.results.published import FILE, read_published
+from leangan.results.published import FILE, PublishedNumber, read_published
 from leangan.results.table import read_results
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -53,7 +52,7 @@ HINTS = {
 
 
 def render(
-    entries: list[Entry], scale: str, papers: pd.DataFrame | None = None, progress: Progress | None = None
+    entries: list[Entry], scale: str, papers: Sequence[PublishedNumber] = (), progress: Progress | None = None
 ) -> str:
     """The page's HTML, one table per ranking, of `entries` (of sort_entries).
 

@@ -18,6 +18,7 @@ from leangan.core.yaml_files import read
 from leangan.leaderboard.measured_entries import scale_of
 from leangan.leaderboard.standing import percent
 from leangan.results.measured_runs import seeds_of
+from leangan.results.published import PublishedNumber
 from leangan.results.table import stored_results
 from leangan.runs.config import artefact, artefact_names
 from leangan.runs.grid import expand
@@ -67,7 +68,7 @@ class Progress:
         return f"{count} of {total} artefacts have no measured row yet."
 
 
-def progress_of(rows_dirs: Iterable[Path], reported: pd.DataFrame) -> Progress:
+def progress_of(rows_dirs: Iterable[Path], reported: list[PublishedNumber]) -> Progress:
     """That of all artefacts by the rows in `rows_dirs` (results/<scale>/rows); `reported` is of read_published.
 
     Counted runs are those that the artefacts state for the scale, in the arithmetic of config/config.yaml. Those with
@@ -84,7 +85,7 @@ def progress_of(rows_dirs: Iterable[Path], reported: pd.DataFrame) -> Progress:
     return Progress(found, [name for name in names if name not in with_lines])
 
 
-def _line(name: str, rows_dir: Path, reported: pd.DataFrame) -> ProgressLine | None:
+def _line(name: str, rows_dir: Path, reported: list[PublishedNumber]) -> ProgressLine | None:
     """None where no run has a number."""
     content, scale = artefact(name), scale_of(rows_dir)
     specs = expand(name, {**read("config/config.yaml"), **PLAIN, "scale": scale})

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import pandas as pd
 
 from leangan.leaderboard.comparison import Comparison
 from leangan.leaderboard.curve_geometry import Axis
 from leangan.leaderboard.standing import RANKINGS
 from leangan.results import scores
 from leangan.results.method_looks import OWN, MethodLook, choose_looks
-from leangan.results.published import Match
+from leangan.results.published import Match, PublishedNumber
 from leangan.results.scores import Score
 from leangan.results.size_lines import SizeLine, group_by_picture, join_points, short_count, sizes_with_room
 from leangan.runs.config import artefact, artefact_names, grids
@@ -79,7 +78,7 @@ class SizePicture:
         return sum(len(line.points) for line in self.lines)
 
 
-def size_pictures(comparisons: list[Comparison], published: pd.DataFrame | None = None) -> list[SizePicture]:
+def size_pictures(comparisons: list[Comparison], published: Sequence[PublishedNumber] = ()) -> list[SizePicture]:
     """The pictures of all comparisons that differ in nothing but the number of training images and have at least two.
 
     `published` (of read_published) gives the numbers that the artefacts in config/artefacts set beside measured ones.
@@ -91,7 +90,7 @@ def size_pictures(comparisons: list[Comparison], published: pd.DataFrame | None 
     found = []
     for key, members in pictures.items():
         lines = _lines(members)
-        if published is not None:
+        if published:
             lines += _published_lines([comparison for _, comparison in members], lines, published)
         if len({images for line in lines for images in line.scores}) > 1:
             found.append(_draw(key, members[0][1], lines))
@@ -133,7 +132,9 @@ def _title(comparison: Comparison) -> str:
     return ", ".join(filter(None, (first.dataset, comparison.metric, source, model, protocol, comparison.length)))
 
 
-def _published_lines(members: list[Comparison], lines: list[SizeLine], published: pd.DataFrame) -> list[SizeLine]:
+def _published_lines(
+    members: list[Comparison], lines: list[SizeLine], published: Sequence[PublishedNumber]
+) -> list[SizeLine]:
     """The published lines that artefacts set beside these methods on this data set, protocol, preset and metric."""
     first = members[0].first
     if not first.runs or first.proxy:
@@ -154,7 +155,7 @@ def _published_lines(members: list[Comparison], lines: list[SizeLine], published
             for name, images in itertools.product(titles.keys() & match.methods.keys(), grid["images"]):
                 setting = {"dataset": first.setting["dataset"], "images": images}
                 line = match.find(published, setting, name, metric, proxy=False)
-                if (score := scores.published_score(metric, line, name)) is not None:
+                if (score := scores.published_score(line, name)) is not None:
                     points.append((titles[name], True, images, score))
     return join_points(points)
 

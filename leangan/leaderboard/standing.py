@@ -14,7 +14,6 @@ import pandas as pd
 from leangan.core.yaml_files import read
 from leangan.metrics.base import PUBLISHED, compared_with
 from leangan.results.metric_names import Metric
-from leangan.results.published import UNVERIFIED
 from leangan.results.table import earlier_commits_of, methods_of
 
 RANKINGS = {
@@ -25,9 +24,6 @@ RANKINGS = {
     "published": "Published numbers",
 }
 """The rankings in the page's order, each a table of its own."""
-
-QUOTED = ("as cited", "as quoted", "quoted", "taken over", "original paper", "own protocol", "not read")
-"""Words by which published.csv says that a paper did not measure a number itself, or not under a protocol it states."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +106,3 @@ def is_proxy(row: pd.Series) -> bool:
     """Whether a row of results.csv holds no published metric, by its own word or by its extractor."""
     extractor = row["protocol.extractor"]
     return bool(row["proxy"]) or (isinstance(extractor, str) and extractor not in PUBLISHED)
-
-
-def published_doubt(line: dict[str, str]) -> str:
-    """Why a line of published.csv is not ranked, or nothing."""
-    if line["verified"] != "yes":
-        return UNVERIFIED
-    words = " ".join(line[key] for key in ("paper", "artefact", "protocol")).lower()
-    return "quoted, or under a protocol that it does not state" if any(word in words for word in QUOTED) else ""

@@ -61,6 +61,11 @@ class Metric:
     extractor: str | None
 
     @property
+    def fakes(self) -> int:
+        """Generated images."""
+        return int(self.count.removesuffix("k")) * (1000 if self.count.endswith("k") else 1)
+
+    @property
     def higher_is_better(self) -> bool:
         return FAMILIES[self.family].higher_is_better
 

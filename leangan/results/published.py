@@ -1,51 +1,136 @@
-"""The papers' numbers: results/published/published.csv, in the units of our rows."""
+"""The papers' numbers: results/published/published.csv."""
 
 from __future__ import annotations
 
-import re
+import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import pandas as pd
+from pydantic import Field
 
-from leangan.core.errors import ConfigError, unknown_name
+from leangan.core.errors import ConfigError, check_names, unknown_name
 from leangan.core.project import project_file
-from leangan.core.schemas import check
-from leangan.results.metric_names import FAMILIES, Metric
+from leangan.core.schemas import Record, Text, parse
+from leangan.results.metric_names import FAMILIES, Family, Metric
 
 FILE = project_file("results/published/published.csv")
-COLUMNS = ["paper", "artefact", "dataset", "train_images", "model", "method", "conditional", "metric",
-           "protocol", "value", "spread", "source", "verified"]  # fmt: skip
 UNVERIFIED = "not verified at its source"
-FAMILY = {"FID": "fid", "Clean-FID": "clean_fid", "IS": "is", "IS (no splits)": "is_unsplit", "KID x1e3": "kid"}
+Decimal = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
+"""A number with the digits that were printed."""
 
 
-def read_published(path: str | Path) -> pd.DataFrame:
-    """The numbers as text, plus `number`: the value as a float in the unit of our rows (KID as such).
+class PublishedNumber(Record):
+    """One line of results/published/published.csv: a number, what it was measured of, and where it is from."""
 
-    Raises ConfigError where the file is missing or a line does not fit workflow/schemas/published.schema.yaml.
-    """
+    paper: Text
+    """The paper, or who measured it again."""
+
+    artefact: Text
+    """The table or figure that states it."""
+
+    dataset: Text
+    """The data set, in the paper's words."""
+
+    train_images: Text
+    """Training images, or a word where the paper gives no number."""
+
+    model: Text
+    """The backbone, in the paper's words."""
+
+    method: Text
+    """The method, in the paper's words."""
+
+    conditional: Literal["yes", "no", "na"]
+    """Whether the networks are class-conditional; na: not stated."""
+
+    family: Text
+    """The metric's family: fid, clean_fid, is, is_unsplit, kid."""
+
+    protocol: Text
+    """How it was measured, in the paper's words. Numbers are ranked together only if this is the same for them."""
+
+    fakes: Annotated[int, Field(ge=1)] | None
+    """Generated images; empty: not stated."""
+
+    reference: Literal["full", "train", "test"] | None
+    """The images that the fakes are compared with: the whole training set, the run's training images or the test
+    images; empty: none, or not stated."""
+
+    value: Decimal
+    """The number, in the unit of the metric's title: KID is printed times 1000."""
+
+    std: Decimal | None
+    """Its standard deviation, in the same unit; empty: not stated."""
+
+    std_verified: Literal["yes", "no"] | None
+    """Whether the deviation was seen at its source; empty: there is none."""
+
+    note: str
+    """What else is to be said of the number."""
+
+    source: Text
+    """Where the number was taken from."""
+
+    quoted: Literal["yes", "no"]
+    """yes: the paper repeats another one's number, or does not state the protocol. Such a number is not ranked."""
+
+    verified: Literal["yes", "no"]
+    """Whether the number was seen at its source. If not, it is not ranked."""
+
+    @property
+    def metric(self) -> Family:
+        """How numbers of the family are printed, and which are better."""
+        return FAMILIES[self.family]
+
+    @cached_property
+    def number(self) -> float:
+        """The value in the unit of our rows."""
+        return float(self.value) / self.metric.scale
+
+    @property
+    def std_text(self) -> str:
+        """The standard deviation, "± 0.3", or nothing."""
+        return f"± {self.std}" if self.std else ""
+
+    @property
+    def text(self) -> str:
+        """Value and standard deviation as printed: "9.6 ± 0.3"."""
+        return f"{self.value} {self.std_text}".strip()
+
+    @property
+    def doubt(self) -> str:
+        """Why the number is not ranked, or nothing."""
+        if self.verified == "no":
+            return UNVERIFIED
+        return "quoted, or under a protocol that it does not state" if self.quoted == "yes" else ""
+
+    @property
+    def caveat(self) -> str:
+        """What of the number has not been verified at its source, or nothing."""
+        if self.verified == "no":
+            return f"published, {UNVERIFIED}"
+        return f"published; its deviation {UNVERIFIED}" if self.std_verified == "no" else ""
+
+
+def read_published(path: str | Path) -> list[PublishedNumber]:
+    """All lines of the file. Raises ConfigError where it is missing or a line does not fit."""
     if not Path(path).is_file():
         raise ConfigError(f"{path} is missing.")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    for number, line in enumerate(table.to_dict("records"), start=2):
-        check(line, "published", f"line {number} of {path}")
-    number = pd.to_numeric(table["value"].str.extract(r"^(-?[\d.]+)")[0])
-    return table.assign(number=number.where(table["metric"] != "KID x1e3", number / FAMILIES["kid"].scale))
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return [_read_line(line, f"line {number} of {path}") for number, line in enumerate(csv.DictReader(file), 2)]
 
 
-def std_text(line: pd.Series) -> str:
-    """The published standard deviation, "± 0.3", or nothing."""
-    stated = re.match(r"± [\d.]+", line["spread"])
-    return stated[0] if stated else ""
-
-
-def doubt(line: pd.Series) -> str:
-    """What of a published number has not been verified at its source, or nothing."""
-    if line["verified"] != "yes":
-        return f"published, {UNVERIFIED}"
-    return f"published; its deviation {UNVERIFIED}" if "memory" in line["spread"] and std_text(line) else ""
+def _read_line(cells: dict[str, Any], where: str) -> PublishedNumber:
+    # Fields that may be null have empty cells instead.
+    values = {key: None if cell == "" and key != "note" else cell for key, cell in cells.items()}
+    if (fakes := values.get("fakes")) and fakes.isdigit():
+        values["fakes"] = int(fakes)
+    line = parse(PublishedNumber, values, where)
+    check_names("metric family", [line.family], FAMILIES, where)
+    return line
 
 
 @dataclass(frozen=True)
@@ -67,12 +152,12 @@ class Match:
         return stated and cls(stated.get("where", {}), stated["methods"], stated.get("datasets", {}))
 
     def find(
-        self, table: pd.DataFrame, setting: dict[str, Any], method: str, metric: Metric, proxy: bool
-    ) -> pd.Series | None:
-        """The one published line for a method in a setting; None where the paper has none, and where it was computed
-        from another number of generated images, as in runs at a smaller scale.
+        self, published: Sequence[PublishedNumber], setting: dict[str, Any], method: str, metric: Metric, proxy: bool
+    ) -> PublishedNumber | None:
+        """The one published number for a method in a setting.
 
-        Raises ConfigError where several lines fit or the metric is a proxy.
+        None where the paper has none, and where it was measured from another number of generated images, as at a
+        smaller scale, or against another reference. Raises ConfigError where several fit or the metric is a proxy.
         """
         if proxy:
             raise ConfigError(
@@ -88,18 +173,22 @@ class Match:
             **{key: list(map(str, value if isinstance(value, list) else [value])) for key, value in self.where.items()},
         }
         for key in wanted:
-            if key not in table:
-                raise unknown_name("column of published.csv", key, COLUMNS, "published: of the artefact's layout")
-        lines = table[table["metric"].map(FAMILY) == metric.family]
-        for key, values in wanted.items():
-            lines = lines[lines[key].isin(values)]
+            if key not in PublishedNumber.model_fields:
+                known = PublishedNumber.model_fields
+                raise unknown_name("column of published.csv", key, known, "published: of the artefact's layout")
+        lines = [
+            line
+            for line in published
+            if line.family == metric.family and all(str(getattr(line, key)) in wanted[key] for key in wanted)
+        ]
         if len(lines) > 1:
             raise ConfigError(
-                f"{len(lines)} published values fit {wanted} ({', '.join(lines['protocol'].unique())}); "
+                f"{len(lines)} published values fit {wanted} ({', '.join({line.protocol: None for line in lines})}); "
                 "name the protocol or the artefact in published: where: of the artefact's layout."
             )
-        if lines.empty:
-            return None
-        line = lines.iloc[0]
-        stated = re.search(r"^[a-z]+(\d+k?)\b|\b(\d+k?) fakes", line["protocol"].replace("_", " "))
-        return None if stated and metric.count not in stated.groups() else line
+        return next((line for line in lines if _measured_alike(line, metric)), None)
+
+
+def _measured_alike(line: PublishedNumber, metric: Metric) -> bool:
+    """Whether a published number has the metric's number of fakes and reference, as far as it states them."""
+    return line.fakes in (None, metric.fakes) and line.reference in (None, metric.reference)

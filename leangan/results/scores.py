@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import pandas as pd
-
 from leangan.results.measured_runs import Run, mean_and_std, seeds_of
 from leangan.results.metric_names import Metric
-from leangan.results.published import UNVERIFIED
+from leangan.results.published import UNVERIFIED, PublishedNumber
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,10 @@ def measured_score(metric: Metric, runs: list[Run], method_name: str, method_tit
     )
 
 
-def paper_score(number: float, text: str, std_text: str = "", doubt: str = "", method_name: str = "") -> Score:
-    """The score that a paper states, `number` in the unit that the metric's title names, `std_text` as "± 0.3"."""
-    stated = re.match(r"± ([\d.]+)", std_text)
-    return Score(number, float(stated[1]) if stated else None, None, text, doubt=doubt, method_name=method_name)
+def paper_score(line: PublishedNumber, method_name: str) -> Score:
+    """The score that a published number is. Its deviation counts; `text` and `doubt` are what the page prints."""
+    std = None if line.std is None else float(line.std)
+    return Score(float(line.value), std, None, line.text, doubt=line.doubt, method_name=method_name)
 
 
 def clearly_better(one: Score, other: Score, higher_is_better: bool) -> bool:
@@ -70,9 +67,9 @@ def winner(found: Iterable[Score], higher_is_better: bool) -> Score | None:
     return best if all(clearly_better(best, other, higher_is_better) for other in others) else None
 
 
-def published_score(metric: Metric, line: pd.Series | None, method_name: str) -> Score | None:
-    """The score that a line of published.csv states for a method, to compare with measured ones; None: no number."""
-    if line is None or pd.isna(line["number"]):
+def published_score(line: PublishedNumber | None, method_name: str) -> Score | None:
+    """The score of a published number beside measured ones: without a deviation, doubtful only if not verified."""
+    if line is None:
         return None
-    doubt = "" if line["verified"] == "yes" else UNVERIFIED
-    return paper_score(metric.in_label_unit(line["number"]), line["value"], doubt=doubt, method_name=method_name)
+    doubt = "" if line.verified == "yes" else UNVERIFIED
+    return Score(float(line.value), None, None, line.value, doubt=doubt, method_name=method_name)

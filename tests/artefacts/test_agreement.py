@@ -11,13 +11,12 @@ from leangan.artefacts.agreement import claims, summary
 from leangan.artefacts.artefact import load_artefact
 from leangan.core.errors import ConfigError
 from leangan.results.collect import collect, to_csv
-from leangan.results.published import read_published
 from leangan.results.table import parse_results
 from leangan.runs import config
+from tests.helpers.papers import number
 from tests.helpers.synthetic import ARTEFACT, row, spec, write_rows
 
 FD, RECALL = "fd1k_full_efficientnet_lite0", "recall1k_full_efficientnet_lite0"
-HEAD = "paper,artefact,dataset,train_images,model,method,conditional,metric,protocol,value,spread,source,verified\n"
 EXPECTED = {"better": ["diffaugment-tc", "ada"], "worse": ["none"], "source": "fig. 1"}
 # Mean 100 and sample deviation 2.
 NONE = [98.0, 100.0, 102.0]
@@ -41,11 +40,10 @@ def rows_of(values, metric=FD, images=32, **changes):
 
 @pytest.fixture
 def project(tmp_path):
-    def make(rows, specs, published="", **content):
-        (tmp_path / "p.csv").write_text(HEAD + published)
+    def make(rows, specs, published=(), **content):
         results = parse_results(to_csv(collect(write_rows(tmp_path, rows))), "r.csv")
         content = {**ARTEFACT, "layout": {"metrics": ["fd"]}, **content}
-        return load_artefact("demo", content, specs, results, read_published(tmp_path / "p.csv"))
+        return load_artefact("demo", content, specs, results, published)
 
     return make
 
@@ -129,8 +127,9 @@ PAPER = {
 }
 
 
-def line(table, method, value, spread="", verified="yes", protocol="fid1k", images=32):
-    return f"P,{table},elpv-mono,{images},StyleGAN2,{method},no,FID,{protocol},{value},{spread},here,{verified}\n"
+def line(table, method, value, images=32, **changes):
+    like = {"dataset": "elpv-mono", "train_images": str(images), "protocol": "fid1k", "fakes": 1000}
+    return number(artefact=table, method=method, value=str(value), **{**like, **changes})
 
 
 def claims_of_paper(project, published, values):
@@ -140,7 +139,7 @@ def claims_of_paper(project, published, values):
 
 
 def test_published_numbers_of_one_table_are_claims(project):
-    published = line("Table 1", "plain", 40) + line("Table 1", "aug", 20) + line("Table 1", "adaptive", 10)
+    published = [line("Table 1", "plain", 40), line("Table 1", "aug", 20), line("Table 1", "adaptive", 10)]
     values = {"none": NONE, "diffaugment-tc": [110.0, 111.0, 112.0], "ada": [50.0, 51.0, 52.0]}
     assert claims_of_paper(project, published, values) == {
         ("diffaugment-tc", "none"): "no", ("ada", "none"): "yes", ("ada", "diffaugment-tc"): "yes",
@@ -154,15 +153,15 @@ def test_published_numbers_of_one_table_are_claims(project):
         line("Table 1", "adaptive", 10, protocol="fid1k of another set"),
         line("Table 1", "adaptive", 10, verified="no"),
         line("Table 1", "adaptive", 40),
-        line("Table 1", "adaptive", 37, spread="± 3.5"),
+        line("Table 1", "adaptive", 37, std="3.5"),
         line("Table 1", "adaptive", 10, images=64),
     ],
 )
 def test_numbers_that_the_paper_does_not_set_apart_are_no_claim(project, other):
-    published = line("Table 1", "plain", 40, spread="± 0.5")
+    plain = line("Table 1", "plain", 40, std="0.5")
     values = {"none": NONE, "ada": [50.0, 51.0, 52.0]}
-    assert claims_of_paper(project, published + other, values) == {}
-    assert claims_of_paper(project, published + line("Table 1", "adaptive", 35.9, spread="± 3.5"), values) == {
+    assert claims_of_paper(project, [plain, other], values) == {}
+    assert claims_of_paper(project, [plain, line("Table 1", "adaptive", 35.9, std="3.5")], values) == {
         ("ada", "none"): "yes"
     }
 

@@ -64,9 +64,8 @@ def test_size_curve_has_means_ranges_and_published_numbers(made):
     drawn = {(x, y): line.get_marker() for line in hollow for x, y in line.get_xydata()}
     # Fig. 7c: 6 sizes of the baseline, ADA and ADA + bCR; verified at their source are 100.16, 5.28 and four of ADA.
     assert len(drawn) == 18 and drawn[1000, 100.16] == "o" and drawn[30000, 12.31] == "D"
-    assert list(drawn.values()).count("o") == sum(
-        (REPORTED["artefact"] == "Fig 7c") & (REPORTED["dataset"] == "ffhq 256") & (REPORTED["verified"] == "yes")
-    )
+    of_figure = [line for line in REPORTED if (line.artefact, line.dataset) == ("Fig 7c", "ffhq 256")]
+    assert list(drawn.values()).count("o") == sum(line.verified == "yes" for line in of_figure)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["Baseline", "bCR", "ADA", "ADA + bCR", "published", "published, not verified at its source"]
     measured = {line.get_label() for line in ffhq.lines if line.get_markerfacecolor() != "white"}

@@ -13,19 +13,20 @@ from leangan.artefacts.table_formats import Cell, Table, latex, latex_escape, ma
 from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.errors import ConfigError
 from leangan.results.collect import collect, to_csv
-from leangan.results.published import read_published
 from leangan.results.table import read_results
+from tests.helpers.papers import number
 from tests.helpers.synthetic import ARTEFACT, SEEDS, SPECS, failed_row, measured_rows, row, spec, write_rows
 
 FD = "fd1k_full_efficientnet_lite0"
-PUBLISHED = """\
-paper,artefact,dataset,train_images,model,method,conditional,metric,protocol,value,spread,source,verified
-P,Table 1,toy,128,StyleGAN2,plain,no,FID,"fid10k: 10k fakes",12.5,± 0.3,here,yes
-P,Table 1,toy,128,StyleGAN2,plain,no,KID x1e3,"kid10k x1e3: 10k fakes",4.5,,here,yes
-P,Table 1,toy,128,StyleGAN2,aug,no,FID,"fid50k_full: 50k fakes",9.25,,here,yes
-P,Table 1,toy,128,StyleGAN2,adaptive,no,FID,"fid10k: 10k fakes",8.0,,memory,no
-P,Table 2,toy,128,StyleGAN2,plain,no,FID,"fid10k: 10k fakes",8.32,± 0.09 (spread: memory),here,yes
-"""
+PUBLISHED = [
+    number(std="0.3", std_verified="yes"),
+    number(family="kid", value="4.5"),
+    number(method="aug", value="9.25", fakes=50000),
+    number(method="adaptive", value="8.0", verified="no"),
+    number(artefact="Table 2", value="8.32", std="0.09", std_verified="no"),
+    number(artefact="Table 3", value="7.5", reference="full"),
+    number(artefact="Table 4", value="7.5", reference="test"),
+]
 
 
 @pytest.fixture
@@ -34,9 +35,8 @@ def project(tmp_path):
 
     def make(rows, specs=SPECS, **changes):
         (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
-        (tmp_path / "p.csv").write_text(PUBLISHED)
-        results, reported = read_results(tmp_path / "r.csv"), read_published(tmp_path / "p.csv")
-        return load_artefact("demo", {**ARTEFACT, **changes}, specs, results, reported, fakes=1000)
+        results = read_results(tmp_path / "r.csv")
+        return load_artefact("demo", {**ARTEFACT, **changes}, specs, results, PUBLISHED, fakes=1000)
 
     make.folder = tmp_path
     return make
@@ -340,7 +340,7 @@ def test_rows_of_other_metrics_alone_are_no_value(project):
 
 
 def test_kid_is_printed_times_1000_and_stored_plain(project):
-    published = {"where": {}, "methods": {"none": "plain"}}
+    published = {"where": {"artefact": "Table 1"}, "methods": {"none": "plain"}}
     rows = [inception("none", "kid10k_full", 0.00512)]
     artefact = project(rows, TOY, layout={"metrics": ["kid"], "published": published})
     numbers = measure_table(artefact, NO_LOGS)
@@ -352,6 +352,15 @@ def test_published_value_of_another_number_of_fakes_is_left_out(project):
     published = {"where": {}, "methods": {"diffaugment-tc": "aug"}}
     artefact = project([inception("diffaugment-tc")], TOY, layout={"metrics": ["fid"], "published": published})
     assert measure_table(artefact, NO_LOGS)["published"].isna().all()
+
+
+@pytest.mark.parametrize(("artefact", "shown"), [("Table 3", True), ("Table 4", False)])
+def test_published_value_against_another_reference_is_left_out(project, artefact, shown):
+    published = {"where": {"artefact": artefact}, "methods": {"none": "plain"}}
+    numbers = measure_table(
+        project([inception("none")], TOY, layout={"metrics": ["fid"], "published": published}), NO_LOGS
+    )
+    assert numbers["published"].notna().any() == shown
 
 
 def test_published_value_stands_once_beside_the_preset_that_the_method_has(project):

@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import shlex
 
-import pandas as pd
 import pytest
 from snakemake.cli import parse_config
 
@@ -14,8 +13,8 @@ from leangan.leaderboard.entry import rank
 from leangan.leaderboard.measured_entries import measured_entries
 from leangan.leaderboard.published_entries import published_entries
 from leangan.results.collect import collect, to_csv
-from leangan.results.published import COLUMNS
 from leangan.results.table import read_results
+from tests.helpers.papers import number
 from tests.helpers.synthetic import SPECS, failed_row, measured_rows, row, spec, write_rows, write_spec
 
 FD = "fd1k_full_efficientnet_lite0"
@@ -31,8 +30,7 @@ def entries(tmp_path, rows):
 
 
 def published(*lines):
-    table = pd.DataFrame([dict.fromkeys(COLUMNS, "x") | {"spread": "", "verified": "yes"} | line for line in lines])
-    return published_entries(table.assign(number=pd.to_numeric(table["value"])))
+    return published_entries(number(**line) for line in lines)
 
 
 def test_one_entry_per_run_with_best_and_final(tmp_path):
@@ -67,9 +65,9 @@ def test_a_proxy_and_fid_are_never_ranked_together(tmp_path):
 
 
 def test_higher_inception_score_ranks_first_and_doubtful_numbers_do_not_rank():
-    found = published({"metric": "IS", "value": "8"}, {"metric": "IS", "value": "9"},
-                      {"metric": "IS", "value": "9"},
-                      {"metric": "IS", "value": "10", "verified": "no"})  # fmt: skip
+    found = published({"family": "is", "value": "8"}, {"family": "is", "value": "9"},
+                      {"family": "is", "value": "9"},
+                      {"family": "is", "value": "10", "verified": "no"})  # fmt: skip
     rank(found)
     assert [entry.rank for entry in found] == [3, 1, 1, None]
 

@@ -12,19 +12,28 @@ import pytest
 from leangan.core.yaml_files import read
 from leangan.leaderboard import page as command
 from tests.helpers import synthetic
+from tests.helpers.papers import csv_text, number
 
 pytestmark = pytest.mark.browser
 
 HOSTILE = "<img src=x onerror=alert(1)>"
-PUBLISHED = """\
-paper,artefact,dataset,train_images,model,method,conditional,metric,protocol,value,spread,source,verified
-Zhao et al.,Table 1,cifar10,5000,BigGAN,baseline,yes,FID,fid10k: vs test,39.78,,README,yes
-Zhao et al.,Table 1,cifar10,5000,BigGAN,DiffAugment,yes,FID,fid10k: vs test,22.4,± 0.2,README,yes
-Zhao et al.,Table 1,cifar10,10000,BigGAN,baseline,yes,FID,fid10k: vs test,23.08,,README,no
-Zhao et al.,Table 1,cifar10,10000,BigGAN,DiffAugment,yes,FID,fid10k: vs test,23.1,± 0.5,README,yes
-Zhao et al.,Table 1,cifar10,5000,BigGAN,DiffAugment,yes,IS,is10k,25.0,,README,yes
-Karras et al.,Table 2,cifar100,9,BigGAN,</script><script>alert(2)</script>,yes,FID,fid10k: vs test,30.0,,memory,no
-"""
+ZHAO = {"paper": "Zhao et al.", "dataset": "cifar10", "model": "BigGAN", "conditional": "yes",
+        "protocol": "fid10k: vs test", "source": "README"}  # fmt: skip
+PUBLISHED = [
+    number(**ZHAO, train_images="5000", method="baseline", value="39.78"),
+    number(**ZHAO, train_images="5000", method="DiffAugment", value="22.4", std="0.2", std_verified="yes"),
+    number(**ZHAO, train_images="10000", method="baseline", value="23.08", verified="no"),
+    number(**ZHAO, train_images="10000", method="DiffAugment", value="23.1", std="0.5", std_verified="yes"),
+    number(**{**ZHAO, "protocol": "is10k"}, train_images="5000", method="DiffAugment", family="is", value="25.0"),
+    number(
+        **{**ZHAO, "paper": "Karras et al.", "dataset": "cifar100", "source": "memory"},
+        artefact="Table 2",
+        train_images="9",
+        method="</script><script>alert(2)</script>",
+        value="30.0",
+        verified="no",
+    ),
+]
 RUNS = len(synthetic.SPECS)
 ROWS = RUNS + 2 + 6
 """All rows: the runs, one skipped, one submitted, and what is published."""
@@ -46,7 +55,7 @@ def html(tmp_path_factory) -> Path:
             synthetic.row("da", 5, "fid1k_full", 20.0, 33.0, proxy=False, source="submitted", published_kimg=25000),
         ],
     )
-    (folder / "published.csv").write_text(PUBLISHED)
+    (folder / "published.csv").write_text(csv_text(*PUBLISHED))
     cells = synthetic.images(np.random.default_rng(0), 64)
     synthetic.write_grid(folder / "rows" / synthetic.spec("ada", 0).run_id / "neighbours-proxy.png", cells, columns=8)
     return write_page(folder)

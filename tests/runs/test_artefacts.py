@@ -215,7 +215,7 @@ def beside(name: str, specs: list[RunSpec], table) -> dict[tuple, float]:
             line = match.find(table, setting, spec.method, metric, proxy=False)
             if line is not None:
                 key = family, spec.dataset, spec.images, spec.method
-                numbers[key] = line["number"] * FAMILIES[family].scale
+                numbers[key] = line.number * FAMILIES[family].scale
     return numbers
 
 

@@ -77,7 +77,7 @@ def _lines(artefact: Artefact, columns: list[Column]) -> list[SizeLine]:
                 score = scores.measured_score(column.metric, runs, method, title)
                 points.append((title, False, column.setting["images"], score))
         for column in columns:
-            reported = scores.published_score(column.metric, artefact.published_line(column, method), method)
+            reported = scores.published_score(artefact.published_line(column, method), method)
             if reported is not None:
                 points.append((title, True, column.setting["images"], reported))
     return join_points(points)
