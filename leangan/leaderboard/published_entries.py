@@ -6,7 +6,7 @@ import pandas as pd
 
 from leangan.leaderboard.entry import Entry, short_id
 from leangan.leaderboard.standing import Standing, published_doubt
-from leangan.results.metric_names import FAMILIES
+from leangan.metrics.families import known_families
 from leangan.results.published import FAMILY, std_text
 
 NAMES = {"baseline": "none", "diffaugment": "diffaugment", "da": "da", "ada": "ada"}
@@ -28,7 +28,7 @@ def published_entries(published: pd.DataFrame) -> list[Entry]:
             "taken from": line["source"],
         }
         keys = ("paper", "artefact", "dataset", "train_images", "model", "conditional", "metric", "protocol", "method")
-        scale = FAMILIES[FAMILY[line["metric"]]].scale if line["metric"] in FAMILY else 1.0
+        scale = known_families()[FAMILY[line["metric"]]].scale if line["metric"] in FAMILY else 1.0
         entries.append(
             Entry(
                 id=short_id(*(line[key] for key in keys)),

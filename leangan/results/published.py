@@ -12,7 +12,8 @@ import pandas as pd
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.project import project_file
 from leangan.core.schemas import check
-from leangan.results.metric_names import FAMILIES, Metric
+from leangan.metrics.families import known_families
+from leangan.results.metric_names import Metric
 
 FILE = project_file("results/published/published.csv")
 COLUMNS = ["paper", "artefact", "dataset", "train_images", "model", "method", "conditional", "metric",
@@ -32,7 +33,7 @@ def read_published(path: str | Path) -> pd.DataFrame:
     for number, line in enumerate(table.to_dict("records"), start=2):
         check(line, "published", f"line {number} of {path}")
     number = pd.to_numeric(table["value"].str.extract(r"^(-?[\d.]+)")[0])
-    return table.assign(number=number.where(table["metric"] != "KID x1e3", number / FAMILIES["kid"].scale))
+    return table.assign(number=number.where(table["metric"] != "KID x1e3", number / known_families()["kid"].scale))
 
 
 def std_text(line: pd.Series) -> str:

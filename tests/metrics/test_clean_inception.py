@@ -19,10 +19,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from leangan.metrics.base import Features
-from leangan.metrics.clean_inception import resize
-from leangan.metrics.extractors import Extractor, load_extractor
+from leangan.metrics.extractors.clean_inception import resize
 from leangan.metrics.features import extract, real_batches
-from leangan.metrics.fid import FrechetDistance
+from leangan.metrics.formulas.fid import Metric as FrechetDistance
+from leangan.metrics.loading import LoadedExtractor, load_extractor
 from leangan.metrics.weights import CLEAN, WeightsError, find_weights
 
 CPU = torch.device("cpu")
@@ -49,7 +49,7 @@ def weights(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def extractor(weights) -> Extractor:
+def extractor(weights) -> LoadedExtractor:
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     return load_extractor("clean_inception", inception_weights=weights, inception_sha256=digest)
 

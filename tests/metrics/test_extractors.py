@@ -19,12 +19,13 @@ from leangan.core.errors import ConfigError
 from leangan.data.image import fit
 from leangan.data.open_source import open_source
 from leangan.metrics.base import Features
-from leangan.metrics.extractors import load_extractor
 from leangan.metrics.features import extract, real_batches
-from leangan.metrics.fid import FrechetDistance
-from leangan.metrics.inception_score import InceptionScore
-from leangan.metrics.kid import KernelDistance, cubic_kernel
-from leangan.metrics.precision_recall import PrecisionRecall
+from leangan.metrics.formulas.fid import Metric as FrechetDistance
+from leangan.metrics.formulas.inception_score import Metric as InceptionScore
+from leangan.metrics.formulas.kid import Metric as KernelDistance
+from leangan.metrics.formulas.kid import cubic_kernel
+from leangan.metrics.formulas.precision_recall import Metric as PrecisionRecall
+from leangan.metrics.loading import load_extractor
 from leangan.metrics.weights import FIDELITY, WeightsError, find_weights
 
 COUNT = 240
@@ -196,7 +197,7 @@ def numbers(real: Features, fake: Features, fid: bool) -> dict[str, float]:
 @pytest.mark.parametrize(("count", "fid"), [(4, False), pytest.param(60, True, marks=pytest.mark.long)])
 def test_inception_numbers_are_those_of_torch_fidelity(monkeypatch, photographs, random_weights, count, fid):
     """The whole way on photographs, through a file in the official format; FID's 2048 x 2048 matrices take long."""
-    monkeypatch.setattr("leangan.metrics.inception_score.SPLITS", 2)
+    monkeypatch.setattr("leangan.metrics.formulas.inception_score.SPLITS", 2)
     pictures = 255 - photographs[COUNT : COUNT + count], photographs[:count]
     theirs = torch_fidelity.calculate_metrics(
         input1=Images(pictures[0]),
