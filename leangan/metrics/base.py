@@ -143,7 +143,7 @@ class Extractor(ABC):
     @staticmethod
     @abstractmethod
     def load(weights: str | Path | None, sha256: str | None) -> tuple[nn.Module, str]:
-        """(network in evaluation mode on the CPU, sha256 of its weights, or of the code that measures without any).
+        """(network on the CPU, sha256 of its weights, or of the code that measures without any).
 
         The network turns uint8 [N, 3, H, W] into (pooled [N, D],) or (pooled, logits [N, classes]). `weights` and
         `sha256` are what a user gave for the Inception network, `--inception-weights` and `--inception-sha256`; others

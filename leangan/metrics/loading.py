@@ -62,5 +62,5 @@ def load_extractor(
     extractor = registry.require("extractor", name, FILE)
     network, sha256 = extractor.load(inception_weights, inception_sha256)
     # With channels last, Inception is 1.45 times as fast on a CPU.
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     return LoadedExtractor(name, extractor, network, sha256, arithmetic(device, tf32, "none")["tf32"])

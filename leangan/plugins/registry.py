@@ -52,7 +52,7 @@ FOLDERS = "LEANGAN_METHOD_FOLDERS"
 
 @dataclass(frozen=True)
 class FailedImport:
-    """Stands for a plugin that cannot be used: its import raised, or its class breaks the contract."""
+    """Stands for a plugin that cannot be used: its import raised `cause`, or its class breaks the contract."""
 
     name: str
     reason: str
