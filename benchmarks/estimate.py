@@ -24,9 +24,8 @@ from leangan.core.errors import ConfigError, exit_on_user_error
 from leangan.core.yaml_files import read
 from leangan.launching import gpus
 from leangan.launching.launch import KEEP_MEMORY
-from leangan.metrics.base import SHAPE_ATTRIBUTES
-from leangan.metrics.extractors import PROXY, load_extractor
 from leangan.metrics.fakes import Fakes
+from leangan.metrics.loading import load_extractor
 from leangan.planning import cost
 from leangan.planning.plan import plan_runs
 from leangan.runs.cells import cells
@@ -39,7 +38,7 @@ SECONDS = 1.0
 LIMIT_SECONDS = 60.0
 """After this time there is no estimate: networks of published width take minutes for one cycle of iterations."""
 
-INSTALLED = (PROXY, SHAPE_ATTRIBUTES)
+INSTALLED = ("efficientnet_lite0", "shape_attributes")
 """Extractors that come with the installation. Weights of others may have to be downloaded, which no estimate does."""
 
 CPU = torch.device("cpu")

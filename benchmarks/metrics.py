@@ -34,11 +34,11 @@ from benchmarks.setting import backbone_of, described, parser_of, positive, prep
 from benchmarks.stopwatch import synchronize
 from leangan.core.errors import ConfigError, exit_on_user_error
 from leangan.core.files import sha256
-from leangan.metrics.base import CLEAN_INCEPTION, INCEPTION, Features
-from leangan.metrics.extractors import Extractor, load_extractor
+from leangan.metrics.base import Features
 from leangan.metrics.fakes import BLOCK, Fakes
 from leangan.metrics.features import fake_features
-from leangan.metrics.fid import FrechetDistance
+from leangan.metrics.formulas.fid import Metric as FrechetDistance
+from leangan.metrics.loading import LoadedExtractor, load_extractor
 from leangan.metrics.weights import CLEAN, FIDELITY
 from leangan.runs.presets import preset_at
 
@@ -91,7 +91,7 @@ class Pipeline(NamedTuple):
     number: Callable[[Tensor], object]
 
 
-def ours(extractor: Extractor, G: nn.Module, images: int, real: Tensor, device: torch.device) -> Pipeline:
+def ours(extractor: LoadedExtractor, G: nn.Module, images: int, real: Tensor, device: torch.device) -> Pipeline:
     distance = FrechetDistance(Features(real.to(device)))
     batch = 256 if device.type == "cuda" else 32
 
@@ -189,7 +189,7 @@ def main(argv: list[str] | None = None) -> int:
             write_random_weights(folder)
         fid, clean = (
             load_extractor(name, device, folder / file.name, sha256(folder / file.name))
-            for name, file in ((INCEPTION, FIDELITY), (CLEAN_INCEPTION, CLEAN))
+            for name, file in (("inception_v3", FIDELITY), ("clean_inception", CLEAN))
         )
         common = G, args.images, real, device
         turns = args.images, fake, args.repeats, device

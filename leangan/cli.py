@@ -106,11 +106,14 @@ def describe_commands() -> str:
 
 @contextmanager
 def _missing_extra(name: str) -> Iterator[None]:
-    """A missing optional dependency within becomes a ConfigError that names the extra to install."""
+    """A missing optional dependency, of a command or of a plugin, becomes a ConfigError that names the extra."""
     try:
         yield
-    except ModuleNotFoundError as error:
-        module = (error.name or "").split(".")[0]
+    except (ModuleNotFoundError, ConfigError) as error:
+        missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+        if not isinstance(missing, ModuleNotFoundError):
+            raise
+        module = (missing.name or "").split(".")[0]
         extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
         if extra is None:
             raise

@@ -77,6 +77,16 @@ def test_plugins_are_found_and_not_named():
     assert found == NAMED
 
 
+def test_metrics_and_extractors_are_found_and_not_named():
+    """They import each other alone; what computes, prints and plans finds them by the names of their files."""
+    folders = tuple(ROOT / "leangan/metrics" / name for name in ("formulas", "extractors"))
+    prefixes = ("leangan.metrics.formulas.", "leangan.metrics.extractors.")
+    outside = [path for package in order() for path in files(package) if not path.is_relative_to(folders[0])]
+    outside = [path for path in outside if not path.is_relative_to(folders[1])]
+    assert len(outside) > 100
+    assert not [path for path in outside if any(f"{module}.".startswith(prefixes) for module in imported(path))]
+
+
 def test_the_floor_is_small():
     """What everything builds on fits into one's head."""
     lines = sum(len(path.read_text().splitlines()) for path in files("core"))

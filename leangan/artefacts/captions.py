@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from leangan.artefacts import agreement
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
+from leangan.metrics.extractor_facts import title_of
 from leangan.results.measured_runs import seeds_of
-from leangan.results.metric_names import EXTRACTORS
 
 ACCURACY = (
     "D right: the share of images that D puts on the right side of 0, as it sees them, over the last quarter of the run"
@@ -82,7 +82,7 @@ def _protocol_words(column: Column) -> str:
     reference = {"full": "the full set", "test": "the test set", "train": "the training images"}.get(
         protocol["reference"]
     )
-    extractor = EXTRACTORS.get(protocol["extractor"], protocol["extractor"])
+    extractor = title_of(protocol["extractor"])
     size = f" at {protocol['input_px']:.0f} px ({protocol['resize']})" if protocol["input_px"] else ""
     statistics, seeds = protocol["statistics"], protocol["eval_seeds"]
     return (

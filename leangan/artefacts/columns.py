@@ -14,10 +14,11 @@ import pandas as pd
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
-from leangan.metrics.base import PUBLISHED, metric_name
+from leangan.metrics.extractor_facts import is_published
+from leangan.metrics.families import known_families, metric_name
 from leangan.results import origin
 from leangan.results.measured_runs import NOT_YET_RUN, Run, runs_of
-from leangan.results.metric_names import FAMILIES, Metric, parse
+from leangan.results.metric_names import Metric, parse
 from leangan.results.origin import Origin, origin_of
 from leangan.results.table import PROTOCOL
 
@@ -66,9 +67,9 @@ def columns_of(
 
 
 def _families(rows: pd.DataFrame) -> list[str]:
-    """The metric families among the rows, in the order of FAMILIES."""
+    """The metric families among the rows, in the order of columns."""
     present = {parse(name).family for name in rows["metric"].unique() if name}
-    return [family for family in FAMILIES if family in present]
+    return [family for family in known_families() if family in present]
 
 
 def _settings(specs: list[RunSpec], apart: bool) -> dict[str, list[RunSpec]]:
@@ -113,7 +114,7 @@ def _planned_columns(
     for family in content.get("layout", {}).get("metrics") or protocol["metrics"]:
         metric = metric_name(family, fakes or protocol["fakes"], reference, extractor)
         for title, members in settings.items():
-            stated = {"name": name, "proxy": extractor not in PUBLISHED}
+            stated = {"name": name, "proxy": not is_published(extractor)}
             columns.append(Column(_setting(members), title, parse(metric), stated, _runs(rows, members, metric, None)))
     return columns
 

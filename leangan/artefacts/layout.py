@@ -27,7 +27,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from leangan.core.errors import ConfigError, check_names
-from leangan.results.metric_names import FAMILIES
+from leangan.metrics.families import check_families
 from leangan.results.training_log import TRAINING
 
 LAYOUT = ["caption", "metrics", "training", "published", "sweep"]
@@ -41,7 +41,7 @@ def check_layout(content: dict[str, Any], methods: Iterable[str], titled: bool, 
     """
     layout = content.get("layout", {})
     check_names("key of layout", layout, LAYOUT, where)
-    check_names("metric family", layout.get("metrics", []), FAMILIES, f"layout.metrics of {where}")
+    check_families(layout.get("metrics", []), f"layout.metrics of {where}", "metric family")
     check_names("quantity", layout.get("training", []), TRAINING, f"layout.training of {where}")
     if sweep := layout.get("sweep"):
         _check_sweep(sweep, methods, f"layout.sweep of {where}")

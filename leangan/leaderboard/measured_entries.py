@@ -11,10 +11,11 @@ from leangan.leaderboard.entry import Entry, short_id
 from leangan.leaderboard.facts import facts_of
 from leangan.leaderboard.set_ups import tell_apart
 from leangan.leaderboard.standing import find_departures, is_proxy, standing
+from leangan.metrics.families import known_families
 from leangan.plugins import registry
 from leangan.results.measured_runs import Run, failure, runs_of
 from leangan.results.method_titles import distinguish_titles
-from leangan.results.metric_names import FAMILIES, Metric, parse
+from leangan.results.metric_names import Metric, parse
 from leangan.results.origin import origin_of
 from leangan.results.sample_grids import grids_of
 from leangan.results.spec_file import SpecFile, read_spec
@@ -22,13 +23,13 @@ from leangan.results.table import PROTOCOL
 
 
 def measured_entries(results: pd.DataFrame, *rows_dirs: Path) -> list[Entry]:
-    """One entry for each run, label, protocol and submitter, judged by the first metric of FAMILIES it was measured by.
+    """One entry for each run, label, protocol and submitter, judged by the first metric that it was measured by.
 
     `rows_dirs` are the results/<scale>/rows that are searched for spec.json and pictures.
     """
     results = results.assign(method_title=_distinct_titles(results))
     proxies = set(results.loc[results["proxy"].eq(True), "protocol.name"])
-    families = list(FAMILIES)
+    order = list(known_families())
     entries = []
     specs: dict[str, SpecFile] = {}
     folders: dict[str, Path] = {}
@@ -37,7 +38,7 @@ def measured_entries(results: pd.DataFrame, *rows_dirs: Path) -> list[Entry]:
     for _, rows in results.groupby(keys, sort=True, dropna=False):
         metrics = sorted(
             (parse(name) for name in rows["metric"].unique() if name),
-            key=lambda metric: families.index(metric.family),
+            key=lambda metric: order.index(metric.family),
         )
         failed = failure(rows)
         runs = {} if failed else _runs(rows, metrics)

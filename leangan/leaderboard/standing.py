@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from leangan.core.yaml_files import read
-from leangan.metrics.base import PUBLISHED, compared_with
+from leangan.metrics.extractor_facts import is_published
+from leangan.metrics.families import compared_with
 from leangan.results.metric_names import Metric
 from leangan.results.table import earlier_commits_of, methods_of
 
@@ -105,4 +106,4 @@ def find_departures(row: pd.Series, metric: Metric | None) -> list[str]:
 def is_proxy(row: pd.Series) -> bool:
     """Whether a row of results.csv holds no published metric, by its own word or by its extractor."""
     extractor = row["protocol.extractor"]
-    return bool(row["proxy"]) or (isinstance(extractor, str) and extractor not in PUBLISHED)
+    return bool(row["proxy"]) or (isinstance(extractor, str) and not is_published(extractor))

@@ -1,40 +1,75 @@
-"""What a metric is: statistics of the reference features once, then one number per set of fakes."""
+"""What a metric and an extractor are: plugins, each a file of leangan/metrics/formulas/ or leangan/metrics/extractors/.
+
+An extractor turns images into features. A metric takes statistics of the reference's features once, then gives one
+number per set of fakes. Tables, pages and the plan read what both say of themselves without running their files
+(leangan/plugins/facts.py), so that the files may import torch and other libraries as they please.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, get_args
 
 from leangan.core.errors import ConfigError
 
-if TYPE_CHECKING:  # tables and pages read the names below, and do without torch
-    from torch import Tensor
+if TYPE_CHECKING:  # tables and pages read families, and do without torch
+    from torch import Tensor, nn
 
-INCEPTION = "inception_v3"
-CLEAN_INCEPTION = "clean_inception"
-"""The same network behind clean-fid's resizing (arXiv:2104.11222)."""
+Against = Literal["reference", "training images", "nothing"]
+"""What a metric compares fakes with: the protocol's reference, whatever the run trained on, or nothing at all."""
 
-SHAPE_ATTRIBUTES = "shape_attributes"
-"""No network: what leangan/metrics/leak.py measures of the shapes of leangan/data/readers/procedural.py."""
 
-PUBLISHED = frozenset({INCEPTION, CLEAN_INCEPTION})
-"""Extractors whose numbers compare with published ones; those of any other are proxies."""
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A name under which a metric reports a number, what the number is compared with and how it is printed."""
 
-OWN_FAMILIES = {
-    INCEPTION: frozenset({"fid", "fid_inf", "kid", "is", "is_unsplit"}),
-    CLEAN_INCEPTION: frozenset({"clean_fid", "clean_fid_inf", "clean_kid"}),
-}
-"""Names that belong to one network; `PROXY_FAMILIES` are the same formulas on any other network's features."""
+    name: str
+    """Lower-case letters and underscores, as `metrics:` of a protocol lists it; numbers may follow it in a row."""
 
-PROXY_FAMILIES = frozenset({"fd", "fd_inf", "kd"})
+    title: str
+    """For headings and axes. It includes the scale, as in "KID ×10³"."""
 
-NO_REFERENCE = frozenset({"is", "is_unsplit"})
-"""Metrics of the fakes alone."""
+    place: int = 1000
+    """Where its column stands: families are printed in this order, those of one place by name."""
 
-OF_TRAINING_IMAGES = frozenset({"copying", "nn_ratio"})
-"""Metrics against the images the run trained on, whatever the protocol's reference."""
+    higher_is_better: bool = False
+
+    scale: float = 1.0
+    """What a value is multiplied by in print, as in the papers' tables."""
+
+    digits: int = 2
+    """Decimals in print."""
+
+    bounds: tuple[float | None, float | None] = (None, None)
+    """The least and the largest value that it can take at all; None: it has no such bound."""
+
+    against: Against = "reference"
+
+    extractors: tuple[str, ...] = ()
+    """The extractors it is for; empty: any."""
+
+    not_extractors: tuple[str, ...] = ()
+    """Those it is not for, because the number has another name there."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[a-z_]+", self.name):
+            raise ConfigError(f"the family's name is {self.name!r}, must be of lower-case letters and underscores.")
+        if self.against not in (allowed := get_args(Against)):
+            raise ConfigError(f"against of family {self.name!r} is {self.against!r}, must be one of {allowed}.")
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """`bounds` as numbers, infinite where there is none."""
+        low, high = self.bounds
+        return -math.inf if low is None else low, math.inf if high is None else high
+
+    def goes_with(self, extractor: str) -> bool:
+        """Whether it may be computed from the features of this extractor."""
+        return extractor not in self.not_extractors and (not self.extractors or extractor in self.extractors)
 
 
 @dataclass(frozen=True)
@@ -61,49 +96,56 @@ class Value(NamedTuple):
 
 
 class Metric(ABC):
-    """A metric against one reference set: `Metric(real)(fake)` gives a Value for each of its names."""
+    """A metric against one reference set: `Metric(real)(fake)` gives a Value for each of its families."""
 
-    names: ClassVar[frozenset[str]]
-    """Families it can report, lower case: "fid", "precision", ..."""
+    families: ClassVar[tuple[Family, ...]]
+    """What it reports, in plain values: this is read without running the file."""
 
-    minimum: ClassVar[int]
+    minimum: ClassVar[int] = 1
     """Fewest images of either kind that define the number."""
 
     @abstractmethod
     def __init__(self, real: Features): ...
 
     @abstractmethod
-    def __call__(self, fake: Features) -> dict[str, Value]: ...
+    def __call__(self, fake: Features) -> dict[str, Value]:
+        """By the names of all its families, whatever extractor they are for. `fake` is on the device of `real`."""
+
+    def under_each_name(self, value: Value) -> dict[str, Value]:
+        """The value of a metric whose families differ in nothing but the extractor that they are for."""
+        return {family.name: value for family in self.families}
 
 
-def library(extractor: str) -> str:
-    """The package, with its version, whose numbers those of `extractor` are; a module where they are this project's."""
-    if extractor == SHAPE_ATTRIBUTES:
-        return "leangan.metrics.leak"
-    package = "clean-fid" if extractor == CLEAN_INCEPTION else "torch-fidelity"
-    return f"{package} {version(package)}"
+class Extractor(ABC):
+    """A network, or code without one, whose features of images metrics compare.
 
-
-def compared_with(family: str, reference: str) -> str | None:
-    """The images behind a number under a protocol whose reference is `reference`; None: the fakes alone."""
-    if family in NO_REFERENCE:
-        return None
-    return "train" if family in OF_TRAINING_IMAGES else reference
-
-
-def metric_name(family: str, n_fake: int, reference: str, extractor: str) -> str:
-    """The full name of a number, which states its protocol: fid50k_full, is50k, fd1k_full_efficientnet_lite0.
-
-    `reference` is the split the fakes are compared with (full, test or train). Raises ConfigError where a
-    proxy would carry a published name, or one network the name of another's number.
+    `title`, `published`, `package` and `floats` are plain values: they are read without running the file.
     """
-    own = OWN_FAMILIES.get(extractor, PROXY_FAMILIES)
-    if family not in own and family in PROXY_FAMILIES.union(*OWN_FAMILIES.values()):
-        instead = next((name for name, families in OWN_FAMILIES.items() if family in families), "another extractor")
-        raise ConfigError(
-            f"metric {family!r} does not go with extractor {extractor!r}, but with {instead};"
-            " change metrics or extractor in config/protocols.yaml"
-        )
-    count = f"{n_fake // 1000}k" if n_fake % 1000 == 0 else str(n_fake)
-    stated = None if extractor == INCEPTION or (extractor in OWN_FAMILIES and family in own) else extractor
-    return "_".join(part for part in (f"{family}{count}", compared_with(family, reference), stated) if part)
+
+    title: ClassVar[str]
+    """For headings and captions: "EfficientNet-Lite0"."""
+
+    published: ClassVar[bool] = False
+    """Whether its numbers compare with published ones; those of any other extractor are proxies."""
+
+    package: ClassVar[str | None] = None
+    """The installed package whose numbers they are; None: they are those of the file itself."""
+
+    floats: ClassVar[int]
+    """Numbers stored of one image, pooled features and logits."""
+
+    input_px: ClassVar[int | None] = None
+    """The side that images are resized to; None: they stay as they are."""
+
+    resize: ClassVar[str | None] = None
+    """How, in words; None: they stay as they are."""
+
+    @staticmethod
+    @abstractmethod
+    def load(weights: str | Path | None, sha256: str | None) -> tuple[nn.Module, str]:
+        """(network on the CPU, sha256 of its weights, or of the code that measures without any).
+
+        The network turns uint8 [N, 3, H, W] into (pooled [N, D],) or (pooled, logits [N, classes]). `weights` and
+        `sha256` are what a user gave for the Inception network, `--inception-weights` and `--inception-sha256`; others
+        do without. Raises ConfigError before anything of a foreign file is executed.
+        """

@@ -17,36 +17,34 @@ import torch
 from tqdm import tqdm
 
 from leangan.core.command_line import command_parser
-from leangan.core.errors import ConfigError, check_names
-from leangan.metrics.base import OF_TRAINING_IMAGES, Metric, Value, compared_with, metric_name
-from leangan.metrics.fid import FrechetDistance, FrechetInfinity
+from leangan.core.errors import ConfigError
+from leangan.metrics.base import Metric, Value
+from leangan.metrics.families import (
+    check_extractor,
+    check_families,
+    compared_with,
+    is_of_training_images,
+    metric_name,
+    metric_of,
+)
 from leangan.metrics.guard import SAME, check_fake, check_real, read_run, trained_images
-from leangan.metrics.inception_score import InceptionScore
-from leangan.metrics.kid import KernelDistance
-from leangan.metrics.leak import Leak
-from leangan.metrics.memorisation import Memorisation
-from leangan.metrics.precision_recall import PrecisionRecall
 from leangan.metrics.protocols import FILE, Protocol, read_protocol
 from leangan.metrics.store import CPU, load_features, load_meta, load_reference, part_file
+from leangan.plugins import registry
 from leangan.runs.rows import identity, without_value, write
 from leangan.training.device import add_device_options, pick_device, set_up
 
-METRICS: tuple[type[Metric], ...] = (
-    FrechetDistance,
-    FrechetInfinity,
-    KernelDistance,
-    InceptionScore,
-    PrecisionRecall,
-    Memorisation,
-    Leak,
-)
 
+def metric_classes(protocol: Protocol) -> dict[str, type[Metric]]:
+    """The classes behind the protocol's metrics, by the names of their files.
 
-def metric_classes(protocol: Protocol) -> list[type[Metric]]:
-    """The classes behind the protocol's metrics; ConfigError with the nearest name for an unknown one."""
-    known = sorted(name for metric in METRICS for name in metric.names)
-    check_names("metric", protocol.metrics, known, f"{FILE}, {protocol.name}")
-    return [metric for metric in METRICS if metric.names & set(protocol.metrics)]
+    Raises ConfigError for an unknown one, one that is not for the protocol's extractor, and one whose file fails.
+    """
+    where = f"{FILE}, {protocol.name}"
+    check_families(protocol.metrics, where)
+    for family in protocol.metrics:
+        check_extractor(family, protocol.extractor)
+    return {name: registry.require("metric", name, where) for name in map(metric_of, protocol.metrics)}
 
 
 def over_seeds(values: list[Value]) -> Value:
@@ -57,7 +55,7 @@ def over_seeds(values: list[Value]) -> Value:
     return Value(statistics.fmean(numbers), statistics.stdev(numbers), "evaluation seeds")
 
 
-def snapshot_values(metrics: list[Metric], files: list[Path], device: torch.device) -> dict[str, Value]:
+def snapshot_values(metrics: dict[str, Metric], files: list[Path], device: torch.device) -> dict[str, Value]:
     """The value of each metric for one snapshot, from its features under each evaluation seed; {} if it has none."""
     found: list[dict[str, Value]] = []
     for file in files:
@@ -65,13 +63,15 @@ def snapshot_values(metrics: list[Metric], files: list[Path], device: torch.devi
         if fake is None:
             return {}
         found.append({})
-        for metric in metrics:
+        for name, metric in metrics.items():
             if len(fake) < metric.minimum:
                 raise ConfigError(
-                    f"{file}: {len(fake)} fakes; {type(metric).__name__} needs {metric.minimum}"
-                    " (fakes in config/scales.yaml)"
+                    f"{file}: {len(fake)} fakes; metric {name} needs {metric.minimum} (fakes in config/scales.yaml)"
                 )
-            found[-1] |= metric(fake)
+            values = metric(fake)
+            if missing := sorted({family.name for family in metric.families} - values.keys()):
+                raise ConfigError(f"metric {name} gives no value of its families {', '.join(missing)}")
+            found[-1] |= values
     return {family: over_seeds([values[family] for values in found]) for family in found[0]}
 
 
@@ -100,11 +100,11 @@ def compute(
     real_meta = load_meta(real_path)
     check_real(real_meta, protocol, spec, train, real_path)
     real = replace(load_reference(real_path, device), trained=trained_images(real_meta, train, subset))
-    metrics = []
-    for metric in classes:
+    metrics = {}
+    for name, metric in classes.items():
         if len(real) < metric.minimum:
-            raise ConfigError(f"{real_path}: {len(real)} images; {metric.__name__} needs {metric.minimum}")
-        metrics.append(metric(real))
+            raise ConfigError(f"{real_path}: {len(real)} images; metric {name} needs {metric.minimum}")
+        metrics[name] = metric(real)
 
     n_trained = None if real.trained is None else len(real.trained)
     rows = []
@@ -118,7 +118,7 @@ def compute(
         for family in protocol.metrics:
             value = values.get(family)
             reference = compared_with(family, protocol.reference)
-            n_real = n_trained if family in OF_TRAINING_IMAGES else reference and real_meta["n_real"]
+            n_real = n_trained if is_of_training_images(family) else reference and real_meta["n_real"]
             rows.append(
                 {
                     **identity(spec, train["method_title"]),
@@ -163,7 +163,7 @@ def write_rows(
     written next to them. `device` computes the metrics, set up without TF32, and generates the fakes of the picture.
     """
     rows = compute(protocol, real, fake, run_dir, subset, device)
-    if data and subset and OF_TRAINING_IMAGES & set(protocol.metrics) and rows[-1]["status"] == "done":
+    if data and subset and any(map(is_of_training_images, protocol.metrics)) and rows[-1]["status"] == "done":
         from leangan.metrics import neighbours  # which needs the networks: seconds of imports
 
         picture = neighbours.picture(protocol, real, fake, run_dir, data, subset, device)

@@ -33,16 +33,17 @@ from leangan.core.ranks import rank, world_size
 from leangan.data.contracts import open_dataset
 from leangan.data.subset import read_subset
 from leangan.metrics.base import Features
-from leangan.metrics.extractors import NAMES, Extractor, load_extractor
 from leangan.metrics.fakes import BLOCK, Fakes, NotFinite, statistics_of
 from leangan.metrics.guard import check_snapshot, check_subset, read_run
+from leangan.metrics.loading import LoadedExtractor, load_extractor
 from leangan.metrics.protocols import Protocol, read_protocol
 from leangan.metrics.store import load_meta, part_file, save_features
+from leangan.plugins import registry
 from leangan.training.device import add_device_options, pick_device, set_up
 from leangan.training.snapshot import load_generator
 
 
-def extract(extractor: Extractor, batches: Iterable[Tensor], count: int, title: str) -> Features | None:
+def extract(extractor: LoadedExtractor, batches: Iterable[Tensor], count: int, title: str) -> Features | None:
     """Features, on the CPU, of about `count` images that come in uint8 batches [n, 3, H, W]; None where none come."""
     pooled, logits = [], []
     with tqdm(total=count, desc=title, unit="img", mininterval=1, disable=rank() > 0) as progress:
@@ -104,7 +105,7 @@ def gather_features(own: Features | None, count: int, block: int) -> Features | 
     return Features(gather(own.pooled, count, block), logits)
 
 
-def fake_features(extractor: Extractor, fakes: Fakes, batch: int, title: str) -> Features | None:
+def fake_features(extractor: LoadedExtractor, fakes: Fakes, batch: int, title: str) -> Features | None:
     """On rank 0 the features of all fakes; None where one is not finite."""
     blocks = rebatch(fakes.blocks(rank(), world_size()), batch)
     own, finite = None, True
@@ -129,7 +130,7 @@ def up_to_date(path: Path, meta: dict[str, Any]) -> bool:
 
 
 def reference_features(
-    extractor: Extractor,
+    extractor: LoadedExtractor,
     data: Path,
     subset: Path | None,
     test: bool,
@@ -172,7 +173,7 @@ def check_statistics(statistics: str | None, protocol: Protocol | None, run: str
 
 
 def run_features(
-    extractor: Extractor,
+    extractor: LoadedExtractor,
     run_dir: Path,
     n_fake: int,
     labels: np.ndarray | None,
@@ -247,7 +248,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def extractor_of(
     args: argparse.Namespace, protocol: Protocol | None, device: torch.device, tf32: bool
-) -> tuple[Extractor, int]:
+) -> tuple[LoadedExtractor, int]:
     """(extractor on `device`, its batch size) from the options of a command line, for a process set up with `tf32`."""
     extractor = load_extractor(
         protocol.extractor if protocol else args.extractor,
@@ -282,7 +283,7 @@ def main(argv: list[str] | None = None) -> None:
         "name of --out, then the index --out (*.json).",
     )
     network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--extractor", help=f"one of {', '.join(NAMES)}")
+    network.add_argument("--extractor", help=f"one of {', '.join(registry.names('extractor'))}")
     network.add_argument("--protocol", help="a name in config/protocols.yaml: its extractor and fakes")
     parser.add_argument("--out", required=True, type=Path, help="*.safetensors for reals, *.json for fakes")
     parser.add_argument("--data", type=Path, help="prepared data set (*.npy)")

@@ -13,7 +13,7 @@ from leangan.core.errors import ConfigError
 from leangan.core.files import parse_json, read_json, sha256
 from leangan.core.spec import NO_SPEC, RunSpec, check_scheme
 from leangan.data.known_sets import find_test_split
-from leangan.metrics.base import library
+from leangan.metrics.extractor_facts import library
 from leangan.metrics.protocols import Protocol
 from leangan.training.snapshot import HEADER
 

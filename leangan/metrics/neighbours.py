@@ -4,7 +4,7 @@
 
 Eight columns: twice a fake and its three nearest training images. On the left the first fakes, as they come; on the
 right those that lie nearest to a training image. All are of the run's last snapshot and first evaluation seed. The
-numbers to it are `copying` and `nn_ratio` of leangan/metrics/memorisation.py.
+numbers to it are `copying` and `nn_ratio` of leangan/metrics/formulas/memorisation.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from leangan.data.subset import read_subset
 from leangan.metrics.fakes import Fakes
 from leangan.metrics.features import labels_of_training_images
 from leangan.metrics.guard import check_fake, check_real, read_run, trained_images
-from leangan.metrics.memorisation import nearest
+from leangan.metrics.nearest import nearest
 from leangan.metrics.protocols import Protocol, read_protocol
 from leangan.metrics.store import load_features, load_meta, load_reference, part_file
 from leangan.training.device import add_device_options, pick_device, set_up

@@ -7,7 +7,7 @@ from typing import Any
 
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.yaml_files import read
-from leangan.metrics.base import PUBLISHED
+from leangan.metrics.extractor_facts import is_published
 
 FILE = "config/protocols.yaml"
 REFERENCES = ("full", "train", "test")
@@ -33,7 +33,7 @@ class Protocol:
     @property
     def proxy(self) -> bool:
         """Whether its numbers are no published metric."""
-        return self.extractor not in PUBLISHED
+        return not is_published(self.extractor)
 
 
 def read_protocol(name: str) -> Protocol:

@@ -16,14 +16,10 @@ from typing import Any
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
 from leangan.data.known_sets import known_sets
+from leangan.metrics.extractor_facts import find_extractor
 from leangan.plugins import registry
 
 FLOAT = 4
-
-FEATURES = {"inception_v3": 2048 + 1008, "clean_inception": 2048, "efficientnet_lite0": 1280}
-"""Numbers kept of one image, pooled features and logits, by network.
-
-Extractors without a network store almost nothing."""
 
 PNG_SHARE = 0.55
 """A PNG of photographs, as a part of its pixels' bytes."""
@@ -150,8 +146,8 @@ def disk_bytes(spec: RunSpec) -> dict[str, int]:
 
 def feature_bytes(spec: RunSpec, protocol: str, scale: str) -> int:
     """Bytes of the features of all fakes that the protocol asks for."""
-    extractor = read("config/protocols.yaml")[protocol]["extractor"]
-    return measurements(spec, protocol) * fakes_of(scale, protocol) * FEATURES.get(extractor, 0) * FLOAT
+    extractor = find_extractor(read("config/protocols.yaml")[protocol]["extractor"])
+    return measurements(spec, protocol) * fakes_of(scale, protocol) * extractor.floats * FLOAT
 
 
 def array_bytes(dataset: str, resolution: int) -> int | None:

@@ -1,9 +1,10 @@
-"""Plugin discovery: a plugin is a file of `augment/`, or a file or folder of `models/`, with a class of a fixed name.
+"""Plugin discovery: a plugin is a file in the folder of its kind, with a class of a fixed name.
 
-Methods also come from folders of the user's own (`method_folders` of config/config.yaml) and from installed packages,
-which name them in the entry-point group `leangan.methods`. Listing costs nothing; a file is imported only when its
-class is asked for, so that building the DAG stays quick. A plugin that fails to import or breaks the contract does not
-harm the others.
+Methods are the files of `augment/`, backbones the files and folders of `models/`, metrics and extractors the files of
+`leangan/metrics/formulas/` and `leangan/metrics/extractors/`. Methods also come from folders of the user's own
+(`method_folders` of config/config.yaml) and from installed packages, which name them in the entry-point group
+`leangan.methods`. Listing costs nothing; a file is imported only when its class is asked for, so that building the DAG
+stays quick. A plugin that fails to import or breaks the contract does not harm the others.
 """
 
 from __future__ import annotations
@@ -26,10 +27,20 @@ from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.project import ROOT, show_path
 from leangan.core.yaml_files import read
 
-KINDS = {"method": ("leangan.augment", "Method"), "backbone": ("leangan.models", "Backbone")}
+KINDS = {
+    "method": ("leangan.augment", "Method"),
+    "backbone": ("leangan.models", "Backbone"),
+    "metric": ("leangan.metrics.formulas", "Metric"),
+    "extractor": ("leangan.metrics.extractors", "Extractor"),
+}
 """The package that each kind of plugin is in, and the class that each of them defines."""
 
-PATTERNS = {"method": ["[!_]*.py"], "backbone": ["[!_]*.py", "[!_]*/__init__.py"]}
+PATTERNS = {
+    "method": ["[!_]*.py"],
+    "backbone": ["[!_]*.py", "[!_]*/__init__.py"],
+    "metric": ["[!_]*.py"],
+    "extractor": ["[!_]*.py"],
+}
 """The files of that package that are plugins."""
 
 GROUPS = {"method": "leangan.methods"}
@@ -41,11 +52,12 @@ FOLDERS = "LEANGAN_METHOD_FOLDERS"
 
 @dataclass(frozen=True)
 class FailedImport:
-    """Stands for a plugin that cannot be used: its import raised, or its class breaks the contract."""
+    """Stands for a plugin that cannot be used: its import raised `cause`, or its class breaks the contract."""
 
     name: str
     reason: str
     traceback: str
+    cause: Exception | None = None
 
 
 def _defines(path: Path, class_name: str) -> bool:
@@ -79,9 +91,9 @@ def _method_folders() -> list[Path]:
 def _of_project(kind: str) -> list[EntryPoint]:
     """The project's own plugins of a kind, sorted by name. No file is read."""
     package, _ = KINDS[kind]
-    folder = Path(next(iter(import_module(package).__path__)))
-    files = [path for pattern in PATTERNS[kind] for path in folder.glob(pattern)]
-    names = sorted(path.parent.name if path.stem == "__init__" else path.stem for path in files)
+    folders = map(Path, import_module(package).__path__)
+    files = [path for folder in folders for pattern in PATTERNS[kind] for path in folder.glob(pattern)]
+    names = sorted({path.parent.name if path.stem == "__init__" else path.stem for path in files})
     return [EntryPoint(name, f"{package}.{name}", "") for name in names]
 
 
@@ -204,8 +216,14 @@ def _origin(entry: EntryPoint | Path) -> str:
 
 
 def names(kind: str) -> list[str]:
-    """The names of all plugins of a kind ("method" or "backbone"), without importing them."""
+    """The names of all plugins of a kind ("method", "backbone", ...), without importing them."""
     return sorted(_found(kind))
+
+
+def file_of(kind: str, name: str) -> Path:
+    """The file of one of the project's own plugins, which is not imported."""
+    (entry,) = _found(kind)[name]
+    return entry if isinstance(entry, Path) else _file_of(entry)
 
 
 @cache
@@ -234,7 +252,15 @@ def load(
                 return FailedImport(name, fault, "")
         return plugin
     except Exception as error:
-        return FailedImport(name, f"{_origin(entry)} failed to import: {explain(error)}", traceback.format_exc())
+        return FailedImport(name, f"{_origin(entry)} failed to import: {explain(error)}", traceback.format_exc(), error)
+
+
+def require(kind: str, name: str, where: str) -> type[Any]:
+    """The plugin's class; ConfigError where there is no such plugin or it cannot be used."""
+    plugin = load(kind, name, where)
+    if isinstance(plugin, FailedImport):
+        raise ConfigError(plugin.reason) from plugin.cause
+    return plugin
 
 
 def explain(error: Exception) -> str:

@@ -14,7 +14,9 @@ from pydantic import Field
 from leangan.core.errors import ConfigError, check_names, unknown_name
 from leangan.core.project import project_file
 from leangan.core.schemas import Record, Text, parse
-from leangan.results.metric_names import FAMILIES, Family, Metric
+from leangan.metrics.base import Family
+from leangan.metrics.families import known_families
+from leangan.results.metric_names import Metric
 
 FILE = project_file("results/published/published.csv")
 UNVERIFIED = "not verified at its source"
@@ -83,7 +85,7 @@ class PublishedNumber(Record):
     @property
     def metric(self) -> Family:
         """How numbers of the family are printed, and which are better."""
-        return FAMILIES[self.family]
+        return known_families()[self.family]
 
     @cached_property
     def number(self) -> float:
@@ -129,7 +131,7 @@ def _read_line(cells: dict[str, Any], where: str) -> PublishedNumber:
     if (fakes := values.get("fakes")) and fakes.isdigit():
         values["fakes"] = int(fakes)
     line = parse(PublishedNumber, values, where)
-    check_names("metric family", [line.family], FAMILIES, where)
+    check_names("metric family", [line.family], known_families(), where)
     return line
 
 

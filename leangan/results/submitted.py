@@ -23,16 +23,10 @@ from leangan.core.files import parse_json, write_atomic
 from leangan.core.schemas import Record, check, parse
 from leangan.core.spec import SCHEME
 from leangan.core.yaml_files import read
-from leangan.metrics.base import PUBLISHED, compared_with, metric_name
+from leangan.metrics.extractor_facts import is_published
+from leangan.metrics.families import compared_with, known_families, metric_name
 from leangan.results import metric_names
 from leangan.runs import rows
-
-BOUNDS = {
-    **dict.fromkeys(["precision", "recall", "copying"], (0, 1)),
-    **dict.fromkeys(["is", "is_unsplit"], (1, math.inf)),
-    **dict.fromkeys(["fid", "clean_fid", "fd", "nn_ratio"], (0, math.inf)),
-}
-"""The values that a metric family can take at all; estimates of KID, and FID without its bias, may lie below 0."""
 
 
 class Submission(Record):
@@ -109,7 +103,7 @@ def check_claim(row: dict[str, Any], where: str) -> None:
     named = metric_names.parse(metric_name(metric.family, row["n_fake"], protocol["reference"], protocol["extractor"]))
     expected = {
         "protocol.extractor": (stated["extractor"], protocol["extractor"]),
-        "proxy": (row["proxy"], protocol["extractor"] not in PUBLISHED),
+        "proxy": (row["proxy"], not is_published(protocol["extractor"])),
         "reference": (row["reference"], compared_with(metric.family, protocol["reference"])),
         "the reference in the metric's name": (metric.reference, named.reference),
         "the extractor in the metric's name": (metric.extractor, named.extractor),
@@ -118,7 +112,7 @@ def check_claim(row: dict[str, Any], where: str) -> None:
     for what, (given, wanted) in expected.items():
         if given != wanted:
             raise ConfigError(f"{where}: {what} is {given!r}, must be {wanted!r} under protocol {stated['name']}.")
-    low, high = BOUNDS.get(metric.family, (-math.inf, math.inf))
+    low, high = known_families()[metric.family].limits
     if not (math.isfinite(row["value"]) and low <= row["value"] <= high):
         raise ConfigError(f"{where}: {row['metric']} is {row['value']:g}, which lies outside {low} to {high}.")
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
-from leangan.metrics.base import OWN_FAMILIES
+from leangan.metrics.families import is_published_name
 from leangan.results import metric_names
 from leangan.results.collect import read_rows, to_csv
 
@@ -84,7 +84,7 @@ def _convert_columns(table: pd.DataFrame, where: str) -> pd.DataFrame:
     table["protocol.tf32"] = table["protocol.tf32"].eq(True).astype(object)  # rows that state nothing: without
     table["metric"] = table["metric"].fillna("")
     for name in table.loc[table["proxy"].eq(True) & table["status"].eq("done"), "metric"].unique():
-        if any(metric_names.parse(name, where).family in families for families in OWN_FAMILIES.values()):
+        if is_published_name(metric_names.parse(name, where).family):
             raise ConfigError(f"{where}: {name!r} is a proxy; FID, KID and IS are names of Inception's metrics only.")
     return table
 

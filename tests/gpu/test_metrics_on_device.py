@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from leangan.metrics.base import Features
-from leangan.metrics.compute import METRICS
-from leangan.metrics.leak import Leak
+from leangan.plugins import registry
 
 REALS, FAKES, CLASSES = 1500, 1300, 10
 
@@ -23,12 +22,12 @@ def features(count: int, seed: int, size: int, device: torch.device) -> Features
     return Features(pooled.to(device), logits.to(device), torch.arange(200))
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.__name__)
+@pytest.mark.parametrize("metric", registry.names("metric"))
 def test_the_device_gives_the_number_of_the_cpu(device, measured, metric):
     """KID of large sets, precision and recall are torch-fidelity's code on the CPU and the suite's on a GPU."""
-    size = 3 if metric is Leak else 16  # Leak's three are attributes of shapes
-    places = torch.device("cpu"), device
-    expected, found = (metric(features(REALS, 0, size, at))(features(FAKES, 1, size, at)) for at in places)
+    size = 3 if metric == "leak" else 16  # leak's three are attributes of shapes
+    places, of = (torch.device("cpu"), device), registry.require("metric", metric, "here")
+    expected, found = (of(features(REALS, 0, size, at))(features(FAKES, 1, size, at)) for at in places)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         measured(f"{name}: {value.value:.9g} on the CPU, {found[name].value:.9g} on the device")

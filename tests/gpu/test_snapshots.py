@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from leangan.metrics.extractors import PROXY, load_extractor
 from leangan.metrics.fakes import Fakes
+from leangan.metrics.loading import load_extractor
 from leangan.training.device import set_up
 from leangan.training.loop import train
 from leangan.training.snapshot import load_generator
@@ -61,14 +61,14 @@ def test_fakes_are_the_same_but_for_the_last_bit(device, snapshots, origin):
 
 def test_features_of_the_same_images(device, measured):
     images = torch.randint(0, 256, (32, 3, 32, 32), dtype=torch.uint8)
-    ours, expected = (load_extractor(PROXY, place)(images.to(place)).pooled for place in (device, CPU))
+    ours, expected = (load_extractor("efficientnet_lite0", place)(images.to(place)).pooled for place in (device, CPU))
     measured(f"features of the proxy: {error(ours, expected):.1e}")
     assert ours.dtype == torch.float32 and error(ours, expected) < 3e-5
 
 
 def test_features_do_not_depend_on_the_batch(device):
     images = torch.randint(0, 256, (32, 3, 32, 32), dtype=torch.uint8, device=device)
-    extractor = load_extractor(PROXY, device)
+    extractor = load_extractor("efficientnet_lite0", device)
     one_by_one = torch.cat([extractor(images[i : i + 1]).pooled for i in range(4)])
     assert error(one_by_one, extractor(images).pooled[:4].cpu()) < 3e-5
 
@@ -77,12 +77,11 @@ def test_features_of_inception_with_random_weights(card, tmp_path, measured):
     """Both official files; half a minute on a CPU."""
     from benchmarks.metrics import write_random_weights
     from leangan.core.files import sha256
-    from leangan.metrics.base import CLEAN_INCEPTION, INCEPTION
     from leangan.metrics.weights import CLEAN, FIDELITY
 
     write_random_weights(tmp_path)
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    for name, file in ((INCEPTION, FIDELITY), (CLEAN_INCEPTION, CLEAN)):
+    for name, file in (("inception_v3", FIDELITY), ("clean_inception", CLEAN)):
         path = tmp_path / file.name
         ours, expected = (load_extractor(name, place, path, sha256(path))(images.to(place)) for place in (card, CPU))
         measured(f"features of {name}: {error(ours.pooled, expected.pooled):.1e}")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from leangan.core.spec import RunSpec, snapshot_name
 from leangan.core.yaml_files import read
-from leangan.metrics.base import metric_name
+from leangan.metrics.families import metric_name
 from leangan.results.collect import flatten, to_csv
 from leangan.runs.config import artefact
 from leangan.runs.rows import identity, without_value

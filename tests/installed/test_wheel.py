@@ -166,8 +166,10 @@ def test_the_help_lists_every_command_and_each_says_what_it_needs(installed):
     for name in ("train", "prepare", "subset", "plan", "new-method", "networks", "released", "launch"):
         said = installed.call("leangan", name, "--help")
         assert all(part in said for part in ("reads:\n", "writes:\n", "exit codes:\n")), name
-    for name, extra in (("page", "report"), ("render", "report"), ("measure", "metrics"), ("pipeline", "report")):
-        said = installed.call("leangan", name, "--help", code=1)
+    features = ["--extractor", "efficientnet_lite0", "--data", "mine.npy", "--out", "x.safetensors", "--device", "cpu"]
+    helped = [(name, "--help", "report") for name in ("page", "render", "pipeline")]
+    for *command, extra in (*helped, ("features", *features, "metrics")):
+        said = installed.call("leangan", *command, code=1)
         assert said.startswith("error: ") and f"pip install '.[{extra}]'" in said and said.count("\n") == 1
 
 

@@ -16,40 +16,25 @@ import torch
 from cleanfid.inception_torchscript import InceptionV3W
 from cleanfid.resize import build_resizer
 from PIL import Image
-from torch import Tensor, nn
 
 from leangan.metrics.base import Features
-from leangan.metrics.clean_inception import resize
-from leangan.metrics.extractors import Extractor, load_extractor
+from leangan.metrics.extractors.clean_inception import resize
 from leangan.metrics.features import extract, real_batches
-from leangan.metrics.fid import FrechetDistance
+from leangan.metrics.formulas.fid import Metric as FrechetDistance
+from leangan.metrics.loading import LoadedExtractor, load_extractor
 from leangan.metrics.weights import CLEAN, WeightsError, find_weights
+from tests.helpers.inception_files import write_clean
 
 CPU = torch.device("cpu")
 
 
-class Official(nn.Module):
-    """What clean-fid needs of its network: `layers` from scaled images to 2048 features."""
-
-    def __init__(self):
-        super().__init__()
-        features = nn.Sequential(nn.Conv2d(3, 32, 9, 8), nn.ReLU(), nn.Conv2d(32, 64, 3, 2), nn.ReLU())
-        self.layers = nn.Sequential(features, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(1024, 2048), nn.ReLU())
-
-    def forward(self, x: Tensor, return_features: bool = False) -> Tensor:
-        return self.layers(x)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("clean") / CLEAN.name
-    torch.jit.script(Official().eval()).save(str(path))
-    return path
+    return write_clean(tmp_path_factory.mktemp("clean"))
 
 
 @pytest.fixture(scope="module")
-def extractor(weights) -> Extractor:
+def extractor(weights) -> LoadedExtractor:
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     return load_extractor("clean_inception", inception_weights=weights, inception_sha256=digest)
 

@@ -23,7 +23,7 @@ from leangan.data.prepare import prepare
 from leangan.data.readers.procedural import Procedural
 from leangan.metrics import compute, features, measure, neighbours
 from leangan.metrics.fakes import BLOCK, Fakes, NotFinite
-from leangan.metrics.fid import FrechetDistance
+from leangan.metrics.formulas.fid import Metric as FrechetDistance
 from leangan.metrics.protocols import Protocol
 from leangan.metrics.store import load_features, load_meta, save_features
 from leangan.runs import rows

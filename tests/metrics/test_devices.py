@@ -9,17 +9,18 @@ from safetensors.torch import save_file
 from torch import nn
 from torch_fidelity.metric_prc import calculate_precision_recall_part
 
-from leangan.metrics import fid, kid, precision_recall
 from leangan.metrics.base import Features
-from leangan.metrics.clean_inception import resize, resize_weights
-from leangan.metrics.compute import METRICS
+from leangan.metrics.extractors.clean_inception import resize, resize_weights
 from leangan.metrics.fakes import Fakes
-from leangan.metrics.fid import FrechetDistance
-from leangan.metrics.kid import KernelDistance, draw_subsets
-from leangan.metrics.leak import Leak
-from leangan.metrics.memorisation import Memorisation
-from leangan.metrics.precision_recall import PrecisionRecall
+from leangan.metrics.formulas import fid, kid, precision_recall
+from leangan.metrics.formulas.fid import Metric as FrechetDistance
+from leangan.metrics.formulas.kid import Metric as KernelDistance
+from leangan.metrics.formulas.kid import draw_subsets
+from leangan.metrics.formulas.leak import Metric as Leak
+from leangan.metrics.formulas.memorisation import Metric as Memorisation
+from leangan.metrics.formulas.precision_recall import Metric as PrecisionRecall
 from leangan.metrics.store import load_features
+from leangan.plugins import registry
 from tests.helpers.stand_in import META, StandIn
 
 CPU = torch.device("cpu")
@@ -34,21 +35,22 @@ def features(count: int, seed: int, device: torch.device = CPU, trained: int | N
 
 
 @pytest.mark.parametrize("trained", [20, 90])
-@pytest.mark.parametrize("metric", METRICS)
-def test_a_metric_is_the_same_number_on_another_device(monkeypatch, metric, trained):
+@pytest.mark.parametrize("name", registry.names("metric"))
+def test_a_metric_is_the_same_number_on_another_device(monkeypatch, name, trained):
     """In pieces as well, with a random part of the held-out images; only the number itself is read."""
     monkeypatch.setattr(kid, "MAX_SUBSET_SIZE", 40)
     monkeypatch.setattr(precision_recall, "CHUNK", 13)
-    monkeypatch.setattr("leangan.metrics.memorisation.MOST", 25)
-    monkeypatch.setattr("leangan.metrics.memorisation.CHUNK", 10)
+    monkeypatch.setattr("leangan.metrics.formulas.memorisation.MOST", 25)
+    monkeypatch.setattr("leangan.metrics.nearest.CHUNK", 10)
+    metric = registry.require("metric", name, "here")
     expected = metric(features(90, 0, trained=trained))(features(70, 1))
     with StandIn() as there:
         real, fake = features(90, 0, META, trained), features(70, 1, META)
         found = metric(real)(fake)
     assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        assert found[name].value == pytest.approx(value.value, rel=1e-5, abs=1e-6), name
-        assert (found[name].spread or 0) == pytest.approx(value.spread or 0, rel=1e-5, abs=1e-6), name
+    for family, value in expected.items():
+        assert found[family].value == pytest.approx(value.value, rel=1e-5, abs=1e-6), family
+        assert (found[family].spread or 0) == pytest.approx(value.spread or 0, rel=1e-5, abs=1e-6), family
     assert not there.downloads and there.reads < 50
 
 
@@ -172,7 +174,7 @@ def test_leak_rates_are_read_once_each():
 
 def test_held_out_images_are_chosen_before_their_features_are(monkeypatch):
     """The rows that are left out are copied nowhere."""
-    monkeypatch.setattr("leangan.metrics.memorisation.MOST", 5)
+    monkeypatch.setattr("leangan.metrics.formulas.memorisation.MOST", 5)
     taken = []
     original = torch.Tensor.__getitem__
 

@@ -13,19 +13,20 @@ import torch
 import torch_fidelity
 from PIL import Image, ImageFilter
 from torch import nn
-from torch_fidelity import feature_extractor_inceptionv3
 
 from leangan.core.errors import ConfigError
 from leangan.data.image import fit
 from leangan.data.open_source import open_source
 from leangan.metrics.base import Features
-from leangan.metrics.extractors import load_extractor
 from leangan.metrics.features import extract, real_batches
-from leangan.metrics.fid import FrechetDistance
-from leangan.metrics.inception_score import InceptionScore
-from leangan.metrics.kid import KernelDistance, cubic_kernel
-from leangan.metrics.precision_recall import PrecisionRecall
+from leangan.metrics.formulas.fid import Metric as FrechetDistance
+from leangan.metrics.formulas.inception_score import Metric as InceptionScore
+from leangan.metrics.formulas.kid import Metric as KernelDistance
+from leangan.metrics.formulas.kid import cubic_kernel
+from leangan.metrics.formulas.precision_recall import Metric as PrecisionRecall
+from leangan.metrics.loading import load_extractor
 from leangan.metrics.weights import FIDELITY, WeightsError, find_weights
+from tests.helpers.inception_files import write_fidelity
 
 COUNT = 240
 
@@ -153,19 +154,7 @@ def test_unknown_extractor_offers_the_nearest():
 @pytest.fixture(scope="module")
 def random_weights(tmp_path_factory) -> Path:
     """A file in the official format, with random weights."""
-    path = tmp_path_factory.mktemp("weights") / FIDELITY.name
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(feature_extractor_inceptionv3, "load_state_dict_from_url", lambda *_, **__: None)
-        patch.setattr(nn.Module, "load_state_dict", lambda *_: None)
-        network = feature_extractor_inceptionv3.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
-    generator = torch.Generator().manual_seed(0)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            # A variance of 2 / fan_in, with which features neither die out nor explode.
-            module.weight.data.uniform_(-1, 1, generator=generator)
-            module.weight.data *= (6 / module.weight[0].numel()) ** 0.5
-    torch.save(network.state_dict(), path)
-    return path
+    return write_fidelity(tmp_path_factory.mktemp("weights"))
 
 
 def test_inception_weights_are_refused_unless_their_digest_is_given(random_weights):
@@ -196,7 +185,7 @@ def numbers(real: Features, fake: Features, fid: bool) -> dict[str, float]:
 @pytest.mark.parametrize(("count", "fid"), [(4, False), pytest.param(60, True, marks=pytest.mark.long)])
 def test_inception_numbers_are_those_of_torch_fidelity(monkeypatch, photographs, random_weights, count, fid):
     """The whole way on photographs, through a file in the official format; FID's 2048 x 2048 matrices take long."""
-    monkeypatch.setattr("leangan.metrics.inception_score.SPLITS", 2)
+    monkeypatch.setattr("leangan.metrics.formulas.inception_score.SPLITS", 2)
     pictures = 255 - photographs[COUNT : COUNT + count], photographs[:count]
     theirs = torch_fidelity.calculate_metrics(
         input1=Images(pictures[0]),

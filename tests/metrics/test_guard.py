@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from leangan.core.errors import ConfigError
-from leangan.metrics.base import library
+from leangan.metrics.extractor_facts import library
 from leangan.metrics.guard import check_arithmetic, check_fake, check_real, read_run, trained_images
 from leangan.metrics.protocols import Protocol, read_protocol
 

@@ -18,9 +18,9 @@ from leangan.data import subset
 from leangan.data.prepare import prepare
 from leangan.data.readers.procedural import Procedural
 from leangan.metrics import compute, features
-from leangan.metrics.base import Features
-from leangan.metrics.extractors import load_extractor
-from leangan.metrics.leak import Leak
+from leangan.metrics.formulas.leak import Metric as Leak
+from leangan.metrics.loading import load_extractor
+from leangan.metrics.protocols import Protocol
 from leangan.runs import rows
 from leangan.training.snapshot import save_generator
 
@@ -60,15 +60,16 @@ def test_the_rate_is_the_share_of_changed_images(data, name, change, leaked):
     fakes[chosen] = change(reals[chosen])
     metric = Leak(measured(reals))
     values = metric(measured(fakes))
-    assert set(values) == Leak.names
+    assert set(values) == {family.name for family in Leak.families}
     assert values[f"leak_{name}"].value == pytest.approx(leaked / COUNT)
     if name == "hue":
         assert values["leak_orientation"].value == values["leak_scale"].value == 0
 
 
 def test_features_of_a_network_are_refused():
-    with pytest.raises(ConfigError, match="shape_attributes.*1280 features.*config/protocols"):
-        Leak(Features(torch.zeros(4, 1280)))
+    protocol = Protocol("mine", "efficientnet_lite0", 100, "full", ["fd", "leak_hue"], "test")
+    with pytest.raises(ConfigError, match="'leak_hue' does not go with .*, but with shape_attributes; .*config/protoc"):
+        compute.metric_classes(protocol)
 
 
 class Leaky(nn.Module):
@@ -125,5 +126,8 @@ def test_a_run_becomes_rows(data, make_spec, tmp_path, monkeypatch):
     assert values["leak_hue60_full_shape_attributes"] <= 0.05 and values["leak_scale60_full_shape_attributes"] <= 0.05
     for row in found.values():
         assert row["proxy"] and row["n_real"] == row["n_fake"] == COUNT
-        assert row["protocol"]["library"] == "leangan.metrics.leak" and row["protocol"]["input_px"] is None
+        assert (
+            row["protocol"]["library"] == "leangan.metrics.extractors.shape_attributes"
+            and row["protocol"]["input_px"] is None
+        )
     assert not list(tmp_path.glob("neighbours-*"))

@@ -7,9 +7,10 @@ import scipy.stats
 import torch
 
 from leangan.core.errors import ConfigError
-from leangan.metrics import memorisation
 from leangan.metrics.base import Features
-from leangan.metrics.memorisation import Memorisation, nearest
+from leangan.metrics.formulas import memorisation
+from leangan.metrics.formulas.memorisation import Metric as Memorisation
+from leangan.metrics.nearest import nearest
 
 
 def points(count: int, seed: int, features: int = 6) -> torch.Tensor:
@@ -64,7 +65,7 @@ def test_a_run_on_all_images_holds_out_each_in_turn():
 
 
 def test_the_nearest_of_many(monkeypatch):
-    monkeypatch.setattr(memorisation, "CHUNK", 7)
+    monkeypatch.setattr("leangan.metrics.nearest.CHUNK", 7)
     x = points(40, 0)
     distance, index = nearest(x, x)
     assert torch.equal(index, torch.arange(40)) and distance.max() < 5e-3

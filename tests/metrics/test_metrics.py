@@ -13,12 +13,14 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 
 from leangan.core.errors import ConfigError
 from leangan.core.yaml_files import read
-from leangan.metrics import kid
-from leangan.metrics.base import Features, metric_name
-from leangan.metrics.fid import FrechetDistance, FrechetInfinity
-from leangan.metrics.inception_score import InceptionScore
-from leangan.metrics.kid import KernelDistance
-from leangan.metrics.precision_recall import PrecisionRecall
+from leangan.metrics.base import Features
+from leangan.metrics.families import metric_name
+from leangan.metrics.formulas import kid
+from leangan.metrics.formulas.fid import Metric as FrechetDistance
+from leangan.metrics.formulas.fid_inf import Metric as FrechetInfinity
+from leangan.metrics.formulas.inception_score import Metric as InceptionScore
+from leangan.metrics.formulas.kid import Metric as KernelDistance
+from leangan.metrics.formulas.precision_recall import Metric as PrecisionRecall
 from leangan.results.metric_names import parse
 
 
@@ -167,7 +169,7 @@ def values(real: torch.Tensor, fake: torch.Tensor) -> tuple[float, float]:
 
 @pytest.mark.parametrize("limit", [10_000, 10])
 def test_precision_and_recall(monkeypatch, limit):
-    monkeypatch.setattr("leangan.metrics.precision_recall.FULL_MATRIX_LIMIT", limit)
+    monkeypatch.setattr("leangan.metrics.formulas.precision_recall.FULL_MATRIX_LIMIT", limit)
     generator = torch.Generator().manual_seed(0)
     left, right = torch.randn(2, 40, 4, generator=generator)
     both = torch.cat([left, right + 100])
@@ -178,7 +180,7 @@ def test_precision_and_recall(monkeypatch, limit):
 
 
 def test_reals_beyond_the_cap_are_left_out_at_random(monkeypatch):
-    monkeypatch.setattr("leangan.metrics.precision_recall.MAX_REAL", 10)
+    monkeypatch.setattr("leangan.metrics.formulas.precision_recall.MAX_REAL", 10)
     real = PrecisionRecall(Features(torch.arange(100.0)[:, None])).real
     assert len(real.unique()) == 10
     assert real.max() > 20
@@ -224,7 +226,7 @@ def test_protocols_of_the_suite_are_valid(name):
     from leangan.metrics.protocols import read_protocol
 
     protocol = read_protocol(name)
-    families = {family for metric in metric_classes(protocol) for family in metric.names}
+    families = {family.name for metric in metric_classes(protocol).values() for family in metric.families}
     assert set(protocol.metrics) <= families
     for family in protocol.metrics:
         name = metric_name(family, protocol.fakes, protocol.reference, protocol.extractor)

@@ -17,7 +17,8 @@ from leangan.core.errors import Reported
 from leangan.core.spec import RunSpec
 from leangan.data import prepare, subset
 from leangan.metrics import compute
-from leangan.metrics.base import Features, library
+from leangan.metrics.base import Features
+from leangan.metrics.extractor_facts import library
 from leangan.metrics.features import reference_features, run_features
 from leangan.metrics.protocols import Protocol
 from leangan.models.stylegan2 import Backbone

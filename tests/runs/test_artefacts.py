@@ -12,7 +12,8 @@ from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
 from leangan.data.known_sets import find_test_split, is_amplified, known_sets
 from leangan.data.subset import PUBLISHED
-from leangan.results.metric_names import FAMILIES, parse
+from leangan.metrics.families import known_families
+from leangan.results.metric_names import parse
 from leangan.results.published import Match, read_published
 from leangan.runs.cells import cells
 from leangan.runs.config import artefact, artefact_names
@@ -215,7 +216,7 @@ def beside(name: str, specs: list[RunSpec], table) -> dict[tuple, float]:
             line = match.find(table, setting, spec.method, metric, proxy=False)
             if line is not None:
                 key = family, spec.dataset, spec.images, spec.method
-                numbers[key] = line.number * FAMILIES[family].scale
+                numbers[key] = line.number * known_families()[family].scale
     return numbers
 
 

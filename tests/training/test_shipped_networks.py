@@ -17,8 +17,8 @@ from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.data.image import fit
 from leangan.data.open_source import open_source
-from leangan.metrics.extractors import load_extractor
 from leangan.metrics.fakes import Fakes
+from leangan.metrics.loading import load_extractor
 from leangan.plugins.networks import build_networks
 from leangan.runs.config import artefact, load_config
 from leangan.runs.grid import expand

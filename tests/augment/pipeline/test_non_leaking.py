@@ -23,7 +23,8 @@ from leangan.augment.pipeline.color import draw_brightness, draw_hue
 from leangan.augment.pipeline.geometry import draw_rotate
 from leangan.augment.single_transform import Method as SingleTransform
 from leangan.data.readers.procedural import Procedural
-from leangan.metrics.leak import attributes, leak_rates
+from leangan.metrics.extractors.shape_attributes import attributes
+from leangan.metrics.formulas.leak import leak_rates
 from leangan.training.ema import Ema
 from leangan.training.reals import Reals
 from leangan.training.sampler import seed_step

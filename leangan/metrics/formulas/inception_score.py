@@ -9,15 +9,35 @@ from __future__ import annotations
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
 
 from leangan.core.errors import ConfigError
-from leangan.metrics.base import Features, Metric, Value
+from leangan.metrics import base
+from leangan.metrics.base import Family, Features, Value
 
 SPLITS = 10
 
 
-class InceptionScore(Metric):
+class Metric(base.Metric):
     """Needs no reference set. Images are shuffled before they are split, with torch-fidelity's seed 2020."""
 
-    names = frozenset({"is", "is_unsplit"})
+    families = (
+        Family(
+            name="is",
+            title="IS",
+            place=100,
+            higher_is_better=True,
+            bounds=(1, None),
+            against="nothing",
+            extractors=("inception_v3",),
+        ),
+        Family(
+            name="is_unsplit",
+            title="IS (no splits)",
+            place=110,
+            higher_is_better=True,
+            bounds=(1, None),
+            against="nothing",
+            extractors=("inception_v3",),
+        ),
+    )
     minimum = SPLITS
 
     def __init__(self, real: Features):

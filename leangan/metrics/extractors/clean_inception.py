@@ -14,8 +14,26 @@ import torch
 from torch import Tensor, nn
 
 from leangan.core.constants import constant
+from leangan.metrics import base
+from leangan.metrics.weights import CLEAN, find_weights
 
 INPUT_PX = 299
+
+
+class Extractor(base.Extractor):
+    """2048 features, for metrics whose names begin with clean_."""
+
+    title = "Inception-v3, clean"
+    published = True
+    package = "clean-fid"
+    floats = 2048
+    input_px = INPUT_PX
+    resize = "clean bicubic, not rounded"
+
+    @staticmethod
+    def load(weights: str | Path | None = None, sha256: str | None = None) -> tuple[nn.Module, str]:
+        path, digest = find_weights(CLEAN, weights, sha256)
+        return CleanInception(path), digest
 
 
 def resize_matrix(from_px: int, to_px: int) -> np.ndarray:

@@ -11,28 +11,15 @@ import torch
 from torch import Tensor
 
 from leangan.core.errors import ConfigError
-from leangan.metrics.base import Features, Metric, Value
+from leangan.metrics import base
+from leangan.metrics.base import Family, Features, Value
+from leangan.metrics.nearest import nearest
 
 MOST = 10_000
 """Held-out images and fakes beyond this number are left out; the standard error of `copying` is then below 0.005."""
 
-CHUNK = 1024
 
-
-def nearest(x: Tensor, to: Tensor, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """(distance [N], index [N]) of the nearest of `to` [M, D] for each of x [N, D], never number `own` [N]."""
-    distances, indices = [], []
-    for start in range(0, len(x), CHUNK):
-        chunk = torch.cdist(x[start : start + CHUNK], to)
-        if own is not None:
-            chunk.scatter_(1, own[start : start + CHUNK, None], torch.inf)
-        distance, index = chunk.min(1)
-        distances.append(distance)
-        indices.append(index)
-    return torch.cat(distances), torch.cat(indices)
-
-
-class Memorisation(Metric):
+class Metric(base.Metric):
     """`copying`: the probability that a fake lies nearer to its nearest training image than a held-out image lies to
     its own (the Mann-Whitney statistic): 1/2 for a generator as new as the data, 1 for one that copies, below 1/2
     where fakes are worse than unseen photographs. `nn_ratio`: the fakes' median distance over the held-out images'.
@@ -42,7 +29,18 @@ class Memorisation(Metric):
     nearer than other images.
     """
 
-    names = frozenset({"copying", "nn_ratio"})
+    families = (
+        Family(name="copying", title="Copying", place=140, digits=3, bounds=(0, 1), against="training images"),
+        Family(
+            name="nn_ratio",
+            title="Distance ratio",
+            place=150,
+            higher_is_better=True,
+            digits=3,
+            bounds=(0, None),
+            against="training images",
+        ),
+    )
     minimum = 2
 
     def __init__(self, real: Features):

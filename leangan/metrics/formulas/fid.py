@@ -9,15 +9,11 @@ and clean-fid average features in float32, which moves their number by some 1e-6
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from leangan.metrics.base import Features, Metric, Value
-
-POINTS = 15
-SMALLEST_SHARE = 0.1
-SEED = 2020
+from leangan.metrics import base
+from leangan.metrics.base import Family, Features, Value
 
 BLOCK = 262_144
 """Images whose features are taken to float64 at once: 4.3 GB with Inception, a sixth of all LSUN Cat's."""
@@ -51,8 +47,14 @@ def root_of_covariance(pooled: Tensor, mean: Tensor) -> Tensor:
     return values.clamp(min=0).sqrt()[:, None] * vectors.T
 
 
-class FrechetDistance(Metric):
-    names = frozenset({"fid", "fd", "clean_fid"})
+class Metric(base.Metric):
+    """One number under the name that belongs to its extractor."""
+
+    families = (
+        Family(name="fid", title="FID", place=10, bounds=(0, None), extractors=("inception_v3",)),
+        Family(name="clean_fid", title="Clean-FID", place=20, bounds=(0, None), extractors=("clean_inception",)),
+        Family(name="fd", title="FD", place=30, bounds=(0, None), not_extractors=("inception_v3", "clean_inception")),
+    )
     minimum = 2
 
     def __init__(self, real: Features):
@@ -73,23 +75,4 @@ class FrechetDistance(Metric):
         return float((mean - self.mean).square().sum() + self.variance + x.square().sum() - 2 * trace)
 
     def __call__(self, fake: Features) -> dict[str, Value]:
-        return dict.fromkeys(self.names, Value(self.distance(fake.pooled)))
-
-
-class FrechetInfinity(FrechetDistance):
-    """The distance without the bias of a finite number of fakes (arXiv:1911.07023).
-
-    The bias is inversely proportional to that number n: a line is fitted to the distances of random subsets of
-    N/10 to N fakes against 1/n, and its value at 1/n = 0 is the result. The law wants more fakes in the smallest
-    subset than features (20,480 fakes with Inception); with fewer, part of the bias stays.
-    """
-
-    names = frozenset({"fid_inf", "fd_inf", "clean_fid_inf"})
-    minimum = 20
-
-    def __call__(self, fake: Features) -> dict[str, Value]:
-        rng = np.random.RandomState(SEED)
-        sizes = np.linspace(SMALLEST_SHARE * len(fake), len(fake), POINTS).astype(int)
-        distances = [self.distance(fake.pooled[rng.permutation(len(fake))[:size]]) for size in sizes]
-        _, at_infinity = np.polyfit(1 / sizes, distances, 1)
-        return dict.fromkeys(self.names, Value(float(at_infinity)))
+        return self.under_each_name(Value(self.distance(fake.pooled)))

@@ -1,0 +1,49 @@
+"""What extractors say of themselves, read from the files of leangan/metrics/extractors/ without running these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+
+from leangan.core.errors import check_names
+from leangan.plugins import registry
+from leangan.plugins.facts import read_facts
+
+FILE = "config/protocols.yaml"
+
+
+@dataclass(frozen=True)
+class ExtractorFacts:
+    """Those attributes of a class `Extractor` (leangan/metrics/base.py) that tables and the plan use."""
+
+    title: str
+    floats: int
+    published: bool = False
+    package: str | None = None
+
+
+@cache
+def find_extractor(name: str) -> ExtractorFacts:
+    """Those of one extractor.
+
+    Raises ConfigError where there is none of this name or its file cannot be read.
+    """
+    check_names("extractor", [name], registry.names("extractor"), FILE)
+    return ExtractorFacts(**read_facts("extractor", name, ["title", "floats"], ["published", "package"]))
+
+
+def is_published(name: str) -> bool:
+    """Whether numbers of this extractor compare with published ones; else, and where it is not known, proxies."""
+    return name in registry.names("extractor") and find_extractor(name).published
+
+
+def title_of(name: str) -> str:
+    """What an extractor is called in headings: its title, or the name of one that is not known."""
+    return find_extractor(name).title if name in registry.names("extractor") else name
+
+
+def library(name: str) -> str:
+    """The package, with its version, whose numbers those of an extractor are; a module where they are its own."""
+    package = find_extractor(name).package
+    return f"{package} {version(package)}" if package else f"{registry.KINDS['extractor'][0]}.{name}"

@@ -1,0 +1,103 @@
+"""The families of all metrics, and the full name of a number.
+
+They are read from the files of leangan/metrics/formulas/ without running these. A file that cannot be read makes its
+own families unknown and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from leangan.core.errors import ConfigError, unknown_name
+from leangan.core.project import show_path
+from leangan.metrics.base import Family
+from leangan.metrics.extractor_facts import is_published
+from leangan.plugins import registry
+from leangan.plugins.facts import read_facts
+
+INCEPTION = "inception_v3"
+"""The extractor that names of numbers leave out: fid50k_full, precision50k_full."""
+
+
+@cache
+def _read() -> tuple[dict[str, tuple[Family, ...]], list[str]]:
+    """({metric: its families}, what is wrong with the files of the others)."""
+    found, faults = {}, []
+    for metric in registry.names("metric"):
+        try:
+            families = read_facts("metric", metric, ["families"], records={"Family": Family})["families"]
+            if not isinstance(families, tuple) or not all(isinstance(each, Family) for each in families):
+                file = show_path(registry.file_of("metric", metric))
+                raise ConfigError(f"{file}: families of class Metric must be a tuple: (Family(...), ).")
+            found[metric] = families
+        except ConfigError as error:
+            faults.append(str(error))
+    return found, faults
+
+
+@cache
+def known_families() -> dict[str, Family]:
+    """All families by name, in the order of columns.
+
+    Raises ConfigError where two files have a family of the same name.
+    """
+    found: dict[str, Family] = {}
+    for metric, families in _read()[0].items():
+        for family in families:
+            if family.name in found:
+                here, there = (show_path(registry.file_of("metric", each)) for each in (metric, metric_of(family.name)))
+                raise ConfigError(f"{here}: the family {family.name!r} is taken by {there}. Rename it.")
+            found[family.name] = family
+    return dict(sorted(found.items(), key=lambda item: (item[1].place, item[0])))
+
+
+def metric_of(family: str) -> str:
+    """The name of the metric, which is that of its file, that reports a known family."""
+    return next(metric for metric, families in _read()[0].items() if family in {each.name for each in families})
+
+
+def check_families(names: Iterable[str], where: str, what: str = "metric") -> None:
+    """Raise ConfigError for the first of `names` that is no family; it also says what is wrong with unread files."""
+    for name in names:
+        if name not in known_families():
+            raise ConfigError(" ".join([str(unknown_name(what, name, known_families(), where)), *_read()[1]]))
+
+
+def check_extractor(family: str, extractor: str) -> None:
+    """Raise ConfigError where a proxy would carry a published name, or one network the name of another's number."""
+    check_families([family], "config/protocols.yaml")
+    if not known_families()[family].goes_with(extractor):
+        instead = " or ".join(known_families()[family].extractors) or "another extractor"
+        raise ConfigError(
+            f"metric {family!r} does not go with extractor {extractor!r}, but with {instead};"
+            " change metrics or extractor in config/protocols.yaml"
+        )
+
+
+def is_published_name(family: str) -> bool:
+    """Whether the name belongs to networks whose numbers compare with published ones, as FID, KID and IS do."""
+    return any(map(is_published, known_families()[family].extractors))
+
+
+def is_of_training_images(family: str) -> bool:
+    """Whether it compares with the training images, whatever the protocol's reference, as signs of copying do."""
+    return known_families()[family].against == "training images"
+
+
+def compared_with(family: str, reference: str) -> str | None:
+    """The images behind a number under a protocol whose reference is `reference`; None: the fakes alone."""
+    return {"reference": reference, "training images": "train", "nothing": None}[known_families()[family].against]
+
+
+def metric_name(family: str, n_fake: int, reference: str, extractor: str) -> str:
+    """The full name of a number, which states its protocol: fid50k_full, is50k, fd1k_full_efficientnet_lite0.
+
+    `reference` is the split the fakes are compared with (full, test or train). Raises ConfigError as
+    `check_extractor` does.
+    """
+    check_extractor(family, extractor)
+    count = f"{n_fake // 1000}k" if n_fake % 1000 == 0 else str(n_fake)
+    own = is_published(extractor) and extractor in known_families()[family].extractors
+    stated = None if own or extractor == INCEPTION else extractor
+    return "_".join(part for part in (f"{family}{count}", compared_with(family, reference), stated) if part)

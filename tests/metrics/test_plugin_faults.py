@@ -1,0 +1,161 @@
+"""A metric or an extractor that cannot be used says so with file and line, and harms no other; tables need no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from leangan.core.errors import ConfigError
+from leangan.core.project import ROOT
+from leangan.metrics.compute import metric_classes
+from leangan.metrics.extractor_facts import find_extractor, is_published, title_of
+from leangan.metrics.families import known_families, metric_name
+from leangan.metrics.loading import load_extractor
+from leangan.metrics.protocols import Protocol
+
+METRIC = """
+from leangan.metrics import base
+from leangan.metrics.base import Family, Value
+
+class Metric(base.Metric):
+    families = (
+        Family(name="mine", title="Mine"),
+    )
+    def __init__(self, real): pass
+    def __call__(self, fake): return {}
+"""
+
+
+def protocol(*metrics: str, extractor: str = "efficientnet_lite0") -> Protocol:
+    return Protocol("p", extractor, 1000, "full", list(metrics), "test")
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (("class Metric", "class Metric(:\n"), r"mine.py, line 5: "),
+        (("class Metric", "class Mine"), r"mine.py has no class Metric\. Begin the name of a file that others"),
+        (("    families =", "    family ="), r"mine.py, line 5: class Metric does not set families\."),
+        (
+            ('"Mine"', 'TITLE + "!"'),
+            r"mine.py, line 7: families of class Metric must be written in plain values \(constants, tuples, Family\(",
+        ),
+        (('title="Mine"', 'titel="Mine"'), r"mine.py, line 7: .* unexpected keyword argument 'titel'\."),
+        (
+            ('title="Mine"', 'title="Mine", against="reals"'),
+            r"line 7: .*'reals', must be one of \('reference', 'training images', 'nothing'\)\.",
+        ),
+        (('name="mine"', 'name="mine2"'), r"line 7: .*'mine2', must be of lower-case letters and underscores\."),
+        (('title="Mine"),\n', 'title="Mine")\n'), r"mine.py: families of class Metric must be a tuple"),
+    ],
+)
+def test_families_that_cannot_be_read_are_unknown(add, change, said):
+    add("metric", "mine", METRIC.replace(*change))
+    assert "mine" not in known_families() and len(known_families()) >= 18
+    assert list(metric_classes(protocol("fd", "precision"))) == ["fid", "precision_recall"]
+    with pytest.raises(ConfigError, match=rf"unknown metric 'mine'.* in config/protocols.yaml, p\. .*{said}"):
+        metric_classes(protocol("fd", "mine"))
+
+
+def test_a_file_that_fails_to_import_is_named_by_the_protocol_that_needs_it(add):
+    """Tables know its families all the same."""
+    add("metric", "mine", "import no_such_module\n" + METRIC)
+    assert known_families()["mine"].title == "Mine"
+    assert metric_classes(protocol("fd"))
+    with pytest.raises(ConfigError, match=r"mine.py failed to import: ModuleNotFoundError: .* \(mine.py, line 1\)"):
+        metric_classes(protocol("mine"))
+
+
+def test_two_files_with_one_family_are_refused(add):
+    add("metric", "mine", METRIC.replace('"mine"', '"fid"'))
+    with pytest.raises(ConfigError, match=r"mine.py: the family 'fid' is taken by leangan/metrics/formulas/fid.py"):
+        known_families()
+
+
+def test_a_metric_for_other_extractors_is_refused_before_anything_is_computed(add):
+    add("metric", "mine", METRIC.replace('title="Mine"', 'title="Mine", extractors=("inception_v3", "other")'))
+    with pytest.raises(ConfigError, match="'mine' does not go with .*, but with inception_v3 or other;"):
+        metric_classes(protocol("mine"))
+    assert metric_name("mine", 1000, "full", "inception_v3") == "mine1k_full"
+
+
+EXTRACTOR = """
+from leangan.metrics import base
+
+class Extractor(base.Extractor):
+    title = "Mine"
+    floats = 8
+    published = True
+
+    @staticmethod
+    def load(weights, sha256):
+        raise NotImplementedError
+"""
+
+
+def test_an_extractor_with_published_numbers_gives_its_own_families_their_short_names(add):
+    add("extractor", "mine", EXTRACTOR)
+    add("metric", "mine", METRIC.replace('title="Mine"', 'title="Mine", extractors=("mine",)'))
+    assert metric_name("mine", 1000, "full", "mine") == "mine1k_full"
+    assert metric_name("precision", 1000, "full", "mine") == "precision1k_full_mine"
+    assert not protocol("mine", extractor="mine").proxy
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (("    floats = 8\n", ""), "mine.py, line 4: class Extractor does not set floats"),
+        (
+            ("floats = 8", "floats = 2 * 4"),
+            r"mine.py, line 6: floats of class Extractor must be written in plain values",
+        ),
+        (("    title", "   title"), "mine.py, line 6: unexpected indent"),
+    ],
+)
+def test_an_extractor_that_cannot_be_read_harms_no_other(add, change, said):
+    add("extractor", "mine", EXTRACTOR.replace(*change))
+    assert is_published("inception_v3") and find_extractor("efficientnet_lite0").floats == 1280
+    with pytest.raises(ConfigError, match=said):
+        find_extractor("mine")
+
+
+def test_an_extractor_that_fails_to_import_says_where(add):
+    add("extractor", "mine", "import no_such_module\n" + EXTRACTOR)
+    assert title_of("mine") == "Mine"
+    with pytest.raises(ConfigError, match=r"mine.py failed to import: .*'no_such_module' \(mine.py, line 1\)"):
+        load_extractor("mine")
+
+
+def test_an_extractor_of_old_rows_is_a_proxy_under_its_own_name():
+    assert title_of("vgg_of_1987") == "vgg_of_1987" and not is_published("vgg_of_1987")
+    with pytest.raises(ConfigError, match="unknown extractor 'vgg_of_1987'. .* in config/protocols.yaml"):
+        find_extractor("vgg_of_1987")
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_a_library_that_is_not_installed_is_named_with_its_extra():
+    """Where a plugin imports it, as where a command does."""
+    done = run("""
+import sys
+sys.modules["torch_fidelity"] = None  # which Python takes for a module that is not there
+from leangan.cli import main
+main("features --extractor inception_v3 --data x.npy --out x.safetensors --device cpu".split())
+""")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "needs the module 'torch_fidelity', which is in the extra metrics" in done.stderr
+
+
+def test_words_for_print_need_neither_torch_nor_what_computes():
+    done = run("""
+import sys
+import leangan.artefacts.render, leangan.leaderboard.page
+from leangan.results.metric_names import parse
+assert parse("kid50k_full").text(0.0123) == "12.30" and parse("fd1k_full_efficientnet_lite0").label
+print(sorted({"torch", "scipy", "torch_fidelity", "cleanfid", "torchvision"} & sys.modules.keys()))
+""")
+    assert done.stdout == "[]\n", done.stdout + done.stderr
