@@ -30,6 +30,7 @@ class Method(method.Method):
 
     title = "DigGAN"
     paper = "arXiv:2211.14694"
+    neutral = {"weight": 0.0}
 
     def __init__(self, weight: float = 1000.0, interval: int = 1) -> None:
         super().__init__()

@@ -21,6 +21,7 @@ class Method(method.Method):
     title = "Freeze-D"
     paper = "arXiv:2002.10964, arXiv:2006.06676"
     quick = {"layers": 4}
+    neutral = {"layers": 0}
 
     def __init__(self, layers: int = 10) -> None:
         super().__init__()

@@ -18,6 +18,7 @@ class Method(method.Method):
 
     title = "Shallow mapping"
     paper = "arXiv:2006.06676"
+    quick = {"layers": 1}
 
     def __init__(self, layers: int = 2) -> None:
         super().__init__()

@@ -97,13 +97,15 @@ class Method(nn.Module):
     """Base of all methods; does nothing. See the module docstring for the rules.
 
     Class attributes: `title` is the name in tables and figures, `paper` the source, `quick` the keyword arguments that
-    the contract tests use. `needs_validation` is set by a method that learns nothing without `observe_validation`, so
+    the contract tests use, `neutral` those with which it changes nothing at all, beside p = 0 where it has a p.
+    `needs_validation` is set by a method that learns nothing without `observe_validation`, so
     that a run without held-out images is refused.
     """
 
     title: str = ""
     paper: str = ""
     quick: dict[str, Any] = {}
+    neutral: dict[str, Any] = {}
     needs_validation: bool = False
 
     def prepare(self, networks: Networks) -> None:

@@ -151,7 +151,7 @@ class Backbone:
         """
         s = self.hyper
         n = max(len(z) * world_size() // s["pl_batch_shrink"], 1) // world_size()
-        ws = G.styles(z[:n], None if c is None else c[:n])
+        ws = G.styles(z[:n], None if c is None else c[:n]).requires_grad_()  # also where a method froze the mapping
         image = G.synthesis(ws)
         y = torch.randn_like(image) / math.sqrt(image.shape[2] * image.shape[3])
         (grad,) = torch.autograd.grad((image * y).sum(), ws, create_graph=True)

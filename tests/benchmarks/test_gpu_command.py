@@ -58,20 +58,17 @@ def test_a_block_that_fails_says_where_to_look(tmp_path):
 def test_a_block_that_takes_too_long_ends_with_all_its_children(tmp_path, monkeypatch):
     """The child ignores SIGTERM, as the shell around a training does."""
     monkeypatch.setattr(blocks_module, "GRACE_SECONDS", 1)
-    child = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
-    )
+    ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    child = ignoring + "print('ready', flush=True); time.sleep(600)"
     code = (
         "import subprocess, sys, time\n"
         f"child = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE)\n"
         "child.stdout.readline()\n"
         "open('child', 'w').write(str(child.pid))\n"
-        "time.sleep(60)"
+        "time.sleep(600)"
     )
-    start = time.monotonic()
     result = run(block("slow", code), tmp_path, 3, tmp_path)
     assert (result.status, result.detail) == ("overran", "its limit")
-    assert time.monotonic() - start < 20
     assert not alive(int((tmp_path / "child").read_text()))
 
 

@@ -69,7 +69,7 @@ def soak(start, name: str, inputs: commands.Inputs, folder: Path, kills: int) ->
     whole = left_by(reference / "out")
     assert whole
     seen = {"command": name, "undisturbed_seconds": round(seconds, 2), "kills": 0, "too_late": 0, "instants": []}
-    rng = random.SystemRandom()
+    rng = random.Random(name)
     round_number = 0
     while seen["kills"] < kills:
         disturbed = prepare_folder(name, inputs, folder / f"disturbed{round_number}")

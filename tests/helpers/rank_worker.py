@@ -1,4 +1,4 @@
-"""What the processes of tests/training/test_ranks.py do, each as one of several ranks."""
+"""What the processes of tests/training do, each as one of several ranks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any
 import torch
 
 from leangan import cli
-from leangan.core.distributed import joined_ranks
+from leangan.core.distributed import drawing_own_rows, joined_ranks
 from leangan.core.ranks import rank
 from leangan.core.spec import RunSpec
 from leangan.training import loop, trainer
 from leangan.training.reals import Reals
+from leangan.training.sampler import seed_step
 
 
 def as_rank(variables: dict[str, str], errors: Path, work: Callable[..., None], *arguments: Any) -> None:
@@ -81,6 +82,33 @@ def train_all(runs: dict[str, tuple[RunSpec, dict[str, Any]]], out: Path) -> Non
             except ValueError as error:
                 outcomes[name] = f"{type(error).__name__} {error}"
     (out / f"rank{number}.json").write_text(json.dumps(outcomes))
+
+
+STEPS = 3
+"""Iterations of `take_steps`; all regularisers and a held-out batch are due in the first one."""
+
+
+def take_steps(spec: RunSpec, reals: dict[str, Any]) -> dict[str, Any]:
+    """The first iterations of a run in float64, without its files: the log after each of them, and the last state."""
+    device, batch, lines = torch.device("cpu"), spec.hyper["batch"], []
+    with double_precision():
+        torch.manual_seed(0)
+        steps = trainer.Trainer(spec, Reals(**reals, device=device), device)
+        for iteration in range(STEPS):
+            seed_step(spec.seed, batch * iteration)
+            with drawing_own_rows():
+                steps.g_step(batch * iteration, iteration)
+                steps.d_step(batch * iteration, iteration)
+                steps.validate(batch * (iteration + 1), iteration)
+            lines.append({**steps.tally.means(), **steps.method.log()})
+        return {"log": lines, "state": steps.state_dict()}
+
+
+def take_steps_of_all(runs: dict[str, RunSpec], reals: dict[str, Any], out: Path) -> None:
+    """`take_steps` of all runs; every rank writes what it has in the end to a file of its own."""
+    with joined_ranks(torch.device("cpu")):
+        begin_with_other_weights(rank())
+        torch.save({name: take_steps(spec, reals) for name, spec in runs.items()}, out / f"rank{rank()}.pt")
 
 
 def run_command(options: list[str]) -> None:

@@ -1,4 +1,7 @@
-"""What every method in `augment/` must hold; a new file is tested here without a line of test."""
+"""What every method in `augment/` must hold; a new file is tested here without a line of test.
+
+A method is seen in a tiny run that it does not refuse, its networks prepared; see tests/helpers/method_at_work.py.
+"""
 
 from __future__ import annotations
 
@@ -10,35 +13,92 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from leangan.plugins.method import Method
+from leangan.core.spec import RunSpec
+from leangan.plugins.method import ROLES, Method
 from leangan.plugins.registry import FailedImport, load, names
+from leangan.training.reals import Reals
+from leangan.training.trainer import Trainer
+from tests.helpers.method_at_work import effects, run_of, trainer_of
 
-ROLES = ("real", "fake_d", "fake_g")
-# The argument that sets a method's strength, and the value at which it changes nothing.
-ZERO_STRENGTH = {"p": 0.0, "policy": ""}
+ACTING = ("prepare", "transform", "mix", "d_loss", "d_adversarial", "g_loss", "g_adversarial")
+"""The hooks that act in a step."""
 
 
-@pytest.fixture(params=names("method"))
+@pytest.fixture(scope="module", params=names("method"))
 def method_name(request) -> str:
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def method_class(method_name) -> type[Method]:
     cls = load("method", method_name)
     assert not isinstance(cls, FailedImport), cls.traceback or cls.reason
     return cls
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make(method_class) -> Callable[..., Method]:
     return lambda **changes: method_class(**{**method_class.quick, **changes})
 
 
+@pytest.fixture(scope="module")
+def strengths(method_class) -> tuple[dict, dict]:
+    """The arguments with which the method changes nothing, and those with which it has its full effect."""
+    has_p = "p" in inspect.signature(method_class).parameters
+    zero = {**({"p": 0.0} if has_p else {}), **method_class.neutral}
+    return zero, {"p": 1.0} if has_p else {}
+
+
+@pytest.fixture(scope="module")
+def make_strong(make, strengths) -> Callable[[], Method]:
+    return lambda: make(**strengths[1])
+
+
+@pytest.fixture(scope="module")
+def run(method_name, make_spec) -> RunSpec:
+    found = run_of(method_name, make_spec)
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def reals(make_reals) -> Reals:
+    return make_reals()
+
+
+@pytest.fixture(scope="module")
+def strong(make_strong, run, reals) -> dict[str, torch.Tensor]:
+    """What the method does at full strength."""
+    return effects(run, make_strong(), reals)
+
+
+@pytest.fixture(scope="module")
+def without(reals) -> Callable[[RunSpec], dict[str, torch.Tensor]]:
+    """What a run does without a method; most methods are seen in the same one."""
+    found: dict[str, dict[str, torch.Tensor]] = {}
+
+    def effects_without(run: RunSpec) -> dict[str, torch.Tensor]:
+        key = f"{run.backbone} {run.hyper}"
+        if key not in found:
+            found[key] = effects(run, Method(), reals)
+        return found[key]
+
+    return effects_without
+
+
+@pytest.fixture
+def at_work(run, reals) -> Callable[[Method], Trainer]:
+    return lambda method: trainer_of(run, method, reals)
+
+
 @pytest.fixture
 def images() -> torch.Tensor:
-    torch.manual_seed(0)
     return torch.rand(4, 3, 16, 16) * 2 - 1
+
+
+def overrides(cls: type[Method], hook: str) -> bool:
+    return getattr(cls, hook) is not getattr(Method, hook)
 
 
 def observe(method: Method, steps: int) -> None:
@@ -60,68 +120,106 @@ def test_it_says_what_it_is(method_class):
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("batch", [1, 4])
-def test_transform_keeps_shape_and_dtype(make, images, role, batch):
+def test_transform_keeps_shape_and_dtype(make_strong, images, role, batch):
     x = images[:batch]
     before = x.clone()
-    out = make().transform(x, role)
+    out = make_strong().transform(x, role)
     assert out.shape == x.shape and out.dtype == x.dtype
     assert out.isfinite().all()
     assert torch.equal(x, before), "the images were changed in place"
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_gradients_of_both_orders_reach_the_images(make, images, role):
+def test_gradients_of_both_orders_reach_the_images(make_strong, images, role):
     x = images.requires_grad_()
-    (grad,) = torch.autograd.grad(make().transform(x, role).square().sum(), x, create_graph=True)
+    (grad,) = torch.autograd.grad(make_strong().transform(x, role).square().sum(), x, create_graph=True)
     (second,) = torch.autograd.grad(grad.square().sum(), x)
     for g in (grad, second):
         assert g.isfinite().all()
         assert g.flatten(1).any(1).all(), "an image gets no gradient"
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_zero_strength_is_the_identity(method_class, make, images, role):
-    arguments = inspect.signature(method_class).parameters
-    zero = {name: value for name, value in ZERO_STRENGTH.items() if name in arguments}
-    if not zero:
-        pytest.skip("has no argument that sets the strength of its transform")
-    assert torch.equal(make(**zero).transform(images, role), images)
+def test_mix_gives_images_in_place_of_the_reals(make_strong, images):
+    out = make_strong().mix(images, -images)
+    assert out.shape == images.shape and out.dtype == images.dtype and out.isfinite().all()
 
 
-def test_mix_gives_images_in_place_of_the_reals(make, images):
-    out = make().mix(images, -images)
-    assert out.shape == images.shape and out.isfinite().all()
+def test_zero_strength_changes_nothing_and_full_strength_does(
+    method_class, make, strengths, run, reals, strong, without
+):
+    """Images, outputs and gradients of G and D, losses and regularisers: against the same run without the method."""
+    plain, (zero, _) = without(run), strengths
+    if zero:
+        neutral = effects(run, make(**zero), reals)
+        assert {key for key in neutral if " by method." not in key} == plain.keys()
+        assert [key for key in plain if not equal(plain[key], neutral[key])] == []
+    changed = [key for key in {**plain, **strong} if not equal(plain.get(key), strong.get(key))]
+    for hook in ACTING:
+        acts = any(key.startswith(f"{hook} ") for key in changed)
+        assert acts or not overrides(method_class, hook), f"{hook} has no effect"
 
 
-def test_log_gives_finite_numbers(make):
-    method = make()
-    for steps in (0, 16):
+def equal(a: torch.Tensor | None, b: torch.Tensor | None) -> bool:
+    """Up to rounding: a sum over a tensor depends on where in memory it lies."""
+    if a is None or b is None:
+        return False
+    return bool((a - b).abs().max() <= 1e-5 * a.abs().max())
+
+
+def test_what_learns_has_a_gradient(make_strong, at_work, strong):
+    """Parameters of the method, too, which learn in D's step; and of G and D those that it does not freeze.
+
+    A bias has a gradient of 0 where a loss leaves the level of D free.
+    """
+    steps = at_work(make_strong())
+    assert all(value.isfinite().all() for value in strong.values())
+    for role, player, parts in (("G", steps.g_player, ["G"]), ("D", steps.d_player, ["D", "method"])):
+        learning = {id(param) for param in player.params}
+        for part in parts:
+            for name, param in getattr(steps, part).named_parameters():
+                end = f" of {role}'s step by {part}.{name}"
+                gradients = [value for key, value in strong.items() if key.endswith(end)]
+                assert bool(gradients) == (id(param) in learning), end
+                assert not gradients or param.ndim == 1 or any(value.any() for value in gradients), end
+
+
+def test_log_gives_the_same_finite_numbers_at_every_tick(method_class, make, at_work):
+    """A number that is not measured yet may be missing at first; once it is there, a curve has no holes."""
+    method, seen = make(), set()
+    at_work(method)
+    for steps in (0, 1, 7, 8, 8):
         observe(method, steps)
-        assert all(isinstance(value, float) and math.isfinite(value) for value in method.log().values())
+        log = method.log()
+        assert all(type(value) is float and math.isfinite(value) for value in log.values()), log
+        assert log.keys() >= seen
+        seen |= log.keys()
+    assert bool(seen) == overrides(method_class, "log")
 
 
-def test_state_survives_a_checkpoint(make, images):
-    method, restored, uninterrupted = make(), make(), make()
-    observe(method, 6)
-    restored.load_state_dict(method.state_dict())
-    observe(restored, 6)
-    observe(uninterrupted, 6)
-    observe(uninterrupted, 6)
-    assert restored.log() == uninterrupted.log()
-    state = uninterrupted.state_dict()
-    assert restored.state_dict().keys() == state.keys()
-    for key, value in restored.state_dict().items():
-        assert torch.equal(value, state[key]), key
+def test_state_survives_a_checkpoint(method_class, make, at_work, images):
+    """Of the method and of the networks that it prepared: in others that have come elsewhere."""
+    known = inspect.signature(method_class).parameters
+    halfway = {name: value for name, value in {"p": 0.5, "tune_kimg": 0.2}.items() if name in known}
+    begun, restored = at_work(make(**halfway)), at_work(make(**halfway))
+    observe(restored.method, 3)
+    with torch.no_grad():
+        for part in (restored.G, restored.D, restored.method):
+            for param in part.parameters():
+                param += 1
+    observe(begun.method, 6)
+    for part in ("G", "D", "method"):
+        getattr(restored, part).load_state_dict(getattr(begun, part).state_dict())
+    for steps in (begun, restored):
+        observe(steps.method, 6)
+    assert restored.method.log() == begun.method.log()
     outs = []
-    for m in (restored, uninterrupted):
+    for steps in (begun, restored):
+        state = {
+            f"{part}.{k}": v for part in ("G", "D", "method") for k, v in getattr(steps, part).state_dict().items()
+        }
         torch.manual_seed(2)
-        outs.append(m.transform(images, "real"))
-    assert torch.equal(*outs)
-
-
-@pytest.mark.parametrize(
-    "changes", [{}, {"conditional": True}, {"of": "tiny-biggan"}], ids=["plain", "labels", "biggan"]
-)
-def test_skip_is_a_reason_or_none(make_spec, method_name, method_class, changes):
-    reason = method_class.skip(make_spec(plugins=[(method_name, method_class.quick)], **changes))
-    assert reason is None or (isinstance(reason, str) and reason)
+        with torch.no_grad():
+            seen = [steps.method.transform(images, "real"), steps.G(torch.randn(4, steps.G.z_dim), None)]
+            outs.append({**state, "images": torch.cat(seen), "logits": steps.D(images, None)})
+    assert outs[0].keys() == outs[1].keys()
+    assert [key for key, value in outs[0].items() if not torch.equal(value, outs[1][key])] == []

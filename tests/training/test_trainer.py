@@ -175,6 +175,34 @@ class Losses:
         return value.detach()
 
 
+class Tagged(Method):
+    """Makes of each image one of a value that tells its role, and notes what it hears."""
+
+    def transform(self, x, role):
+        return 0 * x + {"real": 1, "fake_d": -1, "fake_g": -2}[role]
+
+    def observe(self, d_real, d_fake, cur_nimg):
+        self.heard = {"real": d_real, "fake": d_fake}
+
+
+class Mean(nn.Module):
+    def forward(self, x, c):
+        return x.mean((1, 2, 3))[:, None]
+
+
+def test_the_method_hears_logits_of_reals_and_of_fakes_and_the_log_has_both(make_spec, make_reals):
+    steps = steps_with(make_spec, make_reals, Tagged(), r1_interval=0)
+    steps.D, steps.g_player, steps.d_player = Mean(), Losses(), Losses()
+    steps.g_step(0, 0)
+    steps.d_step(0, 0)
+    assert torch.equal(steps.method.heard["real"], torch.ones(8, 1))
+    assert torch.equal(steps.method.heard["fake"], -torch.ones(8, 1))
+    means = steps.tally.means()
+    assert (means["d_real"], means["d_fake"]) == (1, -1)
+    right = {"accuracy_real": 1, "accuracy_fake_d": 1, "accuracy_fake_g": 1}
+    assert {name: means[name] for name in right} == right
+
+
 @pytest.mark.parametrize("every", [1, 4])
 def test_a_lazy_regulariser_is_weighted_by_its_interval(make_spec, make_reals, every):
     """In every step it is part of the loss; every k-th step it is a loss of its own, times k."""

@@ -39,7 +39,11 @@ import os, time
 def note(change):
     with open("notes", "a") as file:
         file.write(f"{change}1 {os.environ['CUDA_VISIBLE_DEVICES']}\\n")
-note("+"); time.sleep(1.5); note("-")
+note("+")
+deadline = time.monotonic() + 120
+while open("notes").read().count("+") < 4 and time.monotonic() < deadline:  # all that there are places for
+    time.sleep(0.05)
+note("-")
 """
 
 

@@ -170,7 +170,9 @@ def test_the_game_cannot_know_the_orientation_at_p_1():
 def test_a_gan_draws_turned_shapes_at_p_1_only(p, lowest, highest, make_spec, shapes):
     """A small StyleGAN2 behind blitting, whose quarter turns put half of what D sees outside the reals' range.
 
-    At p = 1 D cannot prefer one of the orientations, and G settles for any mixture: all shapes turned, measured.
+    At p = 1 D cannot prefer one of the orientations, and any mixture is as good to G. A GAN wanders: at p = 0.5 single
+    snapshots show up to 5 % of the shapes turned, which is gone 50 steps later. So the median of five snapshots counts,
+    that many steps apart; the average of weights has a half-life of 31.
     """
     _, x = shapes
     x = F.avg_pool2d(x, 2)
@@ -182,18 +184,19 @@ def test_a_gan_draws_turned_shapes_at_p_1_only(p, lowest, highest, make_spec, sh
     torch.manual_seed(0)
     steps = Trainer(spec, data, torch.device("cpu"))
     ema = Ema(steps.G, 1.0, None, 0)
+    z, rates = torch.randn(500, 32), []
     for iteration in range(700):
         cur_nimg = 32 * iteration
         seed_step(0, cur_nimg)
         steps.g_step(cur_nimg, iteration)
         ema.update(steps.G, cur_nimg, 32)
         steps.d_step(cur_nimg, iteration)
-    torch.manual_seed(0)
-    with torch.no_grad():
-        generated = ema.module(torch.randn(500, 32), None)
-    rates = leak_rates(generated, x)
-    assert lowest <= rates["orientation"] <= highest
-    assert rates["hue"] < 0.1, "G does not draw clean shapes: train longer"
+        if iteration + 1 in range(500, 701, 50):
+            with torch.no_grad():
+                rates.append(leak_rates(ema.module(z, None), x))
+    orientation, hue_rate = (np.median([each[name] for each in rates]) for name in ("orientation", "hue"))
+    assert lowest <= orientation <= highest
+    assert hue_rate < 0.1, "G does not draw clean shapes: train longer"
 
 
 # The measure.
