@@ -13,6 +13,7 @@ from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.project import project_file
 from leangan.core.schemas import check
 from leangan.results.metric_names import FAMILIES, Metric
+from leangan.runs.artefact_sections import Layout
 
 FILE = project_file("results/published/published.csv")
 COLUMNS = ["paper", "artefact", "dataset", "train_images", "model", "method", "conditional", "metric",
@@ -61,10 +62,10 @@ class Match:
     datasets: dict[str, str]
 
     @classmethod
-    def from_layout(cls, layout: dict[str, Any]) -> Match | None:
+    def from_layout(cls, layout: Layout) -> Match | None:
         """That of an artefact's layout; None where it names no published numbers."""
-        stated = layout.get("published")
-        return stated and cls(stated.get("where", {}), stated["methods"], stated.get("datasets", {}))
+        stated = layout.published
+        return None if stated is None else cls(stated.where, stated.methods, stated.datasets)
 
     def find(
         self, table: pd.DataFrame, setting: dict[str, Any], method: str, metric: Metric, proxy: bool
