@@ -14,7 +14,7 @@ from leangan.results.collect import collect, to_csv
 from leangan.results.published import read_published
 from leangan.results.table import parse_results
 from leangan.runs import config
-from tests.helpers.synthetic import ARTEFACT, row, spec, write_rows
+from tests.helpers.synthetic import ARTEFACT, content_of, row, spec, write_rows
 
 FD, RECALL = "fd1k_full_efficientnet_lite0", "recall1k_full_efficientnet_lite0"
 HEAD = "paper,artefact,dataset,train_images,model,method,conditional,metric,protocol,value,spread,source,verified\n"
@@ -44,8 +44,8 @@ def project(tmp_path):
     def make(rows, specs, published="", **content):
         (tmp_path / "p.csv").write_text(HEAD + published)
         results = parse_results(to_csv(collect(write_rows(tmp_path, rows))), "r.csv")
-        content = {**ARTEFACT, "layout": {"metrics": ["fd"]}, **content}
-        return load_artefact("demo", content, specs, results, read_published(tmp_path / "p.csv"))
+        stated = content_of(**{"layout": {"metrics": ["fd"]}, **content})
+        return load_artefact("demo", stated, specs, results, read_published(tmp_path / "p.csv"))
 
     return make
 

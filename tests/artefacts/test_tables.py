@@ -15,7 +15,7 @@ from leangan.core.errors import ConfigError
 from leangan.results.collect import collect, to_csv
 from leangan.results.published import read_published
 from leangan.results.table import read_results
-from tests.helpers.synthetic import ARTEFACT, SEEDS, SPECS, failed_row, measured_rows, row, spec, write_rows
+from tests.helpers.synthetic import ARTEFACT, SEEDS, SPECS, content_of, failed_row, measured_rows, row, spec, write_rows
 
 FD = "fd1k_full_efficientnet_lite0"
 PUBLISHED = """\
@@ -36,7 +36,7 @@ def project(tmp_path):
         (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
         (tmp_path / "p.csv").write_text(PUBLISHED)
         results, reported = read_results(tmp_path / "r.csv"), read_published(tmp_path / "p.csv")
-        return load_artefact("demo", {**ARTEFACT, **changes}, specs, results, reported, fakes=1000)
+        return load_artefact("demo", content_of(**changes), specs, results, reported, fakes=1000)
 
     make.folder = tmp_path
     return make
