@@ -27,7 +27,7 @@ def _by_name(entries: Any) -> Any:
 
 
 class Grid(Record):
-    """Every combination of these values is a run, once for each seed of the scale."""
+    """Values of which every combination is trained."""
 
     title: Text = ""
     """Heading of the grid's methods in table and figures. Either every grid of an artefact has one or none."""
@@ -49,11 +49,7 @@ class Grid(Record):
 
 
 class Expectation(Record):
-    """What the papers say of methods of the grid where they print no number for it.
-
-    Each of `better` is better than each of `worse`, in every column, by the first metric. The status table and the
-    caption say whether the runs agree.
-    """
+    """The order of methods that a paper states or draws."""
 
     better: Annotated[Names, Distinct()]
     """Methods of the grid that the papers put first."""
@@ -76,7 +72,7 @@ class NetworkFile(Record):
 
 
 class Start(Record):
-    """Networks that a run starts from, arguments of augment/transfer.py: a checkpoint, or one or more of the rest."""
+    """Networks that a run starts from."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -181,10 +177,13 @@ class ArtefactConfig(Record):
     """Paper, and the table or figure there."""
 
     grid: Annotated[list[Grid], BeforeValidator(_listed, Grid | Annotated[list[Grid], Field(min_length=1)])]
-    """What to train: one grid, or a list of grids, whose titles group the methods."""
+    """What to train: every combination of the grid's values, once for each seed of the scale. A list of grids is
+    several of these; their titles group the methods in table and figures."""
 
     start: Start | None = None
-    """What every run starts from, unless its method says so itself. Left out: random networks."""
+    """Networks that every run starts from, unless its method says so itself: a checkpoint, or one or more of the
+    others, which are arguments of augment/transfer.py. Left out: random networks. Runs on sets of your own start from
+    random networks, too."""
 
     protocol: str
     """How the runs are measured: an entry of config/protocols.yaml."""
@@ -206,13 +205,15 @@ class ArtefactConfig(Record):
     """Arguments by plugin, for every method of the grid that has it as a part."""
 
     scales: dict[str, ScalePart] = {}
-    """What the artefact has of its own at some scales."""
+    """What the artefact has of its own at some scales, by the scale's name."""
 
     layout: Layout = Layout()
     """What table and figures show."""
 
     expectation: Expectation | None = None
-    """The order in which the papers put the methods, where they print no numbers."""
+    """What the papers say of methods of the grid where they print no number for it: each of `better` is better than
+    each of `worse`, in every column, by the first metric. The status table and the caption say whether the runs
+    agree."""
 
     figures: Annotated[
         dict[str, list[str] | None],

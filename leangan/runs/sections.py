@@ -20,11 +20,7 @@ Name = Annotated[str, Field(pattern="^[a-z0-9]+([_-][a-z0-9]+)*$")]
 
 
 class OwnDataset(Record):
-    """Images of yours, or a known set that lies elsewhere or is prepared in another way.
-
-    A set that leangan/data/sources.csv does not have needs `path` and `resolution`. One with a `resolution` replaces
-    the sets of the artefacts; one without is only looked for, or prepared, as said here.
-    """
+    """Images of yours, or a known set that lies elsewhere or is prepared in another way."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -44,9 +40,7 @@ class OwnDataset(Record):
 
 
 class Arithmetic(Record):
-    """How GPUs compute. It is part of every run's id: runs of another arithmetic are other runs
-    ([run-identity.md](run-identity.md)).
-    """
+    """How GPUs compute."""
 
     tf32: bool
     """Whether GPUs may round float32 factors to 10 bits, several times faster where presets compute in 32 bits. The
@@ -75,7 +69,9 @@ class Config(Record):
     """Folders of your own with methods, one file each as in augment/."""
 
     datasets: dict[Name, OwnDataset]
-    """Image sets by name. Those with a resolution replace the sets of the artefacts."""
+    """Image sets by name. Those with a resolution replace the sets of the artefacts. A set that
+    leangan/data/sources.csv does not have needs `path` and `resolution`; one that it has may stand without a
+    resolution, and is then looked for, or prepared, as said here."""
 
     images: Annotated[list[Count], Distinct()]
     """Training-set sizes that replace those of the artefacts; an empty list keeps theirs."""
@@ -97,17 +93,22 @@ class Config(Record):
     """Where training and features run; auto means GPUs if nvidia-smi lists one."""
 
     arithmetic: Arithmetic
-    """How GPUs compute, part of every run's id."""
+    """How GPUs compute. It is part of every run's id: runs of another arithmetic are other runs
+    ([run-identity.md](run-identity.md))."""
 
     devices_per_run: Count
     """How many GPUs train one run, and measure it, together. Where a preset's batch or groups cannot be shared by so
-    many, the next smaller number takes the run ([distributed.md](distributed.md)). On a CPU: processes."""
+    many, the next smaller number takes the run, so that it stays as published ([distributed.md](distributed.md)).
+    `--resources gpu=N` says how many there are for all runs. On a CPU: processes, each with `threads` of its own."""
 
     runs_per_gpu: Count
-    """How many runs may share a GPU, on one machine. A cluster gives each job GPUs of its own."""
+    """How many runs may share a GPU, since a small one does not fill a large card. `--resources gpu=2` then trains up
+    to twice as many at once, on as many `--cores`. Runs on several GPUs have theirs to themselves. On one machine only:
+    a cluster gives each job GPUs of its own."""
 
     threads: Count
-    """CPU threads of each process that trains or measures."""
+    """CPU threads of each process that trains or measures. Runs side by side use two cores better than one run with
+    two threads."""
 
     def path_of(self, dataset: str) -> str | None:
         """Where a data set lies, as far as the configuration says."""
