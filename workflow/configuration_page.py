@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
-from markdown import item, paragraph, shown, yaml_block
+from page_text import item, paragraph, shown, yaml_block
 
 from leangan.core.project import ROOT
 from leangan.core.schemas import Record, json_schema

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from markdown import item, shown, table
+from page_text import item, shown, table
 
 from leangan.core.values import canonical, name_of
 from leangan.core.yaml_files import read

@@ -373,7 +373,7 @@ def test_no_published_value_beside_a_proxy(project):
 
 
 def test_unknown_names_in_the_layout_offer_the_nearest(project):
-    with pytest.raises(ValueError, match="'metric'.*Did you mean 'metrics'"):
+    with pytest.raises(ValueError, match="'layout.metric'.*Did you mean 'layout.metrics'"):
         project(measured_rows(), layout={"metric": ["fd"]})
     with pytest.raises(ValueError, match="'recal'.*Did you mean 'recall'"):
         project(measured_rows(), layout={"metrics": ["recal"]})
