@@ -19,7 +19,7 @@ from leangan.runs.config import check_config
 from leangan.runs.sections import Config, Scale
 
 INTRODUCTION = """\
-What runs, on which data, for how long and how it is measured is said in the YAML files of [config/](../config). This
+The YAML files of [config/](../config) say what is trained, on which data, for how long, and how it is measured. This
 page lists every key of config.yaml, scales.yaml, artefacts/, protocols.yaml and costs.yaml. Presets and methods, that
 is presets.yaml and methods.yaml, are on [a page of their own](presets.md).
 
@@ -28,16 +28,17 @@ Keys of config.yaml can also be given on the command line, in a call of the work
     snakemake --cores all --config scale=paper artefacts=[demo] methods=[mine]
     leangan plan --config '{scale: paper, artefacts: [demo]}'
 
-A key that does not exist, a value of another type and a name that nothing has end the call before anything runs, with a
-line that says what is allowed, the nearest name and the file to change. Programs find the same as JSON schemas in
+An unknown key, an unknown name or a value of the wrong type ends the call before anything runs. The message says what is
+allowed, which known name is nearest, and in which file to change it. Programs find the same rules as JSON schemas in
 [workflow/schemas/](../workflow/schemas).
 """
 
 OWN_IMAGES = """\
-datasets: {flowers: {path: /data/flowers.zip, resolution: 64, crop: true}}   # your images in place of the artefacts'
-images: [100, 1000]
-methods: [bcr]
+# Five methods on 100 and on 1,000 images of yours.
 artefacts: [own-images]
+methods: [bcr]
+datasets: {flowers: {path: /data/flowers.zip, resolution: 64, crop: true}}
+images: [100, 1000]
 """
 
 SIMPLE = {"string": "text", "boolean": "true or false", "null": "null", "object": "mapping"}
@@ -54,7 +55,7 @@ def page() -> str:
         "# Configuration\n",
         "<!-- Generated from the types in the code by `make docs`. -->\n",
         INTRODUCTION,
-        *_section("config.yaml", Config, "Values are those of the file as shipped.", OWN_IMAGES),
+        *_section("config.yaml", Config, "The file has all of them.", OWN_IMAGES),
         *_section("scales.yaml", Scale, "One entry for each scale, by its name.", _dump({"demo": scale["demo"]})),
         *_section("artefacts/", ArtefactConfig, "One file for each; its name is that of the artefact.", artefact),
         *_section("protocols.yaml", ProtocolEntry, "One entry for each, by its name.", _dump({"ada": protocol["ada"]})),
@@ -114,9 +115,8 @@ class Keys:
         if name in schema.get("required", []):
             return "required"
         default = stated.get("default")
-        return (
-            "optional" if default in (None, "", [], {}) or isinstance(default, dict) else f"default `{shown(default)}`"
-        )
+        empty = isinstance(default, dict) or default in (None, "", [])
+        return "optional" if empty else f"default `{shown(default)}`"
 
     def _type(self, stated: dict[str, Any], many: bool = False) -> str:
         """The type of a value in words; `many`: of several values."""

@@ -72,15 +72,10 @@ def page() -> str:
 
 
 def _keys(keys: dict[str, Key]) -> str:
-    rows = [
-        [
-            f"`{name}`",
-            name_of(key.kind),
-            "required" if key.default is REQUIRED else f"`{shown(key.default)}`",
-            key.meaning,
-        ]
-        for name, key in keys.items()
-    ]
+    rows = []
+    for name, key in keys.items():
+        default = "required" if key.default is REQUIRED else f"`{shown(key.default)}`"
+        rows.append([f"`{name}`", name_of(key.kind), default, key.meaning])
     return table(["key", "type", "default", "meaning"], rows)
 
 

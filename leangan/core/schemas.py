@@ -105,7 +105,7 @@ def parse(kind: type[R], value: Any, where: str) -> R:
         raise _explain(error, where)
     try:
         return kind.model_validate(value)
-    except pydantic.ValidationError as refused:  # what JSON cannot tell apart, such as whole numbers of any size
+    except pydantic.ValidationError as refused:  # what a schema lets through, such as 1e30 as a whole number
         first = refused.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{key} = {first['input']!r} is not allowed: {first['msg']}. Change it in {where}.") from None
@@ -145,5 +145,5 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
     parts: list[Any] = error.context or []
     if error.validator == "anyOf" and all(part.validator == "type" for part in parts):
         allowed = " or ".join(part.validator_value for part in parts)
-        return ConfigError(f"{key} = {instance!r} must be of type {allowed}. Change it in {where}.")
+        return ConfigError(f"{key or where} = {instance!r} must be of type {allowed}. Change it in {where}.")
     return ConfigError(f"{key or where} = {instance!r} is not allowed: {error.message}. Change it in {where}.")
