@@ -27,7 +27,7 @@ rule all:
     default_target: True
     localrule: True
     input:
-        [rendered(name) for name in config["artefacts"]],
+        [rendered(name) for name in ASKED.artefacts],
         lambda wildcards: made_here(of_all(rows_files)),
         f"results/{SCALE}/page/index.html",
 

@@ -15,21 +15,22 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from benchmarks.iteration import Iterations
 from leangan.core.errors import ConfigError, exit_on_user_error
-from leangan.core.yaml_files import read
 from leangan.launching import gpus
 from leangan.launching.launch import KEEP_MEMORY
 from leangan.metrics.fakes import Fakes
 from leangan.metrics.loading import load_extractor
+from leangan.metrics.protocols import read_protocol
 from leangan.planning import cost
 from leangan.planning.plan import plan_runs
 from leangan.runs.cells import cells
 from leangan.runs.config import add_config_option, load_config
+from leangan.runs.sections import Config
 from leangan.training.device import set_up
 
 SECONDS = 1.0
@@ -73,7 +74,7 @@ Task = Training | Measuring
 returns their number."""
 
 
-def left(config: dict[str, Any]) -> list[dict[Task, float]]:
+def left(config: Config) -> list[dict[Task, float]]:
     """What is left to do of each run of the configured artefacts: images by task."""
     members = cells(config)
     specs = {cell.spec.run_id: cell.spec for each in members.values() for cell in each}
@@ -84,8 +85,8 @@ def left(config: dict[str, Any]) -> list[dict[Task, float]]:
         if not run.reason and run.shown_kimg < run.kimg:
             work[Training(spec.preset, spec.method, spec.resolution)] = 1000 * (run.kimg - run.shown_kimg)
         for protocol in run.to_measure:
-            task = Measuring(spec.preset, spec.resolution, read("config/protocols.yaml")[protocol]["extractor"])
-            fakes = cost.measurements(spec, protocol) * cost.fakes_of(config["scale"], protocol)
+            task = Measuring(spec.preset, spec.resolution, read_protocol(protocol).extractor)
+            fakes = cost.measurements(spec, protocol) * cost.fakes_of(config.scale, protocol)
             work[task] = work.get(task, 0) + fakes
         if work:
             runs.append(work)
@@ -129,14 +130,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--cores", default="all", help="as for snakemake: a number, or all")
     args = parser.parse_args(argv)
     cores, config = counted(args.cores), load_config(args.config)
-    if gpus.uses_gpus(config["device"]):
+    if gpus.uses_gpus(config.device):
         print("No estimate: the runs go to a GPU, which docs/gpu.md measures.", flush=True)
         return 0
     runs = left(config)
     if not runs:
         return 0
 
-    threads = min(config["threads"], cores)
+    threads = min(config.threads, cores)
     places = min(cores // threads, len(runs))
     every: list[Task] = list(dict.fromkeys(task for run in runs for task in run))
     untimed = {task.extractor for task in every if isinstance(task, Measuring)} - set(INSTALLED)

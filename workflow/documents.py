@@ -1,12 +1,13 @@
 """`python workflow/documents.py`: writes the files that are generated from the types in the code.
 
-These are the JSON schemas of workflow/schemas/. `make docs` calls it; with --check it writes nothing and ends with 1 if
-a file is not what the types say.
+These are the JSON schemas of workflow/schemas/, and the pages docs/configuration.md and docs/presets.md. `make docs`
+calls it; with --check it writes nothing and ends with 1 if a file is not what the types say.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -14,15 +15,33 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import configuration_page  # noqa: E402
+import presets_page  # noqa: E402
+
 from leangan.core.schemas import Record, json_schema  # noqa: E402
+from leangan.metrics.protocols import ProtocolEntry  # noqa: E402
+from leangan.planning.costs_file import Costs  # noqa: E402
 from leangan.results.published import PublishedNumber  # noqa: E402
 from leangan.results.submitted import Submission  # noqa: E402
+from leangan.runs.artefact_sections import ArtefactConfig  # noqa: E402
+from leangan.runs.sections import Config, Scale  # noqa: E402
 
 SCHEMAS: dict[str, type[Record]] = {
+    "config": Config,
+    "scale": Scale,
+    "artefact": ArtefactConfig,
+    "protocol": ProtocolEntry,
+    "costs": Costs,
     "published": PublishedNumber,
     "submission": Submission,
 }
 """The records with a schema in workflow/schemas/<name>.schema.yaml."""
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/configuration.md": configuration_page.page,
+    "docs/presets.md": presets_page.page,
+}
+"""What writes the pages."""
 
 
 def schema_text(kind: type[Record]) -> str:
@@ -33,17 +52,19 @@ def schema_text(kind: type[Record]) -> str:
 
 def documents() -> dict[Path, str]:
     """The text of each generated file."""
-    return {ROOT / f"workflow/schemas/{name}.schema.yaml": schema_text(kind) for name, kind in SCHEMAS.items()}
+    schemas = {ROOT / f"workflow/schemas/{name}.schema.yaml": schema_text(kind) for name, kind in SCHEMAS.items()}
+    return schemas | {ROOT / name: page() for name, page in PAGES.items()}
 
 
 def main() -> int:
-    stale = [path for path, text in documents().items() if not path.is_file() or path.read_text() != text]
+    generated = documents()
+    stale = [path for path, text in generated.items() if not path.is_file() or path.read_text() != text]
     if "--check" in sys.argv[1:]:
         for path in stale:
             print(f"{path.relative_to(ROOT)} is not what the types say: run `make docs`", file=sys.stderr)
         return 1 if stale else 0
     for path in stale:
-        path.write_text(documents()[path])
+        path.write_text(generated[path])
         print(f"wrote {path.relative_to(ROOT)}")
     return 0
 

@@ -48,11 +48,11 @@ def options_of(device: str, config: list[str]) -> Options:
         except ValueError as error:
             raise ConfigError(f"{text!r} in CONFIG (--config) is not valid YAML: {error}") from None
     whole = load_config(json.dumps({"scale": scale, "artefacts": [artefact], "device": device, **keys}))
-    for name, entry in whole["datasets"].items():
-        if "path" in entry and not Path(entry["path"]).exists():
-            raise ConfigError(f"datasets.{name}.path in CONFIG (--config): there is no {entry['path']}")
+    for name, entry in whole.datasets.items():
+        if entry.path and not Path(entry.path).exists():
+            raise ConfigError(f"datasets.{name}.path in CONFIG (--config): there is no {entry.path}")
     runs = len({spec.run_id for spec in expand(artefact, whole)})
-    return Options(device, scale, artefact, config, runs, whole["kimg"])
+    return Options(device, scale, artefact, config, runs, whole.kimg)
 
 
 def trainings(options: Options) -> Command:

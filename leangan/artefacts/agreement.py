@@ -74,8 +74,8 @@ def _published_pairs(artefact: Artefact, column: Column) -> Iterator[tuple[str, 
 
 def _expected_pairs(artefact: Artefact, column: Column) -> Iterator[tuple[str, str]]:
     """The pairs (better, worse) of the artefact's expectation, of methods that the column has."""
-    if artefact.expectation is not None:
-        better, worse = (filter(column.runs_of, artefact.expectation[key]) for key in ("better", "worse"))
+    if (stated := artefact.expectation) is not None:
+        better, worse = (filter(column.runs_of, names) for names in (stated.better, stated.worse))
         yield from itertools.product(better, worse)
 
 
@@ -110,7 +110,7 @@ def sentences(artefact: Artefact) -> list[str]:
     titles = [[artefact.methods[name] for name in dict.fromkeys(names)] for names in
               ((claim.better for claim in found), (claim.worse for claim in found))]  # fmt: skip
     verb = "is" if len(titles[0]) == 1 else "are"
-    said = [f"{artefact.expectation['source']}: {_and(titles[0])} {verb} better than {_and(titles[1])}."]
+    said = [f"{artefact.expectation.source}: {_and(titles[0])} {verb} better than {_and(titles[1])}."]
     measured = [f"{column.title}: {_verdicts(artefact, found, column)}" for column in artefact.main_columns]
     if measured:
         said.append(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pandas as pd
 
@@ -14,7 +13,7 @@ from leangan.core.errors import check_names
 from leangan.core.spec import RunSpec
 from leangan.results.method_titles import distinguish_titles
 from leangan.results.published import Match, PublishedNumber
-from leangan.runs.config import grids
+from leangan.runs.artefact_sections import ArtefactConfig, Expectation, Sweep
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ class Artefact:
     where: str
     groups: list[Group] = field(default_factory=list)
     training: list[str] = field(default_factory=list)
-    sweep: dict[str, Any] | None = None
+    sweep: Sweep | None = None
     reported: Sequence[PublishedNumber] = ()
-    expectation: dict[str, Any] | None = None
+    expectation: Expectation | None = None
 
     @property
     def first_columns(self) -> list[Column]:
@@ -88,7 +87,7 @@ class Artefact:
 
 def load_artefact(
     name: str,
-    content: dict[str, Any],
+    content: ArtefactConfig,
     specs: list[RunSpec],
     results: pd.DataFrame,
     reported: Sequence[PublishedNumber] = (),
@@ -103,39 +102,39 @@ def load_artefact(
     Raises ConfigError if the layout has an unknown key, or if one column would mix protocols or origins.
     """
     where = f"config/artefacts/{name}.yaml"
-    titled = all("title" in grid for grid in grids(content))
+    titled = all(grid.title for grid in content.grid)
     titles = distinguish_titles((spec.method, spec.labels.title) for spec in specs)
     methods = {method: title for (method, _), title in titles.items()}
-    stated = layout.check_layout(content, methods, titled, where)
-    measured = results[results["source"].eq("measured") & results["protocol.name"].eq(content["protocol"])]
+    layout.check_layout(content.layout, methods, titled, where)
+    measured = results[results["source"].eq("measured") & results["protocol.name"].eq(content.protocol)]
     columns = columns_of(specs, rows_of_specs(measured, specs), content, titled, fakes, where)
     return Artefact(
-        title=content["title"],
-        caption=stated.get("caption", content["title"]),
+        title=content.title,
+        caption=content.layout.caption or content.title,
         specs=specs,
         methods=methods,
         columns=columns,
         where=where,
         groups=_groups(content, columns) if titled else [],
-        training=stated.get("training", []),
-        sweep=stated.get("sweep"),
+        training=content.layout.training,
+        sweep=content.layout.sweep,
         reported=reported,
-        published=Match.from_layout(stated),
-        expectation=content.get("expectation"),
+        published=Match.from_layout(content.layout),
+        expectation=content.expectation,
     )
 
 
-def _groups(content: dict[str, Any], columns: list[Column]) -> list[Group]:
+def _groups(content: ArtefactConfig, columns: list[Column]) -> list[Group]:
     """The titled grids in each of their settings; methods that no grid has (of the command line) come last."""
     of_setting: dict[tuple, list[Column]] = {}
     for column in columns:
         of_setting.setdefault(tuple(column.setting.values()), []).append(column)
     groups = []
-    for grid in grids(content):
-        settings = [own for own in of_setting.values() if own[0].setting["preset"] in grid["preset"]]
+    for grid in content.grid:
+        settings = [own for own in of_setting.values() if own[0].setting["preset"] in grid.preset]
         for own in settings:
-            title = grid["title"] if len(settings) == 1 else f"{grid['title']}, {own[0].title}"
-            groups.append(Group(title, [method for method in grid["method"] if own[0].runs_of(method)], own))
+            title = grid.title if len(settings) == 1 else f"{grid.title}, {own[0].title}"
+            groups.append(Group(title, [method for method in grid.method if own[0].runs_of(method)], own))
     for own in of_setting.values():
         grouped = {method for group in groups if group.columns is own for method in group.methods}
         added = [method for method in dict.fromkeys(run.method for run in own[0].runs) if method not in grouped]

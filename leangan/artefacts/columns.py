@@ -13,14 +13,14 @@ import pandas as pd
 
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
-from leangan.core.yaml_files import read
-from leangan.metrics.extractor_facts import is_published
 from leangan.metrics.families import known_families, metric_name
+from leangan.metrics.protocols import read_protocol
 from leangan.results import origin
 from leangan.results.measured_runs import NOT_YET_RUN, Run, runs_of
 from leangan.results.metric_names import Metric, parse
 from leangan.results.origin import Origin, origin_of
 from leangan.results.table import PROTOCOL
+from leangan.runs.artefact_sections import ArtefactConfig
 
 SETTING_KEYS = ["dataset", "resolution", "images", "backbone", "preset", "conditional"]
 
@@ -52,7 +52,7 @@ class Column:
 
 
 def columns_of(
-    specs: list[RunSpec], rows: pd.DataFrame, content: dict[str, Any], apart: bool, fakes: int | None, where: str
+    specs: list[RunSpec], rows: pd.DataFrame, content: ArtefactConfig, apart: bool, fakes: int | None, where: str
 ) -> list[Column]:
     """The columns of the runs in `specs`, by metric, then setting; planned ones where no run has a value yet.
 
@@ -62,7 +62,7 @@ def columns_of(
     Raises ConfigError if one column would mix protocols or origins.
     """
     settings = _settings(specs, apart)
-    families = content.get("layout", {}).get("metrics") or _families(rows)
+    families = content.layout.metrics or _families(rows)
     return _measured_columns(settings, rows, families, where) or _planned_columns(settings, rows, content, fakes)
 
 
@@ -104,17 +104,15 @@ def _measured_columns(
 
 
 def _planned_columns(
-    settings: dict[str, list[RunSpec]], rows: pd.DataFrame, content: dict[str, Any], fakes: int | None
+    settings: dict[str, list[RunSpec]], rows: pd.DataFrame, content: ArtefactConfig, fakes: int | None
 ) -> list[Column]:
     """The columns of an artefact of which no run has a value yet."""
-    name = content["protocol"]
-    protocol = read("config/protocols.yaml")[name]
-    reference, extractor = protocol["reference"], protocol["extractor"]
+    protocol = read_protocol(content.protocol)
     columns = []
-    for family in content.get("layout", {}).get("metrics") or protocol["metrics"]:
-        metric = metric_name(family, fakes or protocol["fakes"], reference, extractor)
+    for family in content.layout.metrics or protocol.metrics:
+        metric = metric_name(family, fakes or protocol.fakes, protocol.reference, protocol.extractor)
         for title, members in settings.items():
-            stated = {"name": name, "proxy": not is_published(extractor)}
+            stated = {"name": protocol.name, "proxy": protocol.proxy}
             columns.append(Column(_setting(members), title, parse(metric), stated, _runs(rows, members, metric, None)))
     return columns
 

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact, load_artefact
@@ -23,11 +22,11 @@ from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
-from leangan.core.yaml_files import read
 from leangan.results.published import FILE, PublishedNumber, read_published
 from leangan.results.table import stored_results
-from leangan.runs.config import add_config_option, artefact, figures_of, load_config
+from leangan.runs.config import add_config_option, artefact, load_config, read_scale
 from leangan.runs.grid import expand
+from leangan.runs.sections import Config
 
 
 def figure_module(name: str) -> ModuleType:
@@ -62,11 +61,11 @@ def remove_other_figures(folder: Path, kinds: Iterable[str]) -> None:
             path.unlink()
 
 
-def load_from_rows(name: str, config: dict[str, Any], rows_dir: Path, reported: list[PublishedNumber]) -> Artefact:
+def load_from_rows(name: str, config: Config, rows_dir: Path, reported: list[PublishedNumber]) -> Artefact:
     """The artefact under `config` with its rows in the folder `rows_dir`; `reported` has all published numbers."""
     content, specs = artefact(name), expand(name, config)
-    results = stored_results(specs, content["protocol"], rows_dir)
-    return load_artefact(name, content, specs, results, reported, read("config/scales.yaml")[config["scale"]]["fakes"])
+    results = stored_results(specs, content.protocol, rows_dir)
+    return load_artefact(name, content, specs, results, reported, read_scale(config.scale).fakes)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -81,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<scale>")
     args = parser.parse_args(argv)
     config = load_config(args.config)
-    figures = {name: figures_of(artefact(name)) for name in args.artefacts}
+    figures = {name: artefact(name).figures for name in args.artefacts}
     drawings = {kind: figure_module(kind) for kinds in figures.values() for kind in kinds}
     rows_dir, reported = args.results / "rows", read_published(FILE)
     if not rows_dir.is_dir():

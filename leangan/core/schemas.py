@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
+import pydantic
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -42,6 +43,17 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    def given(self) -> dict[str, Any]:
+        """The plain values of the keys that were given, without those that have their defaults."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Distinct:
+    """Beside the type of a list: no value comes twice."""
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(core_schema), "uniqueItems": True}
+
 
 class _Generator(GenerateJsonSchema):
     """pydantic's schemas, with the types of a field that may be null in one list, so that errors name both."""
@@ -54,6 +66,13 @@ class _Generator(GenerateJsonSchema):
         if isinstance(inner.get("type"), str):
             return {**inner, "type": [inner["type"], "null"]}
         return super().nullable_schema(schema)
+
+    def dict_schema(self, schema: Any) -> dict[str, Any]:
+        """A key that does not have the pattern of its type is an error that states the pattern."""
+        stated = super().dict_schema(schema)
+        for pattern, values in stated.pop("patternProperties", {}).items():
+            stated |= {"propertyNames": {"pattern": pattern}, "additionalProperties": values}
+        return stated
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -84,7 +103,12 @@ def parse(kind: type[R], value: Any, where: str) -> R:
     error = best_match(_validator(kind).iter_errors(value))
     if error is not None:
         raise _explain(error, where)
-    return kind.model_validate(value)
+    try:
+        return kind.model_validate(value)
+    except pydantic.ValidationError as refused:  # what a schema lets through, such as 1e30 as a whole number
+        first = refused.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{key} = {first['input']!r} is not allowed: {first['msg']}. Change it in {where}.") from None
 
 
 def check(value: Any, schema: str, where: str) -> None:
@@ -117,5 +141,9 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
                 f"{key or where} = {instance!r} must be a list, such as [{instance}]. Change it in {where}."
             )
         allowed = " or ".join(allowed) if isinstance(allowed, list) else allowed
+        return ConfigError(f"{key or where} = {instance!r} must be of type {allowed}. Change it in {where}.")
+    parts: list[Any] = error.context or []
+    if error.validator == "anyOf" and all(part.validator == "type" for part in parts):
+        allowed = " or ".join(part.validator_value for part in parts)
         return ConfigError(f"{key or where} = {instance!r} must be of type {allowed}. Change it in {where}.")
     return ConfigError(f"{key or where} = {instance!r} is not allowed: {error.message}. Change it in {where}.")

@@ -23,6 +23,7 @@ from leangan.results.collect import row_files
 from leangan.results.published import FILE
 from leangan.runs.config import add_config_option, artefact, artefact_names, check_config, load_config
 from leangan.runs.grid import expand
+from leangan.runs.sections import Config
 
 SUBMITTED = ROOT / "results" / "submitted"
 
@@ -30,7 +31,7 @@ MEANINGLESS = "smoke"
 """The scale whose numbers mean nothing, which the page of all scales leaves out."""
 
 
-def with_rows(config: dict[str, Any], rows_dir: Path) -> list[str]:
+def with_rows(config: Config, rows_dir: Path) -> list[str]:
     """The artefacts to render from the rows in a folder, under `config`.
 
     An artefact is rendered if it has all its rows there, if it is configured and has some, or if it has rows that no
@@ -42,22 +43,25 @@ def with_rows(config: dict[str, Any], rows_dir: Path) -> list[str]:
     return [
         name
         for name, files in there.items()
-        if files and (files == needed[name] or name in config["artefacts"] or files - shown)
+        if files and (files == needed[name] or name in config.artefacts or files - shown)
     ]
 
 
-def _files(name: str, config: dict[str, Any], rows_dir: Path) -> list[Path]:
+def _files(name: str, config: Config, rows_dir: Path) -> list[Path]:
     """The files of rows that an artefact is rendered from."""
-    return [rows_dir / spec.run_id / f"{artefact(name)['protocol']}.jsonl" for spec in expand(name, config)]
+    return [rows_dir / spec.run_id / f"{artefact(name).protocol}.jsonl" for spec in expand(name, config)]
 
 
-def render_scale(config: dict[str, Any], folder: Path) -> None:
-    """Tables and figures from the rows in results/<scale>. Raises ConfigError as `artefacts.render` does."""
-    config = check_config(config)
+def render_scale(config: Config, folder: Path) -> None:
+    """Tables and figures from the rows in results/<scale>, whatever the scale of `config`.
+
+    Raises ConfigError as `artefacts.render` does.
+    """
+    config = check_config({**config.given(), "scale": folder.name})
     names = with_rows(config, folder / "rows")
     if names:
         print(f"{folder}: {', '.join(names)}", flush=True)
-        render.main(["--artefacts", *names, "--config", json.dumps(config), "--results", str(folder)])
+        render.main(["--artefacts", *names, "--config", json.dumps(config.given()), "--results", str(folder)])
     else:
         print(f"{folder}: no artefact has these rows under this configuration; they are on the page alone.", flush=True)
 
@@ -90,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
             failed.append(f"{what}: {error}")
 
     for folder in folders:
-        attempt(folder, render_scale, {**config, "scale": folder.name}, folder)
+        attempt(folder, render_scale, config, folder)
         attempt(folder / "page", write_page, [folder / "rows"], folder / "page")
     everything = args.results / "page"
     attempt(everything, write_page, [f / "rows" for f in folders if f.name != MEANINGLESS], everything)

@@ -20,7 +20,7 @@ from leangan.leaderboard.standing import percent
 from leangan.results.measured_runs import seeds_of
 from leangan.results.published import PublishedNumber
 from leangan.results.table import stored_results
-from leangan.runs.config import artefact, artefact_names
+from leangan.runs.config import artefact, artefact_names, configured
 from leangan.runs.grid import expand
 
 PLAIN: dict[str, Any] = {"methods": [], "datasets": {}, "images": [], "kimg": None, "snapshot_kimg": None}
@@ -88,8 +88,8 @@ def progress_of(rows_dirs: Iterable[Path], reported: list[PublishedNumber]) -> P
 def _line(name: str, rows_dir: Path, reported: list[PublishedNumber]) -> ProgressLine | None:
     """None where no run has a number."""
     content, scale = artefact(name), scale_of(rows_dir)
-    specs = expand(name, {**read("config/config.yaml"), **PLAIN, "scale": scale})
-    results = stored_results(specs, content["protocol"], rows_dir)
+    specs = expand(name, configured(**PLAIN, scale=scale))
+    results = stored_results(specs, content.protocol, rows_dir)
     if results.empty:
         return None
     try:
@@ -97,7 +97,7 @@ def _line(name: str, rows_dir: Path, reported: list[PublishedNumber]) -> Progres
         agrees = agreement.summary(agreement.claims(loaded))
     except ConfigError:  # columns that would mix protocols or origins
         mixed = "the rows do not fit together; rendering the artefact says why"
-        return ProgressLine(name, content["title"], scale, agreement=mixed)
+        return ProgressLine(name, content.title, scale, agreement=mixed)
     cells = [
         column.runs_of(method) for column in loaded.first_columns for method in loaded.methods if column.runs_of(method)
     ]

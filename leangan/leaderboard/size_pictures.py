@@ -19,7 +19,7 @@ from leangan.results.method_looks import OWN, MethodLook, choose_looks
 from leangan.results.published import Match, PublishedNumber
 from leangan.results.scores import Score
 from leangan.results.size_lines import SizeLine, group_by_picture, join_points, short_count, sizes_with_room
-from leangan.runs.config import artefact, artefact_names, grids
+from leangan.runs.config import artefact, artefact_names
 
 WIDTH, HEIGHT = 560, 340
 FRAME = 52, 12, WIDTH - 16, HEIGHT - 44
@@ -144,15 +144,15 @@ def _published_lines(
     titles = _titles(lines)
     points = []
     for content in map(artefact, artefact_names()):
-        match = Match.from_layout(content.get("layout", {}))
-        same_kind = content.get("conditional", False) == bool(first.setting["conditional"])
-        if match is None or content["protocol"] != first.protocol or not same_kind:
+        match = Match.from_layout(content.layout)
+        same_kind = content.conditional == bool(first.setting["conditional"])
+        if match is None or content.protocol != first.protocol or not same_kind:
             continue
-        for grid in grids(content):
-            fits = first.setting["dataset"] in grid["dataset"] and first.setting["resolution"] in grid["resolution"]
-            if not fits or not presets & set(grid["preset"]):
+        for grid in content.grid:
+            fits = first.setting["dataset"] in grid.dataset and first.setting["resolution"] in grid.resolution
+            if not fits or not presets & set(grid.preset):
                 continue
-            for name, images in itertools.product(titles.keys() & match.methods.keys(), grid["images"]):
+            for name, images in itertools.product(titles.keys() & match.methods.keys(), grid.images):
                 setting = {"dataset": first.setting["dataset"], "images": images}
                 line = match.find(published, setting, name, metric, proxy=False)
                 if (score := scores.published_score(line, name)) is not None:

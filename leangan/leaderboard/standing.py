@@ -14,8 +14,10 @@ import pandas as pd
 from leangan.core.yaml_files import read
 from leangan.metrics.extractor_facts import is_published
 from leangan.metrics.families import compared_with
+from leangan.metrics.protocols import read_protocol
 from leangan.results.metric_names import Metric
 from leangan.results.table import earlier_commits_of, methods_of
+from leangan.runs.config import read_scale
 
 RANKINGS = {
     "full": "Full reproductions",
@@ -57,13 +59,14 @@ def standing(
     code (no `departures`), after at least the published training length less one line of the log. `kimg` is the length
     of the training (planned, where the run did not finish), `published_kimg` that of the paper.
     """
-    tick_kimg = read("config/scales.yaml")["paper"]["tick_kimg"]
-    share = kimg / published_kimg if kimg is not None and published_kimg else None
     shortfalls = ["a proxy metric, not FID"] if proxy else []
-    if share is None:
+    if kimg is None or not published_kimg:
+        share = None
         shortfalls.append("no published training length to compare with")
-    elif kimg < published_kimg - tick_kimg:
-        shortfalls.append(f"trained for {percent(share)} of the published length")
+    else:
+        share = kimg / published_kimg
+        if kimg < published_kimg - read_scale("paper").tick_kimg:
+            shortfalls.append(f"trained for {percent(share)} of the published length")
     shortfalls += departures
     level = "proxy" if proxy else "reduced" if shortfalls else "full"
     return Standing(level if source == "measured" else "submitted", level, done, tuple(shortfalls), share)
@@ -79,17 +82,17 @@ def percent(share: float) -> str:
 def find_departures(row: pd.Series, metric: Metric | None) -> list[str]:
     """In words, how a row of results.csv departs from its protocol, from published arithmetic or from a commit."""
     found = []
-    protocol = read("config/protocols.yaml").get(row["protocol.name"])
-    if protocol is None:
+    if row["protocol.name"] not in read("config/protocols.yaml"):
         found.append(f"a protocol that config/protocols.yaml does not have: {row['protocol.name']}")
     elif metric is not None:
-        reference = compared_with(metric.family, protocol["reference"])
-        if row["n_fake"] < protocol["fakes"]:
-            found.append(f"{row['n_fake']:,.0f} generated images in place of {protocol['fakes']:,}")
-        if row["protocol.extractor"] != protocol["extractor"] or (reference and row["reference"] != reference):
+        protocol = read_protocol(row["protocol.name"])
+        reference = compared_with(metric.family, protocol.reference)
+        if row["n_fake"] < protocol.fakes:
+            found.append(f"{row['n_fake']:,.0f} generated images in place of {protocol.fakes:,}")
+        if row["protocol.extractor"] != protocol.extractor or (reference and row["reference"] != reference):
             found.append(f"another extractor or reference set than protocol {row['protocol.name']} has")
-        if protocol.get("eval_seeds", 1) > 1 and not row["protocol.eval_seeds"] >= protocol["eval_seeds"]:
-            found.append(f"fewer than {protocol['eval_seeds']} evaluations")
+        if protocol.eval_seeds > 1 and not row["protocol.eval_seeds"] >= protocol.eval_seeds:
+            found.append(f"fewer than {protocol.eval_seeds} evaluations")
     if any(row.get(key) is True for key in ("provenance.tf32", "protocol.tf32")):
         found.append("float32 factors rounded to 10 bits (TF32), which no published run did")
     if row.get("provenance.dirty") is True or pd.isna(row.get("provenance.commit")):

@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Annotated, Literal
 
-from leangan.core.errors import ConfigError, unknown_name
+from pydantic import Field
+
+from leangan.core.errors import unknown_name
+from leangan.core.schemas import Distinct, Record, Text, parse
 from leangan.core.yaml_files import read
 from leangan.metrics.extractor_facts import is_published
 
 FILE = "config/protocols.yaml"
-REFERENCES = ("full", "train", "test")
-STATISTICS = ("batch", "running", "standing")
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """One entry of config/protocols.yaml. A scale may ask for fewer fakes; the metrics' names then say so."""
+class ProtocolEntry(Record):
+    """How runs are measured. Numbers under different protocols do not compare."""
 
-    name: str
-    extractor: str
-    fakes: int
-    reference: str
-    """full: the whole prepared set, train: the images the run was trained on, test: a held-out set."""
-    metrics: list[str]
-    source: str
-    statistics: str | None = None
-    """What a generator's norms use (BigGAN): batch, running or standing statistics; None: whatever the preset says."""
-    eval_seeds: int = 1
-    """How often a snapshot is measured, each time with other fakes; a row holds mean and sample deviation."""
+    extractor: Text
+    """What features are compared, a file of leangan/metrics/extractors/: inception_v3, clean_inception (the same network
+    behind clean-fid's resizing) or a proxy, efficientnet_lite0. shape_attributes measures drawn shapes without a
+    network."""
+
+    fakes: Annotated[int, Field(ge=1)]
+    """Generated images. A scale may ask for fewer, and the metrics' names change with it."""
+
+    reference: Literal["full", "train", "test"]
+    """What they are compared with: the whole prepared set (never the subset trained on, never mirrored), the images
+    trained on, or the test split, a data set of its own (split_of in leangan/data/sources.csv)."""
+
+    metrics: Annotated[list[Text], Field(min_length=1), Distinct()]
+    """Metric families of the files of leangan/metrics/formulas/ ([metrics.md](metrics.md)). inception_v3: fid, fid_inf, kid, is,
+    is_unsplit. clean_inception: clean_fid, clean_fid_inf, clean_kid. A proxy: fd, fd_inf, kd. Any network: precision,
+    recall, and with full or train also copying and nn_ratio. shape_attributes: leak_orientation, leak_hue,
+    leak_scale."""
+
+    statistics: Literal["batch", "running", "standing"] | None = None
+    """Statistics that the norms of a BigGAN generator use. Left out: what its preset says."""
+
+    eval_seeds: Annotated[int, Field(ge=1)] = 1
+    """How often each snapshot is measured, each time with other fakes. A row then holds mean and sample deviation of
+    these, which is another deviation than that over training seeds."""
+
+    source: Text
+    """Where the protocol was published, or "this project", and what else its numbers depend on."""
+
+
+class Protocol(ProtocolEntry):
+    """One entry of config/protocols.yaml, with its name."""
+
+    name: Text
+    """Its key in the file."""
 
     @property
     def proxy(self) -> bool:
@@ -36,18 +59,11 @@ class Protocol:
         return not is_published(self.extractor)
 
 
+@cache
 def read_protocol(name: str) -> Protocol:
     """The protocol called `name`. Raises ConfigError for an unknown name or a wrong entry."""
-    entries: dict[str, dict[str, Any]] = read(FILE)
+    entries = read(FILE)
     if name not in entries:
         raise unknown_name("protocol", name, entries, "config/artefacts/*.yaml or --protocol")
-    try:
-        protocol = Protocol(name, **entries[name])
-    except TypeError as error:
-        raise ConfigError(f"{FILE}, {name}: {error}") from error
-    for key, allowed in (("reference", REFERENCES), ("statistics", (None, *STATISTICS))):
-        if getattr(protocol, key) not in allowed:
-            raise ConfigError(f"{FILE}, {name}: {key} is {getattr(protocol, key)!r}, must be one of {allowed}")
-    if protocol.eval_seeds < 1:
-        raise ConfigError(f"{FILE}, {name}: eval_seeds is {protocol.eval_seeds}, must be at least 1")
-    return protocol
+    entry = parse(ProtocolEntry, entries[name], f"{FILE}, {name}")
+    return Protocol(name=name, **entry.given())

@@ -14,10 +14,12 @@ from statistics import median
 from typing import Any
 
 from leangan.core.spec import RunSpec
-from leangan.core.yaml_files import read
 from leangan.data.known_sets import known_sets
 from leangan.metrics.extractor_facts import find_extractor
+from leangan.metrics.protocols import read_protocol
+from leangan.planning.costs_file import TrainingCost, read_costs
 from leangan.plugins import registry
+from leangan.runs.config import read_scale
 
 FLOAT = 4
 
@@ -44,16 +46,16 @@ def measured_rates(results: Path) -> Rates:
     return {key: {device: median(rates) for device, rates in devices.items()} for key, devices in seen.items()}
 
 
-def published_costs(spec: RunSpec) -> list[dict[str, Any]]:
+def published_costs(spec: RunSpec) -> list[TrainingCost]:
     """The entries of config/costs.yaml that know the run's preset at its resolution."""
-    known = read("config/costs.yaml")["training"]
-    return [each for each in known if spec.preset in each["presets"] and spec.resolution in each["seconds_per_kimg"]]
+    known = read_costs().training
+    return [each for each in known if spec.preset in each.presets and spec.resolution in each.seconds_per_kimg]
 
 
 def training_hours(spec: RunSpec, rates: Rates) -> dict[str, float]:
     """Hours of the whole training on one device, by device; empty where nothing is known."""
     known = rates.get((spec.preset, spec.resolution)) or {
-        entry["device"]: 1000 / entry["seconds_per_kimg"][spec.resolution] for entry in published_costs(spec)
+        entry.device: 1000 / entry.seconds_per_kimg[spec.resolution] for entry in published_costs(spec)
     }
     return {device: spec.total_kimg * 1000 / rate / 3600 for device, rate in known.items()}
 
@@ -66,29 +68,29 @@ def sources(specs: Iterable[RunSpec], rates: Rates) -> Iterator[str]:
             seen.setdefault((device, "measured: stored rows"), {})[spec.preset] = None
         if (spec.preset, spec.resolution) not in rates:
             for entry in published_costs(spec):
-                seen.setdefault((entry["device"], f"published: {entry['source']}"), {})[spec.preset] = None
+                seen.setdefault((entry.device, f"published: {entry.source}"), {})[spec.preset] = None
     for (device, source), names in seen.items():
         yield f"{device}, {source} ({', '.join(names)})"
 
 
 def fakes_of(scale: str, protocol: str) -> int:
     """Generated images per measurement."""
-    return read("config/scales.yaml")[scale]["fakes"] or read("config/protocols.yaml")[protocol]["fakes"]
+    return read_scale(scale).fakes or read_protocol(protocol).fakes
 
 
 def measurements(spec: RunSpec, protocol: str) -> int:
     """How often fakes of the run are made and measured: snapshots times evaluation seeds."""
-    return len(spec.snapshot_nimgs()) * read("config/protocols.yaml")[protocol].get("eval_seeds", 1)
+    return len(spec.snapshot_nimgs()) * read_protocol(protocol).eval_seeds
 
 
 def measuring_hours(spec: RunSpec, protocol: str, scale: str) -> dict[str, float]:
     """Hours of measuring all snapshots on one device, by device; empty where nothing is known."""
-    known = read("config/costs.yaml")["measuring"]
-    sizes = [size for size in known["minutes"] if size >= spec.resolution]
-    if read("config/protocols.yaml")[protocol]["extractor"] not in known["extractors"] or not sizes:
+    known = read_costs().measuring
+    sizes = [size for size in known.minutes if size >= spec.resolution]
+    if read_protocol(protocol).extractor not in known.extractors or not sizes:
         return {}
-    minutes = known["minutes"][min(sizes)] * fakes_of(scale, protocol) / known["fakes"]
-    return {known["device"]: measurements(spec, protocol) * minutes / 60}
+    minutes = known.minutes[min(sizes)] * fakes_of(scale, protocol) / known.fakes
+    return {known.device: measurements(spec, protocol) * minutes / 60}
 
 
 def parameters(spec: RunSpec) -> tuple[int, int] | None:
@@ -146,7 +148,7 @@ def disk_bytes(spec: RunSpec) -> dict[str, int]:
 
 def feature_bytes(spec: RunSpec, protocol: str, scale: str) -> int:
     """Bytes of the features of all fakes that the protocol asks for."""
-    extractor = find_extractor(read("config/protocols.yaml")[protocol]["extractor"])
+    extractor = find_extractor(read_protocol(protocol).extractor)
     return measurements(spec, protocol) * fakes_of(scale, protocol) * extractor.floats * FLOAT
 
 

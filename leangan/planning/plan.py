@@ -18,11 +18,12 @@ from typing import Any
 from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
-from leangan.core.yaml_files import read
 from leangan.data.known_sets import find_test_split, locate
+from leangan.metrics.protocols import read_protocol
 from leangan.planning import cost
 from leangan.runs.cells import Cell, cells
 from leangan.runs.config import add_config_option, artefact, load_config
+from leangan.runs.sections import Config
 
 TRAINED, BEGUN, TO_DO, REFUSED = "trained", "begun", "to do", "refused"
 
@@ -59,9 +60,9 @@ def shown_kimg(run_dir: Path) -> float:
         return 0.0
 
 
-def plan_runs(config: dict[str, Any], members_of: dict[str, list[Cell]], rates: cost.Rates) -> dict[str, PlannedRun]:
+def plan_runs(config: Config, members_of: dict[str, list[Cell]], rates: cost.Rates) -> dict[str, PlannedRun]:
     """All runs of the artefacts by their ids, in order, each with the first artefact that needs it."""
-    scale, results = config["scale"], ROOT / "results" / config["scale"]
+    scale, results = config.scale, ROOT / "results" / config.scale
     runs: dict[str, PlannedRun] = {}
     for name, members in members_of.items():
         for cell in members:
@@ -133,23 +134,22 @@ def totals(runs: Iterable[PlannedRun]) -> dict[str, Any]:
 
 def data_of(members: list[Cell]) -> Iterator[tuple[str, int, str]]:
     """(set, resolution, split) of everything that the runs of `members` read."""
-    protocols = read("config/protocols.yaml")
     needed: dict[tuple[str, int, str], None] = {}
     for cell in members:
         if not cell.refused:
             needed[cell.spec.dataset, cell.spec.resolution, "full"] = None
-            if cell.protocol and protocols[cell.protocol]["reference"] == "test":
+            if cell.protocol and read_protocol(cell.protocol).reference == "test":
                 needed[cell.spec.dataset, cell.spec.resolution, "test"] = None
     yield from needed
 
 
-def missing_data(members: list[Cell], config: dict[str, Any]) -> Iterator[str]:
+def missing_data(members: list[Cell], config: Config) -> Iterator[str]:
     """A line for each data set that the runs of `members` read and that is neither prepared nor in its place."""
     for dataset, resolution, split in data_of(members):
         try:
             name = find_test_split(dataset) if split == "test" else dataset
             if not (ROOT / f"resources/data/{name}-{resolution}.npy").exists():
-                locate(name, config["datasets"].get(name, {}).get("path"))
+                locate(name, config.path_of(name))
         except ConfigError as error:
             yield f"missing: {error}"
 
@@ -163,18 +163,18 @@ def prepared_bytes(members: list[Cell]) -> int:
     return total
 
 
-def summary(config: dict[str, Any]) -> dict[str, Any]:
+def summary(config: Config) -> dict[str, Any]:
     """The plan in numbers: every run, the totals of each artefact and of all, the data that is missing."""
     members_of = cells(config)
     rates = cost.measured_rates(ROOT / "results")
     runs = plan_runs(config, members_of, rates)
     members = [cell for each in members_of.values() for cell in each]
     return {
-        "scale": config["scale"],
+        "scale": config.scale,
         "artefacts": {
             name: {
-                "title": artefact(name)["title"],
-                "protocol": artefact(name)["protocol"],
+                "title": artefact(name).title,
+                "protocol": artefact(name).protocol,
                 "shared": sum(runs[cell.spec.run_id].artefact != name for cell in members_of[name]),
                 **totals(run for run in runs.values() if run.artefact == name),
             }
@@ -207,7 +207,7 @@ def _count(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:g}"
 
 
-def describe(config: dict[str, Any]) -> Iterator[str]:
+def describe(config: Config) -> Iterator[str]:
     """The plan in lines: a table of the artefacts, what the hours rest on, which data is to be fetched by hand."""
     plan = summary(config)
     total, states = plan["total"], plan["total"]["states"]
@@ -222,7 +222,7 @@ def describe(config: dict[str, Any]) -> Iterator[str]:
         line += [each["unknown"]["training"] or "-", _size(sum(each["disk_bytes"].values()))]
         lines.append(list(map(str, line)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    yield f"Plan at scale {config['scale']}; a run that several artefacts need counts in the first, the others share it"
+    yield f"Plan at scale {config.scale}; a run that several artefacts need counts in the first, the others share it"
     for line in lines:
         first, *rest = [entry.rjust(width) for entry, width in zip(line, widths, strict=True)]
         yield "  ".join([first.strip().ljust(widths[0]), *rest]).rstrip()

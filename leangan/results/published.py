@@ -17,6 +17,7 @@ from leangan.core.schemas import Record, Text, parse
 from leangan.metrics.base import Family
 from leangan.metrics.families import known_families
 from leangan.results.metric_names import Metric
+from leangan.runs.artefact_sections import Layout
 
 FILE = project_file("results/published/published.csv")
 UNVERIFIED = "not verified at its source"
@@ -148,10 +149,10 @@ class Match:
     datasets: dict[str, str]
 
     @classmethod
-    def from_layout(cls, layout: dict[str, Any]) -> Match | None:
+    def from_layout(cls, layout: Layout) -> Match | None:
         """That of an artefact's layout; None where it names no published numbers."""
-        stated = layout.get("published")
-        return stated and cls(stated.get("where", {}), stated["methods"], stated.get("datasets", {}))
+        stated = layout.published
+        return None if stated is None else cls(stated.where, stated.methods, stated.datasets)
 
     def find(
         self, published: Sequence[PublishedNumber], setting: dict[str, Any], method: str, metric: Metric, proxy: bool

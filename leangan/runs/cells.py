@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from leangan.core.spec import RunSpec
 from leangan.runs.config import artefact
 from leangan.runs.grid import expand, refusal
+from leangan.runs.sections import Config
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Cell:
     refused: tuple[str, str] | None
 
 
-def cells(config: dict[str, Any]) -> dict[str, list[Cell]]:
+def cells(config: Config) -> dict[str, list[Cell]]:
     """The cells of every artefact in `config`, by its name; a run that several need has the same id in each.
 
     A run that an artefact shows under several labels has a cell for each of them.
@@ -37,7 +37,7 @@ def cells(config: dict[str, Any]) -> dict[str, list[Cell]]:
         return refusals[spec.run_id]
 
     result = {}
-    for name in config["artefacts"]:
+    for name in config.artefacts:
         specs = expand(name, config)
         shown = {spec.run_id for spec in specs}
         parents: dict[str, RunSpec] = {}
@@ -47,6 +47,6 @@ def cells(config: dict[str, Any]) -> dict[str, list[Cell]]:
                 parents[parent.run_id] = parent
                 parent = parent.parent
         members: list[tuple[RunSpec, str | None]] = [(spec, None) for spec in parents.values()]
-        members += [(spec, artefact(name)["protocol"]) for spec in specs]
+        members += [(spec, artefact(name).protocol) for spec in specs]
         result[name] = [Cell(spec, protocol, refused(spec)) for spec, protocol in members]
     return result

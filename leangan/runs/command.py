@@ -8,42 +8,44 @@ from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
 from leangan.data.known_sets import known_sets
 from leangan.plugins import registry
-from leangan.runs.config import artefact, grids
+from leangan.runs.artefact_sections import Grid
+from leangan.runs.config import artefact
 from leangan.runs.grid import kept_at
+from leangan.runs.sections import Config
 
 
-def needed_config(spec: RunSpec, name: str, config: dict[str, Any]) -> dict[str, Any]:
+def needed_config(spec: RunSpec, name: str, config: Config) -> dict[str, Any]:
     """The keys and values of `config` that the artefact `name` needs to have the run `spec`.
 
     Keys that only say where or how a run computes are left out, the place of a known data set among them, as are keys
     with the value in config/config.yaml.
     """
-    needed: dict[str, Any] = {"scale": config["scale"]}
-    entry = config["datasets"].get(spec.dataset, {})
+    given, defaults = config.given(), read("config/config.yaml")
+    needed: dict[str, Any] = {"scale": config.scale}
+    entry = given["datasets"].get(spec.dataset, {})
     if spec.dataset in known_sets():
         entry = {key: value for key, value in entry.items() if key != "path"}
     if entry:
         needed["datasets"] = {spec.dataset: entry}
-    if config["images"]:
+    if config.images:
         needed["images"] = [spec.images]
-    if not any(_holds(grid, spec, name, config) for grid in grids(artefact(name))):
+    if not any(_holds(grid, spec, name, config) for grid in artefact(name).grid):
         needed["methods"] = [spec.method]
     if any(registry.find_home(plugin) == "folder" for plugin, _ in spec.plugins):
-        needed["method_folders"] = config["method_folders"]
-    defaults = read("config/config.yaml")
+        needed["method_folders"] = config.method_folders
     for key in ("kimg", "snapshot_kimg", "arithmetic"):
-        if config[key] != defaults[key]:
-            needed[key] = config[key]
+        if given[key] != defaults[key]:
+            needed[key] = given[key]
     return needed
 
 
-def _holds(grid: dict[str, Any], spec: RunSpec, name: str, config: dict[str, Any]) -> bool:
+def _holds(grid: Grid, spec: RunSpec, name: str, config: Config) -> bool:
     """Whether the grid itself, without `methods` of the configuration, has the run."""
-    kept = kept_at(artefact(name), grid, config["scale"])
-    own_sets = any("resolution" in entry for entry in config["datasets"].values())
+    kept = kept_at(artefact(name), grid, config.scale)
+    own_sets = any(entry.resolution is not None for entry in config.datasets.values())
     return (
-        spec.method in kept["method"]
-        and spec.preset in grid["preset"]
-        and (own_sets or (spec.dataset in kept["dataset"] and spec.resolution in grid["resolution"]))
-        and (bool(config["images"]) or spec.images in kept["images"])
+        spec.method in kept.method
+        and spec.preset in kept.preset
+        and (own_sets or (spec.dataset in kept.dataset and spec.resolution in kept.resolution))
+        and (bool(config.images) or spec.images in kept.images)
     )

@@ -1,4 +1,4 @@
-"""The YAML files under `config/`, read and checked against `workflow/schemas/`."""
+"""The YAML files under `config/`, read as the records of `runs/sections.py` and `runs/artefact_sections.py`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,27 @@ from typing import Any
 
 from leangan.core.errors import ConfigError, check_names, unknown_name
 from leangan.core.project import PACKAGE, project_file
-from leangan.core.schemas import check
+from leangan.core.schemas import parse
 from leangan.core.yaml_files import parse_yaml, read
 from leangan.data.known_sets import known_sets
 from leangan.plugins import registry
+from leangan.runs.artefact_sections import ArtefactConfig
+from leangan.runs.sections import Config, Scale
 
 PAPER = "paper"
 """Among the artefacts of a configuration, and as a target of the workflow: all those of both papers."""
+
+CONFIG = "config/config.yaml or --config"
+"""Where the values of a configuration come from, for messages."""
+
+
+@cache
+def read_scale(name: str) -> Scale:
+    """The entry `name` of config/scales.yaml. Raises ConfigError for an unknown name or a wrong entry."""
+    entries = read("config/scales.yaml")
+    if name not in entries:
+        raise unknown_name("scale", name, entries, CONFIG)
+    return parse(Scale, entries[name], f"config/scales.yaml, {name}")
 
 
 def paper_artefacts(scale: str) -> list[str]:
@@ -24,37 +38,38 @@ def paper_artefacts(scale: str) -> list[str]:
     `papers` in config/scales.yaml says which.
     """
     names = [name for name in artefact_names() if name.startswith(("ada-", "diffaugment-"))]
-    if read("config/scales.yaml")[scale]["papers"] == "all":
+    if read_scale(scale).papers == "all":
         return names
-    return [name for name in names if scale in artefact(name).get("scales", {})]
+    return [name for name in names if scale in artefact(name).scales]
 
 
-def check_config(config: dict[str, Any]) -> dict[str, Any]:
-    """`config` (config/config.yaml with the command line's overrides) after every name in it has been looked up.
+def check_config(content: dict[str, Any]) -> Config:
+    """`content` (config/config.yaml with the command line's overrides) after every name in it has been looked up.
 
     Among its artefacts, `paper` has become those that it stands for.
     """
-    where = "config/config.yaml or --config"
-    check(config, "config", where)
-    if config["scale"] not in read("config/scales.yaml"):
-        raise unknown_name("scale", config["scale"], read("config/scales.yaml"), where)
-    check(read("config/scales.yaml")[config["scale"]], "scale", f"config/scales.yaml, {config['scale']}")
-    names = [[name] if name != PAPER else paper_artefacts(config["scale"]) for name in config["artefacts"]]
-    images = list(map(int, config["images"]))  # the schema takes 24.0, too
-    config = {**config, "artefacts": list(dict.fromkeys(itertools.chain(*names))), "images": images}
-    for name in config["artefacts"]:
+    config = parse(Config, content, CONFIG)
+    read_scale(config.scale)
+    names = [[name] if name != PAPER else paper_artefacts(config.scale) for name in config.artefacts]
+    config = config.model_copy(update={"artefacts": list(dict.fromkeys(itertools.chain(*names)))})
+    for name in config.artefacts:
         artefact(name)
-    for name, entry in config["datasets"].items():
-        missing = [key for key in ("path", "resolution") if key not in entry]
+    for name, entry in config.datasets.items():
+        missing = [key for key in ("path", "resolution") if getattr(entry, key) is None]
         if missing and name not in known_sets():
             raise ConfigError(
-                f"{where} lacks {', '.join(missing)} under datasets.{name}, which is no set of"
+                f"{CONFIG} lacks {', '.join(missing)} under datasets.{name}, which is no set of"
                 " leangan/data/sources.csv."
             )
     return config
 
 
-def load_config(text: str) -> dict[str, Any]:
+def configured(**changes: Any) -> Config:
+    """config/config.yaml with these keys replaced, and checked. Raises ConfigError."""
+    return check_config({**read("config/config.yaml"), **changes})
+
+
+def load_config(text: str) -> Config:
     """config/config.yaml with the keys in `text`, JSON or YAML, replaced, and checked. Raises ConfigError.
 
     From then on, methods are found in its `method_folders`, too.
@@ -66,7 +81,7 @@ def load_config(text: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise ConfigError(f"--config is {given!r}, must hold keys of config/config.yaml, such as {{scale: demo}}.")
     config = check_config({**read("config/config.yaml"), **given})
-    registry.search(config["method_folders"])
+    registry.search(config.method_folders)
     return config
 
 
@@ -85,43 +100,32 @@ def figure_names() -> list[str]:
     return sorted(path.stem for path in (PACKAGE / "artefacts" / "figures").glob("*.py") if path.stem != "__init__")
 
 
-def grids(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """The grids of an artefact, which may have one or a list of them."""
-    return content["grid"] if isinstance(content["grid"], list) else [content["grid"]]
-
-
-def figures_of(content: dict[str, Any]) -> dict[str, list[str] | None]:
-    """The figures of an artefact's `content`, each with the methods it draws (None: all of them)."""
-    entries = [entry if isinstance(entry, dict) else {entry: None} for entry in content.get("figures", [])]
-    return {name: methods for entry in entries for name, methods in entry.items()}
-
-
 @cache
-def artefact(name: str) -> dict[str, Any]:
+def artefact(name: str) -> ArtefactConfig:
     """The checked content of `config/artefacts/<name>.yaml`."""
     if name not in artefact_names():
         raise unknown_name(
             "artefact", name, [*artefact_names(), PAPER], "config/config.yaml or --config artefacts=[...]"
         )
     where = f"config/artefacts/{name}.yaml"
-    content = read(where)
-    check(content, "artefact", where)
-    if content["protocol"] not in read("config/protocols.yaml"):
-        raise unknown_name("protocol", content["protocol"], read("config/protocols.yaml"), where)
-    check_names("scale", content.get("scales", {}), read("config/scales.yaml"), f"scales of {where}")
-    check_names("figure", figures_of(content), figure_names(), f"figures of {where}")
-    if "expectation" in content:
-        _check_expectation(content, where)
+    content = parse(ArtefactConfig, read(where), where)
+    if content.protocol not in read("config/protocols.yaml"):
+        raise unknown_name("protocol", content.protocol, read("config/protocols.yaml"), where)
+    check_names("scale", content.scales, read("config/scales.yaml"), f"scales of {where}")
+    check_names("figure", content.figures, figure_names(), f"figures of {where}")
+    _check_expectation(content, where)
     return content
 
 
-def _check_expectation(content: dict[str, Any], where: str) -> None:
+def _check_expectation(content: ArtefactConfig, where: str) -> None:
     """Raise ConfigError unless `expectation` sets methods of the grid against others of it, and nothing else does."""
-    known = {method for grid in grids(content) for method in grid["method"]}
-    better, worse = (content["expectation"][key] for key in ("better", "worse"))
+    if content.expectation is None:
+        return
+    known = {method for grid in content.grid for method in grid.method}
+    better, worse = content.expectation.better, content.expectation.worse
     check_names("method", better, known, f"expectation.better of {where}")
     check_names("method", worse, known - set(better), f"expectation.worse of {where}")
-    if "published" in content.get("layout", {}):
+    if content.layout.published is not None:
         raise ConfigError(
             f"{where}: published numbers say themselves which is better. Leave out `expectation` or `layout.published`."
         )

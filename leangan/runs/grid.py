@@ -8,14 +8,15 @@ from functools import cache
 from typing import Any
 
 from leangan.core.errors import ConfigError, check_names
-from leangan.core.spec import SUBSET_DEFAULTS, TRANSFER, RunSpec
-from leangan.core.yaml_files import read
+from leangan.core.spec import TRANSFER, RunSpec
 from leangan.data.known_sets import is_amplified, known_sets
 from leangan.plugins import registry
 from leangan.plugins.backbone import LOOP_KEYS
-from leangan.runs.config import artefact, artefact_names, grids
+from leangan.runs.artefact_sections import ArtefactConfig, Grid
+from leangan.runs.config import artefact, artefact_names, read_scale
 from leangan.runs.methods import bind_all, build_method, method_parts, method_preset, title_of
 from leangan.runs.presets import preset_at
+from leangan.runs.sections import Config
 
 PARENT_KEYS = ("method", "dataset", "images", "preset")
 """What transfer's argument `run` may say of the parent."""
@@ -24,33 +25,32 @@ SCALED = ("dataset", "images", "method")
 """Keys of a grid that a scale may restrict."""
 
 
-def expand(name: str, config: dict[str, Any]) -> list[RunSpec]:
+def expand(name: str, config: Config) -> list[RunSpec]:
     """The runs of one artefact under `config` (config/config.yaml): its grids at the config's scale.
 
     Where the artefact names data sets, sizes or methods for the scale, only those of its grids belong to it.
-    `config["methods"]` are added to the artefact's own. `config["images"]` and those of `config["datasets"]` that have
-    a resolution replace its own, `config["kimg"]` and `config["snapshot_kimg"]` the lengths of the scale. A run comes
-    once for each pair of a method's and a preset's name that it has.
+    The `methods` of `config` are added to the artefact's own. Its `images` and those of its `datasets` that have a
+    resolution replace the artefact's, its `kimg` and `snapshot_kimg` the lengths of the scale. A run comes once for
+    each pair of a method's and a preset's name that it has.
     """
     content = artefact(name)
     where = f"method_args of config/artefacts/{name}.yaml"
-    check_names("plugin", content.get("method_args", {}), registry.names("method"), where)
-    seeds = read("config/scales.yaml")[config["scale"]]["seeds"]
-    own_sets = [(own, entry["resolution"]) for own, entry in config["datasets"].items() if "resolution" in entry]
-    specs = {}
-    for grid in grids(content):
-        kept = kept_at(content, grid, config["scale"])
-        sets = own_sets or list(itertools.product(kept["dataset"], grid["resolution"]))
-        methods = dict.fromkeys([*kept["method"], *config["methods"]])
-        cells = itertools.product(sets, config["images"] or kept["images"], grid["preset"], methods, seeds)
+    check_names("plugin", content.method_args, registry.names("method"), where)
+    own_sets = [(own, entry.resolution) for own, entry in config.datasets.items() if entry.resolution is not None]
+    start = content.start.given() if content.start and not own_sets else None
+    specs, seeds = {}, read_scale(config.scale).seeds
+    for grid in content.grid:
+        kept = kept_at(content, grid, config.scale)
+        sets = own_sets or list(itertools.product(kept.dataset, kept.resolution))
+        methods = dict.fromkeys([*kept.method, *config.methods])
+        cells = itertools.product(sets, config.images or kept.images, kept.preset, methods, seeds)
         for (dataset, resolution), images, preset, method, seed in cells:
-            start = None if own_sets else content.get("start")
             spec = _spec(name, config, dataset, resolution, images, preset, method, seed, start)
             specs[spec.run_id, method, preset] = spec
     return list(specs.values())
 
 
-def find(run_id: str, config: dict[str, Any]) -> RunSpec:
+def find(run_id: str, config: Config) -> RunSpec:
     """The spec of a run that any artefact has under `config`, or starts from; ConfigError where none does."""
     for name in artefact_names():
         for spec in expand(name, config):
@@ -65,15 +65,17 @@ def find(run_id: str, config: dict[str, Any]) -> RunSpec:
     )
 
 
-def kept_at(content: dict[str, Any], grid: dict[str, Any], scale: str) -> dict[str, list[Any]]:
-    """The data sets, sizes and methods of an artefact's grid that belong to a scale."""
-    scaled = content.get("scales", {}).get(scale, {})
-    return {key: [value for value in grid[key] if value in scaled.get(key, grid[key])] for key in SCALED}
+def kept_at(content: ArtefactConfig, grid: Grid, scale: str) -> Grid:
+    """An artefact's grid with those of its data sets, sizes and methods that belong to a scale."""
+    part = content.at(scale)
+    chosen = {key: values for key in SCALED if (values := getattr(part, key)) is not None}
+    kept = {key: [value for value in getattr(grid, key) if value in values] for key, values in chosen.items()}
+    return grid.model_copy(update=kept)
 
 
 def _spec(
     name: str,
-    config: dict[str, Any],
+    config: Config,
     dataset: str,
     resolution: int,
     images: int,
@@ -90,12 +92,10 @@ def _spec(
     """
     content, where = artefact(name), f"config/artefacts/{name}.yaml"
     later = (*later, {"method": method, "dataset": dataset, "images": images, "preset": preset})
-    scale, arithmetic = config["scale"], config["arithmetic"]
-    own_length = {key: config[key] for key in ("kimg", "snapshot_kimg") if config[key] is not None}
-    length = {**read("config/scales.yaml")[scale], **content.get("scales", {}).get(scale, {}), **own_length}
-    stated = preset_at(preset, resolution, where, method_preset(method), arithmetic["half"])
+    kimg, snapshot_kimg = (_length(key, content, config) for key in ("kimg", "snapshot_kimg"))
+    stated = preset_at(preset, resolution, where, method_preset(method), config.arithmetic.half)
     hyper = {**stated.hyper, "mirror": True} if is_amplified(dataset, images) else stated.hyper
-    of_method = method_parts(method, content.get("method_args"))
+    of_method = method_parts(method, content.method_args)
     before = [(TRANSFER, start)] if start and TRANSFER not in dict(of_method) else []
     parent, parts = None, []
     for plugin, args in of_method:
@@ -112,19 +112,31 @@ def _spec(
         dataset=dataset,
         resolution=resolution,
         images=images,
-        subset_seed=content.get("subset_seed", 0),
-        **{key: content.get(key, default) for key, default in SUBSET_DEFAULTS.items()},
-        conditional=content.get("conditional", False),
+        subset_seed=content.subset_seed,
+        subset_rule=content.subset_rule,
+        validation_images=content.validation_images,
+        conditional=content.conditional,
         backbone=stated.backbone,
         hyper=hyper,
         plugins=bind_all(before) + plugins,
         seed=seed,
-        total_kimg=float(length["kimg"] or stated.kimg),
-        snapshot_kimg=float(length["snapshot_kimg"] or stated.snapshot_kimg),
-        tf32=arithmetic["tf32"],
+        total_kimg=float(kimg or stated.kimg),
+        snapshot_kimg=float(snapshot_kimg or stated.snapshot_kimg),
+        tf32=config.arithmetic.tf32,
         parent=parent,
         labels=stated.labels(method, title_of(method, plugins)),
     )
+
+
+def _length(key: str, content: ArtefactConfig, config: Config) -> float | None:
+    """`kimg` or `snapshot_kimg` of the runs: the configuration's, else the artefact's at the scale, else the scale's.
+
+    None: the preset's.
+    """
+    if (own := getattr(config, key)) is not None:
+        return own
+    part = content.at(config.scale)
+    return getattr(part if key in part.model_fields_set else read_scale(config.scale), key)
 
 
 def refusal(spec: RunSpec) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from leangan.results.collect import collect, to_csv
 from leangan.results.table import parse_results
 from leangan.runs import config
 from tests.helpers.papers import number
-from tests.helpers.synthetic import ARTEFACT, row, spec, write_rows
+from tests.helpers.synthetic import ARTEFACT, content_of, row, spec, write_rows
 
 FD, RECALL = "fd1k_full_efficientnet_lite0", "recall1k_full_efficientnet_lite0"
 EXPECTED = {"better": ["diffaugment-tc", "ada"], "worse": ["none"], "source": "fig. 1"}
@@ -42,8 +42,8 @@ def rows_of(values, metric=FD, images=32, **changes):
 def project(tmp_path):
     def make(rows, specs, published=(), **content):
         results = parse_results(to_csv(collect(write_rows(tmp_path, rows))), "r.csv")
-        content = {**ARTEFACT, "layout": {"metrics": ["fd"]}, **content}
-        return load_artefact("demo", content, specs, results, published)
+        stated = content_of(**{"layout": {"metrics": ["fd"]}, **content})
+        return load_artefact("demo", stated, specs, results, published)
 
     return make
 

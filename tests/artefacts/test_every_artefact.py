@@ -7,6 +7,7 @@ import re
 import shutil
 import statistics
 import subprocess
+from dataclasses import replace
 from functools import cache
 
 import pandas as pd
@@ -18,10 +19,9 @@ from leangan.artefacts.table_formats import latex, markdown
 from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
-from leangan.core.yaml_files import read
 from leangan.results.published import read_published
 from leangan.results.table import read_results
-from leangan.runs.config import artefact, artefact_names, figures_of, grids
+from leangan.runs.config import artefact, artefact_names, configured, read_scale
 from leangan.runs.grid import expand
 from tests.helpers import made_up
 
@@ -39,7 +39,7 @@ def cheap():
 
 
 def specs_of(name: str, scale: str, **changes) -> list[RunSpec]:
-    return expand(name, {**read("config/config.yaml"), "scale": scale, **changes})
+    return expand(name, configured(scale=scale, **changes))
 
 
 def failing(specs: list[RunSpec]) -> dict[str, tuple[str, str] | None]:
@@ -49,7 +49,7 @@ def failing(specs: list[RunSpec]) -> dict[str, tuple[str, str] | None]:
 
 def load_made_up(name: str, specs: list[RunSpec], folder, scale: str) -> Artefact:
     results, reported = read_results(folder / "results.csv"), read_published(PUBLISHED)
-    return load_artefact(name, artefact(name), specs, results, reported, read("config/scales.yaml")[scale]["fakes"])
+    return load_artefact(name, artefact(name), specs, results, reported, read_scale(scale).fakes)
 
 
 @pytest.mark.parametrize("name", artefact_names())
@@ -68,7 +68,7 @@ def test_table_and_figures_on_the_embedded_photographs(name, tmp_path):
     for status in {status[0] if status else "not yet run" for status in failed.values()}:
         assert status in printed
     assert "No run has finished" not in printed
-    for kind, methods in figures_of(artefact(name)).items():
+    for kind, methods in artefact(name).figures.items():
         module, shown = render.figure_module(kind), content if methods is None else content.only(methods)
         axes = module.draw(shown, tmp_path / "rows").axes
         assert axes and any(ax.lines or ax.images for ax in axes), kind
@@ -86,8 +86,7 @@ def planned(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(made_up, "write_run", lambda folder, spec: None)
             made_up.write(folder, name, specs, "paper", failed)
-        content = load_made_up(name, specs, folder, "paper")
-        content.training.clear()
+        content = replace(load_made_up(name, specs, folder, "paper"), training=[])
         numbers = measure_table(content, folder)
         return specs, failed, numbers.rename(columns={"quantity": "metric"}), build_table(content, numbers)
 
@@ -98,7 +97,7 @@ def planned(tmp_path_factory):
 def test_numbers_of_the_table(name, planned):
     """Mean, deviation, n and difference in full precision against those of the made-up values."""
     specs, failed, numbers, _ = planned(name)
-    families = artefact(name)["layout"]["metrics"]
+    families = artefact(name).layout.metrics
     judge = max if families[0] in made_up.HIGHER else min
     shared = ["dataset", "resolution", "images", "conditional", "backbone", "preset", "method"]
     runs: dict[tuple, list[RunSpec]] = {}
@@ -151,7 +150,7 @@ NOT_SHOWN = {
 def of_artefact(name: str) -> list[dict[str, str]]:
     """The lines of published.csv that the layout's `where` names, and of the artefact's metrics."""
     where = {key: value if isinstance(value, list) else [value] for key, value in
-             artefact(name)["layout"]["published"]["where"].items()}  # fmt: skip
+             artefact(name).layout.published.where.items()}  # fmt: skip
     with PUBLISHED.open(newline="") as file:
         lines = [line for line in csv.DictReader(file) if all(line[key] in where[key] for key in where)]
     if name == "diffaugment-table1":  # Table 4 lends it the two rows on all of CIFAR-10
@@ -162,7 +161,7 @@ def of_artefact(name: str) -> list[dict[str, str]]:
     return lines
 
 
-@pytest.mark.parametrize("name", [name for name in artefact_names() if "published" in artefact(name)["layout"]])
+@pytest.mark.parametrize("name", [name for name in artefact_names() if artefact(name).layout.published])
 def test_every_published_number_of_an_artefact_stands_in_its_table(name, tmp_path):
     """Without a single finished run; each that is not verified at its source is marked in all formats."""
     specs = specs_of(name, "paper")
@@ -186,13 +185,13 @@ def test_every_published_number_of_an_artefact_stands_in_its_table(name, tmp_pat
 
 
 def test_every_line_of_a_sweep_varies_in_one_argument_alone():
-    swept = [name for name in artefact_names() if "sweep" in artefact(name)["layout"]]
+    swept = [name for name in artefact_names() if artefact(name).layout.sweep]
     assert {"ada-fig4", "ada-fig5", "ada-fig8b", "diffaugment-fig8-r1", "diffaugment-fig8-width"} <= set(swept)
     for name in swept:
-        sweep, methods = artefact(name)["layout"]["sweep"], set()
-        plugin, key = sweep["x"].split(".")
+        sweep, methods = artefact(name).layout.sweep, set()
+        plugin, key = sweep.x.split(".")
         by_method = {spec.method: spec for spec in specs_of(name, "paper")}
-        for members in sweep["lines"].values():
+        for members in sweep.lines.values():
             plugins = [dict(by_method[method].plugins) for method in members]
             if plugin != "preset":
                 others = [{k: v for k, v in each[plugin].items() if k != key} for each in plugins]
@@ -200,6 +199,6 @@ def test_every_line_of_a_sweep_varies_in_one_argument_alone():
                 assert len({each[plugin][key] for each in plugins}) == len(members)
             assert len({tuple(each) for each in plugins}) == 1
             methods |= set(members)
-        for members in sweep.get("levels", {}).values():
+        for members in sweep.levels.values():
             methods |= set(members)
-        assert methods == {method for grid in grids(artefact(name)) for method in grid["method"]}, name
+        assert methods == {method for grid in artefact(name).grid for method in grid.method}, name

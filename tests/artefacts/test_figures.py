@@ -19,12 +19,12 @@ from leangan.results.sample_grids import grid_path, read_grid, reals_path, tile
 from leangan.results.table import read_results
 from leangan.results.training_log import read_log
 from leangan.runs.methods import bind_all
-from tests.helpers.synthetic import ARTEFACT, KIMG, SEEDS, SPECS, distance, images, write_grid
+from tests.helpers.synthetic import KIMG, SEEDS, SPECS, content_of, distance, images, write_grid
 
 
 @pytest.fixture(scope="module")
 def artefact(demo):
-    return load_artefact("demo", ARTEFACT, SPECS, read_results(demo / "results.csv"))
+    return load_artefact("demo", content_of(), SPECS, read_results(demo / "results.csv"))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def unfinished(demo):
     """The artefact with a second size of which no run has begun, and none of DA's has."""
     results = read_results(demo / "results.csv")
     larger = [dataclasses.replace(spec, images=512) for spec in SPECS]
-    return load_artefact("demo", ARTEFACT, [*SPECS, *larger], results[results["method"] != "da"])
+    return load_artefact("demo", content_of(), [*SPECS, *larger], results[results["method"] != "da"])
 
 
 def test_curve_is_the_mean_over_seeds_with_their_range(artefact):

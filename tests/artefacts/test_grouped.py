@@ -15,10 +15,20 @@ from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.errors import ConfigError
 from leangan.results.table import read_results
 from leangan.results.training_log import value_at_end
-from leangan.runs.config import artefact
-from tests.helpers.synthetic import ARTEFACT, KIMG, SEEDS, SPECS, distance, failed_row, row, spec, write_demo
+from tests.helpers.synthetic import (
+    ARTEFACT,
+    KIMG,
+    SEEDS,
+    SPECS,
+    content_of,
+    distance,
+    failed_row,
+    row,
+    spec,
+    write_demo,
+)
 
-GRID = artefact("demo")["grid"]
+GRID = ARTEFACT["grid"]
 GROUPED = {
     **ARTEFACT,
     "grid": [
@@ -50,7 +60,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def grouped(folder):
-    return load_artefact("demo", GROUPED, [*SPECS, *ADDED], read_results(folder / "results.csv"))
+    return load_artefact("demo", content_of(**GROUPED), [*SPECS, *ADDED], read_results(folder / "results.csv"))
 
 
 def test_at_the_end_is_the_last_quarter_of_the_log_and_the_speed_that_of_the_whole_run(tmp_path):
@@ -150,7 +160,7 @@ def test_methods_of_one_title_are_told_apart_by_name(folder):
         else each
         for each in SPECS
     ]
-    titles = load_artefact("demo", GROUPED, alike, results).methods
+    titles = load_artefact("demo", content_of(**GROUPED), alike, results).methods
     assert titles["da"] == "Augmentation" and titles["ada"] == "Augmentation (ada)"
     assert titles["none"] == "baseline"
 
@@ -162,11 +172,11 @@ def test_a_layout_that_fits_no_table_is_refused(folder):
         ({"grid": GRID}, "leave one out of the layout, or the titles out of the grid"),
     ):
         with pytest.raises(ConfigError, match=words):
-            load_artefact("demo", {**GROUPED, **change}, SPECS, results)
+            load_artefact("demo", content_of(**{**GROUPED, **change}), SPECS, results)
 
 
 def test_without_titles_there_is_nothing_to_draw(folder):
-    plain = load_artefact("demo", ARTEFACT, SPECS, read_results(folder / "results.csv"))
+    plain = load_artefact("demo", content_of(), SPECS, read_results(folder / "results.csv"))
     assert plain.groups == []
     for figure in (group_curves, group_samples):
         assert "no titles" in figure.draw(plain, folder / "rows").texts[0].get_text()

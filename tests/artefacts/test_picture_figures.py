@@ -13,14 +13,13 @@ from leangan.artefacts.artefact import Artefact, load_artefact
 from leangan.artefacts.figures import gradients, leak, strips
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec, snapshot_name
-from leangan.core.yaml_files import read
 from leangan.results.sample_grids import read_grid
 from leangan.results.table import read_results
-from leangan.runs.config import artefact
+from leangan.runs.config import artefact, configured
 from leangan.runs.grid import expand
 from tests.helpers.made_up import kimgs, write
 
-CONFIG = {**read("config/config.yaml"), "scale": "demo", "methods": [], "datasets": {}, "images": []}
+CONFIG = configured(scale="demo", methods=[], datasets={}, images=[])
 
 
 def made(folder: Path, name: str, failed: dict | None = None) -> tuple[Artefact, list[RunSpec]]:
@@ -28,8 +27,8 @@ def made(folder: Path, name: str, failed: dict | None = None) -> tuple[Artefact,
     specs = expand(name, CONFIG)
     missing = {spec.run_id: failed[spec.method] for spec in specs if spec.method in (failed or {})}
     write(folder, name, specs, "demo", missing)
-    content = artefact(name)
-    content = {**content, "layout": {**content["layout"], "published": None}}
+    layout = artefact(name).layout.model_copy(update={"published": None})
+    content = artefact(name).model_copy(update={"layout": layout})
     return load_artefact(name, content, specs, read_results(folder / "results.csv")), specs
 
 

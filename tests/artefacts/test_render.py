@@ -16,13 +16,25 @@ from PIL import Image
 from leangan.artefacts import render
 from leangan.core.project import ROOT
 from leangan.runs.config import artefact
-from tests.helpers.synthetic import CONFIG, KIMG, METHODS, SCALE, SEEDS, SPECS, distance, failed_row, row, write_rows
+from tests.helpers.synthetic import (
+    CONFIG,
+    KIMG,
+    METHODS,
+    SCALE,
+    SEEDS,
+    SPECS,
+    distance,
+    failed_row,
+    row,
+    with_figures,
+    write_rows,
+)
 
 FD = "fd1k_full_efficientnet_lite0"
 
 
 def arguments(results: Path, name: str = "demo") -> list[str]:
-    return ["--artefacts", name, "--config", json.dumps(CONFIG), "--results", str(results)]
+    return ["--artefacts", name, "--config", json.dumps(CONFIG.given()), "--results", str(results)]
 
 
 def written(results: Path) -> dict[str, bytes]:
@@ -43,7 +55,7 @@ def rendered(demo, tmp_path_factory) -> Path:
 def test_every_table_and_figure_is_written_the_same_each_time(demo, rendered):
     render.main(arguments(demo))
     files = written(rendered)
-    figures = artefact("demo")["figures"]
+    figures = artefact("demo").figures
     assert set(files) == {
         *(f"tables/demo.{kind}" for kind in ("md", "csv", "tex")),
         *(f"figures/demo/{figure}.{kind}" for figure in figures for kind in ("png", "svg", "pdf")),
@@ -75,18 +87,18 @@ def test_figures_that_an_artefact_no_longer_has_go(demo, tmp_path, monkeypatch):
     own.mkdir(parents=True)
     for name in ("old.png", "old.svg", "old.pdf", "curves.png", "notes.txt"):
         (own / name).write_text("before")
-    monkeypatch.setattr(render, "figures_of", lambda content: {"curves": None})
+    monkeypatch.setattr(render, "artefact", with_figures("curves"))
     render.main(arguments(folder))
     assert {path.name for path in own.iterdir()} == {"curves.png", "curves.svg", "curves.pdf", "notes.txt"}
     assert (own / "curves.png").read_bytes() != b"before"
-    monkeypatch.setattr(render, "figures_of", lambda content: {})
+    monkeypatch.setattr(render, "artefact", with_figures())
     shutil.rmtree(own)
     render.main(arguments(folder))
     assert own.is_dir() and list(own.iterdir()) == []
 
 
 def test_without_any_row_the_table_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(render, "figures_of", lambda content: {"curves": None})
+    monkeypatch.setattr(render, "artefact", with_figures("curves"))
     with pytest.raises(ValueError, match="rows is missing. Run snakemake first"):
         render.main(arguments(tmp_path / SCALE))
     (tmp_path / SCALE / "rows").mkdir(parents=True)
@@ -115,7 +127,7 @@ def test_tables_hold_mean_and_deviation_over_seeds(rendered):
 def test_a_figure_whose_log_is_missing_leaves_the_others(demo, tmp_path, monkeypatch):
     results = shutil.copytree(demo, tmp_path / SCALE, ignore=shutil.ignore_patterns("figures"))
     next((results / "rows").glob("*/*/train.jsonl")).unlink()
-    monkeypatch.setattr(render, "figures_of", lambda content: {"overfitting": None, "curves": None})
+    monkeypatch.setattr(render, "artefact", with_figures("overfitting", "curves"))
     words = r"All other tables and figures are written.*demo/overfitting: .*train\.jsonl is missing"
     with pytest.raises(ValueError, match=words):
         render.main(arguments(results))

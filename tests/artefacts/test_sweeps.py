@@ -12,11 +12,13 @@ from leangan.artefacts import render, style
 from leangan.artefacts.artefact import load_artefact
 from leangan.artefacts.figures import curves, overfitting, size_curve, sweep
 from leangan.core.errors import ConfigError
+from leangan.core.schemas import parse
 from leangan.core.yaml_files import read
 from leangan.plugins import registry
 from leangan.results.published import FILE, read_published
 from leangan.results.table import read_results
-from leangan.runs.config import artefact
+from leangan.runs.artefact_sections import ArtefactConfig, Layout, Sweep
+from leangan.runs.config import artefact, configured
 from leangan.runs.grid import expand
 from tests.helpers import made_up
 
@@ -30,7 +32,7 @@ def made(tmp_path_factory):
     @cache
     def make(name: str):
         folder = tmp_path_factory.mktemp("results")
-        specs = expand(name, {**read("config/config.yaml"), "scale": "paper"})
+        specs = expand(name, configured(scale="paper"))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(made_up, "grid", lambda resolution: b"")
             if name != "ada-fig1":  # the one whose training logs are drawn
@@ -79,7 +81,7 @@ def test_size_curve_needs_no_finished_run(made, tmp_path):
     ffhq, _ = size_curve.draw(load_artefact("ada-fig7", artefact("ada-fig7"), specs, results, REPORTED), tmp_path).axes
     assert {line.get_label() for line in ffhq.lines} >= {"Baseline", "ADA", "ADA + bCR"}  # bCR alone is not published
     assert "bCR" not in {line.get_label() for line in ffhq.lines}
-    nothing = {**artefact("ada-fig7"), "layout": {"metrics": ["fid"]}}
+    nothing = artefact("ada-fig7").model_copy(update={"layout": Layout(metrics=["fid"])})
     empty = size_curve.draw(load_artefact("ada-fig7", nothing, specs, results, REPORTED), tmp_path)
     assert "has no published numbers" in empty.texts[0].get_text()
     render.write_figure(size_curve, load_artefact("ada-fig7", nothing, specs, results), tmp_path, tmp_path / "empty")
@@ -129,11 +131,11 @@ def test_arguments_come_from_preset_and_plugins(made):
     assert axes.get_xscale() == "log"
     lines = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
     assert lines == {"BigGAN": [32, 64, 128, 256], "with DiffAugment": [32, 64, 128, 256]}
-    capacity, of_capacity = {"x": "preset.d_capacity"}, made("ada-fig8b")[1]
+    capacity, of_capacity = Sweep(x="preset.d_capacity", lines={}), made("ada-fig8b")[1]
     found = {spec.method: sweep.argument(spec, capacity, "x.yaml") for spec in of_capacity}
     assert found == {"d-capacity-quarter": 0.25, "d-capacity-half": 0.5, "none": 1.0, "d-capacity-2": 2.0}
     with pytest.raises(ConfigError, match=r"method 'd-capacity-quarter' has no da\.p.*in x\.yaml"):
-        sweep.argument(of_capacity[0], {"x": "da.p"}, "x.yaml")
+        sweep.argument(of_capacity[0], Sweep(x="da.p", lines={}), "x.yaml")
     with pytest.raises(ConfigError, match="needs a `sweep` in its layout"):
         sweep.draw(made("ada-fig7")[0], rows)
 
@@ -142,14 +144,16 @@ def test_a_sweep_names_known_keys_and_methods(made):
     _, specs, rows = made("ada-fig8b")
     results = read_results(rows.parent / "results.csv")
     for wrong, words in (
-        ({"x": "da.p", "line": {}, "lines": {}}, "key 'line'. Did you mean 'lines'"),
+        ({"x": "da.p", "line": {}, "lines": {}}, "key 'layout.sweep.line'. Did you mean 'layout.sweep.lines'"),
         ({"x": "da.p", "lines": {"a": ["d-capacity-3"]}}, "method 'd-capacity-3'. Did you mean 'd-capacity-2'"),
-        ({"lines": {}}, "lacks x"),
-        ({"x": "da.p", "default": 1, "lines": {}}, "key 'default'"),
+        ({"lines": {}}, "lacks x under layout.sweep"),
+        ({"x": "da.p", "default": 1, "lines": {}}, "key 'layout.sweep.default'"),
+        ({"x": "p", "lines": {}}, "layout.sweep.x = 'p' is not allowed"),
+        ({"x": "da.p", "lines": {}, "scale": "logarithmic"}, "value for layout.sweep.scale: 'logarithmic'"),
     ):
-        content = {**artefact("ada-fig8b"), "layout": {"metrics": ["fid"], "sweep": wrong}}
+        stated = {**read("config/artefacts/ada-fig8b.yaml"), "layout": {"metrics": ["fid"], "sweep": wrong}}
         with pytest.raises(ConfigError, match=words):
-            load_artefact("ada-fig8b", content, specs, results)
+            load_artefact("ada-fig8b", parse(ArtefactConfig, stated, "ada-fig8b.yaml"), specs, results)
 
 
 def test_one_method_in_many_settings_is_one_panel_with_a_line_per_setting(made):

@@ -15,7 +15,7 @@ from leangan.core.errors import ConfigError
 from leangan.results.collect import collect, to_csv
 from leangan.results.table import read_results
 from tests.helpers.papers import number
-from tests.helpers.synthetic import ARTEFACT, SEEDS, SPECS, failed_row, measured_rows, row, spec, write_rows
+from tests.helpers.synthetic import ARTEFACT, SEEDS, SPECS, content_of, failed_row, measured_rows, row, spec, write_rows
 
 FD = "fd1k_full_efficientnet_lite0"
 PUBLISHED = [
@@ -36,7 +36,7 @@ def project(tmp_path):
     def make(rows, specs=SPECS, **changes):
         (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
         results = read_results(tmp_path / "r.csv")
-        return load_artefact("demo", {**ARTEFACT, **changes}, specs, results, PUBLISHED, fakes=1000)
+        return load_artefact("demo", content_of(**changes), specs, results, PUBLISHED, fakes=1000)
 
     make.folder = tmp_path
     return make
@@ -382,7 +382,7 @@ def test_no_published_value_beside_a_proxy(project):
 
 
 def test_unknown_names_in_the_layout_offer_the_nearest(project):
-    with pytest.raises(ValueError, match="'metric'.*Did you mean 'metrics'"):
+    with pytest.raises(ValueError, match="'layout.metric'.*Did you mean 'layout.metrics'"):
         project(measured_rows(), layout={"metric": ["fd"]})
     with pytest.raises(ValueError, match="'recal'.*Did you mean 'recall'"):
         project(measured_rows(), layout={"metrics": ["recal"]})

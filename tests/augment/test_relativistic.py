@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from leangan.augment.relativistic import Method
-from leangan.core.yaml_files import read
 from leangan.plugins.method import DStep, GStep
 from leangan.plugins.trial import try_hooks
+from leangan.runs.config import configured
 from leangan.runs.grid import expand, refusal
 from leangan.runs.methods import method_preset
 from leangan.training.trainer import Trainer
@@ -162,7 +162,7 @@ def test_it_replaces_the_backbones_loss_and_all_else_stays(make_spec, make_reals
 
 
 def test_where_it_makes_no_sense(make_spec):
-    config = {**read("config/config.yaml"), "methods": ["relativistic"]}
+    config = configured(methods=["relativistic"])
     published = next(spec for spec in expand("demo", config) if spec.method == "relativistic")
     assert refusal(published) is None and published.hyper["r1_gamma"] == 0
 

@@ -8,9 +8,9 @@ import torch
 from scipy.stats import kstest
 
 from leangan.augment.wgan_gp import Method
-from leangan.core.yaml_files import read
 from leangan.models.stylegan2 import Backbone
 from leangan.plugins.method import DStep
+from leangan.runs.config import configured
 from leangan.runs.grid import expand, refusal
 from leangan.runs.methods import method_preset
 from leangan.runs.presets import presets
@@ -104,7 +104,7 @@ def test_wasserstein_losses():
 
 
 def test_its_runs_have_the_published_settings_and_no_other_regulariser(make_spec, make_reals):
-    config = {**read("config/config.yaml"), "methods": ["wgan-gp", "wgan_gp"]}
+    config = configured(methods=["wgan-gp", "wgan_gp"])
     specs = {spec.method: spec for spec in expand("demo", config)}
     hyper = specs["wgan-gp"].hyper
     assert (hyper["lr_g"], hyper["lr_d"], hyper["adversarial_loss"]) == (0.001, 0.001, "wasserstein")

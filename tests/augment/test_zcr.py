@@ -7,8 +7,8 @@ import torch
 from scipy.stats import kstest
 
 from leangan.augment.zcr import Method
-from leangan.core.yaml_files import read
 from leangan.plugins.method import DStep, GStep
+from leangan.runs.config import configured
 from leangan.runs.grid import expand, refusal
 from leangan.runs.methods import bind_all, method_preset
 from leangan.training.trainer import Trainer
@@ -100,7 +100,7 @@ def test_ds_penalty_is_no_business_of_g(contexts):
 
 
 def own_images(**changes):
-    return expand("own-images", {**read("config/config.yaml"), **changes})
+    return expand("own-images", configured(**changes))
 
 
 def test_it_trains_in_32_bits_without_limits_on_maps():

@@ -17,17 +17,18 @@ from benchmarks import estimate
 from benchmarks.estimate import Measuring, Training, counted, left, main, seconds
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
-from leangan.core.yaml_files import read
 from leangan.launching import gpus
+from leangan.metrics.protocols import read_protocol
 from leangan.planning import plan
+from leangan.runs.artefact_sections import ArtefactConfig
 from leangan.runs.cells import cells
-from leangan.runs.config import check_config
+from leangan.runs.config import configured
 
 LENGTH = {"kimg": 2, "snapshot_kimg": 0.5}
 
 
 def config(**changes):
-    return check_config({**read("config/config.yaml"), "device": "cpu", **LENGTH, **changes})
+    return configured(device="cpu", **LENGTH, **changes)
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_refused_runs_are_not_left_and_runs_that_others_start_from_are_trained_a
         "method_args": {"transfer": {"run": {"method": "none", "images": 2000}}},
     }  # fmt: skip
     for module in ("grid", "cells"):
-        monkeypatch.setattr(f"leangan.runs.{module}.artefact", lambda name: content)
+        monkeypatch.setattr(f"leangan.runs.{module}.artefact", lambda name: ArtefactConfig(**content))
     parent, later = left(config())
     assert parent == {Training("tiny", "none", 32): 2000}
     assert set(later) == {Training("tiny", "freeze-d", 32), Measuring("tiny", 32, "efficientnet_lite0")}
@@ -155,8 +156,7 @@ def test_nothing_left_is_nothing_said(results, pool, capsys):
 
 
 def test_an_extractor_that_is_not_installed_is_named_and_never_loaded(results, pool, capsys, monkeypatch):
-    protocols = {**read("config/protocols.yaml"), "proxy": read("config/protocols.yaml")["ada"]}
-    monkeypatch.setattr(estimate, "read", lambda name: protocols if name == "config/protocols.yaml" else read(name))
+    monkeypatch.setattr(estimate, "read_protocol", lambda name: read_protocol("ada"))
     line = told(capsys)
     assert "on 2 cores, not counting measurements by inception_v3 (images/s" in line
     assert all(isinstance(task, Training) for task in pool.asked[1])

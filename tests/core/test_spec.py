@@ -20,6 +20,7 @@ from leangan.models.stylegan2 import precision
 from leangan.plugins import registry
 from leangan.plugins.backbone import LOOP_KEYS, Key
 from leangan.runs.cells import cells
+from leangan.runs.config import configured
 from leangan.runs.grid import expand
 from leangan.runs.presets import preset_at
 
@@ -30,7 +31,7 @@ KEYS = [(name, key) for name, cls in BACKBONES.items() for key in {**LOOP_KEYS, 
 
 
 def demo(**changes):
-    return expand("demo", {**read("config/config.yaml"), **changes})
+    return expand("demo", configured(**changes))
 
 
 def key_of(backbone: str, name: str) -> Key:
@@ -197,8 +198,8 @@ def test_the_arithmetic_of_the_configuration_is_part_of_the_id_where_it_counts()
 
     assert digests() == digests(half="float16"), "tiny computes in 32 bits"
     assert not set(digests()) & set(digests(tf32=True))
-    paper = {**read("config/config.yaml"), "scale": "paper"}
-    other = {**paper, "arithmetic": {"tf32": False, "half": "float16"}}
+    paper = configured(scale="paper")
+    other = configured(scale="paper", arithmetic={"tf32": False, "half": "float16"})
     of_cifar = [{spec.digest for spec in expand("ada-fig11b-conditional", config)} for config in (paper, other)]
     assert not of_cifar[0] & of_cifar[1]
 
@@ -235,7 +236,7 @@ def test_two_names_for_one_training_are_one_run_shown_under_both(monkeypatch):
     specs = [spec for spec in demo(methods=["my-ada"]) if spec.method in ("ada", "my-ada")]
     assert [spec.method for spec in specs] == ["ada", "my-ada"]
     assert specs[0].run_id == specs[1].run_id
-    members = cells({**read("config/config.yaml"), "methods": ["my-ada"]})["demo"]
+    members = cells(configured(methods=["my-ada"]))["demo"]
     assert len({cell.spec.run_id for cell in members}) == 4 and len(members) == 5
 
 
@@ -260,7 +261,7 @@ def test_the_run_id_names_data_set_size_backbone_plugins_and_seed():
 
 def test_ids_of_published_runs_are_those_of_the_golden_file():
     """A change of identity is a change of tests/core/run_ids.yaml, whose first lines say how it is written."""
-    config = {**read("config/config.yaml"), "scale": "paper"}
+    config = configured(scale="paper")
     found = {}
     for name, runs in yaml.safe_load(GOLDEN.read_text()).items():
         specs = {f"{s.dataset} {s.images} {s.preset} {s.method}": s for s in expand(name, config) if s.seed == 0}

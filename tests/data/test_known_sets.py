@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from leangan.core.errors import ConfigError
-from leangan.core.yaml_files import read
 from leangan.data.contracts import DatasetError
 from leangan.data.image import RESIZE
 from leangan.data.known_sets import TABLE, downloads, find_test_split, is_amplified, known_sets, locate
-from leangan.runs.config import check_config
+from leangan.runs.config import configured
 
 HEADER = TABLE.read_text(encoding="utf-8").splitlines()[0]
 
@@ -27,7 +26,7 @@ def table(tmp_path):
 
 
 def test_every_row_says_what_a_user_needs_and_fits_the_rest_of_the_suite():
-    check_config({**read("config/config.yaml"), "datasets": {name: {"path": "x"} for name in known_sets()}})
+    configured(datasets={name: {"path": "x"} for name in known_sets()})
     for row in known_sets().values():
         assert row.licence and row.note and row.kind in ("embedded", "cifar", "images", "brecahad")
         assert row.resize in ("", *RESIZE)

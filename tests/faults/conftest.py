@@ -23,4 +23,4 @@ def inputs(prepared, make_spec, tmp_path_factory) -> commands.Inputs:
     spec = make_spec("ada", total_kimg=0.32, snapshot_kimg=0.08)
     (folder / "spec.json").write_text(spec.to_json())
     results = synthetic.write_demo(folder / "results" / synthetic.SCALE)
-    return commands.Inputs(folder, *prepared, results, json.dumps(synthetic.CONFIG))
+    return commands.Inputs(folder, *prepared, results, json.dumps(synthetic.CONFIG.given()))

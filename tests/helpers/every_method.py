@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from leangan.core.spec import TRANSFER, RunSpec
-from leangan.core.yaml_files import read
+from leangan.runs.config import configured
 from leangan.runs.grid import expand, refusal
 
 
@@ -13,7 +13,7 @@ from leangan.runs.grid import expand, refusal
 def runs() -> dict[str, RunSpec]:
     """Runs of the artefact of all methods, so few that every plugin is seen with each backbone that it has there."""
     found, seen = {}, set()
-    for spec in expand("methods-demo", {**read("config/config.yaml"), "scale": "demo"}):
+    for spec in expand("methods-demo", configured(scale="demo")):
         plugins = {(spec.backbone, name) for name, _ in spec.plugins}
         # A transfer reads the networks it starts from.
         if (spec.backbone, TRANSFER) not in plugins and not plugins <= seen and refusal(spec) is None:

@@ -12,17 +12,16 @@ import numpy as np
 from PIL import Image
 
 from leangan.core.spec import RunSpec, snapshot_name
-from leangan.core.yaml_files import read
 from leangan.metrics.families import metric_name
+from leangan.metrics.protocols import read_protocol
 from leangan.results.collect import flatten, to_csv
-from leangan.runs.config import artefact
+from leangan.runs.config import artefact, read_scale
 from leangan.runs.rows import identity, without_value
 from tests.helpers.synthetic import row
 
 SNAPSHOTS = 4
 """Per run; at the third of them the distances are least."""
 
-PROTOCOLS, SCALES = read("config/protocols.yaml"), read("config/scales.yaml")
 HIGHER = ("is", "is_unsplit", "precision", "recall", "nn_ratio")
 
 
@@ -44,23 +43,23 @@ def value(spec: RunSpec, family: str, snapshot: int) -> float:
 
 def measured_rows(spec: RunSpec, name: str, scale: str) -> list[dict]:
     """The rows of a run that ended well: every family of the artefact at every snapshot."""
-    content, protocol = artefact(name), PROTOCOLS[artefact(name)["protocol"]]
-    fakes = SCALES[scale]["fakes"] or protocol["fakes"]
-    proxy = protocol["extractor"] not in ("inception_v3", "clean_inception")
+    content, protocol = artefact(name), read_protocol(artefact(name).protocol)
+    fakes = read_scale(scale).fakes or protocol.fakes
+    proxy = protocol.extractor not in ("inception_v3", "clean_inception")
     like = row("none", 0, "", 0.0, 0.0)
-    stated = {**like["protocol"], "name": content["protocol"], "extractor": protocol["extractor"]}
+    stated = {**like["protocol"], "name": content.protocol, "extractor": protocol.extractor}
     return [
         {
             **like,
             **identity(spec, spec.method),
-            "metric": metric_name(family, fakes, protocol["reference"], protocol["extractor"]),
+            "metric": metric_name(family, fakes, protocol.reference, protocol.extractor),
             "kimg": kimg,
             "value": value(spec, family, i),
             "proxy": proxy,
             "n_fake": fakes,
             "protocol": stated,
         }
-        for family in content["layout"]["metrics"]
+        for family in content.layout.metrics
         for i, kimg in enumerate(kimgs(spec))
     ]
 
@@ -76,7 +75,7 @@ def write(folder: Path, name: str, specs: list[RunSpec], scale: str, failed: dic
             table += measured_rows(spec, name, scale)
             write_run(folder / "rows" / spec.run_id, spec)
         elif failed[spec.run_id]:
-            table.append(without_value(spec, artefact(name)["protocol"], *failed[spec.run_id]))
+            table.append(without_value(spec, artefact(name).protocol, *failed[spec.run_id]))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.csv").write_text(to_csv([flatten(line) for line in table]))
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from leangan.core.schemas import parse
 from leangan.core.spec import RunSpec, snapshot_name
 from leangan.core.yaml_files import read
 from leangan.results.collect import main as collect
-from leangan.runs.config import artefact
+from leangan.runs.artefact_sections import ArtefactConfig
+from leangan.runs.config import artefact, configured
 from leangan.runs.grid import expand
 from leangan.runs.rows import identity
 
 SCALE = "paper"  # the scale with several seeds
-CONFIG = {**read("config/config.yaml"), "scale": SCALE, "methods": [], "datasets": {}, "images": []}
+CONFIG = configured(scale=SCALE, methods=[], datasets={}, images=[])
 METHODS = {"none": "baseline", "diffaugment-tc": "DiffAugment", "da": "DA", "ada": "ADA"}
 
 
@@ -34,10 +37,20 @@ KIMG = [2.5 * i for i in range(1, 9)]
 PX = 32
 ARTEFACT = {
     "title": "Few images, with and without augmentation",
-    "grid": artefact("demo")["grid"],
+    "grid": read("config/artefacts/demo.yaml")["grid"],
     "protocol": "proxy",
     "layout": {"metrics": ["fd", "precision", "recall"]},
 }
+
+
+def content_of(**changes: Any) -> ArtefactConfig:
+    """ARTEFACT with these keys replaced."""
+    return parse(ArtefactConfig, {**ARTEFACT, **changes}, "config/artefacts/demo.yaml")
+
+
+def with_figures(*names: str) -> Callable[[str], ArtefactConfig]:
+    """What `artefact` gives, with these figures in place of its own."""
+    return lambda name: artefact(name).model_copy(update={"figures": dict.fromkeys(names)})
 
 
 def spec(method: str, seed: int = 0, preset: str | None = None, **changes: Any) -> RunSpec:

@@ -12,14 +12,15 @@ import pytest
 from leangan.artefacts import render
 from leangan.core.errors import ConfigError
 from leangan.leaderboard import all_scales
+from leangan.runs.config import configured
 from leangan.runs.grid import expand
-from tests.helpers.synthetic import CONFIG, row, with_title, write_rows, write_spec
+from tests.helpers.synthetic import CONFIG, content_of, row, with_figures, with_title, write_rows, write_spec
 
 FD = "fd1k_full_efficientnet_lite0"
 
 
 def specs(scale: str):
-    return [with_title(spec) for spec in expand("demo", {**CONFIG, "scale": scale})]
+    return [with_title(spec) for spec in expand("demo", configured(scale=scale))]
 
 
 def write_scale(results: Path, scale: str, without: int = 0) -> None:
@@ -32,7 +33,7 @@ def write_scale(results: Path, scale: str, without: int = 0) -> None:
 @pytest.fixture
 def results(tmp_path, monkeypatch) -> Path:
     """Rows at the scales day, hours and smoke, and one figure to draw."""
-    monkeypatch.setattr(render, "figures_of", lambda content: {"curves": None})
+    monkeypatch.setattr(render, "artefact", with_figures("curves"))
     for scale in ("day", "hours", "smoke"):
         write_scale(tmp_path / "results", scale)
     return tmp_path / "results"
@@ -100,16 +101,16 @@ def test_an_artefact_that_lacks_a_run_is_rendered_unless_another_shows_its_rows(
     several = {"demo": ["none", "diffaugment-tc", "da", "ada"], "more": ["none", "diffaugment-tc", "da", "ada", "bcr"]}
 
     def runs(name, config):
-        return expand("demo", {**config, "methods": [m for m in several[name] if m == "bcr"]})
+        return expand("demo", configured(scale="hours", methods=[m for m in several[name] if m == "bcr"]))
 
     monkeypatch.setattr(all_scales, "artefact_names", lambda: sorted(several))
-    monkeypatch.setattr(all_scales, "artefact", lambda name: {"protocol": "proxy"})
+    monkeypatch.setattr(all_scales, "artefact", lambda name: content_of())
     monkeypatch.setattr(all_scales, "expand", runs)
-    results, config = tmp_path / "results", {**CONFIG, "scale": "hours", "artefacts": []}
+    results, config = tmp_path / "results", CONFIG.model_copy(update={"scale": "hours", "artefacts": []})
     rows = results / "hours" / "rows"
     assert all_scales.with_rows(config, rows) == []
     write_scale(results, "hours")
     assert all_scales.with_rows(config, rows) == ["demo"]
-    assert all_scales.with_rows({**config, "artefacts": ["more"]}, rows) == ["demo", "more"]
+    assert all_scales.with_rows(config.model_copy(update={"artefacts": ["more"]}), rows) == ["demo", "more"]
     shutil.rmtree(rows / specs("hours")[0].run_id)
     assert all_scales.with_rows(config, rows) == ["demo", "more"]

@@ -17,7 +17,7 @@ from leangan.core.yaml_files import read
 from leangan.leaderboard import page, status
 from leangan.leaderboard.progress import Progress, ProgressLine, progress_of
 from leangan.results.published import FILE, read_published
-from leangan.runs.config import artefact, artefact_names
+from leangan.runs.config import artefact, artefact_names, configured
 from leangan.runs.grid import expand
 from tests.helpers.synthetic import row
 
@@ -30,12 +30,12 @@ def papers() -> pd.DataFrame:
 
 
 def planned(name: str, scale: str, **config) -> list[RunSpec]:
-    return expand(name, {**read("config/config.yaml"), "scale": scale, **config})
+    return expand(name, configured(scale=scale, **config))
 
 
 def store(results: Path, scale: str, name: str, values: dict, newest: str = "2026-03-04", **changes) -> Path:
     """Rows of an artefact in results/<scale>/rows: `values` has those of the seeds by (method, images)."""
-    protocol = artefact(name)["protocol"]
+    protocol = artefact(name).protocol
     metric, proxy = NAMES[protocol], protocol == "proxy-test"
     for spec in changes.pop("specs", None) or planned(name, scale):
         of_seeds = values.get((spec.method, spec.images), [])
@@ -65,7 +65,7 @@ def test_a_line_says_how_far_an_artefact_was_measured(tmp_path, papers):
     rows = store(tmp_path, "hours", "cifar10-few", FEW)
     found = progress_of([rows], papers)
     assert found.lines == [
-        ProgressLine("cifar10-few", artefact("cifar10-few")["title"], "hours", "5 of 8",
+        ProgressLine("cifar10-few", artefact("cifar10-few").title, "hours", "5 of 8",
                      "120 kimg, no published length", "1 to 3", "a processor", "2026-03-04",
                      "open (2 of 4, none against)")
     ]  # fmt: skip
@@ -99,7 +99,7 @@ def test_a_users_own_configuration_changes_nothing(tmp_path, papers, monkeypatch
     own = {"images": [100], "methods": ["bcr"], "kimg": 3, "snapshot_kimg": 1,
            "datasets": {"mine": {"path": "mine", "resolution": 32}}}  # fmt: skip
     monkeypatch.setattr(
-        "leangan.leaderboard.progress.read",
+        "leangan.runs.config.read",
         lambda name: {**read(name), **own} if name == "config/config.yaml" else read(name),
     )
     assert progress_of([rows], papers) == found and found.lines
@@ -151,7 +151,7 @@ def test_rows_that_the_repository_does_not_keep_are_left_out(tmp_path, capsys):
     status.main(["--results", str(tmp_path)])
     heading, rule, line, _, rest = capsys.readouterr().out.splitlines()
     assert heading.startswith("| Artefact | Scale | Cells measured |") and rule == "| " + "--- | " * 7 + "--- |"
-    title = artefact("cifar10-few")["title"]
+    title = artefact("cifar10-few").title
     assert line.startswith(
         f"| {title} (cifar10-few) | hours | 1 of 8 | 120 kimg, no published length | 1 | a processor |"
     )

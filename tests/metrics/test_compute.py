@@ -418,7 +418,8 @@ def test_a_conditional_run_needs_labels(place, monkeypatch):
 
 
 def several(metrics: list[str], seeds: int) -> Protocol:
-    return Protocol("several", "efficientnet_lite0", 12, "full", metrics, "test", eval_seeds=seeds)
+    stated = {"extractor": "efficientnet_lite0", "fakes": 12, "reference": "full", "source": "test"}
+    return Protocol(name="several", metrics=metrics, eval_seeds=seeds, **stated)
 
 
 def test_several_evaluation_seeds_are_a_mean_and_a_deviation(place, monkeypatch):
@@ -448,7 +449,7 @@ def test_the_statistics_of_norms_are_stated_and_guarded(place, monkeypatch):
     extract_real(place)
     extract_fake(place)
     assert {row["protocol"]["statistics"] for row in compute_rows(place)} == {"batch"}
-    standing = replace(several(["fd"], 1), statistics="standing")
+    standing = several(["fd"], 1).model_copy(update={"statistics": "standing"})
     monkeypatch.setattr("leangan.metrics.features.read_protocol", lambda _: standing)
     with pytest.raises(Reported, match="with standing statistics, those of .* use batch ones; .*eval_statistics in"):
         extract_fake(place, count=13)

@@ -45,7 +45,8 @@ def reference(split: str, **changes) -> dict:
 
 
 def protocol(split: str) -> Protocol:
-    return Protocol("mine", "inception_v3", 100, split, ["fid"], "test")
+    stated = {"extractor": "inception_v3", "fakes": 100, "metrics": ["fid"], "source": "test"}
+    return Protocol(name="mine", reference=split, **stated)
 
 
 @pytest.fixture

@@ -241,10 +241,10 @@ def test_protocols_of_the_suite_are_valid(name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"reference": "valid"}, "reference is 'valid', must be one of"),
-        ({"statistics": "moving"}, "statistics is 'moving', must be one of"),
-        ({"eval_seeds": 0}, "eval_seeds is 0, must be at least 1"),
-        ({"fake": 3}, "fake"),
+        ({"reference": "valid"}, "unknown value for reference: 'valid'. .*Known: full, test, train"),
+        ({"statistics": "moving"}, "unknown value for statistics: 'moving'. .*Known: None, batch, running, standing"),
+        ({"eval_seeds": 0}, "eval_seeds = 0 is not allowed"),
+        ({"fake": 3}, "unknown key 'fake'. Did you mean 'fakes'"),
     ],
 )
 def test_a_wrong_protocol_is_refused(monkeypatch, changes, message):
@@ -252,5 +252,5 @@ def test_a_wrong_protocol_is_refused(monkeypatch, changes, message):
 
     entry = read("config/protocols.yaml")["proxy"] | changes
     monkeypatch.setattr(protocols, "read", lambda _: {"mine": entry})
-    with pytest.raises(ConfigError, match=f"mine: .*{message}"):
+    with pytest.raises(ConfigError, match=f"{message}.*Change it in config/protocols.yaml, mine"):
         protocols.read_protocol("mine")

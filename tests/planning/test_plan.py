@@ -10,22 +10,19 @@ import torch
 
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
-from leangan.core.yaml_files import read
 from leangan.launching import devices
 from leangan.planning import cost, plan
-from leangan.runs import config as configuration
-from leangan.runs.config import artefact_names, check_config, paper_artefacts
+from leangan.planning.costs_file import read_costs
+from leangan.runs.config import artefact_names, configured, paper_artefacts
 from leangan.runs.grid import expand
 from leangan.runs.presets import preset_at, presets
 from leangan.runs.rows import without_value
 from leangan.training.loop import train
 
-CONFIG = read("config/config.yaml")
 CPU = torch.device("cpu")
 
 
-def config(**changes):
-    return check_config({**CONFIG, **changes})
+config = configured
 
 
 def spec_of(preset: str, resolution: int, make_spec, **changes) -> RunSpec:
@@ -47,8 +44,8 @@ def project(tmp_path, monkeypatch):
 
 def test_paper_stands_for_the_artefacts_of_both_papers():
     every = [name for name in artefact_names() if name.startswith(("ada-", "diffaugment-"))]
-    assert config(scale="paper", artefacts=["paper"])["artefacts"] == every and len(every) >= 24
-    assert config(scale="paper", artefacts=["demo", "paper", every[0]])["artefacts"] == ["demo", *every]
+    assert config(scale="paper", artefacts=["paper"]).artefacts == every and len(every) >= 24
+    assert config(scale="paper", artefacts=["demo", "paper", every[0]]).artefacts == ["demo", *every]
     assert "paper" not in artefact_names()
 
 
@@ -109,9 +106,8 @@ def test_measuring_counts_snapshots_and_fakes(make_spec):
 
 
 def test_costs_name_presets_that_exist_and_their_sources():
-    known = read("config/costs.yaml")
-    for entry in known["training"]:
-        assert entry["source"] and entry["device"] and set(entry["presets"]) <= set(presets())
+    for entry in read_costs().training:
+        assert set(entry.presets) <= set(presets())
 
 
 def row_of(spec: RunSpec, rate: float) -> str:
@@ -237,4 +233,4 @@ def test_the_number_of_devices_is_no_part_of_a_runs_identity(key):
     assert [run.run_id for run in one] == [run.run_id for run in many]
     for wrong, words in ((0, f"{key} = 0"), ("two", f"{key} = 'two' must be of type integer")):
         with pytest.raises(ConfigError, match=words):
-            configuration.check_config({**CONFIG, key: wrong})
+            config(**{key: wrong})

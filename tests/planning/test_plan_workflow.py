@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from leangan.core.project import ROOT
-from leangan.core.yaml_files import read
 from leangan.runs.cells import cells
+from leangan.runs.config import configured
 
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 
@@ -41,9 +41,8 @@ def jobs(text: str) -> dict[str, int]:
 
 @pytest.mark.long
 def test_both_papers_train_every_run_once(project):
-    config = {**read("config/config.yaml"), "scale": "paper"}
     papers = [name for name in os.listdir(ROOT / "config/artefacts") if name.startswith(("ada-", "diffaugment-"))]
-    members = cells({**config, "artefacts": [name.removesuffix(".yaml") for name in papers]})
+    members = cells(configured(scale="paper", artefacts=[name.removesuffix(".yaml") for name in papers]))
     count = jobs(snakemake(project, "--dry-run", "paper", "--config", "scale=paper"))
     assert count["train"] == len({cell.spec.run_id for each in members.values() for cell in each})
     assert count["render"] == len(members) and count["paper"] == 1

@@ -32,7 +32,7 @@ from leangan.data import prepare, subset
 from leangan.leaderboard import page
 from leangan.metrics import compute, features
 from leangan.results import collect
-from leangan.runs.config import check_config, read
+from leangan.runs.config import configured
 from leangan.runs.grid import expand, refusal
 from leangan.training import run
 
@@ -40,7 +40,7 @@ contract = ["tests/plugins/test_methods.py", "tests/plugins/test_arguments.py"]
 assert pytest.main(["-p", "no:cacheprovider", *contract, "-k", "instance_noise or started_here"]) == 0
 own = {"scale": "smoke", "methods": ["instance_noise"], "images": [24]}
 own["datasets"] = {"procedural": {"path": "-", "resolution": 16}}
-config = check_config({**read("config/config.yaml"), **own})
+config = configured(**own)
 (spec,) = [spec for spec in expand("demo", config) if spec.method == "instance_noise"]
 assert refusal(spec) is None
 images, chosen = "resources/procedural-16.npy", "resources/subset.json"

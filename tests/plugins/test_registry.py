@@ -8,9 +8,9 @@ import pytest
 
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
-from leangan.core.yaml_files import read
 from leangan.plugins import registry
 from leangan.runs.cells import cells
+from leangan.runs.config import configured
 
 GOOD = "from leangan.plugins.method import Method as Base\nclass Method(Base):\n    title = 'Good'\n"
 
@@ -80,8 +80,7 @@ def test_a_failed_import_or_a_skip_is_a_refused_cell_and_the_others_run(folder):
         + "    @classmethod\n    def skip(cls, spec): return 1 / 0\n"
     )
     refused = {
-        cell.spec.method: cell.refused
-        for cell in cells({**read("config/config.yaml"), "artefacts": ["first-minutes"]})["first-minutes"]
+        cell.spec.method: cell.refused for cell in cells(configured(artefacts=["first-minutes"]))["first-minutes"]
     }
     assert refused["none"] is None
     assert refused["da"] == ("skip", "needs labels")
@@ -183,7 +182,7 @@ def test_a_file_of_ones_own_that_fails_or_breaks_the_contract_harms_no_other(own
 def test_a_method_of_ones_own_is_a_cell_that_trains_and_is_known_by_its_digest(own, make_spec, prepared, tmp_path):
     """By the same command as any other, in a program that learns of the folder from the one that starts it."""
     registry.search([str(own)])
-    asked = {**read("config/config.yaml"), "artefacts": ["first-minutes"], "methods": ["mine"]}
+    asked = configured(artefacts=["first-minutes"], methods=["mine"])
     (cell,) = [each for each in cells(asked)["first-minutes"] if each.spec.method == "mine"]
     assert cell.refused is None and cell.spec.plugins == [("mine", {})]
     spec = make_spec("mine", total_kimg=0.016)

@@ -20,7 +20,7 @@ from leangan.metrics import compute
 from leangan.metrics.base import Features
 from leangan.metrics.extractor_facts import library
 from leangan.metrics.features import reference_features, run_features
-from leangan.metrics.protocols import Protocol
+from leangan.metrics.protocols import read_protocol
 from leangan.models.stylegan2 import Backbone
 from leangan.released import command as command
 from leangan.runs.presets import presets
@@ -264,7 +264,7 @@ def test_a_run_whose_metrics_can_be_computed(network: Path, tmp_path: Path):
     device = torch.device("cpu")
     reference_features(MeanColour(), images, None, False, real, 8, device)
     run_features(MeanColour(), run_dir, 32, None, fake, 8, device)
-    protocol = Protocol("proxy", extractor="efficientnet_lite0", fakes=32, reference="full", metrics=["fd"], source="")
+    protocol = read_protocol("proxy").model_copy(update={"fakes": 32, "metrics": ["fd"]})
     (row,) = compute.compute(protocol, real, fake, run_dir)
     assert (row["kimg"], row["status"], row["n_fake"]) == (12.032, "done", 32)
     assert row["value"] > 0 and row["method_title"].endswith("released network")

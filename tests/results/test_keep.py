@@ -17,15 +17,16 @@ from PIL import Image
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec, snapshot_name
-from leangan.core.yaml_files import read
+from leangan.metrics.protocols import read_protocol
 from leangan.results import keep
 from leangan.results.sample_grids import grid_path, read_grid, reals_path
+from leangan.runs.config import read_scale
 from leangan.runs.rows import without_value
 from tests.helpers.made_up import measured_rows
 from tests.helpers.synthetic import SPECS, images, row, spec, write_rows, write_spec
 
 KILOBYTE = 1000
-HOURS = read("config/scales.yaml")["hours"]
+HOURS = read_scale("hours")
 
 
 def noise(resolution: int, square: int) -> Image.Image:
@@ -36,9 +37,9 @@ def noise(resolution: int, square: int) -> Image.Image:
 
 def noisy_run(folder: Path, resolution: int, square: int) -> RunSpec:
     """A run of the length of the scale hours in the folder `hours`: rows of every snapshot, log, pictures of noise."""
-    families = read("config/protocols.yaml")["proxy-test"]["metrics"]
+    families = read_protocol("proxy-test").metrics
     stated = dataclasses.replace(
-        SPECS[0], resolution=resolution, total_kimg=HOURS["kimg"], snapshot_kimg=HOURS["snapshot_kimg"]
+        SPECS[0], resolution=resolution, total_kimg=HOURS.kimg, snapshot_kimg=HOURS.snapshot_kimg
     )
     snapshots = [nimg / 1000 for nimg in stated.snapshot_nimgs()]
     line = measured_rows(stated, "cifar10-few", "hours")[0]

@@ -8,20 +8,19 @@ import pytest
 from leangan.artefacts.columns import SETTING_KEYS
 from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
-from leangan.core.yaml_files import read
 from leangan.data.known_sets import find_test_split, is_amplified, known_sets
 from leangan.data.subset import PUBLISHED
 from leangan.metrics.families import known_families
+from leangan.metrics.protocols import read_protocol
 from leangan.results.metric_names import parse
 from leangan.results.published import Match, read_published
 from leangan.runs.cells import cells
-from leangan.runs.config import artefact, artefact_names
+from leangan.runs.config import artefact, artefact_names, configured
 from leangan.runs.grid import expand
 from leangan.runs.presets import preset_at
 
 PAPERS = [name for name in artefact_names() if name.startswith(("ada-", "diffaugment-"))]
-PROTOCOLS = read("config/protocols.yaml")
-CONFIG = {**read("config/config.yaml"), "scale": "paper", "artefacts": PAPERS}
+CONFIG = configured(scale="paper", artefacts=PAPERS)
 SEEDS = 3
 
 
@@ -152,7 +151,7 @@ def test_sets_have_as_many_images_and_the_split_that_the_protocol_asks_for(runs)
         for dataset, images in {(spec.dataset, spec.images) for spec in specs}:
             count = known_sets()[dataset].count
             assert count is None or images <= count or is_amplified(dataset, images)
-            if PROTOCOLS[artefact(name)["protocol"]]["reference"] == "test":
+            if read_protocol(artefact(name).protocol).reference == "test":
                 assert known_sets()[find_test_split(dataset)].count in (10000, 50000)
 
 
@@ -203,11 +202,10 @@ def test_tuning_makes_the_preset_cifar(runs):
 def beside(name: str, specs: list[RunSpec], table) -> dict[tuple, float]:
     """The published numbers that the artefact's table shows, by (metric, dataset, images, method)."""
     content = artefact(name)
-    layout, protocol = content["layout"], PROTOCOLS[content["protocol"]]
-    match = Match(**{"datasets": {}, **layout["published"]})
+    protocol, match = read_protocol(content.protocol), Match.from_layout(content.layout)
     numbers = {}
-    for family in layout["metrics"]:
-        metric = parse(f"{family}{protocol['fakes'] // 1000}k_{protocol['reference']}")
+    for family in content.layout.metrics:
+        metric = parse(f"{family}{protocol.fakes // 1000}k_{protocol.reference}")
         for spec in specs:
             setting = {key: getattr(spec, key) for key in SETTING_KEYS}
             line = match.find(table, setting, spec.method, metric, proxy=False)
@@ -246,4 +244,4 @@ def test_published_numbers_stand_beside_every_cell_that_has_one(runs, table, nam
 
 def test_every_artefact_with_published_numbers_is_looked_up():
     (cases,) = test_published_numbers_stand_beside_every_cell_that_has_one.pytestmark
-    assert {case[0] for case in cases.args[1]} == {name for name in PAPERS if "published" in artefact(name)["layout"]}
+    assert {case[0] for case in cases.args[1]} == {name for name in PAPERS if artefact(name).layout.published}

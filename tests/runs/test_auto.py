@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from leangan.core.errors import ConfigError
-from leangan.core.yaml_files import read
 from leangan.models.stylegan2 import Backbone
 from leangan.plugins.backbone import LOOP_KEYS
 from leangan.runs import auto
+from leangan.runs.artefact_sections import ArtefactConfig
+from leangan.runs.config import configured
 from leangan.runs.grid import expand
 from leangan.runs.presets import preset_at
 
@@ -61,7 +62,8 @@ def test_a_number_of_gpus_that_is_none(gpus):
 
 def test_the_grid_resolves_the_preset_at_each_resolution(monkeypatch: pytest.MonkeyPatch):
     grid = {"dataset": ["a"], "resolution": [32, 256], "images": [10], "preset": ["auto-8gpu"], "method": ["none"]}
-    monkeypatch.setattr("leangan.runs.grid.artefact", lambda name: {"grid": grid})
-    runs = expand("any", {**read("config/config.yaml"), "scale": "smoke"})
+    content = ArtefactConfig(title="Any", protocol="proxy", grid=grid)
+    monkeypatch.setattr("leangan.runs.grid.artefact", lambda name: content)
+    runs = expand("any", configured(scale="smoke"))
     assert {run.resolution: run.hyper["r1_gamma"] for run in runs} == pytest.approx({32: 0.0032, 256: 0.2048})
     assert all("auto_gpus" not in run.hyper for run in runs)

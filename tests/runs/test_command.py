@@ -6,17 +6,17 @@ import json
 
 import pytest
 
-from leangan.core.yaml_files import read
 from leangan.runs.command import needed_config
-from leangan.runs.config import artefact, artefact_names
+from leangan.runs.config import artefact, artefact_names, configured
 from leangan.runs.grid import expand
+from leangan.runs.sections import Config
 
-SEVERAL_GRIDS = [name for name in artefact_names() if isinstance(artefact(name)["grid"], list)]
+SEVERAL_GRIDS = [name for name in artefact_names() if len(artefact(name).grid) > 1]
 OWN = {"blobs": {"path": "blobs", "resolution": 32}}
 
 
-def config(**changes) -> dict:
-    return {**read("config/config.yaml"), "scale": "paper", **changes}
+def config(**changes) -> Config:
+    return configured(**{"scale": "paper", **changes})
 
 
 @pytest.mark.parametrize("name", [*SEVERAL_GRIDS, "demo", "diffaugment-table4-biggan"])

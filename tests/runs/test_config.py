@@ -5,12 +5,11 @@ import pytest
 from leangan.core.errors import ConfigError
 from leangan.core.yaml_files import parse_leaves, read
 from leangan.runs import config as configuration
+from leangan.runs.config import configured
 from leangan.runs.grid import expand
 from leangan.runs.methods import method_plugins
 
-
-def config(**changes):
-    return {**read("config/config.yaml"), **changes}
+config = configured
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,7 @@ def config(**changes):
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(changes, words):
     with pytest.raises(ConfigError) as error:
-        configuration.check_config(config(**changes))
+        config(**changes)
     message = str(error.value)
     assert "\n" not in message
     for word in words:
@@ -60,7 +59,7 @@ def test_a_wrong_value_of_a_scale_is_named(monkeypatch, change, words):
     changed = {"config/scales.yaml": {**scales, "demo": {**scales["demo"], **change}}}
     monkeypatch.setattr(configuration, "read", lambda path: changed.get(path) or read(path))
     with pytest.raises(ConfigError) as error:
-        configuration.check_config(config())
+        configuration.read_scale.__wrapped__("demo")
     assert words in str(error.value) and "Change it in config/scales.yaml, demo." in str(error.value)
 
 
@@ -73,7 +72,7 @@ def test_a_figure_that_cannot_be_drawn_is_refused_before_anything_runs(monkeypat
 
 
 def test_the_shipped_configuration_and_every_artefact_are_valid():
-    configuration.check_config(config(artefacts=configuration.artefact_names()))
+    config(artefacts=configuration.artefact_names())
 
 
 def test_an_unknown_method_offers_the_nearest():
@@ -102,7 +101,7 @@ def test_a_yaml_error_names_the_file(tmp_path, monkeypatch):
 def test_a_text_that_is_no_configuration_is_refused_in_words(text, words):
     with pytest.raises(ConfigError, match=words):
         configuration.load_config(text)
-    assert configuration.load_config("{scale: smoke}")["scale"] == "smoke"
+    assert configuration.load_config("{scale: smoke}").scale == "smoke"
 
 
 def test_text_from_the_command_line_becomes_what_yaml_reads():

@@ -11,8 +11,7 @@ from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.core.yaml_files import read
 from leangan.planning.plan import describe
-from leangan.runs import config as configuration
-from leangan.runs.config import artefact
+from leangan.runs.config import artefact, configured
 from leangan.runs.grid import expand
 
 SHOWN = """
@@ -37,7 +36,7 @@ def shown(tmp_path, monkeypatch):
         (tmp_path / "config/artefacts/shown.yaml").write_text(SHOWN + keys)
         for cached in (read, artefact):
             cached.cache_clear()
-        return {**read("config/config.yaml"), "artefacts": ["shown"], **config}
+        return configured(artefacts=["shown"], **config)
 
     yield settings
     for cached in (read, artefact):
@@ -67,9 +66,9 @@ def test_twice_a_known_set_is_trained_with_mirrored_copies(shown):
 
 def test_a_place_alone_moves_a_known_set_and_leaves_the_grid(shown):
     moved = shown(datasets={"ffhq": {"path": "/data/ffhq"}, "imagenet-val": {"path": "/data/val"}})
-    assert {spec.dataset for spec in expand("shown", configuration.check_config(moved))} == {"ffhq"}
+    assert {spec.dataset for spec in expand("shown", moved)} == {"ffhq"}
     other = shown(datasets={"metfaces": {"resolution": 512}, "ffhq": {"path": "/data/ffhq"}}, images=[100])
-    specs = expand("shown", configuration.check_config(other))
+    specs = expand("shown", other)
     assert {(spec.dataset, spec.resolution) for spec in specs} == {("metfaces", 512)}
 
 
@@ -85,7 +84,7 @@ def test_a_place_alone_moves_a_known_set_and_leaves_the_grid(shown):
 )
 def test_an_own_set_needs_place_and_resolution(entry, words):
     with pytest.raises(ConfigError, match=words):
-        configuration.check_config({**read("config/config.yaml"), "datasets": entry})
+        configured(datasets=entry)
 
 
 def test_the_plan_says_which_sets_are_missing_and_what_to_fetch(shown, tmp_path, monkeypatch):
@@ -106,5 +105,6 @@ def test_the_plan_asks_for_the_test_split_where_the_protocol_compares_with_it(sh
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "protocol": "diffaugment-cifar"}))
     artefact.cache_clear(), read.cache_clear()
     assert next(line for line in describe(settings) if line.startswith("missing")).startswith("missing: imagenet-val:")
-    settings["datasets"] = {"metfaces": {"path": str(tmp_path), "resolution": 128}}
+    other = {"metfaces": {"path": str(tmp_path), "resolution": 128}}
+    settings = configured(artefacts=["shown"], datasets=other, images=[1000])
     assert any("'metfaces' has no test split" in line for line in describe(settings))

@@ -7,13 +7,14 @@ import json
 import pytest
 
 from leangan.core.errors import ConfigError
-from leangan.core.schemas import check
+from leangan.core.schemas import parse
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
 from leangan.plugins import registry
 from leangan.runs import cells, grid
 from leangan.runs import config as configuration
-from leangan.runs.config import artefact
+from leangan.runs.artefact_sections import ArtefactConfig
+from leangan.runs.config import artefact, configured
 from leangan.runs.grid import expand
 from leangan.runs.methods import method_parts
 
@@ -22,35 +23,35 @@ GRID = {"dataset": ["elpv"], "resolution": [32], "images": [32], "preset": ["tin
 
 
 def config(**changes):
-    return {**read("config/config.yaml"), "artefacts": ["any"], **changes}
+    return configured(artefacts=["any"], **changes)
 
 
 @pytest.fixture
 def content(monkeypatch):
-    """A function that makes its keywords the content of the artefact `any`, once the schema has accepted them."""
+    """A function that makes its keywords the content of the artefact `any`, once they have been accepted."""
 
     def put(**keys):
-        keys = {"title": "Any", "protocol": "proxy", "grid": GRID, **keys}
-        check(keys, "artefact", "config/artefacts/any.yaml")
-        for module in (grid, cells):
-            monkeypatch.setattr(module, "artefact", lambda name: keys)
+        stated = {"title": "Any", "protocol": "proxy", "grid": GRID, **keys}
+        content = parse(ArtefactConfig, stated, "config/artefacts/any.yaml")
+        for module in (grid, cells, configuration):
+            monkeypatch.setattr(module, "artefact", lambda name: content)
 
     return put
 
 
 def test_every_method_of_the_suite_is_in_the_demonstration_and_runs_there():
     """A file of augment/ that is forgotten in config/artefacts/methods-demo.yaml is found here."""
-    members = cells.cells(config(artefacts=[SHIPPED]))[SHIPPED]
+    members = cells.cells(configured(artefacts=[SHIPPED]))[SHIPPED]
     used = {plugin for cell in members for plugin, _ in cell.spec.plugins if not cell.refused}
     assert used == set(registry.names("method"))
     assert not [(cell.spec.run_id, cell.refused) for cell in members if cell.refused]
 
 
 def test_the_demonstration_is_as_long_as_it_says_and_the_other_scales_keep_theirs():
-    length = artefact(SHIPPED)["scales"]["demo"]
-    assert {run.total_kimg for run in expand(SHIPPED, config())} == {length["kimg"]}
-    assert {run.snapshot_kimg for run in expand(SHIPPED, config())} == {length["snapshot_kimg"]}
-    assert {run.total_kimg for run in expand(SHIPPED, config(scale="paper"))} == {200}
+    length = artefact(SHIPPED).scales["demo"]
+    assert {run.total_kimg for run in expand(SHIPPED, configured())} == {length.kimg}
+    assert {run.snapshot_kimg for run in expand(SHIPPED, configured())} == {length.snapshot_kimg}
+    assert {run.total_kimg for run in expand(SHIPPED, configured(scale="paper"))} == {200}
 
 
 def test_a_run_that_several_grids_hold_is_one_and_each_grid_has_its_own_preset(content):

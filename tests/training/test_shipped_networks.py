@@ -81,7 +81,7 @@ def run(spec, folder) -> dict:
 
 
 def test_the_files_are_those_that_the_demo_asks_for_and_small():
-    start = artefact("demo")["start"]
+    start = artefact("demo").start.given()
     assert start.keys() == FILES.keys()
     for part, path in FILES.items():
         assert ROOT / start[part]["file"] == path

@@ -18,6 +18,7 @@ from leangan.core.yaml_files import read, parse_leaves
 from leangan.data.fingerprint import fingerprint
 from leangan.data.known_sets import is_amplified, downloads, find_test_split, known_sets, locate
 from leangan.launching import devices, gpus
+from leangan.metrics.protocols import read_protocol
 from leangan.planning import cost
 from leangan.plugins import registry
 from leangan.runs import config as configuration
@@ -26,33 +27,35 @@ from leangan.runs.command import needed_config
 from leangan.runs.config import artefact, artefact_names
 from leangan.runs.grid import find
 from leangan.runs.rows import check_folder, without_value
+from leangan.runs.sections import OwnDataset
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
 shell.prefix(f"set -euo pipefail; export TQDM_MININTERVAL=10 PATH={Path(sys.executable).parent}:$PATH; ")
 
+# What this call asks for: config/config.yaml and --config, checked. The engine keeps its own copy, `config`.
 try:
-    config.update(configuration.check_config(parse_leaves(dict(config))))
-    registry.search(config["method_folders"])
-    CELLS = cells({**config, "artefacts": artefact_names()})
-    check_folder(Path(f"results/{config['scale']}/rows"))
+    ASKED = configuration.check_config(parse_leaves(dict(config)))
+    registry.search(ASKED.method_folders)
+    CELLS = cells(ASKED.model_copy(update={"artefacts": artefact_names()}))
+    check_folder(Path(f"results/{ASKED.scale}/rows"))
+    LENGTH = configuration.read_scale(ASKED.scale)
+    PROTOCOLS = {name: read_protocol(name) for name in read("config/protocols.yaml")}
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
-SCALE = config["scale"]
-LENGTH = read("config/scales.yaml")[SCALE]
+SCALE = ASKED.scale
 SPECS = {cell.spec.run_id: cell.spec for members in CELLS.values() for cell in members}
 REFUSED = {cell.spec.run_id: cell.refused for members in CELLS.values() for cell in members if cell.refused}
-PROTOCOLS = read("config/protocols.yaml")
 DOWNLOADS = downloads()
 SUBSETS = {spec.subset_size: spec for spec in SPECS.values()}
 
 # Whether jobs run on GPUs. On a cluster, where this machine may have none, the config says device: cuda.
-GPU = gpus.uses_gpus(config["device"])
-DEVICES = config["devices_per_run"]
+GPU = gpus.uses_gpus(ASKED.device)
+DEVICES = ASKED.devices_per_run
 
 # Runs that may share a GPU. On a cluster, where --jobs limits the jobs, each has GPUs of its own, and the calls of
 # Snakemake that carry them out there go by the same number. Which executor it is is not known yet.
-RUNS_PER_GPU = config["runs_per_gpu"] if workflow.is_main_process and workflow.resource_settings.nodes is None else 1
+RUNS_PER_GPU = ASKED.runs_per_gpu if workflow.is_main_process and workflow.resource_settings.nodes is None else 1
 
 # The resource gpu counts places on GPUs, but --resources gpu=N says how many GPUs there are. Older engines keep it as a
 # plain number.
@@ -83,9 +86,9 @@ def as_option(text):
 # Where a job computes and where files lie changes no number, so these are no parameters: with other ones nothing is made
 # again. The same holds for the configuration as a whole: what a job takes from it is among its parameters. A job that has
 # a GPU ends with an error where torch cannot use it, instead of going on on the CPU.
-DEVICE = f"--device {'cuda' if GPU else config['device']}"
-FEATURE_OPTIONS = f"{DEVICE} --inception-weights {as_option(config['inception_weights'] or '')}"
-CONFIG = as_option(json.dumps(dict(config)))
+DEVICE = f"--device {'cuda' if GPU else ASKED.device}"
+FEATURE_OPTIONS = f"{DEVICE} --inception-weights {as_option(ASKED.inception_weights or '')}"
+CONFIG = as_option(json.dumps(ASKED.given()))
 
 
 def alternatives(names):

@@ -5,7 +5,7 @@ rule reference_features:
         "resources/features/{dataset}-{px}-{split}-{extractor}.safetensors",
     log:
         "resources/logs/features-{dataset}-{px}-{split}-{extractor}.log",
-    threads: config["threads"] * DEVICES
+    threads: ASKED.threads * DEVICES
     resources:
         ranks=DEVICES,
         gpu=places(DEVICES),
@@ -27,7 +27,7 @@ rule subset_reference_features:
         "resources/features/{dataset}-{px}-train{size}-s{seed}-{extractor}.safetensors",
     log:
         "resources/logs/features-{dataset}-{px}-train{size}-s{seed}-{extractor}.log",
-    threads: config["threads"] * DEVICES
+    threads: ASKED.threads * DEVICES
     resources:
         ranks=DEVICES,
         gpu=places(DEVICES),
@@ -53,7 +53,7 @@ rule measure:
         f"results/{SCALE}/rows/{{run}}/{{protocol}}.jsonl",
     log:
         f"results/{SCALE}/logs/{{run}}/measure-{{protocol}}.log",
-    threads: config["threads"] * DEVICES
+    threads: ASKED.threads * DEVICES
     resources:
         ranks=DEVICES,
         gpu=places(DEVICES),

@@ -11,7 +11,7 @@ def spec_of(run):
     """The spec of a run; an error in words for one that the configuration does not have."""
     if run not in SPECS:
         try:
-            find(run, config)
+            find(run, ASKED)
         except ConfigError as error:
             raise WorkflowError(str(error)) from None
     return SPECS[run]
@@ -110,7 +110,7 @@ def stored(files):
 
 def of_all(files):
     """The files of every configured artefact, each once."""
-    return list(dict.fromkeys(file for name in config["artefacts"] for file in files(name)))
+    return list(dict.fromkeys(file for name in ASKED.artefacts for file in files(name)))
 
 
 def rendered(name):
@@ -134,7 +134,7 @@ def source_file(dataset, prepared):
     A missing one is an error, by which the engine ends before the first job unless no job needs the set. A dry run
     only says so. Where the prepared array exists, the engine learns of a missing file and takes the array.
     """
-    path = config["datasets"].get(dataset, {}).get("path")
+    path = ASKED.path_of(dataset)
     try:
         return locate(dataset, path) or []
     except ConfigError as error:
@@ -150,10 +150,10 @@ def source_file(dataset, prepared):
 
 def source_option(dataset):
     """What the config says of a set: where it lies, and how it is cropped and resized if not as published."""
-    own = config["datasets"].get(dataset, {})
-    options = [f"--path {shlex.quote(own['path'])}"] if "path" in own else []
-    options += ["--crop" if own["crop"] else "--no-crop"] if "crop" in own else []
-    return " ".join(options + ([f"--resize {own['resize']}"] if "resize" in own else []))
+    own = ASKED.datasets.get(dataset, OwnDataset())
+    options = [f"--path {shlex.quote(own.path)}"] if own.path else []
+    options += ["--crop" if own.crop else "--no-crop"] if own.crop is not None else []
+    return " ".join(options + ([f"--resize {own.resize}"] if own.resize else []))
 
 
 @cache
@@ -163,7 +163,7 @@ def source_state(dataset, description):
     None for a set that comes with the installation or is downloaded, whose content is known. If the source is gone, the
     fingerprint is read from the description of the prepared array.
     """
-    path, row = config["datasets"].get(dataset, {}).get("path"), known_sets().get(dataset)
+    path, row = ASKED.path_of(dataset), known_sets().get(dataset)
     if path is None and row is not None and (row.url or row.kind == "embedded"):
         return None
     try:
@@ -195,7 +195,7 @@ def shown_as():
 @cache
 def spec_text(run):
     """The content of a run's spec.json: its values, everything it is called, and the configuration that makes it."""
-    configs = [needed_config(spec, name, config) for name, spec in shown_as()[run]]
+    configs = [needed_config(spec, name, ASKED) for name, spec in shown_as()[run]]
     labels = dict.fromkeys(spec.labels for _, spec in shown_as()[run])
     return SPECS[run].to_json(labels, min(configs, key=len))
 
@@ -219,7 +219,7 @@ def reference_file(spec, protocol):
 
     They are computed in the arithmetic of the run's training, so that those with TF32 are files of their own.
     """
-    dataset, split, extractor = spec.dataset, PROTOCOLS[protocol]["reference"], PROTOCOLS[protocol]["extractor"]
+    dataset, split, extractor = spec.dataset, PROTOCOLS[protocol].reference, PROTOCOLS[protocol].extractor
     if split == "train":
         split = f"train{spec.subset_size}-s{spec.subset_seed}"
     elif split == "test":
@@ -236,7 +236,7 @@ def extractor_options(stated):
 
 def measured_by(protocol):
     """What a protocol asks for, without the text that says where it was published."""
-    return {key: value for key, value in PROTOCOLS[protocol].items() if key != "source"}
+    return PROTOCOLS[protocol].model_dump(exclude_unset=True, exclude={"name", "source"})
 
 
 # ---- Tables, figures, page ----
@@ -246,18 +246,16 @@ def shown_by(name):
     """What an artefact is rendered from besides its files: its runs, their labels and its protocol."""
     runs = [(cell.spec.run_id, vars(cell.spec.labels)) for cell in CELLS[name]]
     rows = stored(rows_files(name) + curve_files(name))
-    return digest_of([rows, runs, measured_by(artefact(name)["protocol"]), LENGTH["fakes"]])
+    return digest_of([rows, runs, measured_by(artefact(name).protocol), LENGTH.fakes])
 
 
 def shown_on_page():
     """What the page takes from the configuration: protocols, the numbers and the order that papers give to artefacts, and
     the titles of those that are asked for.
     """
-    keys = ("protocol", "grid", "conditional", "expectation")
-    contents = [({"metrics": []} | artefact(name).get("layout", {}), artefact(name)) for name in artefact_names()]
-    beside = [
-        [*map(content.get, keys), layout.get("published"), layout["metrics"][:1]] for layout, content in contents
-    ]
-    titles = [artefact(name)["title"] for name in config["artefacts"]]
-    tick_kimg = read("config/scales.yaml")["paper"]["tick_kimg"]
+    shown = {"protocol": True, "grid": True, "conditional": True, "expectation": True, "layout": {"published"}}
+    contents = [artefact(name) for name in artefact_names()]
+    beside = [(content.model_dump(include=shown), content.layout.metrics[:1]) for content in contents]
+    titles = [artefact(name).title for name in ASKED.artefacts]
+    tick_kimg = configuration.read_scale("paper").tick_kimg
     return digest_of([beside, titles, list(map(measured_by, PROTOCOLS)), tick_kimg])

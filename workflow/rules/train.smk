@@ -30,7 +30,7 @@ rule train:
         f"results/{SCALE}/logs/{{run}}/train.log",
     benchmark:
         f"results/{SCALE}/logs/{{run}}/train.tsv"
-    threads: lambda wildcards: config["threads"] * ranks_of(wildcards)
+    threads: lambda wildcards: ASKED.threads * ranks_of(wildcards)
     resources:
         ranks=ranks_of,
         gpu=lambda wildcards: places(ranks_of(wildcards)),
@@ -43,4 +43,4 @@ rule train:
     shell:
         f"trap '' TERM; {LAUNCH} leangan train --run-id {{wildcards.run}} --config {CONFIG} --data {{input.images}}"
         " --subset {input.subset} --run-dir $(dirname {output.result}) --keep $(dirname {output.curve}) {params.parent}"
-        f" --tick-kimg {LENGTH['tick_kimg']} {DEVICE} 2>&1 | tee {{log}}"
+        f" --tick-kimg {LENGTH.tick_kimg} {DEVICE} 2>&1 | tee {{log}}"

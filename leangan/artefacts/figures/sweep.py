@@ -1,4 +1,4 @@
-"""Best distance over one argument of the method or its preset: the layout's `sweep`, see leangan/artefacts/layout.py.
+"""Best distance over one argument of a method or preset: `sweep` of the layout, leangan/runs/artefact_sections.py.
 
 The layout of arXiv:2006.06676, fig. 4a-c (strength), 5a, b (targets) and 8b (width of D), and of arXiv:2006.10738,
 fig. 8 (width of BigGAN, weight of R1).
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -19,6 +18,7 @@ from leangan.artefacts.columns import Column
 from leangan.artefacts.panels import distance_axis, legend
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
+from leangan.runs.artefact_sections import Sweep
 
 DASHES = [(0, (1, 2)), (0, (4, 1.5)), (0, (4, 1, 1, 1))]
 
@@ -53,20 +53,20 @@ def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     levels: dict[str, tuple] = {}
     for ax, panel in zip(axes, panels, strict=True):
         for line in panel.lines:
-            points = values(artefact, sweep, line.column, sweep["lines"][line.name])
+            points = values(artefact, sweep, line.column, sweep.lines[line.name])
             style.seeds(ax, points, line.look, line.label)
             swept |= set(points)
-        for (name, methods), dashes in zip(sweep.get("levels", {}).items(), DASHES, strict=False):
+        for (name, methods), dashes in zip(sweep.levels.items(), DASHES, strict=False):
             for color, column in panel.levels:
                 if (best := level(column, methods)) is not None:
                     ax.axhline(best, color=color, linestyle=dashes, linewidth=0.9)
                     levels.setdefault(name, dashes)
         style.title(ax, panel.title)
-        ax.set_xlabel(sweep.get("label", sweep["x"]))
+        ax.set_xlabel(sweep.label or sweep.x)
         if style.is_leftmost(ax):
             distance_axis(ax, settings[0])
     for ax in axes:
-        if sweep.get("scale") == "log":
+        if sweep.scale == "log":
             ax.set_xscale("log")
             ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_locator(FixedLocator(sorted(swept)))
@@ -77,9 +77,9 @@ def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     return figure
 
 
-def _panels(sweep: dict[str, Any], settings: list[Column]) -> list[SweepPanel]:
+def _panels(sweep: Sweep, settings: list[Column]) -> list[SweepPanel]:
     """One per setting with a line per entry of `lines`, or the reverse."""
-    if sweep.get("panels") == "lines":
+    if sweep.panels == "lines":
         shades = list(zip(settings, style.graded_looks(len(settings)), strict=True))
         return [
             SweepPanel(
@@ -87,20 +87,20 @@ def _panels(sweep: dict[str, Any], settings: list[Column]) -> list[SweepPanel]:
                 lines=[SweepLine(column.title, look, name, column) for column, look in shades],
                 levels=[(look.color, column) for column, look in shades if any(map(column.finished_runs, methods))],
             )
-            for name, methods in sweep["lines"].items()
+            for name, methods in sweep.lines.items()
         ]
     looks = [style.Look(color) for color in style.PALETTE]
     return [
         SweepPanel(
             title=column.title,
-            lines=[SweepLine(name, look, name, column) for name, look in zip(sweep["lines"], looks, strict=False)],
+            lines=[SweepLine(name, look, name, column) for name, look in zip(sweep.lines, looks, strict=False)],
             levels=[("black", column)],
         )
         for column in settings
     ]
 
 
-def values(artefact: Artefact, sweep: dict[str, Any], column: Column, methods: list[str]) -> dict[float, list[float]]:
+def values(artefact: Artefact, sweep: Sweep, column: Column, methods: list[str]) -> dict[float, list[float]]:
     """By the swept argument: the best value of each seed."""
     points: dict[float, list[float]] = {}
     for method in methods:
@@ -110,13 +110,13 @@ def values(artefact: Artefact, sweep: dict[str, Any], column: Column, methods: l
     return dict(sorted(points.items()))
 
 
-def argument(spec: RunSpec, sweep: dict[str, Any], where: str) -> float:
+def argument(spec: RunSpec, sweep: Sweep, where: str) -> float:
     """The swept argument of a run (first entry of a list); ConfigError if the run has none."""
-    part, key = sweep["x"].split(".")
+    part, key = sweep.x.split(".")
     arguments = spec.hyper if part == "preset" else dict(spec.plugins).get(part, {})
     found = arguments.get(key)
     if found is None:
-        raise ConfigError(f"method {spec.method!r} has no {sweep['x']}. Name another x in {where}.")
+        raise ConfigError(f"method {spec.method!r} has no {sweep.x}. Name another x in {where}.")
     return float(found[0] if isinstance(found, list) else found)
 
 

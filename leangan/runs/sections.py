@@ -1,0 +1,138 @@
+"""What config/config.yaml and config/scales.yaml hold: every key with its type and meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, WithJsonSchema
+
+from leangan.core.schemas import Distinct, Positive, Record, Text
+
+Resolution = Annotated[
+    int, WithJsonSchema({"type": "integer", "enum": [8, 16, 32, 64, 128, 256, 512, 1024]}, mode="validation")
+]
+"""Side of square images in pixels."""
+
+Count = Annotated[int, Field(ge=1)]
+
+Name = Annotated[str, Field(pattern="^[a-z0-9]+([_-][a-z0-9]+)*$")]
+"""What may name a data set: lower-case letters, digits, - and _ between them."""
+
+
+class OwnDataset(Record):
+    """Images of yours, or a known set that lies elsewhere or is prepared in another way."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    path: Text | None = None
+    """A folder of images, a folder of class folders, a ZIP with an optional dataset.json, or another form of
+    [data.md](data.md)."""
+
+    resolution: Resolution | None = None
+    """Side of the images in pixels, after scaling."""
+
+    crop: bool | None = None
+    """Whether images that are not square lose all but their central square; without it they are an error. A known set
+    is cropped as published unless this says otherwise."""
+
+    resize: Literal["box", "lanczos"] | None = None
+    """Filter that scales images down. Left out: that of the set's publication, box for sets of your own."""
+
+
+class Arithmetic(Record):
+    """How GPUs compute."""
+
+    tf32: bool
+    """Whether GPUs may round float32 factors to 10 bits, several times faster where presets compute in 32 bits. The
+    published numbers were trained without."""
+
+    half: Literal["bfloat16", "float16", "none"]
+    """16-bit type of presets that compute their highest resolutions in 16 bits; none computes them in 32. The published
+    runs used float16, as GPUs older than Ampere must. On a CPU all layers compute in 32 bits."""
+
+
+class Config(Record):
+    """What to make, on which data and on which devices."""
+
+    artefacts: Annotated[list[Text], Field(min_length=1), Distinct()]
+    """What to make: names of files in config/artefacts/, each one table or figure with its runs. `paper` stands for all
+    those of both papers that the scale has."""
+
+    scale: str
+    """How long and how carefully: an entry of config/scales.yaml."""
+
+    methods: Annotated[list[Text], Distinct()]
+    """Methods beside those that every artefact compares: names of config/methods.yaml, or of files in augment/ or in
+    `method_folders`."""
+
+    method_folders: Annotated[list[Text], Distinct()]
+    """Folders of your own with methods, one file each as in augment/."""
+
+    datasets: dict[Name, OwnDataset]
+    """Image sets by name. Those with a resolution replace the sets of the artefacts. A set that
+    leangan/data/sources.csv does not have needs `path` and `resolution`; one that it has may stand without a
+    resolution, and is then looked for, or prepared, as said here."""
+
+    images: Annotated[list[Count], Distinct()]
+    """Training-set sizes that replace those of the artefacts; an empty list keeps theirs."""
+
+    kimg: Positive | None
+    """Training length in thousands of images shown to D. It replaces the scale's, and null keeps that. A run of another
+    length is another run."""
+
+    snapshot_kimg: Positive | None
+    """Distance between the snapshots that are measured, in the same unit. It replaces the scale's, and null keeps
+    that."""
+
+    inception_weights: str | None
+    """Where the Inception weights of 2015 lie: the file weights-inception-2015-12-05-6726825d.pth (for Clean-FID
+    inception-2015-12-05.pt), or a folder with both. null: torch's cache folder, else a download. Only protocols that
+    compute FID, KID or IS need them."""
+
+    device: Literal["auto", "cuda", "cpu"]
+    """Where training and features run; auto means GPUs if nvidia-smi lists one."""
+
+    arithmetic: Arithmetic
+    """How GPUs compute. It is part of every run's id: runs of another arithmetic are other runs
+    ([run-identity.md](run-identity.md))."""
+
+    devices_per_run: Count
+    """How many GPUs train one run, and measure it, together. Where a preset's batch or groups cannot be shared by so
+    many, the next smaller number takes the run, so that it stays as published ([distributed.md](distributed.md)).
+    `--resources gpu=N` says how many there are for all runs. On a CPU: processes, each with `threads` of its own."""
+
+    runs_per_gpu: Count
+    """How many runs may share a GPU, since a small one does not fill a large card. `--resources gpu=2` then trains up
+    to twice as many at once, on as many `--cores`. Runs on several GPUs have theirs to themselves. On one machine only:
+    a cluster gives each job GPUs of its own."""
+
+    threads: Count
+    """CPU threads of each process that trains or measures. Runs side by side use two cores better than one run with
+    two threads."""
+
+    def path_of(self, dataset: str) -> str | None:
+        """Where a data set lies, as far as the configuration says."""
+        return self.datasets[dataset].path if dataset in self.datasets else None
+
+
+class Scale(Record):
+    """How long runs train and how carefully they are measured; null keeps what is published."""
+
+    kimg: Positive | None
+    """Training length in thousands of images shown to D; null: the preset's."""
+
+    snapshot_kimg: Positive | None
+    """Distance between the snapshots that are measured; null: the preset's."""
+
+    tick_kimg: Positive
+    """Distance between two lines of train.jsonl, and between checkpoints."""
+
+    fakes: Count | None
+    """Generated images per measurement; null: the protocol's."""
+
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), Distinct()]
+    """Training seeds, one run each."""
+
+    papers: Literal["all", "stated"]
+    """What `snakemake paper` makes: all artefacts of both papers, or those that state a length for the scale under
+    `scales`, with the part of their grid that they name there."""
