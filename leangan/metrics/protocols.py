@@ -19,9 +19,9 @@ class ProtocolEntry(Record):
     """How runs are measured. Numbers under different protocols do not compare."""
 
     extractor: Text
-    """What features are compared, a file of leangan/metrics/extractors/: inception_v3, clean_inception (the same network
-    behind clean-fid's resizing) or a proxy, efficientnet_lite0. shape_attributes measures drawn shapes without a
-    network."""
+    """What turns images into features, a file of leangan/metrics/extractors/: inception_v3, clean_inception (the same
+    network behind clean-fid's resizing) or a proxy, efficientnet_lite0. shape_attributes measures drawn shapes without
+    a network."""
 
     fakes: Annotated[int, Field(ge=1)]
     """Generated images. A scale may ask for fewer, and the metrics' names change with it."""
@@ -31,8 +31,8 @@ class ProtocolEntry(Record):
     trained on, or the test split, a data set of its own (split_of in leangan/data/sources.csv)."""
 
     metrics: Annotated[list[Text], Field(min_length=1), Distinct()]
-    """Metric families of the files of leangan/metrics/formulas/ ([metrics.md](metrics.md)). inception_v3: fid, fid_inf, kid, is,
-    is_unsplit. clean_inception: clean_fid, clean_fid_inf, clean_kid. A proxy: fd, fd_inf, kd. Any network: precision,
+    """Metric families of the files of leangan/metrics/formulas/ ([metrics.md](metrics.md)). inception_v3: fid, fid_inf,
+    kid, is, is_unsplit. clean_inception: clean_fid, clean_fid_inf, clean_kid. A proxy: fd, fd_inf, kd. Any network: precision,
     recall, and with full or train also copying and nn_ratio. shape_attributes: leak_orientation, leak_hue,
     leak_scale."""
 
