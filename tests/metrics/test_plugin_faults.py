@@ -6,14 +6,17 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
-from leangan.metrics.compute import metric_classes
+from leangan.metrics.base import Features
+from leangan.metrics.compute import metric_classes, snapshot_values
 from leangan.metrics.extractor_facts import find_extractor, is_published, title_of
 from leangan.metrics.families import known_families, metric_name
 from leangan.metrics.loading import load_extractor
 from leangan.metrics.protocols import Protocol
+from leangan.metrics.store import save_features
 
 METRIC = """
 from leangan.metrics import base
@@ -79,6 +82,15 @@ def test_a_metric_for_other_extractors_is_refused_before_anything_is_computed(ad
     with pytest.raises(ConfigError, match="'mine' does not go with .*, but with inception_v3 or other;"):
         metric_classes(protocol("mine"))
     assert metric_name("mine", 1000, "full", "inception_v3") == "mine1k_full"
+
+
+def test_a_metric_that_leaves_out_a_family_gives_no_row_that_says_diverged(add, tmp_path):
+    add("metric", "mine", METRIC)
+    features = Features(torch.zeros(4, 3))
+    save_features(tmp_path / "fake.safetensors", features, {})
+    metrics = {name: metric(features) for name, metric in metric_classes(protocol("mine")).items()}
+    with pytest.raises(ConfigError, match="metric mine gives no value of its families mine"):
+        snapshot_values(metrics, [tmp_path / "fake.safetensors"], torch.device("cpu"))
 
 
 EXTRACTOR = """
