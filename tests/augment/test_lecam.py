@@ -70,10 +70,16 @@ def test_a_decay_that_never_moves_is_refused():
         Method(decay=1.0)
 
 
-def test_published_weights():
-    weights = {name: dict(method_plugins(name))["lecam"]["weight"] for name in ("lecam", "lecam-cifar", "lecam-biggan")}
-    assert weights == {"lecam": 3e-7, "lecam-cifar": 1e-6, "lecam-biggan": 0.3}
-    assert Method().decay == 0.99 and dict(method_plugins("lecam-biggan"))["lecam"]["decay"] == 0.9
+@pytest.mark.parametrize(
+    "entry, weight, decay", [("lecam", 3e-7, 0.99), ("lecam-cifar", 1e-6, 0.99), ("lecam-biggan", 0.3, 0.9)]
+)
+def test_losses_of_the_entries_with_the_weights_of_the_release(entry, weight, decay):
+    """Logits of 1 and -1, then of 3 and -3: what either kind lacks to the other's anchor is 2, then 3 + a."""
+    ((_, arguments),) = method_plugins(entry)
+    method = Method(**arguments)
+    losses = [method.d_loss(context(torch.full((2, 1), x), torch.full((2, 1), -x))).item() for x in (1.0, 3.0)]
+    a = (decay * 1 + 3) / (decay + 1)
+    assert losses == pytest.approx([weight * 2 * 2**2, weight * 2 * (3 + a) ** 2], rel=1e-5)
 
 
 def test_anchors_follow_training_with_ada(make_spec, make_reals):
