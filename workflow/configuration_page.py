@@ -28,8 +28,8 @@ Keys of config.yaml can also be given on the command line, in a call of the work
     snakemake --cores all --config scale=paper artefacts=[demo] methods=[mine]
     leangan plan --config '{scale: paper, artefacts: [demo]}'
 
-An unknown key, an unknown name or a value of the wrong type ends the call before anything runs. The message says what is
-allowed, which known name is nearest, and in which file to change it. Programs find the same rules as JSON schemas in
+An unknown key, an unknown name or a value of the wrong type ends the call before anything runs. The message says what
+is allowed, which known name is nearest, and in which file to change it. Programs find the same rules as JSON schemas in
 [workflow/schemas/](../workflow/schemas).
 """
 
