@@ -79,8 +79,8 @@ def _method_folders() -> list[Path]:
 def _of_project(kind: str) -> list[EntryPoint]:
     """The project's own plugins of a kind, sorted by name. No file is read."""
     package, _ = KINDS[kind]
-    folder = Path(next(iter(import_module(package).__path__)))
-    files = [path for pattern in PATTERNS[kind] for path in folder.glob(pattern)]
+    folders = [Path(folder) for folder in import_module(package).__path__]
+    files = [path for folder in folders for pattern in PATTERNS[kind] for path in folder.glob(pattern)]
     names = sorted(path.parent.name if path.stem == "__init__" else path.stem for path in files)
     return [EntryPoint(name, f"{package}.{name}", "") for name in names]
 
@@ -231,6 +231,11 @@ def load(
             from leangan.plugins.check import objection  # imports torch, which listing does without
 
             if fault := objection(plugin):
+                return FailedImport(name, fault, "")
+        if kind == "backbone":
+            from leangan.plugins.check import backbone_objection
+
+            if fault := backbone_objection(plugin):
                 return FailedImport(name, fault, "")
         return plugin
     except Exception as error:

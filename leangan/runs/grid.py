@@ -13,6 +13,7 @@ from leangan.core.yaml_files import read
 from leangan.data.known_sets import is_amplified, known_sets
 from leangan.plugins import registry
 from leangan.plugins.backbone import LOOP_KEYS
+from leangan.plugins.exclusion import missing_part
 from leangan.runs.config import artefact, artefact_names, grids
 from leangan.runs.methods import bind_all, build_method, method_parts, method_preset, title_of
 from leangan.runs.presets import preset_at
@@ -140,7 +141,7 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
         if isinstance(plugin, registry.FailedImport):
             return "error", plugin.reason
         try:
-            reason = plugin.skip(spec)
+            reason = missing_part(spec, plugin) or plugin.skip(spec)
         except Exception as error:
             return "error", f"skip of method {name!r} raised {registry.explain(error)}"
         try:

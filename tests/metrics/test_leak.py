@@ -21,6 +21,7 @@ from leangan.metrics import compute, features
 from leangan.metrics.base import Features
 from leangan.metrics.extractors import load_extractor
 from leangan.metrics.leak import Leak
+from leangan.plugins.pair import Generator
 from leangan.runs import rows
 from leangan.training.snapshot import save_generator
 
@@ -71,7 +72,7 @@ def test_features_of_a_network_are_refused():
         Leak(Features(torch.zeros(4, 1280)))
 
 
-class Leaky(nn.Module):
+class Leaky(Generator):
     """Draws the reals in turn, every third one turned by 90 degrees."""
 
     z_dim, c_dim = 2, 0

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from leangan.plugins.exclusion import missing_part
 from leangan.plugins.method import Method
 from leangan.plugins.registry import FailedImport, load, names
 
@@ -123,5 +124,6 @@ def test_state_survives_a_checkpoint(make, images):
     "changes", [{}, {"conditional": True}, {"of": "tiny-biggan"}], ids=["plain", "labels", "biggan"]
 )
 def test_skip_is_a_reason_or_none(make_spec, method_name, method_class, changes):
-    reason = method_class.skip(make_spec(plugins=[(method_name, method_class.quick)], **changes))
+    spec = make_spec(plugins=[(method_name, method_class.quick)], **changes)
+    reason = missing_part(spec, method_class) or method_class.skip(spec)
     assert reason is None or (isinstance(reason, str) and reason)

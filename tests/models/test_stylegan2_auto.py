@@ -6,9 +6,8 @@ import pytest
 
 from leangan.core.errors import ConfigError
 from leangan.core.yaml_files import read
-from leangan.models.stylegan2 import Backbone
+from leangan.models.stylegan2 import Backbone, auto
 from leangan.plugins.backbone import LOOP_KEYS
-from leangan.runs import auto
 from leangan.runs.grid import expand
 from leangan.runs.presets import preset_at
 
