@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,15 @@ def test_one_file_is_a_data_set(folder, images, tmp_path):
     images[:2].tofile(tmp_path / row.location / "all.stack")
     with pytest.raises(DatasetError, match="stars: 2 images, the published set has 3"):
         prepared(tmp_path / "fewer-8.npy", "--dataset", "stars")
+
+
+def test_the_file_of_the_documents(folder, images, tmp_path):
+    """docs/data.md, but for the number of its charts."""
+    (source,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/data.md").read_text(), flags=re.DOTALL)
+    assert '"count": 3000' in source
+    (folder / "stack.py").write_text(source.replace('"count": 3000', '"count": 3'))
+    np.save(tmp_path / "resources/sources/stars/charts.npy", images)
+    np.testing.assert_array_equal(prepared(tmp_path / "stars-8.npy", "--dataset", "stars"), images)
 
 
 def test_a_line_of_the_table_names_the_reader(folder, images, tmp_path):
