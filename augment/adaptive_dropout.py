@@ -6,11 +6,9 @@ import torch
 from torch import Tensor
 
 from leangan.core.spec import RunSpec
-from leangan.models.stylegan2.layers import Conv, Linear
 from leangan.models.stylegan2.precision import cast
-from leangan.models.stylegan2.typed import discriminator
 from leangan.plugins.controller import ControlledMethod, Controller
-from leangan.plugins.exclusion import image_augmentation, other_backbone
+from leangan.plugins.exclusion import image_augmentation
 from leangan.plugins.method import Networks
 
 
@@ -30,15 +28,14 @@ class Method(ControlledMethod):
 
     title = "Adaptive dropout"
     paper = "arXiv:2006.06676"
+    needs = frozenset({"d_layers", "before_bias"})
 
     def __init__(self, target: float = 0.6, interval: int = 4, tune_kimg: float = 500, p: float = 0.0) -> None:
         super().__init__()
         self.controller = Controller(target=target, interval=interval, tune_kimg=tune_kimg, p=p)
 
     def prepare(self, networks: Networks) -> None:
-        D = discriminator(networks.D)
-        layers: list[Conv | Linear] = [layer for layer in D.modules() if isinstance(layer, Conv)]
-        for layer in [*layers, D.dense]:
+        for layer in networks.D.layers()[:-1]:
             layer.before_bias = self.noisy
 
     def noisy(self, y: Tensor) -> Tensor:
@@ -48,4 +45,4 @@ class Method(ControlledMethod):
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
-        return other_backbone(spec, "discriminator") or image_augmentation(spec, "noisy features")
+        return image_augmentation(spec, "noisy features")

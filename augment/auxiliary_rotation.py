@@ -7,10 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from leangan.core.spec import RunSpec
-from leangan.models.stylegan2.layers import Linear
-from leangan.models.stylegan2.typed import discriminator
 from leangan.plugins import method
-from leangan.plugins.exclusion import other_backbone
 from leangan.plugins.method import DStep, GStep, Networks, Role, Step
 
 TURNS = 4
@@ -44,7 +41,7 @@ class Method(method.Method):
 
     def prepare(self, networks: Networks) -> None:
         # Rows of a dense layer learn independently, so these four stand beside that of the logit.
-        self.output = Linear(discriminator(networks.D).output.weight.shape[1], TURNS)
+        self.output = networks.D.head(TURNS)
 
     def d_loss(self, ctx: DStep) -> Tensor:
         return self.d_weight * self.turn_loss(ctx, ctx.x_real, "real")
@@ -54,7 +51,7 @@ class Method(method.Method):
 
     def turn_loss(self, ctx: Step, x: Tensor, role: Role) -> Tensor:
         """Mean cross-entropy of the turns of images x [N, C, H, H]."""
-        logits = self.output(discriminator(ctx.D).features(ctx.transform(rotated(x), role)))
+        logits = self.output(ctx.D.features(ctx.transform(rotated(x), role)))
         turns = torch.arange(TURNS, device=x.device).repeat_interleave(len(x))
         return F.cross_entropy(logits, turns)
 
@@ -62,4 +59,4 @@ class Method(method.Method):
     def skip(cls, spec: RunSpec) -> str | None:
         if spec.conditional:
             return "auxiliary rotation is defined without class labels (arXiv:2006.06676, fig. 8a)"
-        return other_backbone(spec, "discriminator")
+        return None

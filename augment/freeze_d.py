@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
-from leangan.models.stylegan2.layers import Conv, Linear
 from leangan.plugins import method
-from leangan.plugins.exclusion import other_backbone, random_start
+from leangan.plugins.exclusion import random_start
 from leangan.plugins.method import Networks
 
 
 class Method(method.Method):
-    """Freezes the first `layers` layers of D, counted from the image: FromRGB, then two convolutions and the skip of
-    each block, then the 4 x 4 convolution, the dense layer and the output. Layers of the label are never frozen.
+    """Freezes the first `layers` layers of D, counted from the image: of StyleGAN2 FromRGB, then two convolutions and
+    the skip of each block, then the 4 x 4 convolution, the dense layer and the output. Layers of the label are never
+    frozen.
 
     Args:
         layers: 10 was best at 256 x 256 in arXiv:2006.06676, fig. 9; that of AFHQ Cat at 512 x 512 has 13.
@@ -22,6 +22,7 @@ class Method(method.Method):
     paper = "arXiv:2002.10964, arXiv:2006.06676"
     quick = {"layers": 4}
     neutral = {"layers": 0}
+    needs = frozenset({"d_layers"})
 
     def __init__(self, layers: int = 10) -> None:
         super().__init__()
@@ -30,11 +31,7 @@ class Method(method.Method):
         self.layers = layers
 
     def prepare(self, networks: Networks) -> None:
-        layers = [
-            layer
-            for name, layer in networks.D.named_modules()
-            if isinstance(layer, Conv | Linear) and not name.startswith("mapping.")
-        ]
+        layers = networks.D.layers()
         if self.layers >= len(layers):
             raise ConfigError(
                 f"layers is {self.layers}, but D at {networks.D.resolution} px has {len(layers)}, of which the last "
@@ -45,4 +42,4 @@ class Method(method.Method):
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
-        return other_backbone(spec, "discriminator") or random_start(spec, "D")
+        return random_start(spec, "D")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from leangan.core.spec import RunSpec
-from leangan.models.stylegan2.layers import Linear, Mapping
-from leangan.models.stylegan2.typed import generator
+from leangan.models.stylegan2.layers import Linear
 from leangan.plugins import method
-from leangan.plugins.exclusion import other_backbone, random_start
+from leangan.plugins.exclusion import random_start
 from leangan.plugins.method import Networks
 
 MINER = "mapping.miner."  # its tensors in G
@@ -31,6 +30,7 @@ class Method(method.Method):
 
     title = "MineGAN"
     paper = "arXiv:1912.05270, arXiv:2006.10738"
+    needs = frozenset({"mapping"})
 
     def __init__(self, freeze_g: bool = True, layers: int = 2) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Method(method.Method):
         self.layers = layers
 
     def prepare(self, networks: Networks) -> None:
-        G = generator(networks.G)
+        G = networks.G
         if self.freeze_g:
             G.requires_grad_(False)
         depth = range(1, self.layers + 1)
@@ -49,10 +49,10 @@ class Method(method.Method):
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
-        return other_backbone(spec, "mapping network") or random_start(spec, "G")
+        return random_start(spec, "G")
 
 
-def mine(mapping: Mapping, inputs: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+def mine(mapping: nn.Module, inputs: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
     """The mapping's inputs (z, c) as (M(z), c)."""
     z, c = inputs
     return mapping.get_submodule("miner")(z), c

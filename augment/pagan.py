@@ -7,11 +7,9 @@ from torch import Tensor, nn
 
 from leangan.core.spec import RunSpec
 from leangan.models.stylegan2.layers import Linear
-from leangan.models.stylegan2.ops import LRELU_GAIN
 from leangan.models.stylegan2.precision import cast
-from leangan.models.stylegan2.typed import discriminator
 from leangan.plugins.controller import ControlledMethod, Controller
-from leangan.plugins.exclusion import image_augmentation, other_backbone
+from leangan.plugins.exclusion import image_augmentation
 from leangan.plugins.method import Networks
 
 
@@ -33,6 +31,7 @@ class Method(ControlledMethod):
 
     title = "PA-GAN"
     paper = "arXiv:1901.10422, arXiv:2006.06676"
+    needs = frozenset({"d_layers", "before_bias"})
     index: Tensor  # 0 to K - 1
 
     def __init__(
@@ -54,17 +53,18 @@ class Method(ControlledMethod):
         self.register_buffer("index", torch.arange(bits), persistent=False)
 
     def prepare(self, networks: Networks) -> None:
-        D = discriminator(networks.D)
-        self.dense = Linear(len(self.index), len(D.from_rgb.weight))
-        D.from_rgb.before_bias = self.inject
-        D.register_forward_hook(self.turn)
+        first = networks.D.layers()[0]
+        self.dense = Linear(len(self.index), len(first.weight))
+        self.gain = first.bias_gain
+        first.before_bias = self.inject
+        networks.D.register_forward_hook(self.turn)
 
     def inject(self, y: Tensor) -> Tensor:
         """FromRGB's output y [N, K, H, W] plus one value per sample and map that depends on the sample's bits."""
         used = ((len(self.index) * self.controller.p - self.index) / self.fade).clamp(0, 1)
         bits = (torch.rand(len(y), len(self.index), device=y.device) < used / 2).to(used.dtype)
         self.sign = 1 - 2 * (bits.sum(dim=1, keepdim=True) % 2)
-        return y + cast(self.dense(bits) * LRELU_GAIN, y.dtype)[:, :, None, None]
+        return y + cast(self.dense(bits) * self.gain, y.dtype)[:, :, None, None]
 
     def turn(self, D: nn.Module, inputs: tuple[Tensor | None, ...], logits: Tensor) -> Tensor:
         """The logits [N, 1] of D, with the sign that the bits of this call give."""
@@ -74,4 +74,4 @@ class Method(ControlledMethod):
     def skip(cls, spec: RunSpec) -> str | None:
         if "adaptive_dropout" in dict(spec.plugins):
             return "PA-GAN and adaptive dropout are alternatives (arXiv:2006.06676, fig. 8a)"
-        return other_backbone(spec, "discriminator") or image_augmentation(spec, "random bits")
+        return image_augmentation(spec, "random bits")

@@ -66,7 +66,7 @@ class Method(method.Method):
     def skip(cls, spec: RunSpec) -> str | None:
         if spec.conditional:
             return "the paper compares images of one class; labels of fakes are drawn apart from those of the reals"
-        if spec.backbone == "stylegan2" and spec.hyper["r1_gamma"] != 0:
+        if spec.hyper.get("r1_gamma"):
             return "it brings R1 along: set the preset key r1_gamma to 0, as the entry `relativistic` does"
         for name, args in spec.plugins:
             plugin = load("method", name)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from leangan.core.spec import RunSpec
-from leangan.models.stylegan2.layers import StyledConv
 from leangan.plugins import method
-from leangan.plugins.exclusion import other_backbone, random_start
+from leangan.plugins.exclusion import random_start
 from leangan.plugins.method import Networks
 
 
@@ -19,14 +18,14 @@ class Method(method.Method):
 
     title = "Scale/shift"
     paper = "arXiv:1904.01774, arXiv:2006.10738"
+    needs = frozenset({"styled_layers"})
 
     def prepare(self, networks: Networks) -> None:
         networks.G.requires_grad_(False)
-        for layer in networks.G.modules():
-            if isinstance(layer, StyledConv):
-                layer.affine.requires_grad_(True)
-                layer.bias.requires_grad_(True)
+        for layer in networks.G.styled_layers():
+            layer.affine.requires_grad_(True)
+            layer.bias.requires_grad_(True)
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
-        return other_backbone(spec, "generator") or random_start(spec, "G")
+        return random_start(spec, "G")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from leangan.core.spec import RunSpec
-from leangan.models.stylegan2.typed import generator
 from leangan.plugins import method
-from leangan.plugins.exclusion import other_backbone
 from leangan.plugins.method import Networks
 
 
@@ -19,6 +17,7 @@ class Method(method.Method):
     title = "Shallow mapping"
     paper = "arXiv:2006.06676"
     quick = {"layers": 1}
+    needs = frozenset({"mapping"})
 
     def __init__(self, layers: int = 2) -> None:
         super().__init__()
@@ -27,12 +26,10 @@ class Method(method.Method):
         self.layers = layers
 
     def prepare(self, networks: Networks) -> None:
-        mapping = generator(networks.G).mapping
+        mapping = networks.G.mapping
         mapping.layers = mapping.layers[: self.layers]
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
-        if reason := other_backbone(spec, "mapping network"):
-            return reason
         kept, layers = dict(spec.plugins)["shallow_mapping"]["layers"], spec.hyper["mapping_layers"]
         return None if kept < layers else f"the preset's mapping network has {layers} layers, of which {kept} are kept"

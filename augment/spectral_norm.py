@@ -1,13 +1,10 @@
-"""Spectral normalisation of StyleGAN2's discriminator (arXiv:1802.05957; arXiv:2006.06676, fig. 8a)."""
+"""Spectral normalisation of the discriminator (arXiv:1802.05957; arXiv:2006.06676, fig. 8a)."""
 
 from __future__ import annotations
 
 from torch.nn.utils.parametrizations import spectral_norm
 
-from leangan.core.spec import RunSpec
-from leangan.models.stylegan2.layers import Conv
 from leangan.plugins import method
-from leangan.plugins.exclusion import other_backbone
 from leangan.plugins.method import Networks
 
 SN_EPS = 1e-12  # least length a vector is divided by
@@ -23,13 +20,10 @@ class Method(method.Method):
 
     title = "Spectral norm"
     paper = "arXiv:1802.05957, arXiv:2006.06676"
+    needs = frozenset({"d_layers", "equalised"})
 
     def prepare(self, networks: Networks) -> None:
-        for layer in list(networks.D.modules()):
-            if isinstance(layer, Conv) and layer.weight.shape[-1] == 3:
+        for layer in networks.D.layers():
+            if layer.weight.ndim == 4 and layer.weight.shape[-1] == 3:
                 spectral_norm(layer, eps=SN_EPS)
                 layer.weight_gain = layer.bias_gain
-
-    @classmethod
-    def skip(cls, spec: RunSpec) -> str | None:
-        return other_backbone(spec, "discriminator")

@@ -50,5 +50,5 @@ class Method(method.Method):
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
-        loss = spec.hyper.get("adversarial_loss")  # only StyleGAN2 has this key
+        loss = spec.hyper.get("adversarial_loss")
         return None if loss == "wasserstein" else "it needs the preset key adversarial_loss: wasserstein; see wgan-gp"

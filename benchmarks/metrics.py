@@ -40,6 +40,7 @@ from leangan.metrics.features import fake_features
 from leangan.metrics.formulas.fid import Metric as FrechetDistance
 from leangan.metrics.loading import LoadedExtractor, load_extractor
 from leangan.metrics.weights import CLEAN, FIDELITY
+from leangan.plugins.pair import Generator
 from leangan.runs.presets import preset_at
 
 FEATURES = 2048
@@ -91,7 +92,7 @@ class Pipeline(NamedTuple):
     number: Callable[[Tensor], object]
 
 
-def ours(extractor: LoadedExtractor, G: nn.Module, images: int, real: Tensor, device: torch.device) -> Pipeline:
+def ours(extractor: LoadedExtractor, G: Generator, images: int, real: Tensor, device: torch.device) -> Pipeline:
     distance = FrechetDistance(Features(real.to(device)))
     batch = 256 if device.type == "cuda" else 32
 
@@ -101,7 +102,7 @@ def ours(extractor: LoadedExtractor, G: nn.Module, images: int, real: Tensor, de
     return Pipeline(features, lambda fake: distance(Features(fake.to(device))))
 
 
-def torch_fidelity(folder: Path, G: nn.Module, images: int, real: Tensor, device: torch.device) -> Pipeline:
+def torch_fidelity(folder: Path, G: Generator, images: int, real: Tensor, device: torch.device) -> Pipeline:
     cuda = device.type == "cuda"
     path = str(folder / FIDELITY.name)
     network = create_feature_extractor("inception-v3-compat", ["2048"], cuda=cuda, feature_extractor_weights_path=path)
@@ -115,7 +116,7 @@ def torch_fidelity(folder: Path, G: nn.Module, images: int, real: Tensor, device
     return Pipeline(features, lambda fake: fid_statistics_to_metric(fid_features_to_statistics(fake), reference, False))
 
 
-def clean_fid(folder: Path, G: nn.Module, images: int, real: Tensor, device: torch.device) -> Pipeline:
+def clean_fid(folder: Path, G: Generator, images: int, real: Tensor, device: torch.device) -> Pipeline:
     network = InceptionV3W(str(folder), download=False).to(device).eval()
     reference = real.numpy().mean(0), np.cov(real.numpy(), rowvar=False)
 

@@ -102,8 +102,7 @@ def errors(name: str, resolution: int, device: torch.device, draw: int) -> dict[
     torch.manual_seed(draw)
     backbone = networks(name, resolution)
     G, D = backbone.generator().to(device), backbone.discriminator().to(device)
-    z_dim: Any = G.z_dim
-    z, x = torch.randn(BATCH, z_dim), torch.rand(BATCH, 3, resolution, resolution) * 2 - 1
+    z, x = torch.randn(BATCH, G.z_dim), torch.rand(BATCH, 3, resolution, resolution) * 2 - 1
     z, x = z.to(device), x.to(device)
 
     def measured(kind: Callable[[], Any], dtype: torch.dtype) -> dict[str, Tensor]:

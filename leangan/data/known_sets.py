@@ -1,4 +1,4 @@
-"""The data sets that the suite knows by name: the rows of sources.csv, and where the files of each lie.
+"""The data sets that the suite knows by name: the rows of sources.csv and of readers, and where the files of each lie.
 
 Nothing here opens an image, so that a workflow can ask for a missing set before its first job starts.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.data.contracts import DatasetError
+from leangan.data.discovery import stated_rows
 
 TABLE = Path(__file__).with_name("sources.csv")
 
@@ -23,8 +24,9 @@ WHERE = "--dataset, or give your own set's ZIP file or folder with --path (confi
 class KnownSet:
     """One row of sources.csv; text is empty where the row says nothing.
 
-    kind: `embedded` comes with the installation; `cifar` and `brecahad` have a reader of that name; `images` are read
-    by the form they lie in. location: where the files are looked for unless a path is given. url, md5: the one file
+    kind: the reader, a file in leangan/data/readers/, of which `images` takes any known form; or `embedded`, for a set
+    that comes with the installation. location: where the files are looked for unless a path is given; of an embedded
+    set the reader. url, md5: the one file
     that is downloaded when missing, its name the location's. part: the folder within, where the set is one of
     several. count: images in the set; first: of a larger source, these are the first. classes: 0 where folders are
     no classes. crop, resize: as published. split_of: the set that this one is the held-out split of.
@@ -48,22 +50,35 @@ class KnownSet:
 
 @cache
 def known_sets(table: Path = TABLE) -> dict[str, KnownSet]:
-    """The rows of sources.csv by name. Raises DatasetError for a row that does not fit."""
-    rows = {}
+    """The rows of sources.csv by name, followed by those that readers state (`data.readers`).
+
+    Another `table` stands for all of them. Raises DatasetError for a row that does not fit.
+    """
     with table.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            try:
-                fields: dict[str, Any] = {
-                    **row,
-                    "count": int(row["count"]) if row["count"] else None,
-                    "classes": int(row["classes"]) if row["classes"] else None,
-                    "first": row["first"] == "yes",
-                    "crop": row["crop"] == "yes",
-                }
-                rows[row["name"]] = KnownSet(**fields)
-            except (KeyError, TypeError, ValueError) as error:
-                raise DatasetError(f"{table}, row {row.get('name')!r}: does not fit the header ({error})") from error
+        content = csv.DictReader(file)
+        rows = {row["name"]: _parsed(row, table) for row in content}
+        empty = dict.fromkeys(content.fieldnames or (), "")
+    for path, stated in stated_rows() if table == TABLE else ():
+        row = _parsed({**empty, **stated}, path)
+        if row.name in rows:
+            raise DatasetError(f"{path}, row {row.name!r}: there is a set of this name already; use another")
+        rows[row.name] = row
     return rows
+
+
+def _parsed(row: dict[str, Any], where: Path) -> KnownSet:
+    """The row with numbers in place of their text. Raises DatasetError where it does not fit."""
+    try:
+        fields = {
+            **row,
+            "count": int(row["count"]) if row["count"] else None,
+            "classes": int(row["classes"]) if row["classes"] != "" else None,
+            "first": row["first"] == "yes",
+            "crop": row["crop"] == "yes",
+        }
+        return KnownSet(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{where}, row {row.get('name')!r}: does not fit the header ({error})") from error
 
 
 def locate(name: str, path: str | Path | None = None, table: Path = TABLE) -> Path | None:

@@ -10,24 +10,24 @@ from leangan.plugins import registry
 def why_not_shared(spec: RunSpec, ranks: int) -> str | None:
     """Why `ranks` processes cannot train the run, naming the numbers; None where they can.
 
-    Each of them needs an equal part of the batch, in whole groups of the minibatch standard deviation, and of the
-    path-length batch. A single process needs whole groups, too.
+    Each of them needs an equal part of the batch. The backbone may ask for more (`Backbone.rank_constraints`): that
+    this part comes in whole groups, which a single process needs, too, and that further batches can be shared.
     """
     backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
     if isinstance(backbone, registry.FailedImport):  # whose run ends by saying so
         return None
-    hyper = spec.hyper
-    batch = hyper["batch"]
+    batch = spec.hyper["batch"]
     own_batch = batch // ranks
+    groups, batches = backbone.rank_constraints(spec.hyper)
     if batch % ranks:
         return f"the batch of {batch} images cannot be shared equally by {ranks} ranks"
-    group = min(hyper["mbstd_group"], batch) if hyper.get("mbstd_features") else 1
-    if own_batch % group:
-        each = f"{own_batch} images on each of {ranks} ranks" if ranks > 1 else f"{batch} images"
-        return f"the batch of {each} is not a multiple of the minibatch-stddev group of {group}"
-    path_length_batch = max(batch // hyper["pl_batch_shrink"], 1) if hyper.get("pl_weight") else 0
-    if path_length_batch % ranks:
-        return f"the path-length batch of {path_length_batch} images cannot be shared equally by {ranks} ranks"
+    for name, group in groups.items():
+        if own_batch % group:
+            each = f"{own_batch} images on each of {ranks} ranks" if ranks > 1 else f"{batch} images"
+            return f"the batch of {each} is not a multiple of the {name} of {group}"
+    for name, images in batches.items():
+        if images % ranks:
+            return f"the {name} of {images} images cannot be shared equally by {ranks} ranks"
     return None
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from leangan.core.pixels import to_uint8
+from leangan.plugins.pair import Generator
 from leangan.training.sampler import step_seed
 
 BLOCK = 32
@@ -33,7 +33,7 @@ class Fakes:
 
     def __init__(
         self,
-        G: nn.Module,
+        G: Generator,
         count: int,
         labels: np.ndarray | None,
         seed: int,
@@ -41,15 +41,13 @@ class Fakes:
         block: int | None = None,
     ):
         random = torch.Generator().manual_seed(seed)
-        z_dim: Any = G.z_dim  # an int; torch's type hints allow only tensors and modules as attributes
-        self.z = torch.randn(count, z_dim, generator=random).to(device)
+        self.z = torch.randn(count, G.z_dim, generator=random).to(device)
         self.c = None
         if labels is not None:
             drawn = torch.randint(len(labels), (count,), generator=random)
-            c_dim: Any = G.c_dim
-            self.c = F.one_hot(torch.from_numpy(labels)[drawn].to(device), c_dim).float()
+            self.c = F.one_hot(torch.from_numpy(labels)[drawn].to(device), G.c_dim).float()
         self.G, self.seed = G, seed
-        self.block = block or getattr(G, "sampling_batch", None) or BLOCK
+        self.block = block or G.sampling_batch or BLOCK
         self._finite = torch.ones((), dtype=torch.bool, device=device)
 
     def __len__(self) -> int:
@@ -75,8 +73,3 @@ class Fakes:
         """The images of these numbers, uint8 [n, C, H, W] on the CPU."""
         blocks = {number: self.make(number).cpu() for number in {i // self.block for i in indices}}
         return torch.stack([blocks[i // self.block][i % self.block] for i in indices])
-
-
-def statistics_of(G: nn.Module) -> str | None:
-    """What the norms of G use in evaluation, "batch", "running" or "standing"; None where it has no such choice."""
-    return getattr(G, "eval_statistics", None)

@@ -33,7 +33,7 @@ from leangan.core.ranks import rank, world_size
 from leangan.data.contracts import open_dataset
 from leangan.data.subset import read_subset
 from leangan.metrics.base import Features
-from leangan.metrics.fakes import BLOCK, Fakes, NotFinite, statistics_of
+from leangan.metrics.fakes import BLOCK, Fakes, NotFinite
 from leangan.metrics.guard import check_snapshot, check_subset, read_run
 from leangan.metrics.loading import LoadedExtractor, load_extractor
 from leangan.metrics.protocols import Protocol, read_protocol
@@ -209,7 +209,7 @@ def run_features(
         G = load_generator(run_dir / snapshot["file"], str(device))
         if G.c_dim and labels is None:
             raise ConfigError(f"{result['run']} is conditional: its labels need --data and --subset")
-        statistics = statistics_of(G)
+        statistics = G.eval_statistics
         check_statistics(statistics, protocol, result["run"])
         title = f"{result['run']} at {snapshot['kimg']:g} kimg"
         start = time.perf_counter()

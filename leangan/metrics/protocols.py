@@ -32,8 +32,8 @@ class ProtocolEntry(Record):
 
     metrics: Annotated[list[Text], Field(min_length=1), Distinct()]
     """Metric families of the files of leangan/metrics/formulas/ ([metrics.md](metrics.md)). inception_v3: fid, fid_inf,
-    kid, is, is_unsplit. clean_inception: clean_fid, clean_fid_inf, clean_kid. A proxy: fd, fd_inf, kd. Any network: precision,
-    recall, and with full or train also copying and nn_ratio. shape_attributes: leak_orientation, leak_hue,
+    kid, is, is_unsplit. clean_inception: clean_fid, clean_fid_inf, clean_kid. A proxy: fd, fd_inf, kd. Any network:
+    precision, recall, and with full or train also copying and nn_ratio. shape_attributes: leak_orientation, leak_hue,
     leak_scale."""
 
     statistics: Literal["batch", "running", "standing"] | None = None

@@ -1,19 +1,22 @@
 """The contract of a backbone: a generator, a discriminator, their losses and the preset keys they read.
 
-A backbone is one file `models/<name>.py` that defines a class named `Backbone`, built from one row of
-`config/presets.yaml`. That row holds the keys of the backbone (`Backbone.keys`), of the training loop
-(`LOOP_KEYS`) and of the run (`RUN_KEYS`).
+A backbone is one file `models/<name>.py`, or a folder of that name, with a class named `Backbone`. It is built from one
+row of `config/presets.yaml`, which holds the keys of the backbone (`Backbone.keys`), of the training loop
+(`LOOP_KEYS`) and of the run (`RUN_KEYS`). `plugins.pair` has the contract of the two networks.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from leangan.core.values import canonical, name_of
 
 if TYPE_CHECKING:  # reading a configuration needs the keys below, but not torch
-    from torch import Tensor, nn
+    from torch import Tensor
+
+    from leangan.plugins.pair import Discriminator, Generator
 
 REQUIRED = object()
 """The default of a key that every preset must state."""
@@ -50,62 +53,104 @@ RUN_KEYS = {
 """Keys of a preset that describe the run and its length; neither the backbone nor the training loop reads them."""
 
 
-class Backbone(Protocol):
-    """What `models/<name>.py` offers; built as `Backbone(preset, resolution, channels, classes)`.
+SHARED_KEYS = {
+    "adversarial_loss": "the adversarial loss, where there is a choice; wasserstein is one of them",
+    "half_type": "the 16-bit type of layers that compute in one: bfloat16, float16 or none",
+    "mapping_layers": "dense layers from z to w, with the part mapping",
+    "r1_gamma": "weight of R1, gamma/2 E|grad D|^2; 0: no R1",
+}
+"""Keys that mean the same in every backbone that has them, so that others may look them up in `spec.hyper`. Where a
+preset does not state `half_type`, the configuration's `arithmetic` does."""
+
+PARTS = {
+    "d_layers": "layers of D in the order an image passes them",
+    "before_bias": "layers of D that a method may add to before the bias",
+    "equalised": "layers of D with an equalised learning rate",
+    "mapping": "a mapping network from z to w",
+    "styled_layers": "layers of G that w modulates",
+}
+"""What a backbone may offer beyond the contract, for methods that change it; `plugins.pair` describes each."""
+
+
+class RankConstraints(NamedTuple):
+    """What limits the number of ranks that share a batch, each under the name that a message gives it."""
+
+    groups: dict[str, int] = {}
+    """The images of each rank must be a multiple of these numbers."""
+
+    batches: dict[str, int] = {}
+    """Further batches, in images, that ranks share equally."""
+
+
+class Backbone(ABC):
+    """Base of all backbones, built as `Backbone(preset, resolution, channels, classes)`.
 
     `preset` maps keys to values, `resolution` is the side in pixels, `channels` those of the images,
     `classes` the number of classes (0: unconditional, and `c` is None everywhere). An unknown key or a
     value the backbone cannot build raises ValueError.
     """
 
-    keys: ClassVar[dict[str, Key]]
-    """The preset keys this backbone reads."""
+    keys: ClassVar[dict[str, Key]] = {}
+    """The preset keys this backbone reads. One of `SHARED_KEYS` has the meaning stated there."""
+
+    parts: ClassVar[frozenset[str]] = frozenset()
+    """Those of `PARTS` that its networks offer."""
+
+    g_reg_interval: int = 0
+    """G steps between regularisations: 0 never, 1 in the backward pass of every loss, k lazily (times k)."""
+
+    d_reg_interval: int = 0
+    """The same for D."""
+
+    r1_at: Literal["real", "augmented"] = "real"
+    """The image `d_regularizer` differentiates by: the stored real, or what the method made of it."""
+
+    def __init__(self, preset: dict[str, Any], resolution: int, channels: int, classes: int) -> None:
+        self.hyper = read_preset(preset, self.keys)
+        self.resolution = resolution
+        self.channels = channels
+        self.classes = classes
+
+    @classmethod
+    def derive(cls, row: dict[str, Any], resolution: int) -> dict[str, Any]:
+        """The preset row with the keys that follow from the resolution. Raises ConfigError for a value that is none."""
+        return row
 
     @classmethod
     def resolve(cls, hyper: dict[str, Any]) -> dict[str, Any]:
         """All preset keys of a run, in one form for values that train the same. A run's identity is made of them."""
-        ...
+        return hyper
 
-    g_reg_interval: int
-    """G steps between regularisations: 0 never, 1 in the backward pass of every loss, k lazily (times k)."""
+    @classmethod
+    def rank_constraints(cls, hyper: dict[str, Any]) -> RankConstraints:
+        """What limits the ranks of a run with these preset keys, beside its batch, which they share equally."""
+        return RankConstraints()
 
-    d_reg_interval: int
-    """The same for D."""
+    @abstractmethod
+    def generator(self) -> Generator:
+        """A new G."""
 
-    r1_at: Literal["real", "augmented"]
-    """The image `d_regularizer` differentiates by: the stored real, or what the method made of it."""
+    @abstractmethod
+    def discriminator(self) -> Discriminator:
+        """A new D."""
 
-    def generator(self) -> nn.Module:
-        """A new G: `G(z, c)` with z [N, z_dim] ~ N(0, 1) and c one-hot [N, classes] or None gives images
-        [N, channels, resolution, resolution], trained towards [-1, 1], not clamped.
-
-        Attributes: z_dim, c_dim (0 when unconditional), resolution, channels. Where in evaluation an image depends
-        on its batch, `sampling_batch` is the batch size; where evaluation needs statistics of generated images,
-        `accumulate_standing(random_labels)` gathers them.
-        """
-        ...
-
-    def discriminator(self) -> nn.Module:
-        """A new D: `D(x, c)` gives logits [N, 1], high for real."""
-        ...
-
+    @abstractmethod
     def g_loss(self, d_fake: Tensor) -> Tensor:
         """Scalar G minimises, from the logits of fakes."""
-        ...
 
+    @abstractmethod
     def d_loss(self, d_real: Tensor, d_fake: Tensor) -> Tensor:
         """Scalar D minimises."""
-        ...
 
-    def g_regularizer(self, G: nn.Module, z: Tensor, c: Tensor | None) -> Tensor:
+    def g_regularizer(self, G: Any, z: Tensor, c: Tensor | None) -> Tensor:
         """Scalar added to G's loss, weight included; runs G itself. Not called when `g_reg_interval` is 0."""
-        ...
+        raise NotImplementedError
 
     def d_regularizer(self, x_real: Tensor, d_real: Tensor) -> Tensor:
         """Scalar added to D's loss, weight included. `d_real` was computed from `x_real`, the image `r1_at`
         names, which requires gradients. Not called when `d_reg_interval` is 0.
         """
-        ...
+        raise NotImplementedError
 
 
 def read_preset(preset: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Whether a method keeps the contract of leangan/plugins/method.py, and the file and line where it does not.
+"""Whether a method or backbone keeps its contract, and the file and line where it does not.
 
-`objection` looks at the class when it is loaded; the other checks look at what a hook returned, see
-leangan/plugins/trial.py.
+`objection` and `backbone_objection` look at the class when it is loaded; the other checks look at what a hook or a
+network returned, see leangan/plugins/trial.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from leangan.core.project import show_path
+from leangan.plugins.backbone import PARTS, Backbone
 from leangan.plugins.fault import is_plugin_fault
 from leangan.plugins.method import Method
 
@@ -39,6 +40,22 @@ def objection(cls: type) -> str | None:
             called = f"{name}{_arguments(wanted)}"
             stated = f"{source_location(hook)}: {name}{_arguments(given)}"
             return f"{stated} is called as {called}, see leangan/plugins/method.py"
+    return _unknown_parts(cls, "needs", cls.needs)
+
+
+def backbone_objection(cls: type) -> str | None:
+    """Why the class cannot be a backbone: its base, what it lacks, or a part that is none. None: it can."""
+    if not issubclass(cls, Backbone):
+        return f"{source_location(cls)}: class {cls.__name__} must derive from leangan.plugins.backbone.Backbone"
+    if lacking := sorted(cls.__abstractmethods__):
+        return f"{source_location(cls)}: lacks {', '.join(lacking)}, see leangan/plugins/backbone.py"
+    return _unknown_parts(cls, "parts", cls.parts)
+
+
+def _unknown_parts(cls: type, attribute: str, named: frozenset[str]) -> str | None:
+    """The objection to parts that leangan/plugins/backbone.py does not describe."""
+    if unknown := sorted(named - PARTS.keys()):
+        return f"{source_location(cls)}: {attribute} names {', '.join(unknown)}; parts are {', '.join(PARTS)}"
     return None
 
 
@@ -72,6 +89,13 @@ def check_images(method: Method, hook: str, out: Any, x: Tensor) -> None:
         if given != wanted:
             given, wanted = (list(each) if what == "shape" else each for each in (given, wanted))
             fail(method, hook, f"returned images of {what} {given}, must keep {wanted}")
+
+
+def check_output(network: nn.Module, what: str, out: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise HookError unless the `what` that G or D gave have this shape. Another one may broadcast unnoticed."""
+    if out.shape != shape:
+        where = source_location(type(network))
+        raise HookError(f"{where}: forward gave {what} of shape {list(out.shape)}, must be {list(shape)}")
 
 
 def check_gradients(method: Method, role: str, out: Tensor, x: Tensor) -> None:

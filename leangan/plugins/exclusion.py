@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from leangan.core.spec import RunSpec
+from leangan.plugins.backbone import PARTS
 from leangan.plugins.method import Method
-from leangan.plugins.registry import load
+from leangan.plugins.registry import FailedImport, load
 
 
-def other_backbone(spec: RunSpec, part: str) -> str | None:
-    """The reason where the run `spec` has another backbone than StyleGAN2, whose `part` a method changes."""
-    stylegan2 = spec.backbone == "stylegan2"
-    return None if stylegan2 else f"it changes StyleGAN2's {part}; the backbone is {spec.backbone!r}"
+def missing_part(spec: RunSpec, method: type[Method]) -> str | None:
+    """The reason where the backbone of the run `spec` does not offer a part that `method` needs."""
+    backbone = load("backbone", spec.backbone, "config/presets.yaml")
+    if isinstance(backbone, FailedImport):  # whose run ends by saying so
+        return None
+    for part in sorted(method.needs - backbone.parts):
+        return f"it needs {PARTS[part]} (part {part}), which the backbone {spec.backbone!r} does not offer"
+    return None
 
 
 def image_augmentation(spec: RunSpec, instead: str) -> str | None:

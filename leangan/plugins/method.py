@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor, nn
 
 from leangan.core.spec import RunSpec
+from leangan.plugins.pair import Discriminator, Generator
 
 Role = Literal["real", "fake_d", "fake_g"]
 """Which images D is about to see: reals, fakes in D's step, fakes in G's step."""
@@ -30,9 +31,9 @@ class Networks:
     one starts from (it holds train.json and ckpt/). `parent` is None if the run has no parent.
     """
 
-    G: nn.Module
-    D: nn.Module
-    G_ema: nn.Module | None = None
+    G: Generator
+    D: Discriminator
+    G_ema: Generator | None = None
     parent: Path | None = None
 
 
@@ -40,10 +41,10 @@ class Networks:
 class Step:
     """The part of `DStep` and `GStep` that both have: what a step gives to methods that add or replace a loss."""
 
-    G: nn.Module
+    G: Generator
     """The generator: `G(z, c)` gives images [N, C, H, W] in [-1, 1]."""
 
-    D: nn.Module
+    D: Discriminator
     """The discriminator: `D(x, c)` gives logits [N, 1], high for real."""
 
     transform: Callable[[Tensor, Role], Tensor]
@@ -97,15 +98,17 @@ class Method(nn.Module):
     """Base of all methods; does nothing. See the module docstring for the rules.
 
     Class attributes: `title` is the name in tables and figures, `paper` the source, `quick` the keyword arguments that
-    the contract tests use, `neutral` those with which it changes nothing at all, beside p = 0 where it has a p.
-    `needs_validation` is set by a method that learns nothing without `observe_validation`, so
-    that a run without held-out images is refused.
+    the contract tests use, `neutral` those with which it changes nothing at all, beside p = 0 where it has a p. `needs`
+    names the parts of the networks (`plugins.backbone.PARTS`) that the method reads or changes, so that a run whose
+    backbone does not offer them is refused. `needs_validation` is set by a method that learns nothing without
+    `observe_validation`, so that a run without held-out images is refused.
     """
 
     title: str = ""
     paper: str = ""
     quick: dict[str, Any] = {}
     neutral: dict[str, Any] = {}
+    needs: frozenset[str] = frozenset()
     needs_validation: bool = False
 
     def prepare(self, networks: Networks) -> None:
@@ -163,5 +166,8 @@ class Method(nn.Module):
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
-        """Why this method makes no sense for the run `spec`, or None; asked when the DAG is built."""
+        """Why this method makes no sense for the run `spec`, or None.
+
+        Asked when the DAG is built, where the backbone offers what the method `needs`.
+        """
         return None

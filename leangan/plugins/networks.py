@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
 from leangan.plugins import registry
 from leangan.plugins.backbone import Backbone
 from leangan.plugins.compose import Compose, build
 from leangan.plugins.method import Networks
+from leangan.plugins.pair import Discriminator, Generator
 
 
-def build_networks(spec: RunSpec, channels: int, classes: int) -> tuple[Backbone, nn.Module, nn.Module, Compose]:
+def build_networks(spec: RunSpec, channels: int, classes: int) -> tuple[Backbone, Generator, Discriminator, Compose]:
     """(backbone, G, D, method) of a run before its first step, `prepare` applied; classes 0 is unconditional."""
     plugins = []
     for name, args in spec.plugins:

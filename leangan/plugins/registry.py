@@ -250,6 +250,11 @@ def load(
 
             if fault := objection(plugin):
                 return FailedImport(name, fault, "")
+        if kind == "backbone":
+            from leangan.plugins.check import backbone_objection
+
+            if fault := backbone_objection(plugin):
+                return FailedImport(name, fault, "")
         return plugin
     except Exception as error:
         return FailedImport(name, f"{_origin(entry)} failed to import: {explain(error)}", traceback.format_exc(), error)

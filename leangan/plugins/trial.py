@@ -11,7 +11,7 @@ import traceback
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from leangan.core.distributed import drawing_own_rows
 from leangan.core.pixels import as_float
@@ -19,11 +19,12 @@ from leangan.core.project import show_path
 from leangan.core.ranks import world_size
 from leangan.core.spec import RunSpec
 from leangan.plugins.backbone import Backbone
-from leangan.plugins.check import HookError, check_gradients, check_images, check_log, check_loss
+from leangan.plugins.check import HookError, check_gradients, check_images, check_log, check_loss, check_output
 from leangan.plugins.compose import Compose
 from leangan.plugins.fault import is_plugin_fault
 from leangan.plugins.method import DStep, GStep, Method, Role, Step
 from leangan.plugins.networks import build_networks
+from leangan.plugins.pair import Discriminator, Generator
 
 
 class TrainingImages(Protocol):
@@ -46,8 +47,7 @@ def try_hooks(spec: RunSpec, data: TrainingImages, device: torch.device) -> None
     G, D, method = G.to(device).train(), D.to(device).train(), method.to(device).train()
     images, c_real = data.first(spec.hyper["batch"] // world_size())
     with drawing_own_rows():
-        z_dim: Any = G.z_dim  # an int; torch's types know no attributes but tensors and modules
-        z, c_fake = torch.randn(len(images), z_dim, device=device), data.random_labels(len(images))
+        z, c_fake = torch.randn(len(images), G.z_dim, device=device), data.random_labels(len(images))
         x_real = as_float(images)
         _try_d_step(backbone, G.requires_grad_(False), D, method, x_real, c_real, z, c_fake)
         D.requires_grad_(False)
@@ -58,10 +58,18 @@ def try_hooks(spec: RunSpec, data: TrainingImages, device: torch.device) -> None
 
 
 def _try_d_step(
-    backbone: Backbone, G: nn.Module, D: nn.Module, method: Compose, x_real: Tensor, c_real: Any, z: Tensor, c_fake: Any
+    backbone: Backbone,
+    G: Generator,
+    D: Discriminator,
+    method: Compose,
+    x_real: Tensor,
+    c_real: Any,
+    z: Tensor,
+    c_fake: Any,
 ) -> None:
     """What a D step asks of the method, in its order."""
     x_fake = G(z, c_fake)
+    check_output(G, "images", x_fake, x_real.shape)
     for part in method.methods.values():
         with torch.no_grad():
             mixed = _called(part, "mix", x_real, x_fake)
@@ -69,6 +77,7 @@ def _try_d_step(
         x_real = mixed
     t_real, t_fake = _transformed(method, x_real, "real"), _transformed(method, x_fake, "fake_d")
     d_real, d_fake = D(t_real, c_real), D(t_fake, c_fake)
+    check_output(D, "logits", d_real, (len(x_real), 1))
     ctx = DStep(
         G=G,
         D=D,
@@ -91,7 +100,14 @@ def _try_d_step(
 
 
 def _try_g_step(
-    backbone: Backbone, G: nn.Module, D: nn.Module, method: Compose, x_real: Tensor, c_real: Any, z: Tensor, c_fake: Any
+    backbone: Backbone,
+    G: Generator,
+    D: Discriminator,
+    method: Compose,
+    x_real: Tensor,
+    c_real: Any,
+    z: Tensor,
+    c_fake: Any,
 ) -> None:
     """What a G step asks of the method."""
     x_fake = G(z, c_fake)

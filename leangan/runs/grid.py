@@ -12,6 +12,7 @@ from leangan.core.spec import TRANSFER, RunSpec
 from leangan.data.known_sets import is_amplified, known_sets
 from leangan.plugins import registry
 from leangan.plugins.backbone import LOOP_KEYS
+from leangan.plugins.exclusion import missing_part
 from leangan.runs.artefact_sections import ArtefactConfig, Grid
 from leangan.runs.config import artefact, artefact_names, read_scale
 from leangan.runs.methods import bind_all, build_method, method_parts, method_preset, title_of
@@ -152,7 +153,7 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
         if isinstance(plugin, registry.FailedImport):
             return "error", plugin.reason
         try:
-            reason = plugin.skip(spec)
+            reason = missing_part(spec, plugin) or plugin.skip(spec)
         except Exception as error:
             return "error", f"skip of method {name!r} raised {registry.explain(error)}"
         try:

@@ -10,11 +10,10 @@ from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.spec import Labels
 from leangan.core.yaml_files import read
 from leangan.plugins import registry
-from leangan.plugins.backbone import LOOP_KEYS, RUN_KEYS, Key, read_preset
-from leangan.runs import auto
+from leangan.plugins.backbone import LOOP_KEYS, REQUIRED, RUN_KEYS, Key, read_preset
 
 HALF_TYPE = "half_type"
-"""A backbone's key for its 16-bit type. Where a preset does not state it, the configuration's `arithmetic` does."""
+"""The key in `SHARED_KEYS` that the configuration's `arithmetic` states where a preset does not."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,13 @@ def preset_at(
     """
     if name not in presets():
         raise unknown_name("preset", name, presets(), where)
-    row = auto.resolve_auto(presets()[name], resolution)
+    row = presets()[name]
     run = _checked(name, {key: value for key, value in row.items() if key in RUN_KEYS}, RUN_KEYS)
     backbone = registry.load("backbone", run["backbone"], "config/presets.yaml")
     if isinstance(backbone, registry.FailedImport):  # reported by its runs
-        return Preset(name, **run, hyper=_checked(name, {k: v for k, v in row.items() if k in LOOP_KEYS}, LOOP_KEYS))
+        of_loop = {key: each for key, each in LOOP_KEYS.items() if key in row or each.default is not REQUIRED}
+        return Preset(name, **run, hyper=_checked(name, {key: row[key] for key in of_loop if key in row}, of_loop))
+    row = backbone.derive(row, resolution)
     keys: dict[str, Key] = {**LOOP_KEYS, **backbone.keys}
     stated = {HALF_TYPE: half} if HALF_TYPE in keys else {}
     row = {**stated, **row, **(replaced or {})}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.parametrize import ParametrizationList
+
+from leangan.plugins.pair import Generator
 
 POWER_ITERATIONS = 200
 """Steps in which spectral norms find the singular vectors of the average: one for each batch of 50 among the 10,000
@@ -21,7 +23,7 @@ class Ema:
     start_kimg: until then the average is a plain copy of G (1000 in DiffAugment's CIFAR configuration).
     """
 
-    def __init__(self, G: nn.Module, half_life_kimg: float, ramp: float | None, start_kimg: float) -> None:
+    def __init__(self, G: Generator, half_life_kimg: float, ramp: float | None, start_kimg: float) -> None:
         self.module = copy.deepcopy(G).eval().requires_grad_(False)
         self.half_life_kimg = half_life_kimg
         self.ramp = ramp
@@ -37,7 +39,7 @@ class Ema:
         return 0.5 ** (batch / max(half_life_nimg, 1e-8))
 
     @torch.no_grad()
-    def update(self, G: nn.Module, cur_nimg: int, batch: int) -> None:
+    def update(self, G: Generator, cur_nimg: int, batch: int) -> None:
         """Move the average towards G after the G step of the iteration that started at `cur_nimg`."""
         averages: list[Tensor] = list(self.module.parameters())
         weights: list[Tensor] = list(G.parameters())

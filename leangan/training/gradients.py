@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from leangan.core.pixels import to_uint8
 from leangan.plugins.method import Role
+from leangan.plugins.pair import Generator
 from leangan.training.sampler import step_seed
 from leangan.training.samples import save_images
 
@@ -35,7 +35,7 @@ def magnitudes(D: nn.Module, transform: Callable[[Tensor, Role], Tensor], x: Ten
 
 def save_gradients(
     path: Path,
-    G: nn.Module,
+    G: Generator,
     D: nn.Module,
     transform: Callable[[Tensor, Role], Tensor],
     c: Tensor | None,
@@ -48,9 +48,8 @@ def save_gradients(
     torch's global generators: seed them afterwards.
     """
     torch.manual_seed(step_seed("gradients", seed))
-    z_dim: Any = G.z_dim
     with torch.no_grad():
-        x = G(torch.randn(batch, z_dim, device=next(G.parameters()).device), c)
+        x = G(torch.randn(batch, G.z_dim, device=next(G.parameters()).device), c)
     D.eval()
     gradients = 2 * magnitudes(D, transform, x, c)[:COLUMNS] - 1
     D.train()

@@ -145,8 +145,7 @@ def train(
         if writes and cur_nimg in snapshot_nimgs:
             name = snapshot_name(cur_nimg)
             ema.settle()
-            if (accumulate := getattr(ema.module, "accumulate_standing", None)) is not None:
-                accumulate(data.random_labels)
+            ema.module.accumulate_standing(data.random_labels)
             pictures = run_dir / "samples"
             save_grid(pictures / f"{name}.png", ema.module, labels, spec.seed)
             _, labels_of_batch = data.first(trainer.own_batch)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from leangan.core.files import write_atomic
 from leangan.core.pixels import to_uint8
+from leangan.plugins.pair import Generator
 from leangan.training.sampler import step_seed
 
 ROWS, COLUMNS = 6, 12
@@ -23,37 +23,31 @@ CELLS = ROWS * COLUMNS
 
 
 @torch.no_grad()
-def save_grid(path: Path, G: nn.Module, c: Tensor | None, seed: int) -> None:
+def save_grid(path: Path, G: Generator, c: Tensor | None, seed: int) -> None:
     """Write a grid of images of G for the latents of `seed` and one-hot labels [CELLS, classes], or None."""
     torch.manual_seed(step_seed("grid", seed))
-    z_dim: Any = G.z_dim
-    z = torch.randn(CELLS, z_dim, device=next(G.parameters()).device)
+    z = torch.randn(CELLS, G.z_dim, device=next(G.parameters()).device)
     save_images(path, to_uint8(G(z, c)))
 
 
 @torch.no_grad()
-def save_strips(path: Path, G: nn.Module, c: Tensor | None, seed: int) -> None:
+def save_strips(path: Path, G: Generator, c: Tensor | None, seed: int) -> None:
     """Write ROWS strips of COLUMNS images from one latent of `seed` to another, each of the class of one of `c`."""
     torch.manual_seed(step_seed("strips", seed))
-    z_dim: Any = G.z_dim
-    first, last = torch.randn(2, ROWS, z_dim, device=next(G.parameters()).device)
+    first, last = torch.randn(2, ROWS, G.z_dim, device=next(G.parameters()).device)
     c = None if c is None else c[:ROWS]
     save_images(path, to_uint8(interpolate(G, first, last, c).flatten(0, 1)))
 
 
-def interpolate(G: Any, first: Tensor, last: Tensor, c: Tensor | None) -> Tensor:
+def interpolate(G: Generator, first: Tensor, last: Tensor, c: Tensor | None) -> Tensor:
     """Images [N, COLUMNS, C, H, W] on the straight lines from latents `first` [N, z_dim] to `last`, both included.
 
-    The lines lie in the space of styles where G has one, with one noise for all images, else in that of z.
+    The lines lie in the space that G has for it (`Generator.latent`), with one noise for all images.
     """
-    weights = torch.linspace(0, 1, COLUMNS, device=first.device)[:, None]
-    if not hasattr(G, "styles"):
-        z = torch.lerp(first[:, None], last[:, None], weights)
-        x = G(z.flatten(0, 1), None if c is None else c.repeat_interleave(COLUMNS, 0))
-    else:
-        first, last = G.styles(first, c), G.styles(last, c)
-        x = G.synthesis(torch.lerp(first[:, None], last[:, None], weights[..., None]).flatten(0, 1), "const")
-    return x.unflatten(0, (-1, COLUMNS))
+    first, last = G.latent(first, c), G.latent(last, c)
+    weights = torch.linspace(0, 1, COLUMNS, device=first.device).view(-1, *[1] * (first.ndim - 1))
+    points = torch.lerp(first[:, None], last[:, None], weights).flatten(0, 1)
+    return G.render(points, None if c is None else c.repeat_interleave(COLUMNS, 0)).unflatten(0, (-1, COLUMNS))
 
 
 def save_images(path: Path, images: Tensor, columns: int = COLUMNS) -> None:

@@ -15,6 +15,7 @@ from leangan.core.errors import ConfigError
 from leangan.core.files import parse_json, write_atomic
 from leangan.core.spec import RunSpec, check_scheme
 from leangan.plugins.networks import build_networks
+from leangan.plugins.pair import Generator
 from leangan.training.origin import Origin
 
 HEADER = "leangan"
@@ -47,7 +48,7 @@ def save_generator(
     write_atomic(path, save(tensors, metadata))
 
 
-def load_generator(path: Path, device: str = "cpu") -> nn.Module:
+def load_generator(path: Path, device: str = "cpu") -> Generator:
     """The averaged generator of a snapshot, in evaluation mode on `device`. ConfigError for a file that is none."""
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:

@@ -93,8 +93,7 @@ class Trainer:
 
     def latents(self) -> tuple[Tensor, Tensor | None]:
         """This rank's part of a batch of z ~ N(0, 1) and of labels drawn from the training images' own."""
-        z_dim: Any = self.G.z_dim  # an int; torch's types know no attributes but tensors and modules
-        return torch.randn(self.own_batch, z_dim, device=self.device), self.data.random_labels(self.own_batch)
+        return torch.randn(self.own_batch, self.G.z_dim, device=self.device), self.data.random_labels(self.own_batch)
 
     def g_step(self, cur_nimg: int, iteration: int) -> None:
         """Move G so that D takes its images for real; then, where it is due, G's lazy regulariser."""

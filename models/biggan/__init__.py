@@ -21,15 +21,13 @@ from leangan.models.biggan.discriminator import Discriminator
 from leangan.models.biggan.generator import Generator
 from leangan.models.biggan.layers import INITS
 from leangan.models.stylegan2.precision import KEYS, all_float32, half_at
-from leangan.plugins.backbone import Key, check_choice, read_preset
+from leangan.plugins import backbone
+from leangan.plugins.backbone import Key, check_choice
 
 
-class Backbone:
+class Backbone(backbone.Backbone):
     """BigGAN at one preset; see `plugins.backbone.Backbone`."""
 
-    g_reg_interval = 0
-    d_reg_interval = 0
-    r1_at = "real"
     keys = {
         "z_dim": Key(int, 128, "length of the latent z"),
         "g_maps": Key(
@@ -56,7 +54,8 @@ class Backbone:
         return hyper
 
     def __init__(self, preset: dict[str, Any], resolution: int, channels: int, classes: int) -> None:
-        s = read_preset(preset, self.keys)
+        super().__init__(preset, resolution, channels, classes)
+        s = self.hyper
         check_choice("init", s["init"], tuple(INITS))
         check_choice("eval_statistics", s["eval_statistics"], ("batch", "running", "standing"))
         sizes_g = [4 << k for k in range(len(s["g_maps"]))]
@@ -79,11 +78,7 @@ class Backbone:
                 f"preset key z_dim is {s['z_dim']}, must be a multiple of {len(s['g_maps'])} with hierarchical_z, "
                 "one part for each of g_maps; see config/presets.yaml"
             )
-        self.hyper = s
         self.half = half_at(sizes_g, s)
-        self.resolution = resolution
-        self.channels = channels
-        self.classes = classes
 
     def generator(self) -> Generator:
         s = self.hyper

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from leangan.models.biggan.layers import Attention, Conv, ConvDown, spectral
 from leangan.models.stylegan2.precision import cast, compute_dtype
+from leangan.plugins import pair
 
 
 class DiscriminatorBlock(nn.Module):
@@ -51,7 +52,7 @@ class DiscriminatorBlock(nn.Module):
         return h if self.attention is None else self.attention(h)
 
 
-class Discriminator(nn.Module):
+class Discriminator(pair.Discriminator):
     """D(x, c) -> logits [N, 1]; the layers stand in the order in which an image passes them.
 
     maps: feature maps after each block, of which the first `down` halve the resolution.
@@ -74,6 +75,8 @@ class Discriminator(nn.Module):
         self.resolution = resolution
         self.channels = channels
         self.c_dim = classes
+        self.width = maps[-1]
+        self.init = init
         blocks = []
         for k, (i, o) in enumerate(zip([channels, *maps], maps, strict=False)):
             attention = k < down and resolution >> (k + 1) == attention_at
@@ -82,9 +85,6 @@ class Discriminator(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.output = spectral(nn.Linear(maps[-1], 1), init)
         self.embed = spectral(nn.Linear(classes, maps[-1], bias=False), init) if classes else None
-
-    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
-        return self.score(self.features(x), c)
 
     def features(self, x: Tensor) -> Tensor:
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, maps[-1]], summed over pixels."""
@@ -100,3 +100,6 @@ class Discriminator(nn.Module):
         if c is None:
             raise ValueError(f"this network is conditional: pass c, one-hot [N, {self.c_dim}], not None")
         return x + (self.embed(c) * features).sum(dim=1, keepdim=True)
+
+    def head(self, outputs: int) -> nn.Module:
+        return spectral(nn.Linear(self.width, outputs), self.init)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from leangan.models.biggan.layers import Attention, BatchNorm, Conv, ConvUp, initialized, spectral
 from leangan.models.stylegan2.precision import cast, compute_dtype
+from leangan.plugins import pair
 
 
 class GeneratorBlock(nn.Module):
@@ -49,7 +50,7 @@ class GeneratorBlock(nn.Module):
         return h if self.attention is None else self.attention(h)
 
 
-class Generator(nn.Module):
+class Generator(pair.Generator):
     """G(z, c) -> images [N, channels, resolution, resolution] in [-1, 1]; resolution is 4 * 2^(len(maps) - 1).
 
     maps: feature maps at 4, 8, 16 pixels and so on.

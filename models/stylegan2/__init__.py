@@ -14,15 +14,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from leangan.core.ranks import mean_over_ranks, world_size
+from leangan.models.stylegan2 import auto
 from leangan.models.stylegan2.discriminator import Discriminator
 from leangan.models.stylegan2.generator import Generator
 from leangan.models.stylegan2.layers import Mapping
 from leangan.models.stylegan2.precision import KEYS, all_float32, half_at
-from leangan.plugins.backbone import Key, check_choice, read_preset
+from leangan.plugins import backbone
+from leangan.plugins.backbone import PARTS, Key, RankConstraints, check_choice
 
 
-class Backbone:
+class Backbone(backbone.Backbone):
     """StyleGAN2 at one preset; see `plugins.backbone.Backbone`."""
+
+    parts = frozenset(PARTS)
 
     keys = {
         "z_dim": Key(int, 512, "length of the latent z"),
@@ -54,14 +58,28 @@ class Backbone:
     }
 
     @classmethod
+    def derive(cls, row: dict[str, Any], resolution: int) -> dict[str, Any]:
+        """The row without `auto_gpus` and with what StyleGAN2-ADA derives from it."""
+        return auto.resolve_auto(row, resolution)
+
+    @classmethod
     def resolve(cls, hyper: dict[str, Any]) -> dict[str, Any]:
         """Without 16-bit resolutions there is no 16-bit type, and the reverse."""
         if all_float32(hyper):
             return {**hyper, "half_type": "none", "half_resolutions": 0}
         return hyper
 
+    @classmethod
+    def rank_constraints(cls, hyper: dict[str, Any]) -> RankConstraints:
+        """Whole groups of the minibatch standard deviation on each rank, and equal parts of the path-length batch."""
+        batch = hyper["batch"]
+        groups = {"minibatch-stddev group": min(hyper["mbstd_group"], batch)} if hyper["mbstd_features"] else {}
+        path_length = {"path-length batch": max(batch // hyper["pl_batch_shrink"], 1)} if hyper["pl_weight"] else {}
+        return RankConstraints(groups, path_length)
+
     def __init__(self, preset: dict[str, Any], resolution: int, channels: int, classes: int) -> None:
-        hyper = self.resolve(read_preset(preset, self.keys))
+        super().__init__(preset, resolution, channels, classes)
+        hyper = self.hyper = self.resolve(self.hyper)
         check_choice("d_architecture", hyper["d_architecture"], ("orig", "resnet"))
         check_choice("adversarial_loss", hyper["adversarial_loss"], ("logistic", "wasserstein"))
         check_choice("r1_at", hyper["r1_at"], ("real", "augmented"))
@@ -83,10 +101,6 @@ class Backbone:
             raise ValueError(
                 f"preset key conv_clamp is {hyper['conv_clamp']}, must be positive or null; see config/presets.yaml"
             )
-        self.hyper = hyper
-        self.resolution = resolution
-        self.channels = channels
-        self.classes = classes
         self.half = half_at(self.maps(), hyper)
         self.r1_at = hyper["r1_at"]
         self.g_reg_interval = hyper["pl_interval"] if hyper["pl_weight"] else 0

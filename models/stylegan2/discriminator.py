@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from leangan.models.stylegan2.layers import Conv, Linear, Mapping
 from leangan.models.stylegan2.ops import minibatch_stddev
 from leangan.models.stylegan2.precision import cast, compute_dtype
+from leangan.plugins import pair
 
 
 class DiscriminatorBlock(nn.Module):
@@ -45,7 +46,7 @@ class DiscriminatorBlock(nn.Module):
         return y if self.skip is None else y + self.skip(x)
 
 
-class Discriminator(nn.Module):
+class Discriminator(pair.Discriminator):
     """D(x, c) -> logits [N, 1]; the layers stand in the order in which an image passes them.
 
     Conditional (arXiv:1802.05637 without the unconditional term): the output is a vector, its dot product
@@ -71,6 +72,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.resolution = resolution
         self.channels = channels
+        self.width = maps[4]
         self.mbstd_group = mbstd_group
         self.mbstd_features = mbstd_features
         self.in_half = (half or {}).get(resolution)
@@ -83,9 +85,6 @@ class Discriminator(nn.Module):
         self.dense = Linear(maps[4] * 4**2, maps[4], activate=True)
         self.output = Linear(maps[4], w_dim if mapping else 1)
         self.mapping = mapping
-
-    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
-        return self.score(self.features(x), c)
 
     def features(self, x: Tensor) -> Tensor:
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, maps at 4 x 4]."""
@@ -101,3 +100,10 @@ class Discriminator(nn.Module):
         if self.mapping is None:
             return x
         return (x * self.mapping(None, c)).sum(dim=1, keepdim=True) / math.sqrt(x.shape[1])
+
+    def head(self, outputs: int) -> Linear:
+        return Linear(self.width, outputs)
+
+    def layers(self) -> list[Conv | Linear]:
+        named = [(name, layer) for name, layer in self.named_modules() if isinstance(layer, Conv | Linear)]
+        return [layer for name, layer in named if not name.startswith("mapping.")]

@@ -9,6 +9,7 @@ from leangan.core.ranks import mean_over_ranks
 from leangan.models.stylegan2.layers import Mapping, StyledConv, ToRGB
 from leangan.models.stylegan2.ops import upsample2d
 from leangan.models.stylegan2.precision import cast, compute_dtype
+from leangan.plugins import pair
 
 
 class SynthesisBlock(nn.Module):
@@ -49,7 +50,7 @@ class SynthesisBlock(nn.Module):
         return x, rgb if image is None else upsample2d(image) + rgb
 
 
-class Generator(nn.Module):
+class Generator(pair.Generator):
     """G(z, c) -> images [N, channels, resolution, resolution].
 
     In training mode a call also updates `w_avg`, the moving average of w, and mixes styles: with probability
@@ -99,6 +100,15 @@ class Generator(nn.Module):
         if truncation_psi != 1:
             ws = self.w_avg.lerp(ws, truncation_psi)
         return self.synthesis(ws, noise_mode)
+
+    def latent(self, z: Tensor, c: Tensor | None) -> Tensor:
+        return self.styles(z, c)
+
+    def render(self, latent: Tensor, c: Tensor | None) -> Tensor:
+        return self.synthesis(latent, "const")
+
+    def styled_layers(self) -> list[StyledConv]:
+        return [layer for layer in self.modules() if isinstance(layer, StyledConv)]
 
     def styles(self, z: Tensor, c: Tensor | None) -> Tensor:
         """z [N, z_dim] -> one w per layer [N, num_ws, w_dim], mixed in training mode."""

@@ -19,7 +19,7 @@ class Flat(Discriminator):
 
     def __init__(self) -> None:
         torch.nn.Module.__init__(self)
-        self.output = torch.nn.Linear(12, 1)
+        self.width = 12
 
     def features(self, x):
         return x.flatten(1)
@@ -88,6 +88,25 @@ def test_the_four_outputs_learn_in_d_steps_alone(make_spec, make_reals):
     assert torch.equal(output.weight, start)
     steps.d_step(0, 1)
     assert not torch.isclose(output.weight, start).all(dim=1).any()
+
+
+def test_biggan_has_a_normalised_layer_for_it(make_spec, make_reals):
+    """Of the kind of its D's output, which learns with D while reals and fakes are turned."""
+    torch.manual_seed(0)
+    hyper = {"g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2, "batch": 8}
+    spec = make_spec(plugins=[("auxiliary_rotation", {})], of="tiny-biggan", hyper=hyper)
+    assert refusal(spec) is None
+    steps = Trainer(spec, make_reals(), torch.device("cpu"))
+    output = steps.method.methods["auxiliary_rotation"].output
+    weight = output.parametrizations.weight.original
+    assert weight.shape == (4, 16)
+    start = weight.clone()
+    for iteration in range(20):
+        steps.g_step(iteration * 8, iteration)
+        steps.d_step(iteration * 8, iteration)
+    assert not torch.isclose(weight, start).all(dim=1).any()
+    assert np.linalg.norm(output.weight.detach().numpy(), 2) == pytest.approx(1, rel=0.05)
+    assert all(np.isfinite(value) for value in steps.tally.means().values())
 
 
 def test_it_is_skipped_with_labels(make_spec):

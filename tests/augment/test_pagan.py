@@ -32,7 +32,7 @@ class Recorder(torch.nn.Module):
 def test_bits_come_into_use_one_after_the_other(p, probabilities):
     torch.manual_seed(0)
     method = Method(p=p)
-    method.dense = Recorder()
+    method.dense, method.gain = Recorder(), 1.0
     n = 4000
     assert method.inject(torch.zeros(n, 1, 2, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
     ones = method.dense.bits.sum(dim=0).int().tolist()

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
 from benchmarks import metrics as benchmark
 from leangan.core.errors import ConfigError
 from leangan.metrics.fakes import Fakes
+from leangan.plugins.pair import Generator
 
 CPU = torch.device("cpu")
 
 
-class Painter(nn.Module):
+class Painter(Generator):
     """An image's colour is its latent."""
 
-    z_dim, c_dim, sampling_batch = 3, 0, None
+    z_dim, c_dim = 3, 0
 
     def forward(self, z: torch.Tensor, c: torch.Tensor | None) -> torch.Tensor:
         return z[:, :, None, None].expand(-1, -1, 8, 8)

@@ -17,6 +17,7 @@ from leangan.data import open_source as sources
 from leangan.data.contracts import DatasetError, Source
 from leangan.data.open_source import open_source
 from leangan.data.prepare import prepare
+from leangan.data.readers import images
 from leangan.data.readers.brecahad import Crops
 
 
@@ -86,7 +87,7 @@ class Levels(Source):
 
 
 def test_ffhq_records_are_those_of_the_resolution_and_keep_what_is_published(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "open_path", lambda name, path, licence: Levels())
+    monkeypatch.setattr(images, "open_path", lambda name, path, licence: Levels())
     source = open_source("ffhq", tmp_path)
     assert reds(source) == [10] * 3
     moved = source.at(256)

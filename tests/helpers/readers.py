@@ -30,9 +30,10 @@ from leangan.core.project import ROOT
 from leangan.core.spec import SUBSET_DEFAULTS, RunSpec
 from leangan.core.yaml_files import parse_leaves, parse_yaml, read
 from leangan.data.image import MAX_PIXELS, decode
+from leangan.data.readers._example import Example
 from leangan.data.readers.archive import Archive
 from leangan.data.readers.labels import parse_labels
-from leangan.data.readers.tfrecord import Example, TFRecords
+from leangan.data.readers.tfrecord import TFRecords
 from leangan.metrics.store import load_features
 from leangan.released import convert
 from leangan.results.collect import collect, flatten, to_csv

@@ -26,13 +26,14 @@ from leangan.metrics.fakes import BLOCK, Fakes, NotFinite
 from leangan.metrics.formulas.fid import Metric as FrechetDistance
 from leangan.metrics.protocols import Protocol
 from leangan.metrics.store import load_features, load_meta, save_features
+from leangan.plugins.pair import Generator
 from leangan.runs import rows
 from leangan.training.snapshot import save_generator
 
 CPU = torch.device("cpu")
 
 
-class Painter(nn.Module):
+class Painter(Generator):
     """A generator without weights: an image's colour is its latent, or its class."""
 
     def __init__(self, c_dim: int = 0, scale: float = 0.5):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 from torch_fidelity.metric_prc import calculate_precision_recall_part
 
 from leangan.metrics.base import Features
@@ -21,6 +20,7 @@ from leangan.metrics.formulas.memorisation import Metric as Memorisation
 from leangan.metrics.formulas.precision_recall import Metric as PrecisionRecall
 from leangan.metrics.store import load_features
 from leangan.plugins import registry
+from leangan.plugins.pair import Generator
 from tests.helpers.stand_in import META, StandIn
 
 CPU = torch.device("cpu")
@@ -125,7 +125,7 @@ def test_features_are_read_to_the_device(tmp_path):
         assert load_features(tmp_path / "f.safetensors", META).pooled.device == META
 
 
-class Linear(nn.Module):
+class Linear(Generator):
     """A generator of images of one pixel that depend on latent and label."""
 
     z_dim, c_dim = 3, 2

@@ -21,6 +21,7 @@ from leangan.metrics import compute, features
 from leangan.metrics.formulas.leak import Metric as Leak
 from leangan.metrics.loading import load_extractor
 from leangan.metrics.protocols import Protocol
+from leangan.plugins.pair import Generator
 from leangan.runs import rows
 from leangan.training.snapshot import save_generator
 
@@ -72,7 +73,7 @@ def test_features_of_a_network_are_refused():
         compute.metric_classes(protocol)
 
 
-class Leaky(nn.Module):
+class Leaky(Generator):
     """Draws the reals in turn, every third one turned by 90 degrees."""
 
     z_dim, c_dim = 2, 0

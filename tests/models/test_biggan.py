@@ -59,27 +59,6 @@ def test_parameter_counts(
     assert (parameters(G), parameters(D)) == (count_g, count_d)
 
 
-@pytest.mark.parametrize(
-    ("resolution", "keys"),
-    [(16, SMALL), (32, {**SMALL, "g_maps": [8] * 4, "d_maps": [8] * 4, "attention_at": 16}), (128, LARGE)],
-)
-@pytest.mark.parametrize(("channels", "classes"), [(3, 5), (1, 0)])
-@pytest.mark.parametrize("batch", [1, 4])
-def test_shapes_and_gradients(resolution: int, keys: dict, channels: int, classes: int, batch: int):
-    backbone = Backbone(keys, resolution, channels, classes)
-    G, D = backbone.generator(), backbone.discriminator()
-    assert (G.z_dim, G.c_dim, G.resolution, G.channels) == (12, classes, resolution, channels)
-    c = one_hot([3] * batch, 5) if classes else None
-    x = G(torch.randn(batch, G.z_dim), c)
-    assert x.shape == (batch, channels, resolution, resolution) and x.dtype == torch.float32
-    assert x.abs().max() <= 1 and x.std() > 0
-    logits = D(x, c)
-    assert logits.shape == (batch, 1)
-    logits.sum().backward()
-    for name, parameter in [*G.named_parameters(), *D.named_parameters()]:
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-
-
 def test_blocks_of_the_discriminator_against_their_definition():
     D = small().discriminator().eval()
     first, second, third = D.blocks
@@ -315,14 +294,6 @@ def test_each_block_sees_its_own_part_of_a_hierarchical_latent():
     first, *conditions = G.conditions(z, c)
     assert first.tolist() == [[0, 1, 2, 3]]
     assert [y.tolist() for y in conditions] == [[[4, 5, 6, 7, 0, 0, 1]], [[8, 9, 10, 11, 0, 0, 1]]]
-
-
-def test_conditional_networks_need_labels():
-    backbone = small(classes=3)
-    with pytest.raises(ValueError, match="conditional"):
-        backbone.generator()(torch.randn(2, 12), None)
-    with pytest.raises(ValueError, match="conditional"):
-        backbone.discriminator()(torch.randn(2, 3, 16, 16), None)
 
 
 # ---- Losses and derivatives ----

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 from leangan.plugins.networks import build_networks
+from leangan.plugins.pair import Generator
 from leangan.training import loop
 from leangan.training.gradients import magnitudes, save_gradients
 from leangan.training.samples import COLUMNS, ROWS, interpolate, save_strips
@@ -28,7 +29,7 @@ class LinearD(nn.Module):
         return (self.w * x).sum((1, 2, 3))[:, None]
 
 
-class Painter(nn.Module):
+class Painter(Generator):
     """G(z, c): one colour per image, linear in z; class 1 is darker."""
 
     z_dim, c_dim = 3, 2

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from leangan.data.contracts import DatasetError, Source
+from leangan.data.forms import Form
 from leangan.data.image import SUFFIXES, decode, is_image
 from leangan.data.readers.labels import FILE_NAME, parse_labels
 
@@ -92,3 +93,11 @@ class Archive(Source):
 
     def image(self, index: int) -> Image.Image:
         return decode(io.BytesIO(self._read(self.files[index])), self.where(index))
+
+
+def is_archive(path: Path) -> bool:
+    """Whether `path` is a ZIP, or a file that is named as one: a damaged one is for `Archive` to explain."""
+    return not path.is_dir() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path))
+
+
+FORM = Form("a ZIP", is_archive, Archive)

@@ -11,6 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from leangan.data.contracts import DatasetError, Source
+from leangan.data.known_sets import KnownSet
+from leangan.data.readers import images
 
 CROP_PX = 512
 STRIDE_PX = 256
@@ -57,3 +59,8 @@ class Crops(Source):
                 raise DatasetError(f"{self.source.where(number)}: {image.size} pixels, while the first has {self.size}")
             self._decoded = (number, image)
         return self._decoded[1]
+
+
+def open_set(row: KnownSet, path: Path) -> Crops:
+    """The crops of the images at `path`. Raises DatasetError."""
+    return Crops(images.open_set(row, path))

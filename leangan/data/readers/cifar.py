@@ -11,6 +11,7 @@ import functools
 import hashlib
 import pickle
 import tarfile
+import zipfile
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import numpy as np
 from PIL import Image
 
 from leangan.data.contracts import DatasetError, Source
+from leangan.data.known_sets import KnownSet
+from leangan.data.readers import images
 
 SHAPE = (-1, 3, 32, 32)
 
@@ -97,3 +100,10 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
         raise tarfile.TarError(f"{name} is not a regular file")
     with file:
         return file.read()
+
+
+def open_set(row: KnownSet, path: Path) -> Source:
+    """The set `row` in its official form, or as images, from a ZIP or a folder with dataset.json."""
+    if zipfile.is_zipfile(path) or (path / "dataset.json").is_file():
+        return images.open_set(row, path)
+    return Cifar(row.name, path, row.licence)

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from leangan.data.contracts import DatasetError, Source
+from leangan.data.forms import Form
 from leangan.data.image import SUFFIXES, decode, is_image
 from leangan.data.readers.labels import FILE_NAME, parse_labels
 
@@ -64,3 +65,6 @@ class Folder(Source):
 
     def image(self, index: int) -> Image.Image:
         return decode(self.path / self.files[index], self.where(index))
+
+
+FORM = Form("a folder of images or class folders", Path.is_dir, Folder, last=True)

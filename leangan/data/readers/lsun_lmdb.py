@@ -12,13 +12,17 @@ from contextlib import contextmanager
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lmdb
 import numpy as np
 from PIL import Image
 
 from leangan.data.contracts import DatasetError, Source
+from leangan.data.forms import Form
 from leangan.data.image import decode
+
+if TYPE_CHECKING:
+    import lmdb
 
 
 class LsunLmdb(Source):
@@ -40,6 +44,8 @@ class LsunLmdb(Source):
 
     @property
     def _database(self) -> lmdb.Environment:
+        import lmdb
+
         try:
             return _opened(self.path.resolve())
         except lmdb.Error as error:
@@ -60,6 +66,8 @@ class LsunLmdb(Source):
 
     @contextmanager
     def _reading(self) -> Iterator[lmdb.Transaction]:
+        import lmdb
+
         try:
             with self._database.begin() as transaction:
                 yield transaction
@@ -94,5 +102,20 @@ class LsunLmdb(Source):
 
 @cache  # a process may open an LMDB only once
 def _opened(path: Path) -> lmdb.Environment:
+    import lmdb
+
     # Without a lock, as the file is only read, from read-only media, too.
     return lmdb.open(str(path), readonly=True, lock=False)
+
+
+def is_lmdb(path: Path) -> bool:
+    """Whether `path` is an LMDB's folder or the file in it."""
+    return path.name == "data.mdb" or (path / "data.mdb").is_file()
+
+
+def open_lmdb(name: str, path: Path, licence: str) -> LsunLmdb:
+    """All images of the LMDB at `path`, its folder or the file in it."""
+    return LsunLmdb(name, path if path.is_dir() else path.parent, licence)
+
+
+FORM = Form("an LMDB folder (data.mdb)", is_lmdb, open_lmdb)

@@ -13,45 +13,15 @@ import re
 import struct
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import google_crc32c
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
-from google.protobuf.message import DecodeError
 from PIL import Image
 
 from leangan.data.contracts import DatasetError, Source
+from leangan.data.forms import Form
 
 SUFFIX = ".tfrecords"
-
-# tf.train.Example as far as it is needed. On the wire a map is a list of entries with key 1 and value 2.
-SCHEMA = """
-    name: "example.proto" package: "tfrecord" syntax: "proto3"
-    message_type { name: "Bytes" field { name: "value" number: 1 type: TYPE_BYTES label: LABEL_REPEATED } }
-    message_type { name: "Integers" field { name: "value" number: 1 type: TYPE_INT64 label: LABEL_REPEATED } }
-    message_type {
-      name: "Feature"
-      field { name: "bytes" number: 1 type: TYPE_MESSAGE type_name: "Bytes" label: LABEL_OPTIONAL }
-      field { name: "integers" number: 3 type: TYPE_MESSAGE type_name: "Integers" label: LABEL_OPTIONAL }
-    }
-    message_type {
-      name: "Entry"
-      field { name: "key" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
-      field { name: "value" number: 2 type: TYPE_MESSAGE type_name: "Feature" label: LABEL_OPTIONAL }
-    }
-    message_type {
-      name: "Features"
-      field { name: "entries" number: 1 type: TYPE_MESSAGE type_name: "Entry" label: LABEL_REPEATED }
-    }
-    message_type {
-      name: "Example"
-      field { name: "features" number: 1 type: TYPE_MESSAGE type_name: "Features" label: LABEL_OPTIONAL }
-    }
-"""
-_POOL = descriptor_pool.DescriptorPool()
-_POOL.Add(text_format.Parse(SCHEMA, descriptor_pb2.FileDescriptorProto()))
-Example: Any = message_factory.GetMessageClass(_POOL.FindMessageTypeByName("tfrecord.Example"))
 
 
 class TFRecords(Source):
@@ -106,6 +76,8 @@ class TFRecords(Source):
 
     def _checked(self, size: int, where: str) -> bytes:
         """The next `size` bytes, which a masked CRC-32C follows."""
+        import google_crc32c
+
         content, stored = self._file.read(size), self._file.read(4)
         crc = google_crc32c.value(content)
         masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
@@ -123,6 +95,8 @@ class TFRecords(Source):
         return f"{self.file}, record {index}"
 
     def image(self, index: int) -> Image.Image:
+        from leangan.data.readers._example import DecodeError, Example
+
         where = self.where(index)
         self._file.seek(self._offsets[index])
         size = int.from_bytes(self._checked(8, f"record {index}"), "little")
@@ -163,3 +137,11 @@ def _read_labels(path: Path, count: int) -> tuple[np.ndarray | None, list[str]]:
     if not (np.isin(rows, (0, 1)).all() and (rows.sum(1) == 1).all()):
         raise DatasetError(f"{path}: labels are not one-hot; remove the file to use the images without classes")
     return rows.argmax(1).astype(np.int64), [str(k) for k in range(rows.shape[1])]
+
+
+def are_records(path: Path) -> bool:
+    """Whether `path` is a file of TFRecords or a folder with some."""
+    return path.suffix == SUFFIX or (path.is_dir() and any(path.glob(f"*{SUFFIX}")))
+
+
+FORM = Form("a folder of TFRecords", are_records, TFRecords)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from leangan.core.errors import ConfigError
-from leangan.models.stylegan2 import Backbone
+from leangan.models.stylegan2 import Backbone, auto
 from leangan.plugins.backbone import LOOP_KEYS
-from leangan.runs import auto
 from leangan.runs.artefact_sections import ArtefactConfig
 from leangan.runs.config import configured
 from leangan.runs.grid import expand

@@ -1,0 +1,95 @@
+"""The trained pair: what the loop, methods and metrics may rely on in the G and D of every backbone.
+
+A backbone's networks derive from these classes. What only some of them have, such as a mapping network, is a part:
+`plugins.backbone.PARTS` names it, and a backbone says which parts it offers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Generator(nn.Module):
+    """G(z, c): z [N, z_dim] ~ N(0, 1) and c, one-hot [N, c_dim] or None, give images
+    [N, channels, resolution, resolution], trained towards [-1, 1], not clamped.
+
+    The constructor sets the four numbers.
+    """
+
+    z_dim: int
+    c_dim: int
+    """Number of classes; 0 when unconditional."""
+
+    resolution: int
+    channels: int
+
+    sampling_batch: int | None = None
+    """In evaluation an image depends on this many in a batch; None: on its own z and c alone."""
+
+    eval_statistics: str | None = None
+    """What norms use in evaluation: "batch", "running" or "standing"; None where there is no such choice."""
+
+    mapping: Any
+    """Part `mapping`: a module from (z, c) to w; its `layers`, an nn.Sequential, are those from z."""
+
+    def accumulate_standing(self, random_labels: Callable[[int], Tensor | None]) -> None:
+        """Gather what evaluation needs of generated images; called before a snapshot is written.
+
+        `random_labels(n)` gives the one-hot labels [n, c_dim] of n images, None where G is unconditional.
+        """
+
+    def latent(self, z: Tensor, c: Tensor | None) -> Tensor:
+        """The points [N, ...] between which interpolations are made; z itself where G has no better space."""
+        return z
+
+    def render(self, latent: Tensor, c: Tensor | None) -> Tensor:
+        """The images of points of `latent`, their noise, if there is any, the same for all."""
+        return self(latent, c)
+
+    def styled_layers(self) -> list[Any]:
+        """Part `styled_layers`: the convolutions that w modulates and that are then normalised.
+
+        `affine`, a dense layer, makes their scales of w; `bias` are their shifts.
+        """
+        raise NotImplementedError(f"{type(self).__module__} does not offer the part styled_layers")
+
+
+class Discriminator(nn.Module):
+    """D(x, c): images and labels, as `Generator` has them, give logits [N, 1], high for real.
+
+    It is `score(features(x), c)`. The constructor sets the three numbers.
+    """
+
+    resolution: int
+    channels: int
+
+    width: int
+    """Length of the last hidden layer."""
+
+    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
+        return self.score(self.features(x), c)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images [N, channels, resolution, resolution] -> the last hidden layer [N, width]."""
+        raise NotImplementedError
+
+    def score(self, features: Tensor, c: Tensor | None) -> Tensor:
+        """Hidden layer [N, width] and labels -> logits [N, 1]."""
+        raise NotImplementedError
+
+    def head(self, outputs: int) -> nn.Module:
+        """A new dense layer [N, width] -> [N, outputs] of the kind of D's output, for methods that ask D for more."""
+        return nn.Linear(self.width, outputs)
+
+    def layers(self) -> list[Any]:
+        """Part `d_layers`: convolutions and dense layers in the order in which an image passes them, the output last.
+
+        Layers of the label are not among them. `weight` of a convolution is [out, in, height, width].
+        Part `before_bias`: a method may set `before_bias` of each, a function of what the layer gives, with its gain
+        of `bias_gain`, before bias and activation. Part `equalised`: weights are multiplied by `weight_gain`, which
+        is `bias_gain` / sqrt(fan_in).
+        """
+        raise NotImplementedError(f"{type(self).__module__} does not offer the part d_layers")
