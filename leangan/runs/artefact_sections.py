@@ -152,11 +152,11 @@ class Layout(Record):
     caption: Text = ""
     """Text before the generated sentences about protocol and seeds. Left out: the title."""
 
-    metrics: Annotated[list[Text], Distinct()] = []
+    metrics: list[Text] = []
     """Metric families, one group of columns each. The first chooses the best snapshot of a run for all of them. Left
     out: all that were measured."""
 
-    training: Annotated[list[Text], Distinct()] = []
+    training: list[Text] = []
     """More columns, from the training log (leangan/results/training_log.py has their names). Only where the grids have
     titles."""
 

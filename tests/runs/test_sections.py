@@ -64,7 +64,6 @@ def content(**changes) -> ArtefactConfig:
         ({"scales": {"demo": {"seeds": [1]}}}, "unknown key 'scales.demo.seeds'"),
         ({"layout": {"metrcs": ["fd"]}}, "unknown key 'layout.metrcs'. Did you mean 'layout.metrics'"),
         ({"layout": {"metrics": "fd"}}, "layout.metrics = 'fd' must be a list"),
-        ({"layout": {"metrics": ["fd", "fd"]}}, "layout.metrics = ['fd', 'fd'] is not allowed"),
         ({"layout": {"published": {"where": {}}}}, "lacks methods under layout.published"),
         ({"layout": {"published": {"methods": {}, "wher": {}}}}, "unknown key 'layout.published.wher'"),
         ({"layout": {"sweep": {"x": "da.p", "lines": {}, "panels": "line"}}}, "value for layout.sweep.panels: 'line'"),
