@@ -15,9 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from leangan.core.schemas import Record, json_schema  # noqa: E402
-from leangan.results.submitted import Submission  # noqa: E402
+from leangan.results.submitted import Claim, Submission  # noqa: E402
+from leangan.runs.row import Row  # noqa: E402
 
-SCHEMAS: dict[str, type[Record]] = {"submission": Submission}
+SCHEMAS: dict[str, type[Record]] = {"row": Row, "claim": Claim, "submission": Submission}
 """The records with a schema in workflow/schemas/<name>.schema.yaml."""
 
 

@@ -14,6 +14,7 @@ from leangan.core.spec import RunSpec
 from leangan.results.method_titles import distinguish_titles
 from leangan.results.published import Match
 from leangan.runs.config import grids
+from leangan.runs.row import Row
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def load_artefact(
     name: str,
     content: dict[str, Any],
     specs: list[RunSpec],
-    results: pd.DataFrame,
+    rows: list[Row],
     reported: pd.DataFrame | None = None,
     fakes: int | None = None,
 ) -> Artefact:
@@ -106,7 +107,7 @@ def load_artefact(
     titles = distinguish_titles((spec.method, spec.labels.title) for spec in specs)
     methods = {method: title for (method, _), title in titles.items()}
     stated = layout.check_layout(content, methods, titled, where)
-    measured = results[results["source"].eq("measured") & results["protocol.name"].eq(content["protocol"])]
+    measured = [row for row in rows if row.source == "measured" and row.protocol.name == content["protocol"]]
     columns = columns_of(specs, rows_of_specs(measured, specs), content, titled, fakes, where)
     return Artefact(
         title=content["title"],

@@ -26,8 +26,8 @@ from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.core.yaml_files import read
+from leangan.results.collect import read_rows
 from leangan.results.published import FILE, read_published
-from leangan.results.table import stored_results
 from leangan.runs.config import add_config_option, artefact, figures_of, load_config
 from leangan.runs.grid import expand
 
@@ -67,8 +67,8 @@ def remove_other_figures(folder: Path, kinds: Iterable[str]) -> None:
 def load_from_rows(name: str, config: dict[str, Any], rows_dir: Path, reported: pd.DataFrame) -> Artefact:
     """The artefact under `config` with its rows in the folder `rows_dir`; `reported` has all published numbers."""
     content, specs = artefact(name), expand(name, config)
-    results = stored_results(specs, content["protocol"], rows_dir)
-    return load_artefact(name, content, specs, results, reported, read("config/scales.yaml")[config["scale"]]["fakes"])
+    rows = read_rows(specs, content["protocol"], rows_dir)
+    return load_artefact(name, content, specs, rows, reported, read("config/scales.yaml")[config["scale"]]["fakes"])
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -104,6 +104,15 @@ def metric_name(family: str, n_fake: int, reference: str, extractor: str) -> str
             f"metric {family!r} does not go with extractor {extractor!r}, but with {instead};"
             " change metrics or extractor in config/protocols.yaml"
         )
-    count = f"{n_fake // 1000}k" if n_fake % 1000 == 0 else str(n_fake)
-    stated = None if extractor == INCEPTION or (extractor in OWN_FAMILIES and family in own) else extractor
-    return "_".join(part for part in (f"{family}{count}", compared_with(family, reference), stated) if part)
+    parts = f"{family}{fakes_text(n_fake)}", compared_with(family, reference), named_extractor(family, extractor)
+    return "_".join(part for part in parts if part)
+
+
+def fakes_text(n_fake: int) -> str:
+    """The number of generated images as names have it: 50k, 500."""
+    return f"{n_fake // 1000}k" if n_fake % 1000 == 0 else str(n_fake)
+
+
+def named_extractor(family: str, extractor: str) -> str | None:
+    """The extractor as name and title of a number have it; None where the family alone says it."""
+    return None if extractor == INCEPTION or family in OWN_FAMILIES.get(extractor, ()) else extractor

@@ -1,4 +1,4 @@
-"""What a metric's name says: family, generated images, reference set, extractor, and how to print its values.
+"""The metric of a row, by its family, generated images, reference set and extractor, and how to print its values.
 
 The words FID, KID and IS belong to Inception-v3, with clean-fid's resizing they are Clean-FID and Clean-KID; with
 another extractor the same formulas are called FD and KD and are proxies. Naming rules: leangan/metrics/base.py.
@@ -6,10 +6,11 @@ another extractor the same formulas are called FD and KD and are proxies. Naming
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from leangan.core.errors import unknown_name
+from leangan.core.errors import ConfigError, check_names
+from leangan.metrics.base import OWN_FAMILIES, fakes_text, metric_name, named_extractor
+from leangan.runs.row import Row
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,22 @@ EXTRACTORS = {
 
 @dataclass(frozen=True)
 class Metric:
-    """A parsed metric name: `fd1k_full_efficientnet_lite0` has family fd, count 1k, reference full."""
+    """What a number is; `reference` is "" for one of the fakes alone."""
 
-    name: str
     family: str
-    count: str
-    reference: str | None
-    extractor: str | None
+    n_fake: int
+    reference: str
+    extractor: str
+
+    @property
+    def name(self) -> str:
+        """The full name: fd1k_full_efficientnet_lite0."""
+        return metric_name(self.family, self.n_fake, self.reference, self.extractor)
+
+    @property
+    def count(self) -> str:
+        """The generated images as in the name: 1k."""
+        return fakes_text(self.n_fake)
 
     @property
     def higher_is_better(self) -> bool:
@@ -72,8 +82,8 @@ class Metric:
     @property
     def label(self) -> str:
         """The name for headings and axes; it names the extractor unless that is Inception."""
-        title = FAMILIES[self.family].title
-        return f"{title} ({EXTRACTORS.get(self.extractor, self.extractor)})" if self.extractor else title
+        title, extractor = FAMILIES[self.family].title, named_extractor(self.family, self.extractor)
+        return f"{title} ({EXTRACTORS.get(extractor, extractor)})" if extractor else title
 
     @property
     def digits(self) -> int:
@@ -89,15 +99,30 @@ class Metric:
         return " ± ".join(f"{self.in_label_unit(each):.{self.digits}f}" for each in (value, std) if each is not None)
 
 
-def parse(name: str, where: str = "the row that names it") -> Metric:
-    """The parts of a metric's name; ConfigError, saying `where` it stands, where the family is unknown."""
-    match = re.fullmatch(r"([a-z_]+)(\d+k?)(?:_(full|test|train))?(?:_(\w+))?", name)
-    if match is None or match[1] not in FAMILIES:
-        raise unknown_name(
-            "metric",
-            name,
-            [f"{family}<fakes>_<reference>" for family in FAMILIES],
-            where,
+def metric_of(row: Row) -> Metric:
+    """The metric of a row that has one (`row.family`) and that `check_metric` has seen."""
+    assert row.n_fake is not None and row.protocol.extractor is not None
+    return Metric(row.family, row.n_fake, row.reference or "", row.protocol.extractor)
+
+
+def check_metric(row: Row, where: str) -> None:
+    """Raise ConfigError unless the metric's name is that of the row's family, fakes, reference and extractor.
+
+    `where` is where the row stands. A row without a number may have no metric.
+    """
+    if not row.family and not row.metric and row.status != "done":
+        return
+    check_names("metric family", [row.family], FAMILIES, where)
+    if row.proxy and any(row.family in families for families in OWN_FAMILIES.values()):
+        raise ConfigError(f"{where}: {row.metric!r} is a proxy; FID, KID and IS are names of Inception's metrics only.")
+    if row.n_fake is None or row.protocol.extractor is None:
+        raise ConfigError(f"{where}: the name {row.metric!r} needs n_fake and protocol.extractor, which are null.")
+    try:
+        name = metric_of(row).name
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    if row.metric != name:
+        raise ConfigError(
+            f"{where}: metric is {row.metric!r}, must be {name!r} by the row's family, n_fake, reference and "
+            "protocol.extractor. Change what is wrong of these."
         )
-    family, count, reference, extractor = match.groups()
-    return Metric(name, family, count, reference, extractor)

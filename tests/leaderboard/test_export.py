@@ -17,7 +17,7 @@ from leangan.leaderboard.entry import Entry
 from leangan.leaderboard.published_entries import published_entries
 from leangan.leaderboard.standing import standing
 from leangan.results.measured_runs import Run
-from leangan.results.metric_names import parse
+from leangan.results.metric_names import Metric
 from leangan.results.published import read_published
 from tests.helpers import synthetic
 
@@ -35,7 +35,7 @@ def many(count):
     entries = []
     for i in range(count):
         run = f"set{i % 5}-1000/stylegan2-m{i % 40}-s{i % 3}-{i:08x}"
-        metrics = [parse(f"{family}50k_full") for family in FAMILIES]
+        metrics = [Metric(family, 50000, "full", "inception_v3") for family in FAMILIES]
         runs = {}
         for j, metric in enumerate(metrics):
             curve = [
@@ -104,7 +104,7 @@ def test_without_rows_the_page_shows_what_is_published(tmp_path, published):
 def test_a_folder_without_rows_yet_leaves_the_page_whole(tmp_path, capsys):
     """As an interrupted first run of another scale leaves it; a folder that does not exist is a mistake."""
     begun, other = tmp_path / "paper/rows", tmp_path / "day/rows"
-    synthetic.write_rows(tmp_path / "day", [synthetic.row("none", 0, "fd1k_full_efficientnet_lite0", 2.5, 7.0)])
+    synthetic.write_rows(tmp_path / "day", [synthetic.row("none", 0, "fd", 2.5, 7.0)])
     (begun / "elpv-32/run").mkdir(parents=True)
     (begun / "elpv-32/run/train.jsonl").write_text('{"kimg": 1}\n')
     options = ["--published", str(ROOT / "results/published/published.csv"), "--rows"]

@@ -12,7 +12,7 @@ from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
 from leangan.data.known_sets import find_test_split, is_amplified, known_sets
 from leangan.data.subset import PUBLISHED
-from leangan.results.metric_names import FAMILIES, parse
+from leangan.results.metric_names import FAMILIES, Metric
 from leangan.results.published import Match, read_published
 from leangan.runs.cells import cells
 from leangan.runs.config import artefact, artefact_names
@@ -209,7 +209,7 @@ def beside(name: str, specs: list[RunSpec], table) -> dict[tuple, float]:
     match = Match(**{"datasets": {}, **layout["published"]})
     numbers = {}
     for family in layout["metrics"]:
-        metric = parse(f"{family}{protocol['fakes'] // 1000}k_{protocol['reference']}")
+        metric = Metric(family, protocol["fakes"], protocol["reference"], protocol["extractor"])
         for spec in specs:
             setting = {key: getattr(spec, key) for key in SETTING_KEYS}
             line = match.find(table, setting, spec.method, metric, proxy=False)

@@ -25,7 +25,7 @@ from leangan.runs.cells import cells
 from leangan.runs.command import needed_config
 from leangan.runs.config import artefact, artefact_names
 from leangan.runs.grid import find
-from leangan.runs.rows import check_folder, without_value
+from leangan.runs.rows import check_folder, line_of, without_value
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
 shell.prefix(f"set -euo pipefail; export TQDM_MININTERVAL=10 PATH={Path(sys.executable).parent}:$PATH; ")
