@@ -22,8 +22,9 @@ from leangan.core.schemas import Record, json_schema  # noqa: E402
 from leangan.metrics.protocols import ProtocolEntry  # noqa: E402
 from leangan.planning.costs_file import Costs  # noqa: E402
 from leangan.results.published import PublishedNumber  # noqa: E402
-from leangan.results.submitted import Submission  # noqa: E402
+from leangan.results.submitted import Claim, Submission  # noqa: E402
 from leangan.runs.artefact_sections import ArtefactConfig  # noqa: E402
+from leangan.runs.row import Row  # noqa: E402
 from leangan.runs.sections import Config, Scale  # noqa: E402
 
 SCHEMAS: dict[str, type[Record]] = {
@@ -32,6 +33,8 @@ SCHEMAS: dict[str, type[Record]] = {
     "artefact": ArtefactConfig,
     "protocol": ProtocolEntry,
     "costs": Costs,
+    "row": Row,
+    "claim": Claim,
     "published": PublishedNumber,
     "submission": Submission,
 }

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import pandas as pd
-
 from leangan.artefacts import layout
 from leangan.artefacts.columns import Column, columns_of, rows_of_specs
 from leangan.core.errors import check_names
@@ -14,6 +12,7 @@ from leangan.core.spec import RunSpec
 from leangan.results.method_titles import distinguish_titles
 from leangan.results.published import Match, PublishedNumber
 from leangan.runs.artefact_sections import ArtefactConfig, Expectation, Sweep
+from leangan.runs.row import Row
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def load_artefact(
     name: str,
     content: ArtefactConfig,
     specs: list[RunSpec],
-    results: pd.DataFrame,
+    rows: list[Row],
     reported: Sequence[PublishedNumber] = (),
     fakes: int | None = None,
 ) -> Artefact:
@@ -106,7 +105,7 @@ def load_artefact(
     titles = distinguish_titles((spec.method, spec.labels.title) for spec in specs)
     methods = {method: title for (method, _), title in titles.items()}
     layout.check_layout(content.layout, methods, titled, where)
-    measured = results[results["source"].eq("measured") & results["protocol.name"].eq(content.protocol)]
+    measured = [row for row in rows if row.source == "measured" and row.protocol.name == content.protocol]
     columns = columns_of(specs, rows_of_specs(measured, specs), content, titled, fakes, where)
     return Artefact(
         title=content.title,

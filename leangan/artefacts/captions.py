@@ -78,20 +78,17 @@ def protocol_sentences(columns: list[Column]) -> list[str]:
 
 
 def _protocol_words(column: Column) -> str:
-    protocol = column.protocol
-    reference = {"full": "the full set", "test": "the test set", "train": "the training images"}.get(
-        protocol["reference"]
-    )
-    extractor = title_of(protocol["extractor"])
-    size = f" at {protocol['input_px']:.0f} px ({protocol['resize']})" if protocol["input_px"] else ""
-    statistics, seeds = protocol["statistics"], protocol["eval_seeds"]
+    measured, protocol = column.measured, column.measured.protocol
+    sets = {"full": "the full set", "test": "the test set", "train": "the training images"}
+    against = f" against {sets[measured.reference]} ({measured.n_real:,} images)" if measured.reference else ""
+    extractor = title_of(column.metric.extractor)
+    size = f" at {protocol.input_px} px ({protocol.resize})" if protocol.input_px else ""
+    seeds = protocol.eval_seeds or 1
     return (
         ("a proxy, not FID; " if column.proxy else "")
-        + f"{protocol['n_fake']:,.0f} generated images"
-        + (f" against {reference} ({protocol['n_real']:,.0f} images)" if reference else "")
-        + f", {extractor} features{size}"
-        + (" in TF32" if protocol["tf32"] else "")
-        + f", {protocol['library']}, protocol {protocol['name']!r}"
-        + (f", generators with {statistics} statistics" if statistics else "")
-        + (f", each value the mean of {seeds:.0f} evaluations" if seeds and seeds > 1 else "")
+        + f"{measured.n_fake:,} generated images{against}, {extractor} features{size}"
+        + (" in TF32" if protocol.tf32 else "")
+        + f", {protocol.library}, protocol {protocol.name!r}"
+        + (f", generators with {protocol.statistics} statistics" if protocol.statistics else "")
+        + (f", each value the mean of {seeds} evaluations" if seeds > 1 else "")
     )

@@ -8,26 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
-from leangan.metrics.families import known_families, metric_name
+from leangan.metrics.families import compared_with, known_families
 from leangan.metrics.protocols import read_protocol
 from leangan.results import origin
 from leangan.results.measured_runs import NOT_YET_RUN, Run, runs_of
-from leangan.results.metric_names import Metric, parse
+from leangan.results.metric_names import Metric, metric_of
 from leangan.results.origin import Origin, origin_of
-from leangan.results.table import PROTOCOL
 from leangan.runs.artefact_sections import ArtefactConfig
+from leangan.runs.row import Comparable, Row, UsedProtocol
 
 SETTING_KEYS = ["dataset", "resolution", "images", "backbone", "preset", "conditional"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One setting under one metric. `protocol` has one value per key; `runs` holds every run of the setting.
+    """One setting under one metric. `measured` says how, for all rows; `runs` holds every run of the setting.
 
     The setting's preset names several, joined by " / ", where each method has its own, as in the papers' tables.
     """
@@ -35,12 +32,12 @@ class Column:
     setting: dict[str, Any]
     title: str
     metric: Metric
-    protocol: dict[str, Any]
+    measured: Comparable
     runs: list[Run]
 
     @property
     def proxy(self) -> bool:
-        return bool(self.protocol["proxy"])
+        return self.measured.proxy
 
     def runs_of(self, method: str) -> list[Run]:
         """The runs of one method, by seed."""
@@ -52,7 +49,7 @@ class Column:
 
 
 def columns_of(
-    specs: list[RunSpec], rows: pd.DataFrame, content: ArtefactConfig, apart: bool, fakes: int | None, where: str
+    specs: list[RunSpec], rows: list[Row], content: ArtefactConfig, apart: bool, fakes: int | None, where: str
 ) -> list[Column]:
     """The columns of the runs in `specs`, by metric, then setting; planned ones where no run has a value yet.
 
@@ -66,9 +63,9 @@ def columns_of(
     return _measured_columns(settings, rows, families, where) or _planned_columns(settings, rows, content, fakes)
 
 
-def _families(rows: pd.DataFrame) -> list[str]:
+def _families(rows: list[Row]) -> list[str]:
     """The metric families among the rows, in the order of columns."""
-    present = {parse(name).family for name in rows["metric"].unique() if name}
+    present = {row.family for row in rows}
     return [family for family in known_families() if family in present]
 
 
@@ -91,64 +88,67 @@ def _settings(specs: list[RunSpec], apart: bool) -> dict[str, list[RunSpec]]:
 
 
 def _measured_columns(
-    settings: dict[str, list[RunSpec]], rows: pd.DataFrame, families: list[str], where: str
+    settings: dict[str, list[RunSpec]], rows: list[Row], families: list[str], where: str
 ) -> list[Column]:
     """Those of the families that have values; none where no run has one."""
-    rows = rows.assign(family=[parse(name).family if name else "" for name in rows["metric"]])
+    present = set(_families(rows))
     return [
         _column(rows, (family, families[0]), title, members, where)
         for family in families
-        if rows["family"].eq(family).any()
+        if family in present
         for title, members in settings.items()
     ]
 
 
 def _planned_columns(
-    settings: dict[str, list[RunSpec]], rows: pd.DataFrame, content: ArtefactConfig, fakes: int | None
+    settings: dict[str, list[RunSpec]], rows: list[Row], content: ArtefactConfig, fakes: int | None
 ) -> list[Column]:
     """The columns of an artefact of which no run has a value yet."""
     protocol = read_protocol(content.protocol)
+    count = fakes or protocol.fakes
+    used = UsedProtocol.planned(protocol.name, protocol.extractor)
     columns = []
     for family in content.layout.metrics or protocol.metrics:
-        metric = metric_name(family, fakes or protocol.fakes, protocol.reference, protocol.extractor)
+        reference = compared_with(family, protocol.reference)
+        metric = Metric(family, count, reference or "", protocol.extractor)
+        measured = Comparable(used, None, count, reference, protocol.proxy)
         for title, members in settings.items():
-            stated = {"name": protocol.name, "proxy": protocol.proxy}
-            columns.append(Column(_setting(members), title, parse(metric), stated, _runs(rows, members, metric, None)))
+            columns.append(Column(_setting(members), title, metric, measured, _runs(rows, members, metric, None)))
     return columns
 
 
-def _column(rows: pd.DataFrame, families: tuple[str, str], title: str, specs: list[RunSpec], where: str) -> Column:
+def _column(rows: list[Row], families: tuple[str, str], title: str, specs: list[RunSpec], where: str) -> Column:
     """The setting of `specs` under the first of `families`, the best snapshots chosen by the second."""
     group = rows_of_specs(rows, specs)
-    values, judges = (group[group["family"] == family] for family in families)
-    for names in (values["metric"].unique(), judges["metric"].unique()):
+    values, judges = ([row for row in group if row.family == family] for family in families)
+    for names in ({row.metric for row in values}, {row.metric for row in judges}):
         if len(names) > 1:
             raise ConfigError(f"{title} of {where} would mix {', '.join(sorted(names))} in one column.")
     # A setting without a value is described by the first that has one: the artefact's protocol is theirs too.
-    described = rows[rows["family"] == families[0]].head(1) if values.empty else values
-    metric = described["metric"].iloc[0]
-    judge = None if judges.empty else judges["metric"].iloc[0]
-    protocol = _one_protocol(described, f"{metric}, {title}, of {where}")
-    _check_origins(values, f"{metric}, {title}, of {where}")
-    return Column(_setting(specs), title, parse(metric), protocol, _runs(rows, specs, metric, judge))
+    described = values or [next(row for row in rows if row.family == families[0])]
+    metric = metric_of(described[0])
+    judge = metric_of(judges[0]) if judges else None
+    measured = _one_protocol(described, f"{metric.name}, {title}, of {where}")
+    _check_origins(values, f"{metric.name}, {title}, of {where}")
+    return Column(_setting(specs), title, metric, measured, _runs(rows, specs, metric, judge))
 
 
-def _runs(rows: pd.DataFrame, specs: list[RunSpec], metric: str, judge: str | None) -> list[Run]:
+def _runs(rows: list[Row], specs: list[RunSpec], metric: Metric, judge: Metric | None) -> list[Run]:
     """Every run of `specs` under `metric`, its best snapshot chosen by `judge`; those without rows are not yet run."""
     group = rows_of_specs(rows, specs)
-    begun = set(zip(group["run"], group["method"], strict=True))
+    begun = {(row.run, row.method) for row in group}
     waiting = [spec for spec in specs if (spec.run_id, spec.method) not in begun]
+    shown = {metric.name, judge.name if judge else None, ""}
     return [
-        *runs_of(group[group["metric"].isin([metric, judge, ""])], metric, best_by=judge),
+        *runs_of([row for row in group if row.metric in shown], metric, best_by=judge),
         *(Run(spec.run_id, spec.method, spec.seed, NOT_YET_RUN, None, [], preset=spec.preset) for spec in waiting),
     ]
 
 
-def rows_of_specs(rows: pd.DataFrame, specs: list[RunSpec]) -> pd.DataFrame:
+def rows_of_specs(rows: list[Row], specs: list[RunSpec]) -> list[Row]:
     """Rows of these runs with these labels."""
     labels = {(spec.run_id, spec.preset, spec.method) for spec in specs}
-    found = [key in labels for key in zip(rows["run"], rows["preset"], rows["method"], strict=True)]
-    return rows[np.array(found, bool)]
+    return [row for row in rows if (row.run, row.preset, row.method) in labels]
 
 
 def _setting(specs: list[RunSpec]) -> dict[str, Any]:
@@ -170,22 +170,20 @@ def _setting_title(spec: RunSpec, varying: list[str]) -> str:
     return ", ".join(text for key, text in words.items() if key in varying or key == "images")
 
 
-def _one_protocol(rows: pd.DataFrame, where: str) -> dict[str, Any]:
-    """The protocol that all rows share; ConfigError names what differs."""
-    for key in PROTOCOL:
-        values = rows[key].unique()
-        if len(values) > 1:
+def _one_protocol(rows: list[Row], where: str) -> Comparable:
+    """How all rows were measured; ConfigError names what differs."""
+    kinds = list(dict.fromkeys(row.comparable for row in rows))
+    stated = [kind.values() for kind in kinds]
+    for key in stated[0]:
+        if len(values := dict.fromkeys(each[key] for each in stated)) > 1:
             raise ConfigError(f"{where} would mix protocols in one column: {key} is {' and '.join(map(str, values))}.")
-    first = rows.iloc[0]
-    return {key.removeprefix("protocol."): None if pd.isna(first[key]) else first[key] for key in PROTOCOL}
+    return kinds[0]
 
 
-def _check_origins(rows: pd.DataFrame, where: str) -> None:
+def _check_origins(rows: list[Row], where: str) -> None:
     """Raise ConfigError if the runs have different data, or the runs of one method different origins."""
-    keys = ["run", "method", *(key for key in origin.COLUMNS if key in rows)]
-    origins: list[tuple[str, str, Origin]] = [
-        (row["method"], row["run"], origin_of(row)) for _, row in rows[keys].drop_duplicates().iterrows()
-    ]
+    kinds = dict.fromkeys((row.method, row.run, tuple(origin_of(row).items())) for row in rows)
+    origins: list[tuple[str, str, Origin]] = [(method, run, dict(stated)) for method, run, stated in kinds]
     if origin.DATA in origin.differing_keys(found for _, _, found in origins):
         raise _mixed(origin.DATA, [(run, found) for _, run, found in origins], where)
     for method in dict.fromkeys(method for method, _, _ in origins):

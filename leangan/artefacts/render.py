@@ -22,8 +22,8 @@ from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
+from leangan.results.collect import read_rows
 from leangan.results.published import FILE, PublishedNumber, read_published
-from leangan.results.table import stored_results
 from leangan.runs.config import add_config_option, artefact, load_config, read_scale
 from leangan.runs.grid import expand
 from leangan.runs.sections import Config
@@ -64,8 +64,8 @@ def remove_other_figures(folder: Path, kinds: Iterable[str]) -> None:
 def load_from_rows(name: str, config: Config, rows_dir: Path, reported: list[PublishedNumber]) -> Artefact:
     """The artefact under `config` with its rows in the folder `rows_dir`; `reported` has all published numbers."""
     content, specs = artefact(name), expand(name, config)
-    results = stored_results(specs, content.protocol, rows_dir)
-    return load_artefact(name, content, specs, results, reported, read_scale(config.scale).fakes)
+    rows = read_rows(specs, content.protocol, rows_dir)
+    return load_artefact(name, content, specs, rows, reported, read_scale(config.scale).fakes)
 
 
 def main(argv: list[str] | None = None) -> None:

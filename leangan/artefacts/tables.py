@@ -20,7 +20,7 @@ from leangan.artefacts.columns import Column
 from leangan.artefacts.table_formats import Cell, Table
 from leangan.results import scores
 from leangan.results.measured_runs import Run, mean_and_std, seeds_of
-from leangan.results.metric_names import Metric, parse
+from leangan.results.metric_names import Metric
 from leangan.results.scores import Score
 from leangan.results.training_log import TRAINING, value_at_end
 
@@ -59,7 +59,7 @@ def _lines_by_setting(artefact: Artefact) -> Iterator[dict[str, Any]]:
                 "preset": ", ".join(dict.fromkeys(run.preset for run in runs)),
                 "metric": column.metric.name,
                 "proxy": column.proxy,
-                "protocol": column.protocol["name"],
+                "protocol": column.measured.protocol.name,
                 **summary,
                 **_outcome(runs),
                 "published": None if paper is None else paper.number,
@@ -154,22 +154,20 @@ def _build_by_title(artefact: Artefact, numbers: pd.DataFrame) -> Table:
     if artefact.training:
         headings.append(("Training", [TRAINING[key][0] for key in artefact.training]))
     table = Table(caption(artefact), headings, [])
+    printed = {key: _with_decimals(decimals) for key, (_, decimals) in TRAINING.items()}
+    printed |= {name: metric.text for name, metric in metrics.items()}
     for title, lines in numbers.groupby("group", sort=False):
         table.rows.append((title, []))
         for _, of_method in lines.groupby("method", sort=False):
             first, *others = of_method.itertuples()
-            cells = [_measured_cell(table, first, _print_of(first.quantity))]
+            cells = [_measured_cell(table, first, printed[first.quantity])]
             # Why there is no number, the first cell says for all.
-            cells += [_measured_cell(table, line, _print_of(line.quantity)) if line.n else Cell("–") for line in others]
+            cells += [_measured_cell(table, line, printed[line.quantity]) if line.n else Cell("–") for line in others]
             table.rows.append((first.method_title, cells))
     return table
 
 
-def _print_of(quantity: str) -> Callable[[float], str]:
-    """How the numbers of a metric, or of a key of TRAINING, are printed."""
-    if quantity not in TRAINING:
-        return parse(quantity).text
-    decimals = TRAINING[quantity][1]
+def _with_decimals(decimals: int) -> Callable[[float], str]:
     return lambda number: f"{number:.{decimals}f}"
 
 

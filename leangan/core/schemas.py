@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
 
 from leangan.core.errors import ConfigError, unknown_name
-from leangan.core.yaml_files import read
 
 R = TypeVar("R", bound="Record")
 
@@ -109,13 +108,6 @@ def parse(kind: type[R], value: Any, where: str) -> R:
         first = refused.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{key} = {first['input']!r} is not allowed: {first['msg']}. Change it in {where}.") from None
-
-
-def check(value: Any, schema: str, where: str) -> None:
-    """Raise ConfigError unless `value` fits `workflow/schemas/<schema>.schema.yaml`."""
-    error = best_match(Draft202012Validator(read(f"workflow/schemas/{schema}.schema.yaml")).iter_errors(value))
-    if error is not None:
-        raise _explain(error, where)
 
 
 def _explain(error: ValidationError, where: str) -> ConfigError:

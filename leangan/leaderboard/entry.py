@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from leangan.leaderboard.standing import RANKINGS, Standing, percent
@@ -20,7 +20,7 @@ from leangan.results.published import PublishedNumber
 from leangan.results.sample_grids import Grid
 
 
-@dataclass
+@dataclass(frozen=True)
 class Entry:
     """One line. `best` and `final` are in the unit that `metric` names (None: no value), their texts are printed.
 
@@ -107,21 +107,26 @@ def short_id(*parts: str) -> str:
 
 def sort_entries(entries: Iterable[Entry]) -> list[Entry]:
     """The entries with their ranks, in the page's order: by ranking, data set, images and group, best first."""
+    return sorted(rank(entries), key=_board_order)
+
+
+def rank(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries, each with its rank among its `rank_of` peers, 1 being best; equal values share a rank."""
     entries = list(entries)
-    rank(entries)
-    return sorted(entries, key=_board_order)
-
-
-def rank(entries: Iterable[Entry]) -> None:
-    """Set each entry's rank among its `rank_of` peers, 1 being best; equal values share a rank."""
-    groups: dict[tuple, list[tuple[float, Entry]]] = {}
+    values: dict[tuple, list[float]] = {}
     for entry in entries:
         if entry.standing.ranked and entry.best is not None:
-            groups.setdefault(entry.peers, []).append((entry.best, entry))
-    for group in groups.values():
-        values = sorted((value for value, _ in group), reverse=group[0][1].higher_is_better)
-        for value, entry in group:
-            entry.rank, entry.rank_of = values.index(value) + 1, len(values)
+            values.setdefault(entry.peers, []).append(entry.best)
+    return [_ranked(entry, values.get(entry.peers, [])) for entry in entries]
+
+
+def _ranked(entry: Entry, values: list[float]) -> Entry:
+    """The entry with its rank among the values of its peers, if it is ranked."""
+    if not entry.standing.ranked or entry.best is None:
+        return entry
+    best = entry.best
+    better = sum(value > best if entry.higher_is_better else value < best for value in values)
+    return replace(entry, rank=1 + better, rank_of=len(values))
 
 
 def _board_order(entry: Entry) -> tuple:

@@ -10,7 +10,7 @@ from typing import Any
 
 from leangan.leaderboard.entry import Entry
 from leangan.leaderboard.standing import RANKINGS
-from leangan.results.collect import csv_text
+from leangan.results.table import csv_text
 
 VERSION = 1
 """Rises when a field changes its meaning or goes."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pandas as pd
-
-from leangan.results.table import earlier_commits_of, methods_of
+from leangan.results.table import flatten
+from leangan.runs.row import Row
 
 LABELS = {
     "submitted_by": "submitted by",
@@ -34,36 +33,37 @@ LABELS = {
 }
 
 
-def facts_of(row: pd.Series, snapshots: dict[str, str]) -> list[tuple[str, str]]:
-    """Label and text of everything that a row of results.csv states.
+def facts_of(row: Row, snapshots: dict[str, str]) -> list[tuple[str, str]]:
+    """Label and text of everything that a row states.
 
     `snapshots` has the sha256 of the run's "best" and "final" snapshot.
     """
-    facts = []
-    for key, label in LABELS.items():
-        value = row.get(key)
-        if value is None or pd.isna(value):
-            continue
-        if key == "provenance.dirty":
-            value = "yes" if value else "none"
-        facts.append((label, value if isinstance(value, str) else f"{value:,.9g}"))
-    if earlier := earlier_commits_of(row):
+    stated = flatten(row.model_dump())
+    facts = [(label, _text(stated[key])) for key, label in LABELS.items() if stated[key] not in (None, "")]
+    if earlier := row.provenance.earlier_commits:
         facts.append(("begun under", ", ".join(earlier)))
     return [*facts, *_arithmetic(row), *_methods(row), *_snapshots(snapshots)]
 
 
-def _arithmetic(row: pd.Series) -> Iterator[tuple[str, str]]:
-    tf32, half = row.get("provenance.tf32"), row.get("provenance.half_type")
-    if isinstance(tf32, bool) and isinstance(half, str):
+def _text(value: str | float | bool) -> str:
+    """A value in print. The one flag is whether code was changed."""
+    if isinstance(value, bool):
+        return "yes" if value else "none"
+    return value if isinstance(value, str) else f"{value:,.9g}"
+
+
+def _arithmetic(row: Row) -> Iterator[tuple[str, str]]:
+    tf32, half = row.provenance.tf32, row.provenance.half_type
+    if tf32 is not None and half is not None:
         layers = "no 16-bit layers" if half == "none" else f"16-bit layers in {half}"
         yield "training arithmetic", f"float32, TF32 {'on' if tf32 else 'off'}; {layers}"
-    if row.get("protocol.tf32") is True:
+    if row.protocol.tf32:
         yield "features", "computed in TF32"
 
 
-def _methods(row: pd.Series) -> Iterator[tuple[str, str]]:
-    for method in methods_of(row):
-        yield f"method {method['name']}", f"{method['home']}, code's sha256 {method['code_sha256']}"
+def _methods(row: Row) -> Iterator[tuple[str, str]]:
+    for method in row.provenance.methods:
+        yield f"method {method.name}", f"{method.home}, code's sha256 {method.code_sha256}"
 
 
 def _snapshots(digests: dict[str, str]) -> Iterator[tuple[str, str]]:

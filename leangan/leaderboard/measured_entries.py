@@ -1,10 +1,11 @@
-"""The lines of the leaderboard for runs that were measured here or submitted, from results.csv."""
+"""The lines of the leaderboard for runs that were measured here or submitted, from their rows."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import Any
 
 from leangan.leaderboard.commands import command_of
 from leangan.leaderboard.entry import Entry, short_id
@@ -15,138 +16,144 @@ from leangan.metrics.families import known_families
 from leangan.plugins import registry
 from leangan.results.measured_runs import Run, failure, runs_of
 from leangan.results.method_titles import distinguish_titles
-from leangan.results.metric_names import Metric, parse
+from leangan.results.metric_names import Metric, metric_of
 from leangan.results.origin import origin_of
-from leangan.results.sample_grids import grids_of
+from leangan.results.sample_grids import Grid, grids_of
 from leangan.results.spec_file import SpecFile, read_spec
-from leangan.results.table import PROTOCOL
+from leangan.runs.row import Row
+
+NOT_STATED = "nan"
+"""How ids and groups write what a row does not state. Links to lines and pictures of the page are digests of these."""
 
 
-def measured_entries(results: pd.DataFrame, *rows_dirs: Path) -> list[Entry]:
+def measured_entries(rows: Iterable[Row], *rows_dirs: Path) -> list[Entry]:
     """One entry for each run, label, protocol and submitter, judged by the first metric that it was measured by.
 
     `rows_dirs` are the results/<scale>/rows that are searched for spec.json and pictures.
     """
-    results = results.assign(method_title=_distinct_titles(results))
-    proxies = set(results.loc[results["proxy"].eq(True), "protocol.name"])
-    order = list(known_families())
-    entries = []
-    specs: dict[str, SpecFile] = {}
+    rows = list(rows)
+    titles = _distinct_titles(rows)
+    proxies = {row.protocol.name for row in rows if row.proxy}
+    by_run: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:  # two people may submit the same run
+        key = row.run, row.preset, row.method, row.protocol.name, row.source, row.submitted_by or ""
+        by_run.setdefault(key, []).append(row)
     folders: dict[str, Path] = {}
-    # Two people may submit the same run.
-    keys = ["run", "preset", "method", "protocol.name", "source", "submitted_by"]
-    for _, rows in results.groupby(keys, sort=True, dropna=False):
-        metrics = sorted(
-            (parse(name) for name in rows["metric"].unique() if name),
-            key=lambda metric: order.index(metric.family),
-        )
-        failed = failure(rows)
-        runs = {} if failed else _runs(rows, metrics)
-        entry = _entry_without_values(rows, metrics[0] if metrics else None, runs, bool(failed), proxies)
-        if failed:
-            entry.status, entry.reason = failed
-        else:
-            _add_values(entry, metrics[0])
+    specs: dict[str, SpecFile] = {}
+    entries = []
+    for _, of_run in sorted(by_run.items()):
+        entry = _entry(of_run, titles[of_run[0].method, of_run[0].method_title], proxies)
         if entry.source == "measured":
             folder = folders[entry.id] = next((f for f in rows_dirs if (f / entry.run).is_dir()), rows_dirs[0])
             if (stated := read_spec(folder / entry.run)) is not None:
                 specs[entry.id] = stated
-            entry.command = command_of(entry.run, entry.protocol, scale_of(folder), stated)
+            command = command_of(entry.run, entry.protocol, scale_of(folder), stated)
+            entry = dataclasses.replace(entry, command=command)
         entries.append(entry)
-    tell_apart(entries, {key: stated.spec for key, stated in specs.items()})
-    for entry in entries:
-        if entry.id in folders and entry.runs:
-            run = next(iter(entry.runs.values()))
-            resolution = int(entry.setting["resolution"])
-            grids = grids_of(folders[entry.id], run, entry.protocol, resolution, entry.method, entry.dataset)
-            entry.grids = list(grids)
-    return entries
+    told_apart = tell_apart(entries, {key: stated.spec for key, stated in specs.items()})
+    return [dataclasses.replace(entry, grids=_grids(entry, folders.get(entry.id))) for entry in told_apart]
 
 
-def _distinct_titles(results: pd.DataFrame) -> list[str]:
-    """Each row's title of its method, distinct.
+def _distinct_titles(rows: Iterable[Row]) -> dict[tuple[str, str], str]:
+    """Distinct titles by the name and the title of a method in the rows.
 
     First come methods measured here, then those named as their file is, then those of a short name.
     """
     files = set(registry.names("method"))
-    known = results[["method", "method_title", "source"]].drop_duplicates().itertuples(index=False)
-    by_claim = sorted(
-        known, key=lambda row: (row.source != "measured", row.method not in files, len(row.method), row.method)
+    known = dict.fromkeys((row.source != "measured", row.method, row.method_title) for row in rows)
+    by_claim = sorted(known, key=lambda claim: (claim[0], claim[1] not in files, len(claim[1]), claim[1]))
+    return distinguish_titles((method, title) for _, method, title in by_claim)
+
+
+def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
+    """The entry of the rows of one run. A run without a number belongs beside those of its protocol, `proxies` or not.
+
+    Title, command and pictures are not complete yet.
+    """
+    order = list(known_families())
+    metrics = sorted({metric_of(row) for row in rows if row.family}, key=lambda each: order.index(each.family))
+    metric = metrics[0] if metrics else None
+    failed = failure(rows)
+    runs = {} if failed else _runs(rows, metrics)
+    run = runs.get(metric) if metric else None
+    row = [row for row in rows if row.metric == (metric.name if metric else "")][-1]
+    resolution = f"{row.resolution} px"
+    planned_kimg = None if row.total_kimg is None else float(row.total_kimg)
+    published_kimg = float(row.published_kimg) if row.published_kimg else None
+    used = {key: value for key, value in row.comparable.values().items() if key != "n_real"}
+    return Entry(
+        id=short_id(row.run, row.preset, row.method, row.protocol.name, row.source, row.submitted_by or NOT_STATED),
+        source=row.source,
+        run=row.run,
+        set_up=row.setting,
+        origin=origin_of(row),
+        standing=standing(
+            row.source,
+            done=failed is None,
+            proxy=is_proxy(row) if metric else row.protocol.name in proxies,
+            kimg=run.final_kimg if run else planned_kimg,
+            published_kimg=published_kimg,
+            departures=find_departures(row),
+        ),
+        method=title,
+        method_title=title,
+        method_name=row.method,
+        dataset=f"{row.dataset} {resolution}",
+        images=row.images,
+        images_text=f"{row.images:,}",
+        model=f"{row.backbone} ({row.preset}){', conditional' if row.conditional else ''}",
+        metric=metric.label if metric else "–",
+        protocol=row.protocol.name,
+        group=(row.dataset, resolution, str(row.images), row.metric, *map(_text, used.values())),
+        setting={key: getattr(row, key) for key in ("dataset", "resolution", "backbone", "preset", "conditional")},
+        higher_is_better=bool(metric and metric.higher_is_better),
+        credit=row.submitted_by or "",
+        planned_kimg=planned_kimg,
+        published_kimg=published_kimg,
+        seed=row.seed,
+        facts=facts_of(row, _snapshots(rows, run) if run else {}),
+        runs=runs,
+        status=failed.status if failed else "done",
+        reason=failed.reason if failed else None,
+        **(_values(metric, run) if metric and run else {}),
     )
-    titles = distinguish_titles((row.method, row.method_title) for row in by_claim)
-    return [titles[pair] for pair in zip(results["method"], results["method_title"], strict=True)]
 
 
-def _runs(rows: pd.DataFrame, metrics: list[Metric]) -> dict[Metric, Run]:
+def _runs(rows: Sequence[Row], metrics: list[Metric]) -> dict[Metric, Run]:
     """The run under each metric, its best snapshot chosen by the first one."""
-    values = rows[["run", "method", "preset", "seed", "status", "reason", "kimg", "metric", "value"]]
-    found = {}
-    for metric in metrics:
-        needed = values[values["metric"].isin({metric.name, metrics[0].name})]
-        found[metric] = runs_of(needed, metric.name, best_by=metrics[0].name)
+    found = {metric: runs_of(rows, metric, best_by=metrics[0]) for metric in metrics}
     return {metric: runs[0] for metric, runs in found.items() if runs}
 
 
-def _entry_without_values(
-    rows: pd.DataFrame, metric: Metric | None, runs: dict[Metric, Run], failed: bool, proxies: set[str]
-) -> Entry:
-    """The entry of a run before it has values. A run without a number belongs beside those of its protocol."""
-    row = rows[rows["metric"] == (metric.name if metric else "")].iloc[-1]
-    identity = [str(row[key]) for key in PROTOCOL if key != "n_real"]
-    resolution = f"{row['resolution']:.0f} px"
-    published_kimg = float(row["published_kimg"]) if row["published_kimg"] > 0 else None
-    planned_kimg = float(row["total_kimg"]) if row["total_kimg"] > 0 else None
-    source, submitter = row["source"], row["submitted_by"]
-    return Entry(
-        id=short_id(row["run"], row["preset"], row["method"], row["protocol.name"], source, str(submitter)),
-        source=source,
-        run=row["run"],
-        set_up=row["setting"] if isinstance(row["setting"], str) else None,
-        origin=origin_of(row),
-        standing=standing(
-            source,
-            done=not failed,
-            proxy=is_proxy(row) if metric else row["protocol.name"] in proxies,
-            kimg=runs[metric].final_kimg if metric in runs else planned_kimg,
-            published_kimg=published_kimg,
-            departures=find_departures(row, metric),
-        ),
-        method=row["method_title"],
-        method_title=row["method_title"],
-        method_name=row["method"],
-        dataset=f"{row['dataset']} {resolution}",
-        images=int(row["images"]),
-        images_text=f"{row['images']:,.0f}",
-        model=f"{row['backbone']} ({row['preset']}){', conditional' if row['conditional'] else ''}",
-        metric=metric.label if metric else "–",
-        protocol=row["protocol.name"],
-        group=(row["dataset"], resolution, str(row["images"]), metric.name if metric else "", *identity),
-        setting={key: row[key] for key in ("dataset", "resolution", "backbone", "preset", "conditional")},
-        higher_is_better=bool(metric and metric.higher_is_better),
-        credit="" if pd.isna(submitter) else submitter,
-        planned_kimg=planned_kimg,
-        published_kimg=published_kimg,
-        seed=int(row["seed"]),
-        facts=facts_of(row, _snapshots(rows, runs[metric]) if metric in runs else {}),
-        runs=runs,
-    )
+def _text(value: object) -> str:
+    return NOT_STATED if value is None else str(value)
 
 
-def _snapshots(rows: pd.DataFrame, run: Run) -> dict[str, str]:
+def _snapshots(rows: Iterable[Row], run: Run) -> dict[str, str]:
     """The sha256 of a run's best and final snapshot, as far as its rows state them."""
-    if "snapshot_sha256" not in rows:
-        return {}
-    stated = rows.dropna(subset=["snapshot_sha256"]).set_index("kimg")["snapshot_sha256"].to_dict()
+    stated = {row.kimg: row.snapshot_sha256 for row in rows if row.snapshot_sha256 is not None}
     kimgs = {"best": run.best_kimg, "final": run.final_kimg}
     return {kind: stated[kimg] for kind, kimg in kimgs.items() if kimg in stated}
 
 
-def _add_values(entry: Entry, metric: Metric) -> None:
-    """The values of a run that is done."""
-    run = entry.runs[metric]
-    entry.best, entry.final = float(metric.in_label_unit(run.best)), float(metric.in_label_unit(run.final))
-    entry.best_text, entry.final_text = metric.text(run.best), metric.text(run.final)
-    entry.best_kimg, entry.kimg = float(run.best_kimg), run.final_kimg
+def _values(metric: Metric, run: Run) -> dict[str, Any]:
+    """The fields of an entry that say what a run that is done amounts to."""
+    return {
+        "best": metric.in_label_unit(run.best),
+        "best_text": metric.text(run.best),
+        "best_kimg": run.best_kimg,
+        "final": metric.in_label_unit(run.final),
+        "final_text": metric.text(run.final),
+        "kimg": run.final_kimg,
+    }
+
+
+def _grids(entry: Entry, folder: Path | None) -> list[Grid]:
+    """The pictures of an entry, whose run is in a folder of rows."""
+    if folder is None or not entry.runs:
+        return []
+    run = next(iter(entry.runs.values()))
+    return list(grids_of(folder, run, entry.protocol, entry.setting["resolution"], entry.method, entry.dataset))
 
 
 def scale_of(rows_dir: Path) -> str:

@@ -36,6 +36,7 @@ from leangan.results import collect, sample_grids
 from leangan.results.method_looks import COLOURS
 from leangan.results.published import FILE, PublishedNumber, read_published
 from leangan.results.table import read_results
+from leangan.runs.row import Row
 
 TEMPLATES = Path(__file__).parent / "templates"
 HINTS = {
@@ -146,8 +147,8 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _collect(rows_dirs: list[Path], submitted: Path | None, out: Path) -> Path | None:
-    """`out` with all rows in one table, None (and no such file) where there are none.
+def _collect(rows_dirs: list[Path], submitted: Path | None, out: Path) -> list[Row]:
+    """All rows, also written as one table to `out`; there is no such file where there are none.
 
     A folder whose runs have no rows yet is left out and named on stderr.
     """
@@ -157,9 +158,8 @@ def _collect(rows_dirs: list[Path], submitted: Path | None, out: Path) -> Path |
     submitted = submitted if submitted and any(submitted.glob("*.json")) else None
     if not rows_dirs and not submitted:
         out.unlink(missing_ok=True)
-        return None
-    collect.write(out, rows_dirs, submitted)
-    return out
+        return []
+    return collect.write(out, rows_dirs, submitted)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -182,10 +182,12 @@ def main(argv: list[str] | None = None) -> None:
     if args.results and not args.rows:
         parser.error("--results needs --rows, the folders that it was collected from")
     folder = args.out.parent
-    results = args.results or _collect(args.rows, args.submitted, folder / "measurements.csv")
-    measured = measured_entries(read_results(results), *args.rows) if results else []
+    if args.results:
+        rows = read_results(args.results)
+    else:
+        rows = _collect(args.rows, args.submitted, folder / "measurements.csv")
     papers = read_published(args.published)
-    entries = sort_entries([*measured, *published_entries(papers)])
+    entries = sort_entries([*measured_entries(rows, *args.rows), *published_entries(papers)])
     scales = ", ".join(map(scale_of, args.rows))
     html = render(entries, scales, papers, progress_of(args.rows, papers))
     grids = [grid for entry in entries for grid in entry.grids]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from leangan.artefacts import agreement
 from leangan.artefacts.artefact import load_artefact
 from leangan.artefacts.captions import span
@@ -17,11 +15,12 @@ from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
 from leangan.leaderboard.measured_entries import scale_of
 from leangan.leaderboard.standing import percent
+from leangan.results.collect import read_rows
 from leangan.results.measured_runs import seeds_of
 from leangan.results.published import PublishedNumber
-from leangan.results.table import stored_results
 from leangan.runs.config import artefact, artefact_names, configured
 from leangan.runs.grid import expand
+from leangan.runs.row import Row
 
 PLAIN: dict[str, Any] = {"methods": [], "datasets": {}, "images": [], "kimg": None, "snapshot_kimg": None}
 """What of the configuration makes runs beyond those that an artefact states for a scale."""
@@ -89,11 +88,11 @@ def _line(name: str, rows_dir: Path, reported: list[PublishedNumber]) -> Progres
     """None where no run has a number."""
     content, scale = artefact(name), scale_of(rows_dir)
     specs = expand(name, configured(**PLAIN, scale=scale))
-    results = stored_results(specs, content.protocol, rows_dir)
-    if results.empty:
+    rows = read_rows(specs, content.protocol, rows_dir)
+    if not rows:
         return None
     try:
-        loaded = load_artefact(name, content, specs, results, reported)
+        loaded = load_artefact(name, content, specs, rows, reported)
         agrees = agreement.summary(agreement.claims(loaded))
     except ConfigError:  # columns that would mix protocols or origins
         mixed = "the rows do not fit together; rendering the artefact says why"
@@ -106,7 +105,7 @@ def _line(name: str, rows_dir: Path, reported: list[PublishedNumber]) -> Progres
     if not measured:
         return None
     runs = {run.run for cell in measured for run in cell}
-    device, newest = _device_and_day(results[results["run"].isin(runs)])
+    device, newest = _device_and_day([row for row in rows if row.run in runs])
     return ProgressLine(
         name=name,
         title=loaded.title,
@@ -128,10 +127,8 @@ def _length(specs: list[RunSpec]) -> str:
     return f"{length} kimg, {f'{shares} of the published length' if shares else 'no published length'}"
 
 
-def _device_and_day(results: pd.DataFrame) -> tuple[str, str]:
+def _device_and_day(rows: list[Row]) -> tuple[str, str]:
     """The devices of these rows, and the day on which the newest of their runs was trained (UTC)."""
-    devices, times = (
-        sorted(results.get(f"provenance.{key}", pd.Series(dtype=object)).dropna().unique())
-        for key in ("device", "time_utc")
-    )
-    return ", ".join(devices) or "–", times[-1][:10] if times else "–"
+    devices = {row.provenance.device for row in rows if row.provenance.device}
+    newest = max((row.provenance.time_utc for row in rows if row.provenance.time_utc), default="–")
+    return ", ".join(sorted(devices)) or "–", newest[:10]

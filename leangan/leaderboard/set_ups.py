@@ -7,6 +7,7 @@ a method has several set-ups, its titles say what differs: "ADA (ada.target 0.4)
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
@@ -18,8 +19,8 @@ from leangan.results.origin import CLASSES, CODE, DATA, DIGITS, HALF, IMAGES, TF
 PARENT = "parent."
 
 
-def tell_apart(entries: Iterable[Entry], specs: Mapping[str, RunSpec]) -> None:
-    """Change titles of methods so that no two set-ups share one where they could share a mean, a point or a rank.
+def tell_apart(entries: Iterable[Entry], specs: Mapping[str, RunSpec]) -> list[Entry]:
+    """The entries with titles of methods that no two set-ups share where they could share a mean, a point or a rank.
 
     `specs` has the known specs by the ids of their entries. If they do not say what differs, the title ends with the
     first digits of the setting. Entries without a setting are of one setting unless a seed comes twice. An origin
@@ -44,8 +45,8 @@ def tell_apart(entries: Iterable[Entry], specs: Mapping[str, RunSpec]) -> None:
                 if len({ends[entry.id] for entry in of_title}) > 1:
                     for entry in of_title:
                         words[entry.id] += filter(None, [ends[entry.id]])
-        for entry in family:
-            entry.method += f" ({', '.join(words[entry.id])})" if words[entry.id] else ""
+    titles = {key: f" ({', '.join(said)})" if said else "" for key, said in words.items()}
+    return [dataclasses.replace(entry, method=entry.method + titles[entry.id]) for entry in entries]
 
 
 def values_of(spec: RunSpec) -> dict[str, str]:

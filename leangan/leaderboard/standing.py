@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from leangan.core.yaml_files import read
 from leangan.metrics.extractor_facts import is_published
 from leangan.metrics.families import compared_with
 from leangan.metrics.protocols import read_protocol
-from leangan.results.metric_names import Metric
-from leangan.results.table import earlier_commits_of, methods_of
 from leangan.runs.config import read_scale
+from leangan.runs.row import Row
 
 RANKINGS = {
     "full": "Full reproductions",
@@ -79,34 +76,35 @@ def percent(share: float) -> str:
     return f"{min(round(100 * share), 99)} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
-def find_departures(row: pd.Series, metric: Metric | None) -> list[str]:
-    """In words, how a row of results.csv departs from its protocol, from published arithmetic or from a commit."""
+def find_departures(row: Row) -> list[str]:
+    """In words, how a row departs from its protocol, from published arithmetic or from a commit."""
     found = []
-    if row["protocol.name"] not in read("config/protocols.yaml"):
-        found.append(f"a protocol that config/protocols.yaml does not have: {row['protocol.name']}")
-    elif metric is not None:
-        protocol = read_protocol(row["protocol.name"])
-        reference = compared_with(metric.family, protocol.reference)
-        if row["n_fake"] < protocol.fakes:
-            found.append(f"{row['n_fake']:,.0f} generated images in place of {protocol.fakes:,}")
-        if row["protocol.extractor"] != protocol.extractor or (reference and row["reference"] != reference):
-            found.append(f"another extractor or reference set than protocol {row['protocol.name']} has")
-        if protocol.eval_seeds > 1 and not row["protocol.eval_seeds"] >= protocol.eval_seeds:
+    used, of = row.protocol, row.provenance
+    if used.name not in read("config/protocols.yaml"):
+        found.append(f"a protocol that config/protocols.yaml does not have: {used.name}")
+    elif row.family:
+        protocol = read_protocol(used.name)
+        reference = compared_with(row.family, protocol.reference)
+        if row.n_fake is not None and row.n_fake < protocol.fakes:
+            found.append(f"{row.n_fake:,} generated images in place of {protocol.fakes:,}")
+        if used.extractor != protocol.extractor or (reference and row.reference != reference):
+            found.append(f"another extractor or reference set than protocol {used.name} has")
+        if (used.eval_seeds or 1) < protocol.eval_seeds:
             found.append(f"fewer than {protocol.eval_seeds} evaluations")
-    if any(row.get(key) is True for key in ("provenance.tf32", "protocol.tf32")):
+    if of.tf32 or used.tf32:
         found.append("float32 factors rounded to 10 bits (TF32), which no published run did")
-    if row.get("provenance.dirty") is True or pd.isna(row.get("provenance.commit")):
+    if of.dirty or of.commit is None:
         found.append("code that no commit describes")
-    if earlier_commits_of(row):
+    if of.earlier_commits:
         found.append("trained under several commits")
     return found + [
-        f"a method from outside this project: {method['name']} ({method['home']})"
-        for method in methods_of(row)
-        if method["home"] != "project"
+        f"a method from outside this project: {method.name} ({method.home})"
+        for method in of.methods
+        if method.home != "project"
     ]
 
 
-def is_proxy(row: pd.Series) -> bool:
-    """Whether a row of results.csv holds no published metric, by its own word or by its extractor."""
-    extractor = row["protocol.extractor"]
-    return bool(row["proxy"]) or (isinstance(extractor, str) and not is_published(extractor))
+def is_proxy(row: Row) -> bool:
+    """Whether a row holds no published metric, by its own word or by its extractor."""
+    extractor = row.protocol.extractor
+    return row.proxy or (extractor is not None and not is_published(extractor))

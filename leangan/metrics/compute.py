@@ -11,13 +11,13 @@ from __future__ import annotations
 import statistics
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
+from leangan.core.schemas import parse
 from leangan.metrics.base import Metric, Value
 from leangan.metrics.families import (
     check_extractor,
@@ -31,6 +31,7 @@ from leangan.metrics.guard import SAME, check_fake, check_real, read_run, traine
 from leangan.metrics.protocols import FILE, Protocol, read_protocol
 from leangan.metrics.store import CPU, load_features, load_meta, load_reference, part_file
 from leangan.plugins import registry
+from leangan.runs.row import Row
 from leangan.runs.rows import identity, without_value, write
 from leangan.training.device import add_device_options, pick_device, set_up
 
@@ -82,7 +83,7 @@ def compute(
     run_dir: Path,
     subset: Path | None = None,
     device: torch.device = CPU,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """The rows of a run, in order of snapshots and of the protocol's metrics.
 
     `real_path` and `fake_path` are what `metrics.features` wrote, `run_dir` holds spec.json and train.json,
@@ -119,31 +120,31 @@ def compute(
             value = values.get(family)
             reference = compared_with(family, protocol.reference)
             n_real = n_trained if is_of_training_images(family) else reference and real_meta["n_real"]
-            rows.append(
-                {
-                    **identity(spec, train["method_title"]),
-                    "kimg": snapshot["kimg"],
-                    "metric": metric_name(family, meta["n_fake"], protocol.reference, protocol.extractor),
-                    "value": value and value.value,
-                    "spread": value and value.spread,
-                    "spread_over": value and value.over,
-                    "n_real": n_real,
-                    "n_fake": meta["n_fake"],
-                    "reference": reference,
-                    "proxy": protocol.proxy,
-                    "protocol": {
-                        "name": protocol.name,
-                        **{key: meta[key] for key in SAME},
-                        "statistics": meta["statistics"],
-                        "eval_seeds": protocol.eval_seeds,
-                    },
-                    "provenance": train["provenance"],
-                    "status": "done" if value else "diverged",
-                    "reason": next((meta["reason"] for meta in metas if meta["reason"]), None),
-                    "source": "measured",
-                    "snapshot_sha256": snapshot["sha256"],
-                }
-            )
+            content = {
+                **identity(spec, train["method_title"]),
+                "kimg": snapshot["kimg"],
+                "family": family,
+                "metric": metric_name(family, meta["n_fake"], protocol.reference, protocol.extractor),
+                "value": value and value.value,
+                "spread": value and value.spread,
+                "spread_over": value and value.over,
+                "n_real": n_real,
+                "n_fake": meta["n_fake"],
+                "reference": reference,
+                "proxy": protocol.proxy,
+                "protocol": {
+                    "name": protocol.name,
+                    **{key: meta[key] for key in SAME},
+                    "statistics": meta["statistics"],
+                    "eval_seeds": protocol.eval_seeds,
+                },
+                "provenance": train["provenance"],
+                "status": "done" if value else "diverged",
+                "reason": next((meta["reason"] for meta in metas if meta["reason"]), None),
+                "source": "measured",
+                "snapshot_sha256": snapshot["sha256"],
+            }
+            rows.append(parse(Row, content, f"the row of {snapshot['file']} under {family}"))
     return rows
 
 
@@ -163,7 +164,7 @@ def write_rows(
     written next to them. `device` computes the metrics, set up without TF32, and generates the fakes of the picture.
     """
     rows = compute(protocol, real, fake, run_dir, subset, device)
-    if data and subset and any(map(is_of_training_images, protocol.metrics)) and rows[-1]["status"] == "done":
+    if data and subset and any(map(is_of_training_images, protocol.metrics)) and rows[-1].status == "done":
         from leangan.metrics import neighbours  # which needs the networks: seconds of imports
 
         picture = neighbours.picture(protocol, real, fake, run_dir, data, subset, device)

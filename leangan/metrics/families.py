@@ -97,7 +97,16 @@ def metric_name(family: str, n_fake: int, reference: str, extractor: str) -> str
     `check_extractor` does.
     """
     check_extractor(family, extractor)
-    count = f"{n_fake // 1000}k" if n_fake % 1000 == 0 else str(n_fake)
+    parts = f"{family}{fakes_text(n_fake)}", compared_with(family, reference), named_extractor(family, extractor)
+    return "_".join(part for part in parts if part)
+
+
+def fakes_text(n_fake: int) -> str:
+    """The number of generated images as names have it: 50k, 500."""
+    return f"{n_fake // 1000}k" if n_fake % 1000 == 0 else str(n_fake)
+
+
+def named_extractor(family: str, extractor: str) -> str | None:
+    """The extractor as name and title of a number have it; None where the family alone says it."""
     own = is_published(extractor) and extractor in known_families()[family].extractors
-    stated = None if own or extractor == INCEPTION else extractor
-    return "_".join(part for part in (f"{family}{count}", compared_with(family, reference), stated) if part)
+    return None if own or extractor == INCEPTION else extractor

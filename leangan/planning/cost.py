@@ -20,6 +20,7 @@ from leangan.metrics.protocols import read_protocol
 from leangan.planning.costs_file import TrainingCost, read_costs
 from leangan.plugins import registry
 from leangan.runs.config import read_scale
+from leangan.runs.rows import parse_row
 
 FLOAT = 4
 
@@ -37,12 +38,11 @@ def measured_rates(results: Path) -> Rates:
             continue
         try:
             with path.open() as file:  # all rows of a run are of one training
-                row = json.loads(file.readline() or "null")
+                row = parse_row(json.loads(file.readline() or "null"), str(path))
         except ValueError:  # which `leangan collect` says
             continue
-        provenance = row["provenance"] if row else {}
-        if (rate := provenance.get("images_per_s")) and (device := provenance.get("device")):
-            seen.setdefault((row["preset"], row["resolution"]), {}).setdefault(device, []).append(rate)
+        if (rate := row.provenance.images_per_s) and (device := row.provenance.device):
+            seen.setdefault((row.preset, row.resolution), {}).setdefault(device, []).append(rate)
     return {key: {device: median(rates) for device, rates in devices.items()} for key, devices in seen.items()}
 
 

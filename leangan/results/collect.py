@@ -2,60 +2,31 @@
 
     leangan collect --rows results/demo/rows --submitted results/submitted --out results/demo/results.csv
 
-One line per run x snapshot x metric x label; a nested key `{"protocol": {"name": ...}}` becomes the column
-`protocol.name`. The labels are those of the spec.json beside the rows: a run with two names has each row under both.
-The order of lines and columns depends on these files alone, so the same files give the same bytes.
+One line per run x snapshot x metric x label. The labels are those of the spec.json beside the rows: a run with two
+names has each row under both. The order of lines and columns depends on these files alone, so the same files give the
+same bytes.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.core.spec import Labels, RunSpec
-from leangan.results.metric_names import parse
+from leangan.results.metric_names import check_metric
 from leangan.results.spec_file import read_spec
 from leangan.results.submitted import read_submissions
+from leangan.results.table import to_csv
 from leangan.runs import rows
+from leangan.runs.row import Row
 
-ORDER = [
-    "dataset",
-    "resolution",
-    "images",
-    "backbone",
-    "preset",
-    "method",
-    "seed",
-    "run",
-    "protocol.name",
-    "metric",
-    "kimg",
-]
-KEY = ["run", "preset", "method", "protocol.name", "metric", "kimg", "source"]
-"""The columns that identify a line, except of submitted rows."""
-
-LocatedRow = tuple[str, dict[str, Any]]
-"""(location, flattened row)"""
-
-
-def flatten(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The row without nesting: keys joined by dots."""
-    flat = {}
-    for key, value in row.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat
+LocatedRow = tuple[str, Row]
+"""(location, row)"""
 
 
 def row_files(path: Path) -> list[Path]:
@@ -64,8 +35,19 @@ def row_files(path: Path) -> list[Path]:
     return [file for file in files if file.name != "train.jsonl"]
 
 
-def collect(paths: Iterable[str | Path], submitted: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
-    """All rows of files and folders and the `submitted` ones (of `results.submitted`), flat and sorted.
+def read_file(path: Path) -> list[Row]:
+    """The rows of one file. Raises ConfigError for a line that is broken, or that tables and page cannot take."""
+    content = rows.read(path)
+    for number, row in enumerate(content, 1):
+        where = f"{path}, line {number}"
+        if row.source == "reported":
+            raise ConfigError(f"{where}: a paper's number is no row. Put it into results/published/published.csv.")
+        check_metric(row, where)
+    return content
+
+
+def collect(paths: Iterable[str | Path], submitted: Iterable[Row] = ()) -> list[Row]:
+    """All rows of files and folders and the `submitted` ones (of `results.submitted`), sorted.
 
     ConfigError names a folder without rows, an empty file, a spec.json of a run other than that of the rows beside it,
     or a line that is broken, repeats another or has an unknown metric.
@@ -74,11 +56,11 @@ def collect(paths: Iterable[str | Path], submitted: Iterable[dict[str, Any]] = (
     for path in (path for path, of_path in files.items() if not of_path):
         raise ConfigError(f"{path} holds no rows (<dataset>-<size>/<run>/<protocol>.jsonl). Run snakemake first.")
     found = _reject_repeats(line for path in itertools.chain(*files.values()) for line in _lines_of(path))
-    return _sort([*found, *map(flatten, submitted)])
+    return _sort([*found, *submitted])
 
 
-def read_rows(specs: Iterable[RunSpec], protocol: str, rows_dir: Path) -> list[dict[str, Any]]:
-    """The rows of these runs under one protocol, once for each label in `specs`, flat and sorted.
+def read_rows(specs: Iterable[RunSpec], protocol: str, rows_dir: Path) -> list[Row]:
+    """The rows of these runs under one protocol, once for each label in `specs`, sorted.
 
     `rows_dir` is results/<scale>/rows. Runs without rows there are left out. Raises ConfigError like `collect`.
     """
@@ -95,92 +77,61 @@ def _lines_of(path: Path, labels: Sequence[Labels] = (), run: str | None = None)
 
     If `run` is given, the rows must belong to it.
     """
-    content = rows.read(path)
+    content = read_file(path)
     if not content:
         raise ConfigError(f"{path} holds no rows. Delete it and run the same command again to measure the run.")
     if (stated := read_spec(path.parent)) is not None:
         stated.check(content)
         labels = labels or stated.labels
-    for number, row in enumerate(map(flatten, content), 1):
+    for number, row in enumerate(content, 1):
         where = f"{path}, line {number}"
-        if run not in (None, row["run"]):
-            raise ConfigError(f"{where}: found a row of {row['run']} in the folder of {run}.")
-        _check(row, where)
+        if run not in (None, row.run):
+            raise ConfigError(f"{where}: found a row of {row.run} in the folder of {run}.")
         for each in [relabel(row, known) for known in labels] or [row]:
             yield where, each
 
 
-def relabel(row: dict[str, Any], labels: Labels) -> dict[str, Any]:
-    """The flat row with these labels instead of those it was measured under."""
+def relabel(row: Row, labels: Labels) -> Row:
+    """The row with these labels instead of those it was measured under."""
     names = {"preset": labels.preset, "method": labels.method, "method_title": labels.title}
-    return {**row, **names, "published_kimg": labels.published_kimg}
+    return row.model_copy(update={**names, "published_kimg": labels.published_kimg})
 
 
-def _reject_repeats(lines: Iterable[LocatedRow]) -> list[dict[str, Any]]:
+def _reject_repeats(lines: Iterable[LocatedRow]) -> list[Row]:
     """The rows; ConfigError on duplicates."""
     found: dict[tuple, LocatedRow] = {}
     for where, row in lines:
-        key = tuple(row[name] for name in KEY)
+        key = row.run, row.preset, row.method, row.protocol.name, row.metric, row.kimg, row.source
         if key in found:
             raise ConfigError(
-                f"{where}: {row['metric'] or row['status']} of {row['run']} at kimg {row['kimg']} "
+                f"{where}: {row.metric or row.status} of {row.run} at kimg {row.kimg} "
                 f"is already in {found[key][0]}. Remove one of the two."
             )
         found[key] = where, row
     return [row for _, row in found.values()]
 
 
-def _sort(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(table, key=lambda row: [_sortable(row[name]) for name in ORDER])
+def _sort(found: list[Row]) -> list[Row]:
+    """By the columns on the left of the table; a row without a snapshot comes before those with one."""
+    return sorted(
+        found,
+        key=lambda row: (row.dataset, row.resolution, row.images, row.backbone, row.preset, row.method, row.seed,
+                         row.run, row.protocol.name, row.metric, -1 if row.kimg is None else row.kimg),
+    )  # fmt: skip
 
 
-def _check(row: dict[str, Any], where: str) -> None:
-    """ConfigError unless tables and page know what to make of a row that fits the schema."""
-    if row["source"] == "reported":
-        raise ConfigError(f"{where}: a paper's number is no row. Put it into results/published/published.csv.")
-    if row["metric"]:
-        parse(row["metric"], where)
-
-
-def _sortable(value: Any) -> tuple:
-    """None before numbers before text, so that a column of mixed types has an order."""
-    if value is None:
-        return (0,)
-    return (2, value) if isinstance(value, str) else (1, value)
-
-
-def _cell(value: Any) -> Any:
-    """A value as it stands in the table. Readers of CSV take a carriage return for the end of a line, quoted or not."""
-    if isinstance(value, str):
-        return value.replace("\r", "\n")
-    return json.dumps(value) if isinstance(value, bool | list) else value
-
-
-def to_csv(table: list[dict[str, Any]]) -> str:
-    """CSV with full precision: null is empty, a flag is true or false, a list is JSON."""
-    known = dict.fromkeys(ORDER)
-    return csv_text([*known, *sorted({key for row in table for key in row} - set(known))], table)
-
-
-def csv_text(columns: list[str], table: Iterable[dict[str, Any]]) -> str:
-    """The columns of a table as CSV, values as `to_csv` writes them."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in table:
-        writer.writerow({key: _cell(value) for key, value in row.items()})
-    return text.getvalue()
-
-
-def write(out: str | Path, paths: Iterable[str | Path], submitted: Path | None = None) -> None:
+def write(out: str | Path, paths: Iterable[str | Path], submitted: Path | None = None) -> list[Row]:
     """Write all rows of files and folders to the CSV `out`, with the submissions in the folder `submitted`.
 
-    What of these is not accepted is named on stderr; a ConfigError, as of `collect`, leaves `out` as it was.
+    Returns them. What of the submissions is not accepted is named on stderr; a ConfigError, as of `collect`, leaves
+    `out` as it was.
     """
     accepted, rejections = read_submissions(submitted) if submitted else ([], [])
     for rejection in rejections:
         print(f"not accepted: {rejection}", file=sys.stderr)
-    write_atomic(out, to_csv(collect(paths, accepted)))
+    found = collect(paths, accepted)
+    write_atomic(out, to_csv(found))
+    return found
 
 
 def main(argv: list[str] | None = None) -> None:

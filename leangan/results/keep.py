@@ -13,7 +13,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -25,10 +24,11 @@ from leangan.core.provenance import UNKNOWN
 from leangan.core.spec import snapshot_name
 from leangan.core.yaml_files import read
 from leangan.data.known_sets import known_sets
-from leangan.results.metric_names import parse
+from leangan.metrics.families import known_families
+from leangan.results.collect import read_file
 from leangan.results.sample_grids import KEPT_PX, read_picture, webp
 from leangan.results.spec_file import NAME, SpecFile, read_spec
-from leangan.runs import rows
+from leangan.runs.row import Provenance, Row
 
 PICTURE_BYTES = 80_000
 """The most that one picture takes: with log and rows of a hundred kilobytes a run stays under 300."""
@@ -52,7 +52,7 @@ def shrink(picture: Image.Image, resolution: int) -> bytes:
     return next(content for content in tries if len(content) <= PICTURE_BYTES)
 
 
-def second_picture(dataset: str, content: list[dict[str, Any]]) -> str | None:
+def second_picture(dataset: str, content: list[Row]) -> str | None:
     """The name of the second picture that is kept, after the last snapshot's, for a run with the rows `content`.
 
     Training images are copied only of sets that come with the installation, whose licence allows it. For other sets it
@@ -61,11 +61,12 @@ def second_picture(dataset: str, content: list[dict[str, Any]]) -> str | None:
     known = known_sets().get(dataset)
     if known is not None and known.kind == "embedded":
         return "reals"
-    judge = content[0]["metric"]
-    values = {row["kimg"]: row["value"] for row in content if row["metric"] == judge and row["value"] is not None}
+    judge = content[0]
+    points = ((row.kimg, row.value) for row in content if row.metric == judge.metric)
+    values = {kimg: value for kimg, value in points if kimg is not None and value is not None}
     if not values:
         return None
-    best = (max if parse(judge).higher_is_better else min)(values, key=values.__getitem__)
+    best = (max if known_families()[judge.family].higher_is_better else min)(values, key=values.__getitem__)
     return snapshot_name(round(best * 1000))
 
 
@@ -82,7 +83,7 @@ def write_pictures(samples: Path, second: str | None, resolution: int) -> None:
         write_atomic(targets[source], shrink(picture, resolution))
 
 
-def reason_against(folder: Path, content: list[dict[str, Any]], stated: SpecFile | None) -> str | None:
+def reason_against(folder: Path, content: list[Row], stated: SpecFile | None) -> str | None:
     """Why the run in a folder, with these rows and this spec.json, does not go into version control; None: it does.
 
     A run that diverged or was skipped is a result. Raises ConfigError where a file is damaged.
@@ -91,20 +92,19 @@ def reason_against(folder: Path, content: list[dict[str, Any]], stated: SpecFile
         return "it has no rows: it is not trained or not measured yet"
     if stated is not None:
         stated.check(content)
-    if failed := next((row for row in content if row["status"] == "error"), None):
-        return f"it ended with an error: {failed['reason']}"
-    if all(row["status"] == "skip" for row in content):
+    if failed := next((row for row in content if row.status == "error"), None):
+        return f"it ended with an error: {failed.reason}"
+    if all(row.status == "skip" for row in content):
         return None
     for name in (NAME, "train.jsonl"):
         if not (folder / name).exists():
             return f"its {name} is missing: it is being trained again, or was only copied in part"
-    return _without_commit(row["provenance"] for row in content)
+    return _without_commit(row.provenance for row in content)
 
 
-def _without_commit(provenances: Iterable[dict[str, Any]]) -> str | None:
+def _without_commit(provenances: Iterable[Provenance]) -> str | None:
     for stated in provenances:
-        commits = [stated["commit"] or UNKNOWN, *stated.get("earlier_commits", [])]
-        if stated["dirty"] is not False or UNKNOWN in commits:
+        if stated.dirty is not False or UNKNOWN in (stated.commit or UNKNOWN, *stated.earlier_commits):
             return "it was trained by code that no commit describes. Commit that code and train it again"
     return None
 
@@ -119,7 +119,7 @@ def keep(folder: Path) -> str | None:
     """Write the pictures of the run in a folder of rows; or nothing, and give the reason against it."""
     try:
         files = [path for path in sorted(folder.glob("*.jsonl")) if path.name != "train.jsonl"]
-        stated, content = read_spec(folder), [row for file in files for row in rows.read(file)]
+        stated, content = read_spec(folder), [row for file in files for row in read_file(file)]
         reason = reason_against(folder, content, stated)
         if stated is not None and reason is None:
             write_pictures(folder / "samples", second_picture(stated.spec.dataset, content), stated.spec.resolution)

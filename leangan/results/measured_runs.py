@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from leangan.results import metric_names
+from leangan.results.metric_names import Metric
+from leangan.runs.row import Row
 
 SEVERITY = ["error", "diverged", "skip"]
 NOT_YET_RUN = "not yet run"
@@ -41,39 +41,29 @@ class Run:
     preset: str = ""
 
 
-def failure(rows: pd.DataFrame) -> tuple[str, str] | None:
-    """(status, reason) of the gravest row without a number, None where every row has one."""
-    return _gravest(rows.itertuples())
+def failure(rows: Iterable[Row]) -> Row | None:
+    """The gravest row without a number, None where every row has one."""
+    return min((row for row in rows if row.status != "done"), key=lambda row: SEVERITY.index(row.status), default=None)
 
 
-def _gravest(rows: Iterable[Any]) -> tuple[str, str] | None:
-    failed = [row for row in rows if row.status != "done"]
-    if not failed:
-        return None
-    worst = min(failed, key=lambda row: SEVERITY.index(row.status))
-    return worst.status, worst.reason
-
-
-def runs_of(rows: pd.DataFrame, metric: str, best_by: str | None = None) -> list[Run]:
+def runs_of(rows: Iterable[Row], metric: Metric, best_by: Metric | None = None) -> list[Run]:
     """What the rows say about each run under `metric`.
 
     `best` is the value at the snapshot where `best_by` (default: the metric itself) is best, the earliest of equals;
     `final` the value at the last snapshot. A run with any failed row gives no number: a value from before a divergence
     is not the method's.
     """
-    judge = metric_names.parse(best_by or metric)
-    by_label: dict[tuple[str, str, str], list[Any]] = {}
-    for row in rows.sort_values("kimg", kind="stable").itertuples():
+    judge = best_by or metric
+    by_label: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
         by_label.setdefault((row.run, row.method, row.preset), []).append(row)
     found = []
     for (run, method, preset), of_run in sorted(by_label.items()):
-        seed = int(of_run[0].seed)
-        if failed := _gravest(of_run):
-            status, reason = failed
-            found.append(Run(run, method, seed, status, reason, [], preset=preset))
+        seed = of_run[0].seed
+        if failed := failure(of_run):
+            found.append(Run(run, method, seed, failed.status, failed.reason, [], preset=preset))
             continue
-        curve = [(row.kimg, row.value) for row in of_run if row.metric == metric]
-        judged = {row.kimg: row.value for row in of_run if row.metric == judge.name and not np.isnan(row.value)}
+        curve, judged = _curve(of_run, metric), dict(_curve(of_run, judge))
         kimgs = [kimg for kimg, _ in curve if kimg in judged]
         if not kimgs:
             continue
@@ -81,6 +71,13 @@ def runs_of(rows: pd.DataFrame, metric: str, best_by: str | None = None) -> list
         best, (final_kimg, final) = dict(curve)[best_kimg], curve[-1]
         found.append(Run(run, method, seed, "done", None, curve, best, best_kimg, final, final_kimg, preset))
     return found
+
+
+def _curve(rows: Iterable[Row], metric: Metric) -> list[tuple[float, float]]:
+    """(kimg, value) of the rows of one metric, in the order of training."""
+    name = metric.name
+    points = ((row.kimg, row.value) for row in rows if row.metric == name)
+    return sorted((float(kimg), float(value)) for kimg, value in points if kimg is not None and value is not None)
 
 
 def seeds_of(runs: Iterable[Run]) -> int:

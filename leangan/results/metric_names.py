@@ -1,4 +1,4 @@
-"""What a metric's name says: family, generated images, reference set, extractor, and how to print its values.
+"""The metric of a row, by its family, generated images, reference set and extractor, and how to print its values.
 
 The words FID, KID and IS belong to Inception-v3, with clean-fid's resizing they are Clean-FID and Clean-KID; with
 another extractor the same formulas are called FD and KD and are proxies. Naming rules: leangan/metrics/families.py.
@@ -6,23 +6,39 @@ another extractor the same formulas are called FD and KD and are proxies. Naming
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from leangan.core.errors import unknown_name
+from leangan.core.errors import ConfigError
 from leangan.metrics.extractor_facts import title_of
-from leangan.metrics.families import known_families
+from leangan.metrics.families import (
+    check_families,
+    fakes_text,
+    is_published_name,
+    known_families,
+    metric_name,
+    named_extractor,
+)
+from leangan.runs.row import Row
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A parsed metric name: `fd1k_full_efficientnet_lite0` has family fd, count 1k, reference full."""
+    """What a number is; `reference` is "" for one of the fakes alone."""
 
-    name: str
     family: str
-    count: str
-    reference: str | None
-    extractor: str | None
+    n_fake: int
+    reference: str
+    extractor: str
+
+    @property
+    def name(self) -> str:
+        """The full name: fd1k_full_efficientnet_lite0."""
+        return metric_name(self.family, self.n_fake, self.reference, self.extractor)
+
+    @property
+    def count(self) -> str:
+        """The generated images as in the name: 1k."""
+        return fakes_text(self.n_fake)
 
     @property
     def fakes(self) -> int:
@@ -41,8 +57,8 @@ class Metric:
     @property
     def label(self) -> str:
         """The name for headings and axes; it names the extractor unless that is Inception."""
-        title = known_families()[self.family].title
-        return f"{title} ({title_of(self.extractor)})" if self.extractor else title
+        title, extractor = known_families()[self.family].title, named_extractor(self.family, self.extractor)
+        return f"{title} ({title_of(extractor)})" if extractor else title
 
     @property
     def digits(self) -> int:
@@ -58,15 +74,30 @@ class Metric:
         return " ± ".join(f"{self.in_label_unit(each):.{self.digits}f}" for each in (value, std) if each is not None)
 
 
-def parse(name: str, where: str = "the row that names it") -> Metric:
-    """The parts of a metric's name; ConfigError, saying `where` it stands, where the family is unknown."""
-    match = re.fullmatch(r"([a-z_]+)(\d+k?)(?:_(full|test|train))?(?:_(\w+))?", name)
-    if match is None or match[1] not in known_families():
-        raise unknown_name(
-            "metric",
-            name,
-            [f"{family}<fakes>_<reference>" for family in known_families()],
-            where,
+def metric_of(row: Row) -> Metric:
+    """The metric of a row that has one (`row.family`) and that `check_metric` has seen."""
+    assert row.n_fake is not None and row.protocol.extractor is not None
+    return Metric(row.family, row.n_fake, row.reference or "", row.protocol.extractor)
+
+
+def check_metric(row: Row, where: str) -> None:
+    """Raise ConfigError unless the metric's name is that of the row's family, fakes, reference and extractor.
+
+    `where` is where the row stands. A row without a number may have no metric.
+    """
+    if not row.family and not row.metric and row.status != "done":
+        return
+    check_families([row.family], where, "metric family")
+    if row.proxy and is_published_name(row.family):
+        raise ConfigError(f"{where}: {row.metric!r} is a proxy; FID, KID and IS are names of Inception's metrics only.")
+    if row.n_fake is None or row.protocol.extractor is None:
+        raise ConfigError(f"{where}: the name {row.metric!r} needs n_fake and protocol.extractor, which are null.")
+    try:
+        name = metric_of(row).name
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    if row.metric != name:
+        raise ConfigError(
+            f"{where}: metric is {row.metric!r}, must be {name!r} by the row's family, n_fake, reference and "
+            "protocol.extractor. Change what is wrong of these."
         )
-    family, count, reference, extractor = match.groups()
-    return Metric(name, family, count, reference, extractor)

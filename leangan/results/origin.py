@@ -8,19 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import pandas as pd
-
-from leangan.results.table import methods_of
+from leangan.runs.row import Row
 
 DATA, CLASSES, IMAGES, CODE = "data", "class labels", "training images", "code of "
 TF32, HALF = "TF32", "16-bit layers"
 """The keys of an origin; CODE is followed by the name of a method."""
-
-COLUMNS = [
-    "provenance.dataset_sha256", "provenance.class_labels_sha256", "provenance.subset_digest", "provenance.methods",
-    "provenance.tf32", "provenance.half_type",
-]  # fmt: skip
-"""The columns of results.csv that state an origin."""
 
 DIGITS = 8
 """How much of a digest is printed."""
@@ -28,22 +20,22 @@ DIGITS = 8
 Origin = Mapping[str, str]
 
 
-def origin_of(row: pd.Series) -> dict[str, str]:
-    """The origin that a row of results.csv states; empty if it states none.
+def origin_of(row: Row) -> dict[str, str]:
+    """The origin that a row states; empty if it states none.
 
     DATA, CLASSES (conditional runs), IMAGES and CODE with a method's name have digests, TF32 is on or off, HALF is
     bfloat16, float16 or none.
     """
+    of = row.provenance
     stated = {
-        DATA: row.get("provenance.dataset_sha256"),
-        CLASSES: row.get("provenance.class_labels_sha256"),
-        IMAGES: row.get("provenance.subset_digest"),
+        DATA: of.dataset_sha256,
+        CLASSES: of.class_labels_sha256,
+        IMAGES: of.subset_digest,
+        **{f"{CODE}{method.name}": method.code_sha256 for method in of.methods},
+        TF32: None if of.tf32 is None else "on" if of.tf32 else "off",
+        HALF: of.half_type,
     }
-    stated |= {f"{CODE}{method['name']}": method["code_sha256"] for method in methods_of(row)}
-    if isinstance(tf32 := row.get("provenance.tf32"), bool):
-        stated[TF32] = "on" if tf32 else "off"
-    stated[HALF] = row.get("provenance.half_type")
-    return {key: value for key, value in stated.items() if isinstance(value, str)}
+    return {key: value for key, value in stated.items() if value is not None}
 
 
 def differing_keys(origins: Iterable[Origin]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from leangan.core.errors import ConfigError
 from leangan.core.files import read_json
 from leangan.core.spec import NO_SPEC, Labels, RunSpec, check_scheme
+from leangan.runs.row import Row
 
 NAME = "spec.json"
 
@@ -23,13 +24,13 @@ class SpecFile:
     labels: list[Labels]
     config: dict[str, Any]
 
-    def check(self, rows: Iterable[dict[str, Any]]) -> None:
+    def check(self, rows: Iterable[Row]) -> None:
         """Raise ConfigError unless all rows, which are in the same folder, belong to this run."""
         for row in rows:
-            if (row["run"], row.get("setting")) != (self.spec.run_id, self.spec.setting):
+            if (row.run, row.setting) != (self.spec.run_id, self.spec.setting):
                 raise ConfigError(
                     f"{self.path} belongs to run {self.spec.run_id} of setting {self.spec.setting}, the rows beside it "
-                    f"to run {row['run']} of setting {row.get('setting')}. Move away what does not belong there."
+                    f"to run {row.run} of setting {row.setting}. Move away what does not belong there."
                 )
 
 

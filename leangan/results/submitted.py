@@ -18,15 +18,17 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from leangan.core.command_line import command_parser
-from leangan.core.errors import ConfigError, unknown_name
+from leangan.core.errors import ConfigError, check_names
 from leangan.core.files import parse_json, write_atomic
-from leangan.core.schemas import Record, check, parse
+from leangan.core.schemas import Number, Record, Text, parse
 from leangan.core.spec import SCHEME
 from leangan.core.yaml_files import read
-from leangan.metrics.extractor_facts import is_published
-from leangan.metrics.families import compared_with, known_families, metric_name
-from leangan.results import metric_names
+from leangan.metrics.families import compared_with, known_families
+from leangan.metrics.protocols import read_protocol
+from leangan.results.metric_names import check_metric
 from leangan.runs import rows
+from leangan.runs.row import Provenance, Row, UsedProtocol
+from leangan.runs.rows import check_family
 
 
 class Submission(Record):
@@ -39,15 +41,52 @@ class Submission(Record):
     """Where the numbers are described."""
 
     rows: Annotated[list[dict[str, Any]], Field(min_length=1)]
-    """The rows, see row.schema.yaml and claim.schema.yaml."""
+    """The rows, see claim.schema.yaml."""
 
 
-def read_submissions(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+class ClaimedProtocol(UsedProtocol):
+    """The protocol of a submitted row."""
+
+    extractor: str
+    """The network that made features of the images."""
+
+    library: Text
+    """The package, with its version, whose numbers these are."""
+
+
+class ClaimedProvenance(Provenance):
+    """The provenance of a submitted row."""
+
+    commit: Annotated[str, Field(pattern="^[0-9a-f]{7,40}$")]
+    """The commit of the code."""
+
+    device: Text
+    """The name of the GPU or the processor."""
+
+    time_utc: Annotated[str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T")]
+    """When training ended."""
+
+
+class Claim(Row):
+    """A row of a submission: it has a number, and states what rows of this project may leave open."""
+
+    value: Number
+    """The number."""
+
+    n_fake: Annotated[int, Field(ge=1)]
+    """How many images were generated."""
+
+    protocol: ClaimedProtocol
+
+    provenance: ClaimedProvenance
+
+
+def read_submissions(folder: Path) -> tuple[list[Claim], list[str]]:
     """(rows, rejections) of all files in `folder`; a rejection says in one line which row and why.
 
     A rejected row leaves the others of its file in place, and a broken file the other files.
     """
-    accepted: dict[tuple, tuple[str, dict[str, Any]]] = {}
+    accepted: dict[tuple, tuple[str, Claim]] = {}
     rejections = []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -60,61 +99,54 @@ def read_submissions(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
         except (ValueError, RecursionError) as error:
             rejections.append(f"{path} is not valid JSON: {error}.")
             continue
-        for number, claim in enumerate(submission["rows"], 1):
+        author = {"source": "submitted", "submitted_by": submission["submitted_by"], "url": submission["url"]}
+        for number, content in enumerate(submission["rows"], 1):
             where = f"{path}, row {number}"
-            row = {**claim, "source": "submitted", "submitted_by": submission["submitted_by"], "url": submission["url"]}
             try:
-                check_claim(row, where)
-                row = read_back(row, where)
-                key = row["submitted_by"], row["run"], row["protocol"]["name"], row["metric"], row["kimg"]
+                claim = parse_claim({**content, **author}, where)
+                key = claim.submitted_by, claim.run, claim.protocol.name, claim.metric, claim.kimg
                 if key in accepted:
-                    raise ConfigError(f"{where} repeats {accepted[key][0]}: {row['metric']} of {row['run']}.")
-                accepted[key] = where, row
+                    raise ConfigError(f"{where} repeats {accepted[key][0]}: {claim.metric} of {claim.run}.")
+                accepted[key] = where, claim
             except ConfigError as error:
                 rejections.append(str(error))
             except OverflowError as error:
                 rejections.append(f"{where}: {error}.")
-    return [row for _, row in accepted.values()], rejections
+    return [claim for _, claim in accepted.values()], rejections
 
 
-def read_back(row: dict[str, Any], where: str) -> dict[str, Any]:
-    """The row as it is read back from a file; ConfigError where JSON cannot hold it."""
+def parse_claim(content: dict[str, Any], where: str) -> Claim:
+    """The row with this content. ConfigError unless it is complete and its number is what its protocol measures."""
+    if isinstance(value := content.get("value"), float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: value is {value:g}, which is no result.")
     try:
-        return parse_json(json.dumps(row))
+        content = parse_json(json.dumps(content))
     except ValueError as error:
         raise ConfigError(f"{where}: {error}.") from None
-
-
-def check_claim(row: dict[str, Any], where: str) -> None:
-    """Raise ConfigError unless the row is complete and its number is what its protocol measures."""
-    if (scheme := row.get("scheme", 1)) != SCHEME:
+    if (scheme := content.get("scheme", 1)) != SCHEME:
         raise ConfigError(
             f"{where}: its scheme is {scheme!r}, must be {SCHEME}. The same training has another id now: train and "
             "measure it again. A row written by hand only needs the new number."
         )
-    check(row, "row", where)
-    check(row, "claim", where)
-    protocols, stated = read("config/protocols.yaml"), row["protocol"]
-    if stated["name"] not in protocols:
-        raise unknown_name("protocol", stated["name"], protocols, where)
-    protocol, metric = protocols[stated["name"]], metric_names.parse(row["metric"], where)
-    if metric.family not in protocol["metrics"]:
-        raise unknown_name(f"metric of protocol {stated['name']}", metric.family, protocol["metrics"], where)
-    named = metric_names.parse(metric_name(metric.family, row["n_fake"], protocol["reference"], protocol["extractor"]))
+    check_family(content, where)
+    row = parse(Claim, content, where)
+    stated = row.protocol
+    check_names("protocol", [stated.name], read("config/protocols.yaml"), where)
+    protocol = read_protocol(stated.name)
+    check_names(f"metric of protocol {stated.name}", [row.family], protocol.metrics, where)
     expected = {
-        "protocol.extractor": (stated["extractor"], protocol["extractor"]),
-        "proxy": (row["proxy"], not is_published(protocol["extractor"])),
-        "reference": (row["reference"], compared_with(metric.family, protocol["reference"])),
-        "the reference in the metric's name": (metric.reference, named.reference),
-        "the extractor in the metric's name": (metric.extractor, named.extractor),
-        "n_fake in the metric's name": (metric.count, named.count),
+        "protocol.extractor": (stated.extractor, protocol.extractor),
+        "proxy": (row.proxy, protocol.proxy),
+        "reference": (row.reference, compared_with(row.family, protocol.reference)),
     }
     for what, (given, wanted) in expected.items():
         if given != wanted:
-            raise ConfigError(f"{where}: {what} is {given!r}, must be {wanted!r} under protocol {stated['name']}.")
-    low, high = known_families()[metric.family].limits
-    if not (math.isfinite(row["value"]) and low <= row["value"] <= high):
-        raise ConfigError(f"{where}: {row['metric']} is {row['value']:g}, which lies outside {low} to {high}.")
+            raise ConfigError(f"{where}: {what} is {given!r}, must be {wanted!r} under protocol {stated.name}.")
+    check_metric(row, where)
+    low, high = known_families()[row.family].limits
+    if not low <= row.value <= high:
+        raise ConfigError(f"{where}: {row.metric} is {row.value:g}, which lies outside {low} to {high}.")
+    return row
 
 
 def write(rows_file: Path, by: str, url: str, out: Path) -> None:
@@ -122,11 +154,12 @@ def write(rows_file: Path, by: str, url: str, out: Path) -> None:
 
     Rows without a number are left out.
     """
-    claims = [{**row, "source": "submitted"} for row in rows.read(rows_file) if row["status"] == "done"]
+    measured = (row.model_dump(mode="json", exclude_unset=True) for row in rows.read(rows_file) if row.status == "done")
+    claims = [{**content, "source": "submitted"} for content in measured]
     submission = {"submitted_by": by, "url": url, "rows": claims}
     parse(Submission, submission, f"{rows_file} or the command line")
     for number, claim in enumerate(claims, 1):
-        check_claim(claim, f"{rows_file}, number {number}")
+        parse_claim(claim, f"{rows_file}, number {number}")
     write_atomic(out, json.dumps(submission, indent=1) + "\n")
 
 

@@ -1,104 +1,128 @@
-"""The table of all rows, results.csv, with its numbers, flags and lists as such."""
+"""results.csv: rows as one flat table, written from rows and read back into them.
+
+Fields of nested records are columns with dots: `protocol.name`. What a row does not state is an empty cell, a flag is
+true or false, a list is JSON.
+"""
 
 from __future__ import annotations
 
+import csv
 import io
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
-import numpy as np
-import pandas as pd
+from pydantic.fields import FieldInfo
 
 from leangan.core.errors import ConfigError
-from leangan.core.spec import RunSpec
-from leangan.metrics.families import is_published_name
-from leangan.results import metric_names
-from leangan.results.collect import read_rows, to_csv
+from leangan.core.files import parse_json
+from leangan.core.schemas import Record, parse
+from leangan.results.metric_names import check_metric
+from leangan.runs.row import Row
 
-NUMBERS = [
-    "images", "resolution", "seed", "kimg", "value", "spread", "n_real", "n_fake", "total_kimg",
-    "published_kimg", "protocol.input_px", "protocol.eval_seeds", "provenance.seconds", "provenance.images_per_s",
-]  # fmt: skip
-FLAGS = ["conditional", "proxy", "protocol.tf32", "provenance.dirty", "provenance.tf32"]
-REQUIRED = [
-    "run", "dataset", "resolution", "images", "conditional", "backbone", "preset", "method", "method_title",
-    "seed", "kimg", "metric", "value", "proxy", "status", "reason", "source",
-]  # fmt: skip
-
-PROTOCOL = [
-    "protocol.name", "protocol.extractor", "protocol.extractor_sha256", "protocol.input_px",
-    "protocol.resize", "protocol.library", "protocol.tf32", "protocol.statistics", "protocol.eval_seeds", "n_real",
-    "n_fake", "reference", "proxy",
-]  # fmt: skip
-"""The columns that must agree before two values of a metric may share a column, a mean or a ranking."""
+FIRST = ["dataset", "resolution", "images", "backbone", "preset", "method", "seed", "run", "protocol.name", "metric",
+         "kimg"]  # fmt: skip
+"""The columns on the left."""
 
 
-def read_results(path: str | Path) -> pd.DataFrame:
-    """The table written by `results.collect`, with numbers, flags and missing values as such.
+def to_csv(rows: Iterable[Row]) -> str:
+    """The table of these rows, with full precision. Its columns are those that any of them states."""
+    lines = [flatten(row.model_dump(exclude_unset=True)) for row in rows]
+    return csv_text([*FIRST, *sorted({key for line in lines for key in line} - set(FIRST))], lines)
 
-    Raises ConfigError where the file is missing, is no such table, is empty, or calls a proxy FID, KID or IS.
+
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The content of a row without nesting: keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def csv_text(columns: list[str], lines: Iterable[dict[str, Any]]) -> str:
+    """Lines under these columns as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        writer.writerow({key: _cell(value) for key, value in line.items()})
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A value as it stands in the table. Readers of CSV take a carriage return for the end of a line, quoted or not."""
+    if isinstance(value, str):
+        return value.replace("\r", "\n")
+    return json.dumps(value, sort_keys=True) if isinstance(value, bool | list | tuple) else value
+
+
+def read_results(path: str | Path) -> list[Row]:
+    """The rows of a table written by `leangan collect`.
+
+    Raises ConfigError where the file is missing, is no such table or is empty, and for a line that is no row or calls a
+    proxy FID, KID or IS.
     """
     if not Path(path).is_file():
         raise ConfigError(f"{path} is missing. Write it with leangan collect.")
     return parse_results(Path(path).read_text(), str(path))
 
 
-def parse_results(text: str, where: str) -> pd.DataFrame:
+def parse_results(text: str, where: str) -> list[Row]:
     """The same from the text of such a table; `where` names its source in messages."""
-    table = _read_strings(text)
-    missing = [name for name in REQUIRED if name not in table]
-    if missing or table.empty:
-        lack = f"lacks the columns {', '.join(missing)}" if missing else "holds no rows"
-        raise ConfigError(f"{where} {lack}. Write it with leangan collect.")
-    return _convert_columns(table, where)
+    csv.field_size_limit(sys.maxsize)  # a title of a submission may be longer than the usual limit
+    lines = csv.DictReader(io.StringIO(text, newline=""), restval="")
+    fields = dict(_fields(Row))
+    missing = [name for name, field in fields.items() if field.is_required() and name not in (lines.fieldnames or ())]
+    if missing:
+        raise ConfigError(f"{where} lacks the columns {', '.join(missing)}. Write it with leangan collect.")
+    rows = [_row(line, fields, f"{where}, row {number}") for number, line in enumerate(lines, 1)]
+    if not rows:
+        raise ConfigError(f"{where} holds no rows. Write it with leangan collect.")
+    return rows
 
 
-def stored_results(specs: Iterable[RunSpec], protocol: str, rows_dir: Path) -> pd.DataFrame:
-    """The same of these runs under one protocol, from the files in `rows_dir`, results/<scale>/rows."""
-    lines = read_rows(specs, protocol, rows_dir)
-    return parse_results(to_csv(lines), str(rows_dir)) if lines else no_results()
+def _fields(kind: type[Record], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """The columns that a record may have, with the field of each."""
+    for name, field in kind.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Record):
+            yield from _fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
 
 
-def no_results() -> pd.DataFrame:
-    """The table without rows."""
-    return _convert_columns(pd.DataFrame(columns=REQUIRED, dtype=object), "")
+def _row(line: dict[str, str], fields: dict[str, FieldInfo], where: str) -> Row:
+    content: dict[str, Any] = {str(column): text for column, text in line.items() if column not in fields}
+    for column, field in fields.items():
+        text = line.get(column, "")
+        if text == "" and not field.is_required():
+            continue
+        *parents, key = column.split(".")
+        inner = content
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[key] = _value(text, field.annotation, f"{where}, {column}")
+    row = parse(Row, content, where)
+    check_metric(row, where)
+    return row
 
 
-def _read_strings(text: str) -> pd.DataFrame:
+def _value(text: str, kind: Any, where: str) -> Any:
+    """What a cell says in a column of values of the type `kind`."""
+    if text == "" and type(None) in get_args(kind):
+        return None
+    if _is_text(kind):
+        return text
     try:
-        return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_values=[""])
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame()
+        return parse_json(text)
+    except ValueError:
+        raise ConfigError(
+            f"{where} = {text!r} is no number, flag or list. Write the table with leangan collect."
+        ) from None
 
 
-def _convert_columns(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    for name in NUMBERS:
-        table[name] = pd.to_numeric(table[name]) if name in table else np.nan
-    for name in FLAGS:
-        if name in table:
-            table[name] = table[name].map({"true": True, "false": False}).astype(object)  # Python's True, as in a row
-    for name in {*PROTOCOL, "setting", "submitted_by"} - set(table):
-        table[name] = np.nan
-    table["protocol.tf32"] = table["protocol.tf32"].eq(True).astype(object)  # rows that state nothing: without
-    table["metric"] = table["metric"].fillna("")
-    for name in table.loc[table["proxy"].eq(True) & table["status"].eq("done"), "metric"].unique():
-        if is_published_name(metric_names.parse(name, where).family):
-            raise ConfigError(f"{where}: {name!r} is a proxy; FID, KID and IS are names of Inception's metrics only.")
-    return table
-
-
-def methods_of(row: pd.Series) -> list[dict[str, str]]:
-    """The plugins of the run as the row's provenance lists them: name, code_sha256, home; empty if not stated."""
-    return _list_in(row, "provenance.methods")
-
-
-def earlier_commits_of(row: pd.Series) -> list[str]:
-    """The commits other than the row's own under which the run was trained before an interruption."""
-    return _list_in(row, "provenance.earlier_commits")
-
-
-def _list_in(row: pd.Series, key: str) -> list[Any]:
-    stated = row.get(key)
-    return json.loads(stated) if isinstance(stated, str) else []
+def _is_text(kind: Any) -> bool:
+    """Whether values of a field's type are texts."""
+    parts = () if get_origin(kind) is tuple else get_args(kind)
+    return kind is str or any(isinstance(part, str) or _is_text(part) for part in parts)

@@ -11,8 +11,9 @@ from typing import Any
 
 from leangan.core.errors import ConfigError
 from leangan.core.files import parse_json, write_atomic
-from leangan.core.schemas import check
+from leangan.core.schemas import parse
 from leangan.core.spec import SCHEME, RunSpec, check_scheme
+from leangan.runs.row import Row
 
 
 def identity(spec: RunSpec, method_title: str) -> dict[str, Any]:
@@ -36,14 +37,14 @@ def identity(spec: RunSpec, method_title: str) -> dict[str, Any]:
 
 
 def without_value(
-    spec: RunSpec, protocol: str, status: str, reason: str, provenance: dict | None = None
-) -> dict[str, Any]:
+    spec: RunSpec, protocol: str, status: str, reason: str, provenance: dict[str, Any] | None = None
+) -> Row:
     """The row of a run that gives no number: `status` is skip, diverged or error, `reason` says why."""
     nothing = dict.fromkeys(["commit", "dirty", "torch", "device", "seconds", "images_per_s", "time_utc"])
-    return {
+    content = {
         **identity(spec, spec.method),
-        **{"kimg": None, "metric": "", "value": None, "spread": None, "n_real": None, "n_fake": None},
-        **{"reference": None, "proxy": False},
+        **dict.fromkeys(["kimg", "value", "spread", "n_real", "n_fake", "reference"]),
+        **{"family": "", "metric": "", "proxy": False},
         "protocol": {
             **dict.fromkeys(["extractor", "extractor_sha256", "input_px", "resize", "library"]),
             "name": protocol,
@@ -51,16 +52,22 @@ def without_value(
         "provenance": provenance or nothing,
         **{"status": status, "reason": reason, "source": "measured"},
     }
+    return parse(Row, content, f"the row of {spec.run_id}")
 
 
-def write(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Check every row against the schema, then write them all or nothing."""
+def line_of(row: Row) -> str:
+    """The row as a line of its file, without what it does not state."""
+    return json.dumps(row.model_dump(exclude_unset=True), sort_keys=True, allow_nan=False)
+
+
+def write(path: str | Path, rows: Iterable[Row]) -> None:
+    """Check every row, then write them all or nothing."""
     lines = []
     for row in rows:
-        check(row, "row", f"a row for {path}")
-        if row["value"] is not None and not math.isfinite(row["value"]):
-            raise ConfigError(f"{row['metric']} of {row['run']} is {row['value']}, which is no result.")
-        lines.append(json.dumps(row, sort_keys=True, allow_nan=False))
+        if row.value is not None and not math.isfinite(row.value):
+            raise ConfigError(f"{row.metric} of {row.run} is {row.value}, which is no result.")
+        lines.append(line_of(row))
+        parse(Row, json.loads(lines[-1]), f"a row for {path}")
     write_atomic(path, "".join(line + "\n" for line in lines))
 
 
@@ -80,16 +87,31 @@ def check_folder(folder: Path) -> None:
                 check_scheme(content, str(path))
 
 
-def read(path: str | Path) -> list[dict[str, Any]]:
+def parse_row(content: Any, where: str) -> Row:
+    """The row in a file's `content`. Raises ConfigError, with `where` it stands, for anything else."""
+    if isinstance(content, dict):
+        check_scheme(content, f"{where},")
+        check_family(content, where)
+    return parse(Row, content, where)
+
+
+def check_family(content: dict[str, Any], where: str) -> None:
+    """Raise ConfigError, which says what to do, for a row from before rows stated the family of their metric."""
+    if "metric" in content and "family" not in content:
+        raise ConfigError(
+            f"{where} lacks family, which rows of earlier versions did not state. Add the metric without number of "
+            'fakes, reference and extractor, such as "family": "fid" beside "metric": "fid50k_full" ("" beside ""); '
+            "or measure the run again."
+        )
+
+
+def read(path: str | Path) -> list[Row]:
     """The checked rows of one file; ConfigError names the file and the line that is broken."""
     rows = []
     for number, line in enumerate(Path(path).read_bytes().splitlines(), 1):
         try:
-            row = parse_json(line)
+            content = parse_json(line)
         except ValueError as error:
             raise ConfigError(f"{path}, line {number}: not valid JSON ({error}).") from None
-        if isinstance(row, dict):
-            check_scheme(row, f"{path}, line {number},")
-        check(row, "row", f"{path}, line {number}")
-        rows.append(row)
+        rows.append(parse_row(content, f"{path}, line {number}"))
     return rows

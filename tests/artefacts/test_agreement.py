@@ -10,13 +10,11 @@ from leangan.artefacts import captions
 from leangan.artefacts.agreement import claims, summary
 from leangan.artefacts.artefact import load_artefact
 from leangan.core.errors import ConfigError
-from leangan.results.collect import collect, to_csv
-from leangan.results.table import parse_results
+from leangan.results.collect import collect
 from leangan.runs import config
 from tests.helpers.papers import number
 from tests.helpers.synthetic import ARTEFACT, content_of, row, spec, write_rows
 
-FD, RECALL = "fd1k_full_efficientnet_lite0", "recall1k_full_efficientnet_lite0"
 EXPECTED = {"better": ["diffaugment-tc", "ada"], "worse": ["none"], "source": "fig. 1"}
 # Mean 100 and sample deviation 2.
 NONE = [98.0, 100.0, 102.0]
@@ -26,12 +24,12 @@ def planned(methods=("none", "diffaugment-tc", "da", "ada"), images=32, seeds=3)
     return [spec(method, seed, images=images) for method in methods for seed in range(seeds)]
 
 
-def rows_of(values, metric=FD, images=32, **changes):
+def rows_of(values, family="fd", images=32, **changes):
     """The rows of each method's seeds: each value at the middle of three snapshots, worse ones around it."""
-    higher = metric.startswith("recall")
+    higher = family == "recall"
     worse = (lambda value: value / 2) if higher else (lambda value: value * 2)
     return [
-        row(method, seed, metric, kimg, at, of=spec(method, seed, images=images), **changes)
+        row(method, seed, family, kimg, at, of=spec(method, seed, images=images), **changes)
         for method, of_seeds in values.items()
         for seed, value in enumerate(of_seeds)
         for kimg, at in ((1.0, worse(value)), (2.0, value), (3.0, worse(value)))
@@ -41,7 +39,7 @@ def rows_of(values, metric=FD, images=32, **changes):
 @pytest.fixture
 def project(tmp_path):
     def make(rows, specs, published=(), **content):
-        results = parse_results(to_csv(collect(write_rows(tmp_path, rows))), "r.csv")
+        results = collect(write_rows(tmp_path, rows))
         stated = content_of(**{"layout": {"metrics": ["fd"]}, **content})
         return load_artefact("demo", stated, specs, results, published)
 
@@ -73,7 +71,7 @@ def test_a_claim_holds_beyond_the_sum_of_both_deviations(project, ada, verdict):
 
 @pytest.mark.parametrize(("ada", "verdict"), [([0.7, 0.8, 0.9], "yes"), ([0.1, 0.2, 0.25], "no")])
 def test_where_more_is_better_the_larger_mean_is(project, ada, verdict):
-    rows = rows_of({"none": [0.39, 0.4, 0.41], "ada": ada}, RECALL)
+    rows = rows_of({"none": [0.39, 0.4, 0.41], "ada": ada}, "recall")
     artefact = project(rows, planned(), layout={"metrics": ["recall"]}, expectation={**EXPECTED, "better": ["ada"]})
     assert verdicts(artefact) == {("ada", 32): verdict}
 
@@ -81,7 +79,7 @@ def test_where_more_is_better_the_larger_mean_is(project, ada, verdict):
 def test_the_best_snapshots_are_compared_not_the_last(project):
     """ADA is better at its best and worse at its end."""
     rows = rows_of({"none": NONE, "ada": [80.0, 81.0, 82.0]})
-    rows += [row("ada", seed, FD, 4.0, 500.0, of=spec("ada", seed)) for seed in range(3)]
+    rows += [row("ada", seed, "fd", 4.0, 500.0, of=spec("ada", seed)) for seed in range(3)]
     artefact = project(rows, planned(), expectation={**EXPECTED, "better": ["ada"]})
     assert artefact.columns[0].finished_runs("ada")[0].final == 500 and verdicts(artefact) == {("ada", 32): "yes"}
 
@@ -89,7 +87,7 @@ def test_the_best_snapshots_are_compared_not_the_last(project):
 def test_an_expectation_is_claimed_in_every_column_of_the_first_metric(project):
     rows = rows_of({"none": NONE, "diffaugment-tc": [80.0, 81.0, 82.0], "ada": [99.0, 100.0, 101.0]})
     rows += rows_of({"none": NONE, "ada": [120.0, 121.0, 122.0]}, images=64)
-    rows += rows_of({"none": [0.1, 0.1], "ada": [0.9, 0.9]}, RECALL)
+    rows += rows_of({"none": [0.1, 0.1], "ada": [0.9, 0.9]}, "recall")
     artefact = project(
         rows, [*planned(), *planned(images=64)], layout={"metrics": ["fd", "recall"]}, expectation=EXPECTED
     )

@@ -32,7 +32,7 @@ def unfinished(demo):
     """The artefact with a second size of which no run has begun, and none of DA's has."""
     results = read_results(demo / "results.csv")
     larger = [dataclasses.replace(spec, images=512) for spec in SPECS]
-    return load_artefact("demo", content_of(), [*SPECS, *larger], results[results["method"] != "da"])
+    return load_artefact("demo", content_of(), [*SPECS, *larger], [row for row in results if row.method != "da"])
 
 
 def test_curve_is_the_mean_over_seeds_with_their_range(artefact):

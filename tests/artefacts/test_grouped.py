@@ -45,8 +45,8 @@ FD = "fd1k_full_efficientnet_lite0"
 def folder(tmp_path_factory):
     """The made-up results with accuracies in the logs, a method that was refused and one of the command line."""
     folder = tmp_path_factory.mktemp("project") / "results" / "paper"
-    extra = [failed_row("lecam", 0, "skip", "needs labels"), row("bcr", 0, FD, 20.0, 77.5)]
-    extra = [{**line, "run": added.run_id} for line, added in zip(extra, reversed(ADDED), strict=True)]
+    extra = [failed_row("lecam", 0, "skip", "needs labels"), row("bcr", 0, "fd", 20.0, 77.5)]
+    extra = [line.model_copy(update={"run": added.run_id}) for line, added in zip(extra, reversed(ADDED), strict=True)]
     write_demo(folder, extra)
     logs = [folder / "rows" / each.run_id / "train.jsonl" for each in SPECS]
     (folder / "rows" / ADDED[0].run_id).mkdir(exist_ok=True)

@@ -75,14 +75,14 @@ def test_rows_of_other_runs_change_nothing(rendered, tmp_path):
     """More rows beside those of the artefact, also of one of its methods: the files stay the same."""
     folder = shutil.copytree(rendered, tmp_path / SCALE)
     before = written(folder)
-    write_rows(folder, [row("aaa", 0, FD, 20.0, 1.0), row("ada", 9, FD, 20.0, 1.0)])
+    write_rows(folder, [row("aaa", 0, "fd", 20.0, 1.0), row("ada", 9, "fd", 20.0, 1.0)])
     render.main(arguments(folder))
     assert written(folder) == before
 
 
 def test_figures_that_an_artefact_no_longer_has_go(demo, tmp_path, monkeypatch):
     folder = tmp_path / SCALE
-    write_rows(folder, [row("none", 0, FD, 20.0, 50.0)])
+    write_rows(folder, [row("none", 0, "fd", 20.0, 50.0)])
     own = folder / "figures" / "demo"
     own.mkdir(parents=True)
     for name in ("old.png", "old.svg", "old.pdf", "curves.png", "notes.txt"):
@@ -137,7 +137,7 @@ def test_a_figure_whose_log_is_missing_leaves_the_others(demo, tmp_path, monkeyp
 def test_where_no_run_has_finished_the_figures_say_so(tmp_path):
     """All runs diverged after their first values: the table gives the reasons, the figures one sentence."""
     runs = [(spec.method, spec.seed) for spec in SPECS]
-    rows = [row(*run, FD, 2.5, 9.0) for run in runs] + [failed_row(*run, "diverged", "loss_d is nan") for run in runs]
+    rows = [row(*run, "fd", 2.5, 9.0) for run in runs] + [failed_row(*run, "diverged", "loss_d is nan") for run in runs]
     write_rows(tmp_path, rows)
     render.main(arguments(tmp_path))
     assert "diverged: loss\\_d is nan" in (tmp_path / "tables/demo.md").read_text()

@@ -12,8 +12,7 @@ from leangan.artefacts.figures import curves
 from leangan.artefacts.table_formats import Cell, Table, latex, latex_escape, markdown
 from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.errors import ConfigError
-from leangan.results.collect import collect, to_csv
-from leangan.results.table import read_results
+from leangan.results.collect import collect
 from tests.helpers.papers import number
 from tests.helpers.synthetic import ARTEFACT, SEEDS, SPECS, content_of, failed_row, measured_rows, row, spec, write_rows
 
@@ -34,8 +33,7 @@ def project(tmp_path):
     """Loads an artefact of the planned runs `specs` from rows, with changes to its YAML."""
 
     def make(rows, specs=SPECS, **changes):
-        (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
-        results = read_results(tmp_path / "r.csv")
+        results = collect(write_rows(tmp_path, rows))
         return load_artefact("demo", content_of(**changes), specs, results, PUBLISHED, fakes=1000)
 
     make.folder = tmp_path
@@ -50,13 +48,14 @@ def print_table(artefact):
     return build_table(artefact, measure_table(artefact, NO_LOGS))
 
 
+INCEPTION = {"proxy": False, "n_fake": 10000, "protocol": {"extractor": "inception_v3"}}
 TOY = [spec(method, dataset="toy", images=128) for method in ("none", "diffaugment-tc", "ada")]
 
 
-def inception(method, metric="fid10k_full", value=11.0):
+def inception(method, family="fid", value=11.0):
     """A row of an Inception metric on the data set `toy`."""
     (run,) = (each for each in TOY if each.method == method)
-    return row(method, 0, metric, 1.0, value, of=run, proxy=False, n_fake=10000)
+    return row(method, 0, family, 1.0, value, of=run, **INCEPTION)
 
 
 def relabelled(spec, **labels):
@@ -101,8 +100,8 @@ def test_bold_is_the_lowest_distance_and_the_highest_recall_unless_spreads_overl
     rows = []
     for method, seed in ((each.method, each.seed) for each in specs):
         for value in values[method][seed : seed + 1]:
-            rows.append(row(method, seed, FD, 1.0, value))
-            rows.append(row(method, seed, "recall1k_full_efficientnet_lite0", 1.0, 1 / value))
+            rows.append(row(method, seed, "fd", 1.0, value))
+            rows.append(row(method, seed, "recall", 1.0, 1 / value))
     artefact = project(rows, specs, layout={"metrics": ["fd", "recall"]})
     table = print_table(artefact)
     for column in range(4):
@@ -113,8 +112,8 @@ def test_only_the_planned_runs_are_in_the_table(project):
     """Neither those of another method or size, nor those of the same name under an older preset."""
     old = spec("ada", hyper={**SPECS[0].hyper, "r1_gamma": 77.0})
     smaller = spec("ada", images=64)
-    rows = [*measured_rows(), row("bcr", 0, FD, 1.0, 5.0), row("ada", 0, FD, 1.0, 1.0, of=old),
-            row("ada", 0, FD, 1.0, 5.0, of=smaller)]  # fmt: skip
+    rows = [*measured_rows(), row("bcr", 0, "fd", 1.0, 5.0), row("ada", 0, "fd", 1.0, 1.0, of=old),
+            row("ada", 0, "fd", 1.0, 5.0, of=smaller)]  # fmt: skip
     artefact = project(rows)
     assert list(artefact.methods) == ["none", "diffaugment-tc", "da", "ada"]
     assert {run.run for column in artefact.columns for run in column.runs} == {each.run_id for each in SPECS}
@@ -124,7 +123,7 @@ def test_only_the_planned_runs_are_in_the_table(project):
 
 
 def test_a_planned_run_without_rows_is_not_yet_run(project):
-    rows = [line for line in measured_rows() if line["method"] == "none" or (line["method"], line["seed"]) == ("da", 0)]
+    rows = [line for line in measured_rows() if line.method == "none" or (line.method, line.seed) == ("da", 0)]
     artefact = project(rows, [*SPECS, *(spec("none", seed, images=512) for seed in SEEDS)])
     table = print_table(artefact)
     cells = dict(table.rows)
@@ -138,7 +137,7 @@ def test_a_planned_run_without_rows_is_not_yet_run(project):
 
 
 def test_without_any_value_the_cells_say_why(project):
-    artefact = project([row("bcr", 0, FD, 1.0, 5.0), failed_row("ada", 0, "skip", "needs labels")])
+    artefact = project([row("bcr", 0, "fd", 1.0, 5.0), failed_row("ada", 0, "skip", "needs labels")])
     table = print_table(artefact)
     assert [group for group, _ in table.groups] == [
         f"{name}, {SPECS[0].images} images"
@@ -158,13 +157,13 @@ def test_without_any_value_the_cells_say_why(project):
     [
         {"n_fake": 64},
         {"reference": "train", "n_real": 128},
-        {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "extractor_sha256": "cd" * 32}},
-        {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "input_px": 64}},
-        {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "tf32": True}},
+        {"protocol": {"extractor_sha256": "cd" * 32}},
+        {"protocol": {"input_px": 64}},
+        {"protocol": {"tf32": True}},
     ],
 )
 def test_a_column_never_mixes_protocols(project, change):
-    rows = [row("none", 0, FD, 1.0, 5.0), {**row("ada", 0, FD, 1.0, 5.0), **change}]
+    rows = [row("none", 0, "fd", 1.0, 5.0), row("ada", 0, "fd", 1.0, 5.0, **change)]
     with pytest.raises(ValueError, match="mix protocols"):
         project(rows, layout={"metrics": ["fd"]})
 
@@ -172,14 +171,14 @@ def test_a_column_never_mixes_protocols(project, change):
 @pytest.mark.parametrize("tf32", [True, False])
 def test_a_caption_says_where_features_were_computed_in_tf32(project, tf32):
     """Rows that do not say, of an earlier version or submitted, are without."""
-    stated = {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "tf32": tf32}}
-    rows = [row("none", 0, FD, 1.0, 5.0, **stated), row("ada", 0, FD, 1.0, 5.0, **(stated if tf32 else {}))]
+    stated = {"protocol": {"tf32": tf32}}
+    rows = [row("none", 0, "fd", 1.0, 5.0, **stated), row("ada", 0, "fd", 1.0, 5.0, **(stated if tf32 else {}))]
     artefact = project(rows, layout={"metrics": ["fd"]})
     assert ("features at 96 px (bicubic) in TF32, " in caption(artefact)) is tf32
 
 
 def test_a_column_never_mixes_metrics(project):
-    rows = [row("none", 0, FD, 1.0, 5.0), row("ada", 0, FD.replace("1k", "64"), 1.0, 5.0)]
+    rows = [row("none", 0, "fd", 1.0, 5.0), row("ada", 0, "fd", 1.0, 5.0, n_fake=64)]
     with pytest.raises(ValueError, match="would mix fd1k_full.*fd64_full"):
         project(rows)
 
@@ -192,8 +191,7 @@ def of_code(digest):
 
 
 def from_origin(method, seed, **origin):
-    like = row(method, seed, FD, 1.0, 5.0)
-    return {**like, "provenance": {**like["provenance"], **origin}}
+    return row(method, seed, "fd", 1.0, 5.0, provenance=origin)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +268,7 @@ def test_runs_shorter_than_published_say_so(project):
     published = {"where": {"artefact": "Table 1"}, "methods": {"none": "plain"}}
     longer = [replace(each, labels=replace(each.labels, full_kimg=25000.0)) for each in TOY]
     for specs, said in ((longer, True), ([replace(each, total_kimg=25000.0) for each in longer], False)):
-        rows = [{**inception("none"), "run": specs[0].run_id, "setting": specs[0].setting}]
+        rows = [row("none", 0, "fid", 1.0, 11.0, of=specs[0], **INCEPTION)]
         content = project(rows, specs, layout={"metrics": ["fid"], "published": published})
         assert ("The published runs are longer, 25,000 kimg." in caption(content)) == said
 
@@ -278,11 +276,7 @@ def test_runs_shorter_than_published_say_so(project):
 def test_wide_tables_go_on_below(project):
     """Seven sizes of two columns each: no more than twelve columns side by side, as even as can be, by metric."""
     sizes = [spec("none", images=images) for images in range(1, 8)]
-    rows = [
-        row("none", 0, metric, 1.0, 5.0 + each.images, of=each)
-        for each in sizes
-        for metric in (FD, FD.replace("fd", "recall"))
-    ]
+    rows = [row("none", 0, family, 1.0, 5.0 + each.images, of=each) for each in sizes for family in ("fd", "recall")]
     artefact = project(rows, sizes, layout={"metrics": ["fd", "recall"]})
     table = print_table(artefact)
     assert table.blocks == [4, 3, 4, 3]
@@ -295,7 +289,7 @@ def test_wide_tables_go_on_below(project):
 def test_presets_share_a_column_where_each_method_has_its_own(project):
     none, _, ada = (replace(each, dataset=SPECS[0].dataset, images=32) for each in TOY)
     ada = relabelled(replace(ada, hyper={**ada.hyper, "batch": 4}), preset="other")
-    rows = [row("none", 0, FD, 1.0, 5.0, of=none), row("ada", 0, FD, 1.0, 4.0, of=ada)]
+    rows = [row("none", 0, "fd", 1.0, 5.0, of=none), row("ada", 0, "fd", 1.0, 4.0, of=ada)]
     artefact = project(rows, [none, ada])
     assert [column.title for column in artefact.columns] == ["32 images"]
     assert artefact.columns[0].setting["preset"] == "tiny-batch16 / other"
@@ -312,8 +306,8 @@ def test_a_run_under_two_labels_stands_in_both_rows_and_counts_once_in_each(proj
     """Trained and measured once, for instance as ADA and as an entry of config/methods.yaml with the same arguments."""
     own = spec("ada")
     again = relabelled(own, method="ada-again")
-    rows = [row("ada", 0, FD, 1.0, 5.0), row("ada", 0, FD, 2.0, 4.0)]
-    rows += [{**line, "method": "ada-again"} for line in rows]
+    rows = [row("ada", 0, "fd", 1.0, 5.0), row("ada", 0, "fd", 2.0, 4.0)]
+    rows += [line.model_copy(update={"method": "ada-again"}) for line in rows]
     artefact = project(rows, [own, again])
     assert artefact.methods == {"ada": "ADA", "ada-again": "ADA (ada-again)"}
     numbers = measure_table(artefact, NO_LOGS).set_index(["snapshot", "method"])
@@ -327,21 +321,21 @@ def test_a_run_under_two_labels_stands_in_both_rows_and_counts_once_in_each(proj
 def test_a_run_under_two_presets_stands_in_both_columns(project):
     own = spec("ada")
     again = relabelled(own, preset="other")
-    rows = [row("ada", 0, FD, 1.0, 5.0), row("ada", 0, FD, 1.0, 5.0, of=again)]
+    rows = [row("ada", 0, "fd", 1.0, 5.0), row("ada", 0, "fd", 1.0, 5.0, of=again)]
     artefact = project(rows, [own, again])
     assert [column.title for column in artefact.columns] == ["32 images, tiny-batch16", "32 images, other"]
     assert [cell.text for cell in dict(print_table(artefact).rows)["ADA"]] == ["5.00"] * 4
 
 
 def test_rows_of_other_metrics_alone_are_no_value(project):
-    artefact = project([row("none", 0, FD.replace("fd", "kd"), 1.0, 5.0)], layout={"metrics": ["fd"]})
+    artefact = project([row("none", 0, "kd", 1.0, 5.0)], layout={"metrics": ["fd"]})
     table = print_table(artefact)
     assert {cell.text for _, cells in table.rows for cell in cells} == {"not yet run"}
 
 
 def test_kid_is_printed_times_1000_and_stored_plain(project):
     published = {"where": {"artefact": "Table 1"}, "methods": {"none": "plain"}}
-    rows = [inception("none", "kid10k_full", 0.00512)]
+    rows = [inception("none", "kid", 0.00512)]
     artefact = project(rows, TOY, layout={"metrics": ["kid"], "published": published})
     numbers = measure_table(artefact, NO_LOGS)
     assert numbers["mean"].iloc[0] == 0.00512 and numbers["published"].iloc[0] == pytest.approx(0.0045)
@@ -367,7 +361,7 @@ def test_published_value_stands_once_beside_the_preset_that_the_method_has(proje
     published = {"where": {"artefact": ["Table 0", "Table 1"]}, "methods": {"none": "plain", "ada": "adaptive"}}
     none, _, ada = TOY
     ada = relabelled(replace(ada, hyper={**ada.hyper, "batch": 4}), preset="other")
-    rows = [inception("none"), row("ada", 0, "fid10k_full", 1.0, 11.0, of=ada, proxy=False, n_fake=10000)]
+    rows = [inception("none"), row("ada", 0, "fid", 1.0, 11.0, of=ada, **INCEPTION)]
     artefact = project(rows, [none, ada], layout={"metrics": ["fid"], "published": published})
     numbers = measure_table(artefact, NO_LOGS)
     final = numbers[numbers["snapshot"] == "final"].set_index(["preset", "method"])["published"]

@@ -20,7 +20,7 @@ ROW = {
     **{"scheme": SCHEME, "setting": "ab" * 32},
     **{"dataset": "elpv", "images": 32, "resolution": 32, "conditional": False, "backbone": "stylegan2", "seed": 0},
     **{"preset": "tiny", "method": "none", "method_title": "none", "total_kimg": 24, "published_kimg": None},
-    **{"kimg": 6.0, "metric": "fd1k_full_efficientnet_lite0", "spread": None},
+    **{"kimg": 6.0, "family": "fd", "metric": "fd1k_full_efficientnet_lite0", "spread": None},
     **{"n_real": 2624, "n_fake": 1000, "reference": "full"},
     **{"proxy": True, "status": "done", "reason": None, "source": "measured"},
     "protocol": dict.fromkeys(["extractor", "extractor_sha256", "input_px", "resize", "library"]) | {"name": "proxy"},

@@ -34,7 +34,8 @@ from leangan.data.readers.lsun_lmdb import LsunLmdb
 from leangan.leaderboard import page
 from leangan.released import convert
 from leangan.results import collect
-from leangan.results.table import read_results
+from leangan.results.table import read_results, to_csv
+from leangan.runs.rows import parse_row
 from leangan.training import log
 from tests.helpers.readers import row
 
@@ -157,18 +158,19 @@ def test_one_hostile_submission_stops_neither_the_others_nor_the_table(tmp_path)
     (tmp_path / "submitted" / "mine.json").write_text(json.dumps(claim))
     (tmp_path / "submitted" / "bytes.json").write_bytes(b"\xff\xfe\x00")
     accepted, rejections = collect.read_submissions(tmp_path / "submitted")
-    assert [each["submitted_by"] for each in accepted] == ["A. Author"]
+    assert [each.submitted_by for each in accepted] == ["A. Author"]
     assert len(rejections) == len(hostile) + 1
-    collect.to_csv([collect.flatten(each) for each in accepted]).encode()
+    to_csv(accepted).encode()
 
 
 def test_a_carriage_return_in_a_text_is_no_new_line_of_the_table(tmp_path):
     """One of them in a submission would make the table unreadable, and no page be rendered."""
     texts = ["a\rb", "\r", "\r\n", "plain"]
-    table = [collect.flatten(row(method_title=text, seed=seed)) for seed, text in enumerate(texts)]
-    (tmp_path / "results.csv").write_bytes(collect.to_csv(table).encode())
+    table = [parse_row(row(method_title=text, seed=seed), "") for seed, text in enumerate(texts)]
+    (tmp_path / "results.csv").write_bytes(to_csv(table).encode())
     read = read_results(tmp_path / "results.csv")
-    assert read["method_title"].tolist() == ["a\nb", "\n", "\n\n", "plain"] and read["value"].tolist() == [31.5] * 4
+    assert [each.method_title for each in read] == ["a\nb", "\n", "\n\n", "plain"]
+    assert [each.value for each in read] == [31.5] * 4
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"hyper": 1, "plugins": 2}', b"\xff"])
@@ -208,7 +210,7 @@ def structure(folder: Path, text: str) -> list[tuple]:
     """All elements of the leaderboard, and of its details, whose one row says `text` wherever it may say anything."""
     content = row(method_title=text, dataset=text, preset=text, backbone=text)
     content["provenance"] = {**content["provenance"], "device": text, "torch": text, "commit": text}
-    (folder / "results.csv").write_bytes(collect.to_csv([collect.flatten(content)]).encode())
+    (folder / "results.csv").write_bytes(to_csv([parse_row(content, "")]).encode())
     files = ["--results", folder / "results.csv", "--rows", folder / "rows", "--out", folder / "page" / "index.html"]
     page.main([*map(str, files), "--published", str(folder / "published.csv")])
     parsed = Tags((folder / "page" / "index.html").read_bytes().decode())

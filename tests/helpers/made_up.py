@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image
 
 from leangan.core.spec import RunSpec, snapshot_name
-from leangan.metrics.families import metric_name
+from leangan.metrics.families import compared_with
 from leangan.metrics.protocols import read_protocol
-from leangan.results.collect import flatten, to_csv
+from leangan.results.table import to_csv
 from leangan.runs.config import artefact, read_scale
-from leangan.runs.rows import identity, without_value
+from leangan.runs.row import Row
+from leangan.runs.rows import without_value
 from tests.helpers.synthetic import row
 
 SNAPSHOTS = 4
@@ -41,25 +42,20 @@ def value(spec: RunSpec, family: str, snapshot: int) -> float:
     )
 
 
-def measured_rows(spec: RunSpec, name: str, scale: str) -> list[dict]:
+def measured_rows(spec: RunSpec, name: str, scale: str) -> list[Row]:
     """The rows of a run that ended well: every family of the artefact at every snapshot."""
     content, protocol = artefact(name), read_protocol(artefact(name).protocol)
     fakes = read_scale(scale).fakes or protocol.fakes
     proxy = protocol.extractor not in ("inception_v3", "clean_inception")
-    like = row("none", 0, "", 0.0, 0.0)
-    stated = {**like["protocol"], "name": content.protocol, "extractor": protocol.extractor}
-    return [
-        {
-            **like,
-            **identity(spec, spec.method),
-            "metric": metric_name(family, fakes, protocol.reference, protocol.extractor),
-            "kimg": kimg,
-            "value": value(spec, family, i),
-            "proxy": proxy,
-            "n_fake": fakes,
-            "protocol": stated,
-        }
+    stated = {"name": protocol.name, "extractor": protocol.extractor}
+    likes = [
+        row(spec.method, spec.seed, family, 0.0, 0.0, of=spec, protocol=stated, proxy=proxy, n_fake=fakes,
+            reference=compared_with(family, protocol.reference))
         for family in content.layout.metrics
+    ]  # fmt: skip
+    return [
+        like.model_copy(update={"kimg": kimg, "value": value(spec, like.family, i)})
+        for like in likes
         for i, kimg in enumerate(kimgs(spec))
     ]
 
@@ -77,7 +73,7 @@ def write(folder: Path, name: str, specs: list[RunSpec], scale: str, failed: dic
         elif failed[spec.run_id]:
             table.append(without_value(spec, artefact(name).protocol, *failed[spec.run_id]))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.csv").write_text(to_csv([flatten(line) for line in table]))
+    (folder / "results.csv").write_text(to_csv(table))
 
 
 def write_run(folder: Path, spec: RunSpec) -> None:

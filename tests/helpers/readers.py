@@ -36,12 +36,13 @@ from leangan.data.readers.labels import parse_labels
 from leangan.data.readers.tfrecord import TFRecords
 from leangan.metrics.store import load_features
 from leangan.released import convert
-from leangan.results.collect import collect, flatten, to_csv
+from leangan.results.collect import collect
 from leangan.results.submitted import read_submissions
-from leangan.results.table import read_results
+from leangan.results.table import flatten, read_results, to_csv
 from leangan.runs import config, rows
 from leangan.runs.methods import method_plugins
 from leangan.runs.presets import preset_at
+from leangan.runs.row import Row
 from leangan.training.snapshot import load_generator
 
 MAX_FILES = 16  # images of one archive that are decoded
@@ -244,7 +245,8 @@ def row(**changes: Any) -> dict[str, Any]:
     provenance = {"commit": "0" * 40, "dirty": False, "torch": "2.15", "device": "cpu", "seconds": 1.0}
     return {
         **rows.identity(SPEC, "Mine"),
-        **{"kimg": 0.5, "metric": "fd1k_full_efficientnet_lite0", "value": 31.5, "spread": None, "n_real": 2624},
+        **{"kimg": 0.5, "family": "fd", "metric": "fd1k_full_efficientnet_lite0", "value": 31.5, "spread": None},
+        **{"n_real": 2624},
         **{"n_fake": 1000, "reference": "full", "proxy": True, "status": "done", "reason": None, "source": "measured"},
         "protocol": {**protocol, "name": "proxy", "library": "torch-fidelity 0.4.0"},
         "provenance": {**provenance, "images_per_s": 9.5, "time_utc": "2026-01-02T03:04:05+00:00"},
@@ -257,17 +259,19 @@ def read_rows(path: Path) -> None:
     stays_as_it_is(collect([path]), path)
 
 
-def stays_as_it_is(table: list[dict[str, Any]], path: Path) -> None:
+def stays_as_it_is(table: list[Row], path: Path) -> None:
     if not table:
         return
     with writing_allowed():
         path.with_suffix(".csv").write_bytes(to_csv(table).encode())
-    back = read_results(path.with_suffix(".csv"))
-    assert len(back) == len(table)
-    for column in ("run", "method_title", "reason", "submitted_by", "provenance.device"):
-        if column in back:
-            given = [(each.get(column) or "").replace("\r", "\n") for each in table]
-            assert back[column].astype(object).fillna("").tolist() == given
+    assert list(map(_in_table, read_results(path.with_suffix(".csv")))) == list(map(_in_table, table))
+
+
+def _in_table(row: Row) -> dict[str, Any]:
+    """What a row states, as far as a table can: line ends are line feeds, an empty text is none."""
+    content = flatten(row.model_dump())
+    return {key: value.replace("\r", "\n") or None if isinstance(value, str) else value
+            for key, value in content.items()}  # fmt: skip
 
 
 @contextmanager
@@ -282,14 +286,15 @@ def writing_allowed() -> Iterator[None]:
 
 def rows_seeds() -> list[bytes]:
     failed = rows.without_value(SPEC, "proxy", "error", "it failed")
-    return ["".join(json.dumps(each) + "\n" for each in content).encode() for content in ([row()], [row(), failed])]
+    lines = [json.dumps(row()), rows.line_of(failed)]
+    return ["".join(line + "\n" for line in content).encode() for content in (lines[:1], lines)]
 
 
 def read_submission(path: Path) -> None:
     """A bad file is a rejection in words; the others and the table stay whole."""
     accepted, rejections = read_submissions(path.parent)
     assert all(isinstance(text, str) and text for text in rejections)
-    stays_as_it_is([flatten(each) for each in accepted], path)
+    stays_as_it_is(accepted, path)
     if rejections:
         raise ConfigError(rejections[0])
 

@@ -14,11 +14,13 @@ from PIL import Image
 from leangan.core.schemas import parse
 from leangan.core.spec import RunSpec, snapshot_name
 from leangan.core.yaml_files import read
+from leangan.metrics.families import metric_name
 from leangan.results.collect import main as collect
 from leangan.runs.artefact_sections import ArtefactConfig
 from leangan.runs.config import artefact, configured
 from leangan.runs.grid import expand
-from leangan.runs.rows import identity
+from leangan.runs.row import Row
+from leangan.runs.rows import identity, line_of
 
 SCALE = "paper"  # the scale with several seeds
 CONFIG = configured(scale=SCALE, methods=[], datasets={}, images=[])
@@ -64,17 +66,22 @@ def spec(method: str, seed: int = 0, preset: str | None = None, **changes: Any) 
 def row(
     method: str,
     seed: int,
-    metric: str,
+    family: str,
     kimg: float | None,
     value: float | None,
     of: RunSpec | None = None,
+    protocol: dict[str, Any] | None = None,
+    provenance: dict[str, Any] | None = None,
     **changes: Any,
-) -> dict[str, Any]:
-    """One row that the schema accepts, of the run `of` or the one that `spec` gives; `changes` replace keys."""
+) -> Row:
+    """One row of the run `of` or the one that `spec` gives.
+
+    `changes` replace fields; `protocol` and `provenance` are fields of these that are not the usual ones.
+    """
     content = {
         **identity(of or spec(method, seed), METHODS.get(method, method)),
         "kimg": kimg,
-        "metric": metric,
+        "family": family,
         "value": value,
         "spread": None,
         "n_real": 2624,
@@ -88,6 +95,7 @@ def row(
             "input_px": 96,
             "resize": "bicubic",
             "library": "torch-fidelity 0.4.0",
+            **(protocol or {}),
         },
         "provenance": {
             "commit": "0" * 40,
@@ -97,15 +105,18 @@ def row(
             "seconds": 321.5,
             "images_per_s": 62.2,
             "time_utc": "2026-01-02T03:04:05+00:00",
+            **(provenance or {}),
         },
         "status": "done",
         "reason": None,
         "source": "measured",
+        **changes,
     }
-    return {**content, **changes}
+    stated = content["n_fake"], content["reference"], content["protocol"]["extractor"]
+    return parse(Row, {"metric": metric_name(family, *stated) if family else "", **content}, "a made-up row")
 
 
-def failed_row(method: str, seed: int, status: str, reason: str, **changes: Any) -> dict[str, Any]:
+def failed_row(method: str, seed: int, status: str, reason: str, **changes: Any) -> Row:
     """The row of a run without a number."""
     return row(method, seed, "", None, None, status=status, reason=reason, **changes)
 
@@ -117,26 +128,26 @@ def distance(method: str, seed: int, kimg: float) -> float:
     return trend + 6 * seed + 3 * np.sin(kimg + seed)
 
 
-def measured_rows() -> list[dict[str, Any]]:
+def measured_rows() -> list[Row]:
     """All rows of the made-up experiment."""
     rows = []
     for method in METHODS:
         for seed in SEEDS:
             for kimg in KIMG:
                 fd = distance(method, seed, kimg)
-                rows.append(row(method, seed, "fd1k_full_efficientnet_lite0", kimg, fd))
-                rows.append(row(method, seed, "kd1k_full_efficientnet_lite0", kimg, fd / 800, spread=0.01))
-                rows.append(row(method, seed, "precision1k_full_efficientnet_lite0", kimg, min(0.9, 60 / fd)))
-                rows.append(row(method, seed, "recall1k_full_efficientnet_lite0", kimg, min(0.5, 20 / fd)))
+                rows.append(row(method, seed, "fd", kimg, fd))
+                rows.append(row(method, seed, "kd", kimg, fd / 800, spread=0.01))
+                rows.append(row(method, seed, "precision", kimg, min(0.9, 60 / fd)))
+                rows.append(row(method, seed, "recall", kimg, min(0.5, 20 / fd)))
     return rows
 
 
-def write_rows(folder: Path, rows: list[dict[str, Any]]) -> list[Path]:
+def write_rows(folder: Path, rows: list[Row]) -> list[Path]:
     """One JSONL file per run and protocol, as measuring leaves them."""
     files: dict[Path, list[str]] = {}
     for content in rows:
-        path = folder / "rows" / content["run"] / f"{content['protocol']['name']}.jsonl"
-        files.setdefault(path, []).append(json.dumps(content))
+        path = folder / "rows" / content.run / f"{content.protocol.name}.jsonl"
+        files.setdefault(path, []).append(line_of(content))
     for path, lines in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(lines) + "\n")
@@ -201,7 +212,7 @@ def write_grid(path: Path, cells: np.ndarray, columns: int = 12) -> None:
     Image.fromarray(grid).save(path)
 
 
-def write_demo(folder: Path, extra: list[dict[str, Any]] = ()) -> Path:
+def write_demo(folder: Path, extra: list[Row] = ()) -> Path:
     """results/<scale> with rows, their specs and results.csv. Returns `folder`."""
     write_rows(folder, [*measured_rows(), *extra])
     for each in SPECS:

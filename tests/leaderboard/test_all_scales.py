@@ -26,7 +26,7 @@ def specs(scale: str):
 def write_scale(results: Path, scale: str, without: int = 0) -> None:
     """Rows of the artefact demo at a scale, its last `without` runs left out."""
     for spec in specs(scale)[: -without or None]:
-        write_rows(results / scale, [row(spec.method, spec.seed, FD, spec.total_kimg, 50.0, spec)])
+        write_rows(results / scale, [row(spec.method, spec.seed, "fd", spec.total_kimg, 50.0, spec)])
         write_spec(results / scale, spec)
 
 

@@ -12,21 +12,15 @@ from leangan.leaderboard.curve_geometry import curve, log_ticks, nice_ticks
 from leangan.leaderboard.entry import rank
 from leangan.leaderboard.measured_entries import measured_entries
 from leangan.leaderboard.published_entries import published_entries
-from leangan.results.collect import collect, to_csv
-from leangan.results.table import read_results
+from leangan.results.collect import collect
 from tests.helpers.papers import number
 from tests.helpers.synthetic import SPECS, failed_row, measured_rows, row, spec, write_rows, write_spec
 
-FD = "fd1k_full_efficientnet_lite0"
 NOTHING = dict.fromkeys(["commit", "dirty", "torch", "device", "seconds", "images_per_s", "time_utc"])
 
 
 def entries(tmp_path, rows):
-    lines = to_csv(collect(write_rows(tmp_path / "demo", rows)))
-    (tmp_path / "r.csv").write_text(lines)
-    found = measured_entries(read_results(tmp_path / "r.csv"), tmp_path / "demo" / "rows")
-    rank(found)
-    return found
+    return rank(measured_entries(collect(write_rows(tmp_path / "demo", rows)), tmp_path / "demo" / "rows"))
 
 
 def published(*lines):
@@ -48,19 +42,18 @@ def test_one_entry_per_run_with_best_and_final(tmp_path):
         {"dataset": "other"},
         {"resolution": 64},
         {"n_fake": 64},
-        {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "extractor_sha256": "cd" * 32}},
-        {"protocol": {**row("none", 0, FD, 1.0, 1.0)["protocol"], "tf32": True}},
+        {"protocol": {"extractor_sha256": "cd" * 32}},
+        {"protocol": {"tf32": True}},
     ],
 )
 def test_ranks_stay_within_data_set_images_protocol_and_metric(tmp_path, change):
-    found = entries(tmp_path, [row("none", 0, FD, 1.0, 9.0), {**row("ada", 0, FD, 1.0, 5.0), **change}])
+    found = entries(tmp_path, [row("none", 0, "fd", 1.0, 9.0), row("ada", 0, "fd", 1.0, 5.0, **change)])
     assert [entry.rank for entry in found] == [1, 1]
 
 
 def test_a_proxy_and_fid_are_never_ranked_together(tmp_path):
-    fid = row("ada", 0, "fid1k_full", 1.0, 5.0, proxy=False)
-    fid["protocol"] = {**fid["protocol"], "extractor": "inception_v3"}
-    found = entries(tmp_path, [row("none", 0, FD, 1.0, 9.0), fid])
+    fid = row("ada", 0, "fid", 1.0, 5.0, proxy=False, protocol={"extractor": "inception_v3"})
+    found = entries(tmp_path, [row("none", 0, "fd", 1.0, 9.0), fid])
     assert [(entry.rank, entry.proxy) for entry in found] == [(1, False), (1, True)]
 
 
@@ -68,29 +61,31 @@ def test_higher_inception_score_ranks_first_and_doubtful_numbers_do_not_rank():
     found = published({"family": "is", "value": "8"}, {"family": "is", "value": "9"},
                       {"family": "is", "value": "9"},
                       {"family": "is", "value": "10", "verified": "no"})  # fmt: skip
-    rank(found)
+    found = rank(found)
     assert [entry.rank for entry in found] == [3, 1, 1, None]
 
 
 def test_failed_run_has_no_rank_but_a_reason(tmp_path):
-    found = entries(tmp_path, [row("none", 0, FD, 1.0, 9.0), failed_row("bcr", 0, "skip", "needs labels", proxy=False)])
+    found = entries(
+        tmp_path, [row("none", 0, "fd", 1.0, 9.0), failed_row("bcr", 0, "skip", "needs labels", proxy=False)]
+    )
     (skipped,) = (entry for entry in found if entry.status == "skip")
     assert (skipped.rank, skipped.best, skipped.reason, skipped.proxy) == (None, None, "needs labels", True)
 
 
 def test_length_is_compared_with_the_published_one(tmp_path):
-    (entry,) = entries(tmp_path, [row("none", 0, FD, 20.0, 9.0, published_kimg=25000)])
+    (entry,) = entries(tmp_path, [row("none", 0, "fd", 20.0, 9.0, published_kimg=25000)])
     assert (entry.length, entry.length_note) == ("20 kimg", "0.08 % of the published 25,000")
 
 
 def test_lengths_and_counts_of_millions_are_written_out(tmp_path):
-    (entry,) = entries(tmp_path, [row("none", 0, FD, 1024000.0, 9.0, published_kimg=1024000, n_real=1281167)])
+    (entry,) = entries(tmp_path, [row("none", 0, "fd", 1024000.0, 9.0, published_kimg=1024000, n_real=1281167)])
     assert (entry.length, entry.length_note) == ("1,024,000 kimg", "100 % of the published 1,024,000")
     assert dict(entry.facts)["reference images"] == "1,281,167"
 
 
 def test_command_names_the_file_of_rows(tmp_path):
-    (entry,) = entries(tmp_path, [row("none", 0, FD, 20.0, 9.0)])
+    (entry,) = entries(tmp_path, [row("none", 0, "fd", 20.0, 9.0)])
     assert entry.command == (
         f"snakemake --cores all results/demo/rows/{spec('none').run_id}/proxy.jsonl --config scale=demo"
     )
@@ -108,7 +103,7 @@ def test_command_gives_the_configuration_of_the_run(tmp_path):
         "device": "cpu",
     }
     write_spec(tmp_path / "demo", spec("none"), config=config)
-    (entry,) = entries(tmp_path, [row("none", 0, FD, 20.0, 9.0)])
+    (entry,) = entries(tmp_path, [row("none", 0, "fd", 20.0, 9.0)])
     words = shlex.split(entry.command)
     assert words[:3] == ["snakemake", "--cores", "all"] and words[4:6] == ["--config", "scale=paper"]
     assert words[3] == f"results/paper/rows/{spec('none').run_id}/proxy.jsonl"
@@ -118,16 +113,15 @@ def test_command_gives_the_configuration_of_the_run(tmp_path):
 
 def test_runs_of_several_scales_keep_their_commands(tmp_path):
     files = [
-        *write_rows(tmp_path / "demo", [row("none", 0, FD, 20.0, 9.0)]),
-        *write_rows(tmp_path / "paper", [row("ada", 0, FD, 20.0, 5.0)]),
+        *write_rows(tmp_path / "demo", [row("none", 0, "fd", 20.0, 9.0)]),
+        *write_rows(tmp_path / "paper", [row("ada", 0, "fd", 20.0, 5.0)]),
     ]
-    (tmp_path / "r.csv").write_text(to_csv(collect(files)))
-    found = measured_entries(read_results(tmp_path / "r.csv"), tmp_path / "demo/rows", tmp_path / "paper/rows")
+    found = measured_entries(collect(files), tmp_path / "demo/rows", tmp_path / "paper/rows")
     assert {entry.method: entry.command.rsplit("=", 1)[1] for entry in found} == {"baseline": "demo", "ADA": "paper"}
 
 
 def test_a_setting_holds_the_mean_over_seeds_best_first(tmp_path):
-    rows = [row("none", 0, FD, 1.0, 10.0), row("none", 1, FD, 1.0, 14.0), row("ada", 0, FD, 1.0, 5.0)]
+    rows = [row("none", 0, "fd", 1.0, 10.0), row("none", 1, "fd", 1.0, 14.0), row("ada", 0, "fd", 1.0, 5.0)]
     (comparison,) = comparisons_of(entries(tmp_path, rows))
     assert [(method, score.n, score.text, score.doubt) for method, score in comparison.best_first] == [
         ("ADA", 1, "5.00", ""), ("baseline", 2, "12.00 ± 2.83", "")
@@ -135,10 +129,9 @@ def test_a_setting_holds_the_mean_over_seeds_best_first(tmp_path):
 
 
 def test_every_metric_of_a_run_is_a_setting_judged_where_the_first_one_is_best(tmp_path):
-    precision = FD.replace("fd1k", "precision1k")
     rows = [
-        row("none", 0, metric, kimg, value)
-        for metric, values in ((FD, (10.0, 14.0)), (precision, (0.2, 0.9)))
+        row("none", 0, family, kimg, value)
+        for family, values in (("fd", (10.0, 14.0)), ("precision", (0.2, 0.9)))
         for kimg, value in zip((1.0, 2.0), values, strict=True)
     ]
     comparisons = comparisons_of(entries(tmp_path, rows))
@@ -157,7 +150,7 @@ def test_every_metric_of_a_run_is_a_setting_judged_where_the_first_one_is_best(t
     ],
 )
 def test_methods_meet_only_in_one_setting(tmp_path, change):
-    found = entries(tmp_path, [row("none", 0, FD, 1.0, 9.0), {**row("ada", 0, FD, 1.0, 5.0), **change}])
+    found = entries(tmp_path, [row("none", 0, "fd", 1.0, 9.0), row("ada", 0, "fd", 1.0, 5.0, **change)])
     assert [list(each.scores) for each in comparisons_of(found)] in (
         [["baseline"], ["ADA"]],
         [["ADA"], ["baseline"]],
@@ -170,7 +163,9 @@ def test_a_run_of_two_labels_is_two_methods(tmp_path):
     for each in (own, other):
         again = dataclasses.replace(each, labels=dataclasses.replace(each.labels, method="ada-again"))
         write_spec(tmp_path / "demo", each, again)
-    found = entries(tmp_path, [row("ada", 0, FD, 1.0, 5.0), row("ada", 1, FD, 1.0, 7.0), row("none", 0, FD, 1.0, 9.0)])
+    found = entries(
+        tmp_path, [row("ada", 0, "fd", 1.0, 5.0), row("ada", 1, "fd", 1.0, 7.0), row("none", 0, "fd", 1.0, 9.0)]
+    )
     assert len({entry.id for entry in found}) == 5
     runs = {method: sorted(entry.run for entry in found if entry.method == method) for method in TITLES}
     assert runs == {**dict.fromkeys(TITLES[:2], sorted([own.run_id, other.run_id])), "baseline": [spec("none").run_id]}
@@ -184,7 +179,6 @@ TITLES = ["ADA", "ADA (ada-again)", "baseline"]
 
 
 def test_an_opened_row_tells_arithmetic_origin_and_methods(tmp_path):
-    like = row("ada", 0, FD, 1.0, 5.0)
     origin = {
         "tf32": False,
         "half_type": "bfloat16",
@@ -198,7 +192,7 @@ def test_an_opened_row_tells_arithmetic_origin_and_methods(tmp_path):
         ],
     }
     rows = [
-        {**row("ada", 0, FD, kimg, value, snapshot_sha256=digest), "provenance": {**like["provenance"], **origin}}
+        row("ada", 0, "fd", kimg, value, snapshot_sha256=digest, provenance=origin)
         for kimg, value, digest in ((1.0, 5.0, "11" * 32), (2.0, 6.0, "22" * 32))
     ]
     (entry,) = entries(tmp_path, rows)
@@ -213,28 +207,28 @@ def test_an_opened_row_tells_arithmetic_origin_and_methods(tmp_path):
     assert (facts["best snapshot's sha256"], facts["final snapshot's sha256"]) == ("11" * 32, "22" * 32)
     assert "a method from outside this project: mine (package theirs 1.2)" in entry.standing.shortfalls
     origin |= {"tf32": True, "half_type": "none", "parent_sha256": "ee" * 32}
-    (other,) = entries(tmp_path / "other", [{**rows[0], "provenance": {**like["provenance"], **origin}}])
+    (other,) = entries(
+        tmp_path / "other", [row("ada", 0, "fd", 1.0, 5.0, snapshot_sha256="11" * 32, provenance=origin)]
+    )
     facts = dict(other.facts)
     assert facts["training arithmetic"] == "float32, TF32 on; no 16-bit layers" and "features" not in facts
     assert facts["sha256 of the networks it started from"] == "ee" * 32 and facts["snapshot's sha256"] == "11" * 32
 
 
 def test_features_computed_in_tf32_are_shown(tmp_path):
-    measured = row("ada", 0, FD, 1.0, 5.0)
-    (entry,) = entries(tmp_path, [{**measured, "protocol": {**measured["protocol"], "tf32": True}}])
+    (entry,) = entries(tmp_path, [row("ada", 0, "fd", 1.0, 5.0, protocol={"tf32": True})])
     assert dict(entry.facts)["features"] == "computed in TF32"
 
 
 def test_a_submission_that_states_no_arithmetic_of_features_ranks_with_those_without_tf32(tmp_path):
-    stated = {**row("none", 0, FD, 1.0, 1.0)["protocol"], "tf32": False}
-    rows = [row("none", 0, FD, 1.0, 9.0, protocol=stated), row("ada", 0, FD, 1.0, 5.0)]
+    stated = {"tf32": False}
+    rows = [row("none", 0, "fd", 1.0, 9.0, protocol=stated), row("ada", 0, "fd", 1.0, 5.0)]
     assert sorted(entry.rank for entry in entries(tmp_path, rows)) == [1, 2]
 
 
 @pytest.mark.parametrize("others", [[], [failed_row("bcr", 0, "skip", "needs labels", provenance=NOTHING)]])
 def test_a_row_of_changed_code_says_so_whatever_rows_lie_beside_it(tmp_path, others):
-    changed = row("ada", 0, FD, 1.0, 5.0)
-    changed["provenance"] = {**changed["provenance"], "dirty": True}
+    changed = row("ada", 0, "fd", 1.0, 5.0, provenance={"dirty": True})
     found = entries(tmp_path, [changed, *others])
     (entry,) = (entry for entry in found if entry.method == "ADA")
     assert "code that no commit describes" in entry.standing.shortfalls
@@ -242,7 +236,7 @@ def test_a_row_of_changed_code_says_so_whatever_rows_lie_beside_it(tmp_path, oth
 
 
 def test_methods_of_one_title_are_told_apart(tmp_path):
-    rows = [row("ada", 0, FD, 1.0, 5.0), row("ada-tuned", 0, FD, 1.0, 4.0, method_title="ADA")]
+    rows = [row("ada", 0, "fd", 1.0, 5.0), row("ada-tuned", 0, "fd", 1.0, 4.0, method_title="ADA")]
     found = entries(tmp_path, rows)
     assert {entry.method: entry.best for entry in found} == {"ADA": 5.0, "ADA (ada-tuned)": 4.0}
 

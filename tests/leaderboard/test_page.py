@@ -52,7 +52,17 @@ def html(tmp_path_factory) -> Path:
         tmp_path_factory.mktemp("project") / "results" / synthetic.SCALE,
         [
             synthetic.failed_row("bcr", 0, "skip", HOSTILE, method_title=HOSTILE),
-            synthetic.row("da", 5, "fid1k_full", 20.0, 33.0, proxy=False, source="submitted", published_kimg=25000),
+            synthetic.row(
+                "da",
+                5,
+                "fid",
+                20.0,
+                33.0,
+                proxy=False,
+                source="submitted",
+                published_kimg=25000,
+                protocol={"extractor": "inception_v3"},
+            ),
         ],
     )
     (folder / "published.csv").write_text(csv_text(*PUBLISHED))

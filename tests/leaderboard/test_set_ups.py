@@ -14,12 +14,9 @@ from leangan.leaderboard.entry import rank
 from leangan.leaderboard.measured_entries import measured_entries
 from leangan.leaderboard.set_ups import values_of
 from leangan.leaderboard.size_pictures import size_pictures
-from leangan.results.collect import collect, to_csv
-from leangan.results.table import read_results
+from leangan.results.collect import collect
 from leangan.runs.methods import bind_all
 from tests.helpers.synthetic import SPECS, row, spec, write_rows, write_spec
-
-FD = "fd1k_full_efficientnet_lite0"
 
 
 def ada(seed=0, images=32, **arguments):
@@ -38,19 +35,17 @@ def entries(tmp_path):
     `origins` are what the provenance of each run states beside.
     """
 
-    def make(values, stated=lambda spec: True, changes=None, origins=None):
+    def make(values, stated=lambda spec: True, changes=None, origins=None, measured=("fd", 24.0)):
         folder = tmp_path / "demo"
-        rows = [{**row(each.method, each.seed, FD, 24.0, value, of=each), **(changes or {})} for each, value in values]
-        for content, origin in zip(rows, origins or [{}] * len(rows), strict=True):
-            content["provenance"] = {**content["provenance"], **origin}
+        rows = [
+            row(each.method, each.seed, *measured, value, of=each, provenance=origin, **(changes or {}))
+            for (each, value), origin in zip(values, origins or [{}] * len(values), strict=True)
+        ]
         write_rows(folder, rows)
         for each, _ in values:
             if stated(each):
                 write_spec(folder, each)
-        (folder / "r.csv").write_text(to_csv(collect([folder / "rows"])))
-        found = measured_entries(read_results(folder / "r.csv"), folder / "rows")
-        rank(found)
-        return found
+        return rank(measured_entries(collect([folder / "rows"]), folder / "rows"))
 
     return make
 
@@ -117,14 +112,14 @@ def test_lengths_that_are_compared_nowhere_need_no_title(entries):
 
 def test_full_reproductions_of_two_lengths_are_no_seeds_of_one_mean(entries):
     """They are ranked together, whatever their lengths."""
-    changes = {"proxy": False, "n_fake": 50000, "metric": "fid50k_full", "published_kimg": 12.0}
-    protocol = {**row("none", 0, FD, 1.0, 1.0)["protocol"], "name": "ada", "extractor": "inception_v3"}
+    protocol = {"name": "ada", "extractor": "inception_v3"}
+    changes = {"proxy": False, "n_fake": 50000, "published_kimg": 12.0, "protocol": protocol}
     citation = {"citation": "arXiv:0", "full_kimg": 12.0}
     runs = [
         dataclasses.replace(each, labels=dataclasses.replace(each.labels, **citation))
         for each in (spec("none", total_kimg=kimg) for kimg in (12.0, 24.0))
     ]
-    found = entries([(runs[0], 30.0), (runs[1], 50.0)], changes={**changes, "protocol": protocol})
+    found = entries([(runs[0], 30.0), (runs[1], 50.0)], changes=changes, measured=("fid", 24.0))
     assert {entry.standing.ranking for entry in found} == {"full"}
     assert scores(found) == [{"baseline (total_kimg 12)": (30.0, 1), "baseline (total_kimg 24)": (50.0, 1)}]
 

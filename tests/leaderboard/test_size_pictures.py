@@ -16,13 +16,10 @@ from leangan.leaderboard.entry import rank
 from leangan.leaderboard.measured_entries import measured_entries
 from leangan.leaderboard.published_entries import published_entries
 from leangan.leaderboard.size_pictures import size_pictures
-from leangan.results.collect import collect, to_csv
+from leangan.results.collect import collect
 from leangan.results.published import read_published
 from leangan.results.size_lines import group_by_picture, short_count, sizes_with_room
-from leangan.results.table import read_results
 from tests.helpers.synthetic import row, write_rows
-
-FID = "fid50k_full"
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +27,19 @@ def papers():
     return read_published(ROOT / "results/published/published.csv")
 
 
-def fid(images, value, method="none", **changes):
+def fid(images, value, method="none", family="fid", **changes):
     """A row of a run that repeats ADA's fig. 7 on FFHQ."""
     usual = {"dataset": "ffhq", "resolution": 256, "preset": "paper256", "images": images, "n_fake": 50000,
-             "proxy": False, "total_kimg": 25000.0, "published_kimg": 25000.0,
+             "proxy": False, "kimg": 25000.0, "total_kimg": 25000.0, "published_kimg": 25000.0,
              "run": f"ffhq-{images}/stylegan2-{method}-s0-01234567"}  # fmt: skip
-    whole = {**row(method, 0, FID, 25000.0, value), **usual, **changes}
-    return {**whole, "protocol": {**whole["protocol"], "name": "ada", "extractor": "inception_v3"}}
+    content = {**usual, **changes}
+    extractor = "efficientnet_lite0" if content["proxy"] else "inception_v3"
+    protocol = {"name": "ada", "extractor": extractor}
+    return row(method, 0, family, content.pop("kimg"), value, protocol=protocol, **content)
 
 
 def draw_pictures(tmp_path, rows, papers=None):
-    (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path, rows))))
-    entries = measured_entries(read_results(tmp_path / "r.csv"), tmp_path / "rows")
-    rank(entries)
+    entries = rank(measured_entries(collect(write_rows(tmp_path, rows)), tmp_path / "rows"))
     return size_pictures(comparisons_of(entries), papers)
 
 
@@ -66,15 +63,14 @@ def test_one_size_is_no_curve(tmp_path):
 
 
 def test_published_numbers_stand_beside_a_reproduction_and_never_beside_a_proxy(tmp_path, papers):
-    rows = [fid(1000, 100.0), fid(5000, 50.0), fid(1000, 20.0, "ada")]
-    (picture,) = draw_pictures(tmp_path, rows, papers)
+    values = (1000, 100.0), (5000, 50.0), (1000, 20.0, "ada")
+    (picture,) = draw_pictures(tmp_path, [fid(*each) for each in values], papers)
     lines = {(line.title, line.published): line for line in picture.lines}
     assert set(lines) == {("baseline", False), ("baseline", True), ("ADA", False), ("ADA", True)}
     # arXiv:2006.06676, fig. 7c: 1,000 images of FFHQ.
     assert [lines[name, True].at(1000).text for name in ("baseline", "ADA")] == ["100.16", "21.29"]
     assert lines["baseline", True].look == lines["baseline", False].look != lines["ADA", True].look
-    proxy = [{**each, "proxy": True, "metric": "fd50k_full_efficientnet_lite0",
-              "protocol": {**each["protocol"], "extractor": "efficientnet_lite0"}} for each in rows]  # fmt: skip
+    proxy = [fid(*each, family="fd", proxy=True) for each in values]
     (picture,) = draw_pictures(tmp_path / "proxy", proxy, papers)
     assert picture.ranking == "proxy" and not any(line.published for line in picture.lines)
 
@@ -84,8 +80,7 @@ def test_the_page_opens_on_measured_beside_published_then_measured_then_publishe
     alone = [fid(images, 40.0, dataset="own", run=f"own-{images}/a-none-s0-0") for images in (10, 20, 30)]
     beside = [fid(images, 90.0, total_kimg=2000.0, kimg=2000.0) for images in (1000, 5000)]
     proxy = [
-        {**fid(images, 9.0, run=f"ffhq-{images}/p-none-s0-0"), "proxy": True, "metric": "fd50k_full_efficientnet_lite0"}
-        for images in (1000, 5000, 70000)
+        fid(images, 9.0, family="fd", proxy=True, run=f"ffhq-{images}/p-none-s0-0") for images in (1000, 5000, 70000)
     ]
     for rows, rankings in (
         ([*alone, *beside, *proxy], ["reduced", "full", "proxy"]),
@@ -93,8 +88,8 @@ def test_the_page_opens_on_measured_beside_published_then_measured_then_publishe
         (proxy, ["proxy"]),
         ([], []),
     ):
-        (tmp_path / "r.csv").write_text(to_csv(collect(write_rows(tmp_path / str(len(rows)), rows))))
-        entries = measured_entries(read_results(tmp_path / "r.csv"), tmp_path / "rows") if rows else []
+        found = collect(write_rows(tmp_path / str(len(rows)), rows))
+        entries = measured_entries(found, tmp_path / "rows")
         found = size_pictures(comparisons_of([*published_entries(papers), *entries]), papers)
         order = list(dict.fromkeys(picture.ranking for picture in found))
         assert order == [*rankings, "published"]

@@ -19,9 +19,7 @@ from leangan.leaderboard.progress import Progress, ProgressLine, progress_of
 from leangan.results.published import FILE, read_published
 from leangan.runs.config import artefact, artefact_names, configured
 from leangan.runs.grid import expand
-from tests.helpers.synthetic import row
-
-NAMES = {"diffaugment-cifar": "fid10k_test", "proxy-test": "fd5k_test_efficientnet_lite0"}
+from tests.helpers.synthetic import row, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +34,19 @@ def planned(name: str, scale: str, **config) -> list[RunSpec]:
 def store(results: Path, scale: str, name: str, values: dict, newest: str = "2026-03-04", **changes) -> Path:
     """Rows of an artefact in results/<scale>/rows: `values` has those of the seeds by (method, images)."""
     protocol = artefact(name).protocol
-    metric, proxy = NAMES[protocol], protocol == "proxy-test"
+    proxy = protocol == "proxy-test"
     for spec in changes.pop("specs", None) or planned(name, scale):
         of_seeds = values.get((spec.method, spec.images), [])
         if spec.seed >= len(of_seeds) or spec.dataset != "cifar10":
             continue
         day = newest if spec.seed == 0 else "2026-01-02"
-        content = row(spec.method, 0, metric, spec.total_kimg, of_seeds[spec.seed], of=spec, proxy=proxy)
-        content["protocol"] |= {"name": protocol, "extractor": "efficientnet_lite0" if proxy else "inception_v3"}
-        content["n_fake"] = 5000 if proxy else 10000
-        content["provenance"] |= {"time_utc": f"{day}T03:04:05+00:00", **changes}
-        path = results / scale / "rows" / spec.run_id / f"{protocol}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content) + "\n")
+        content = row(
+            spec.method, 0, "fd" if proxy else "fid", spec.total_kimg, of_seeds[spec.seed], of=spec, proxy=proxy,
+            n_fake=5000 if proxy else 10000, reference="test",
+            protocol={"name": protocol, "extractor": "efficientnet_lite0" if proxy else "inception_v3"},
+            provenance={"time_utc": f"{day}T03:04:05+00:00", **changes},
+        )  # fmt: skip
+        write_rows(results / scale, [content])
     return results / scale / "rows"
 
 
@@ -117,12 +115,8 @@ def test_one_line_for_each_scale_in_the_order_of_scales(tmp_path, papers):
 def test_runs_without_a_number_measure_no_cell(tmp_path, papers):
     rows = store(tmp_path, "hours", "cifar10-few", {("ada", 500): [9.0]})
     (file,) = rows.glob("*/*/*.jsonl")
-    diverged = row("ada", 0, "", None, None, status="diverged", reason="nan")
-    content = {
-        **json.loads(file.read_text()),
-        **{key: diverged[key] for key in ("metric", "kimg", "value", "status", "reason")},
-    }
-    file.write_text(json.dumps(content) + "\n")
+    nothing = {"family": "", "metric": "", "kimg": None, "value": None, "status": "diverged", "reason": "nan"}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **nothing}) + "\n")
     assert progress_of([rows], papers).lines == []
 
 

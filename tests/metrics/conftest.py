@@ -10,9 +10,17 @@ from pathlib import Path
 import pytest
 
 from leangan.metrics import extractor_facts, families
+from leangan.metrics.protocols import read_protocol
 from leangan.plugins import registry
 
-CACHES = (registry._found, registry.load, families._read, families.known_families, extractor_facts.find_extractor)
+CACHES = (
+    registry._found,
+    registry.load,
+    families._read,
+    families.known_families,
+    extractor_facts.find_extractor,
+    read_protocol,
+)
 
 
 @pytest.fixture

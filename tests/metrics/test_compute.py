@@ -28,6 +28,7 @@ from leangan.metrics.protocols import Protocol
 from leangan.metrics.store import load_features, load_meta, save_features
 from leangan.plugins.pair import Generator
 from leangan.runs import rows
+from leangan.runs.row import Provenance, Row
 from leangan.training.snapshot import save_generator
 
 CPU = torch.device("cpu")
@@ -184,7 +185,7 @@ def extract_fake(place: Path, *options: str, count: int = 12) -> None:
     )
 
 
-def compute_rows(place: Path) -> list[dict]:
+def compute_rows(place: Path) -> list[Row]:
     compute.main(
         ["--protocol", "proxy", "--real", f"{place}/real.safetensors", "--fake", f"{place}/run/fake.json"]
         + ["--run-dir", f"{place}/run", "--subset", f"{place}/subset.json", "--out", f"{place}/rows.jsonl"]
@@ -205,24 +206,24 @@ def test_a_run_becomes_rows(place, monkeypatch):
     extract_real(place)
     extract_fake(place)
     found = compute_rows(place)
-    assert [row["metric"] for row in found[:6]] == [
+    assert [row.metric for row in found[:6]] == [
         *(f"{family}12_full_efficientnet_lite0" for family in ("fd", "kd", "precision", "recall")),
         *(f"{family}12_train_efficientnet_lite0" for family in ("copying", "nn_ratio")),
     ]
     good, broken = found[:6], found[6:]
-    assert {row["status"] for row in good} == {"done"}
-    assert good[0]["value"] > 100 and good[1]["spread"] is not None
-    assert [row["n_real"] for row in good] == [24, 24, 24, 24, 8, 8]
-    assert [row["spread_over"] for row in good] == [None, "subsets", None, None, None, None]
-    assert all(row["n_fake"] == 12 and row["proxy"] for row in found)
-    assert all(row["protocol"]["eval_seeds"] == 1 and row["protocol"]["statistics"] is None for row in found)
-    assert all(row["protocol"]["tf32"] is False for row in found)
-    assert {(row["status"], row["value"]) for row in broken} == {("diverged", None)}
-    assert "not finite at 0.128 kimg" in broken[0]["reason"]
+    assert {row.status for row in good} == {"done"}
+    assert good[0].value > 100 and good[1].spread is not None
+    assert [row.n_real for row in good] == [24, 24, 24, 24, 8, 8]
+    assert [row.spread_over for row in good] == [None, "subsets", None, None, None, None]
+    assert all(row.n_fake == 12 and row.proxy for row in found)
+    assert all(row.protocol.eval_seeds == 1 and row.protocol.statistics is None for row in found)
+    assert all(row.protocol.tf32 is False for row in found)
+    assert {(row.status, row.value) for row in broken} == {("diverged", None)}
+    assert "not finite at 0.128 kimg" in broken[0].reason
     spec, train = RunSpec.read(place / "run" / "spec.json"), train_json(place)
-    assert {(row["scheme"], row["setting"]) for row in found} == {(SCHEME, spec.setting)}
-    assert [row["snapshot_sha256"] for row in found] == [train["snapshots"][i]["sha256"] for i in [0] * 6 + [1] * 6]
-    assert all(row["provenance"] == train["provenance"] for row in found)
+    assert {(row.scheme, row.setting) for row in found} == {(SCHEME, spec.setting)}
+    assert [row.snapshot_sha256 for row in found] == [train["snapshots"][i]["sha256"] for i in [0] * 6 + [1] * 6]
+    assert all(row.provenance == Provenance.model_validate(train["provenance"]) for row in found)
 
     def never(*_):
         raise AssertionError("computed again")
@@ -302,7 +303,7 @@ def test_fakes_and_features_follow_the_run_and_numbers_are_full_float32(place, m
     )
     assert during == MEASURED
     # A CPU computes without, whatever the run asks for.
-    assert {row["protocol"]["tf32"] for row in rows.read(place / "rows.jsonl")} == {False}
+    assert {row.protocol.tf32 for row in rows.read(place / "rows.jsonl")} == {False}
 
 
 def test_the_same_of_each_command_by_itself(place, monkeypatch):
@@ -329,7 +330,7 @@ def test_the_real_set_itself_scores_near_zero(place, monkeypatch):
     monkeypatch.setattr(features, "load_generator", lambda *_: copier(place, list(range(24))))
     extract_real(place)
     extract_fake(place, count=24)
-    fd, _kd, precision, recall = (row["value"] for row in compute_rows(place)[:4])
+    fd, _kd, precision, recall = (row.value for row in compute_rows(place)[:4])
     assert abs(fd) < 1
     assert precision == recall == 1
 
@@ -338,7 +339,7 @@ def test_a_run_that_failed_is_one_row_that_says_why(place):
     train_json(place, status="diverged", reason="loss not finite at 0.01 kimg", snapshots=[])
     extract_fake(place)
     (row,) = compute_rows(place)
-    assert (row["status"], row["value"], row["reason"]) == ("diverged", None, "loss not finite at 0.01 kimg")
+    assert (row.status, row.value, row.reason) == ("diverged", None, "loss not finite at 0.01 kimg")
 
 
 def test_features_of_other_things_are_refused(place):
@@ -434,12 +435,12 @@ def test_several_evaluation_seeds_are_a_mean_and_a_deviation(place, monkeypatch)
     assert len(set(by_hand)) == 3
     paths = place / "real.safetensors", place / "run" / "fake.json", place / "run"
     row, broken = compute.compute(several(["fd"], 3), *paths)
-    assert row["value"] == pytest.approx(np.mean(by_hand), rel=1e-12)
-    assert row["spread"] == pytest.approx(np.std(by_hand, ddof=1), rel=1e-12)
-    assert (row["spread_over"], row["protocol"]["eval_seeds"]) == ("evaluation seeds", 3)
-    assert (broken["status"], broken["value"], broken["spread"]) == ("diverged", None, None)
+    assert row.value == pytest.approx(np.mean(by_hand), rel=1e-12)
+    assert row.spread == pytest.approx(np.std(by_hand, ddof=1), rel=1e-12)
+    assert (row.spread_over, row.protocol.eval_seeds) == ("evaluation seeds", 3)
+    assert (broken.status, broken.value, broken.spread) == ("diverged", None, None)
     (one, _) = compute.compute(several(["fd"], 1), *paths)
-    assert (one["value"], one["spread"], one["spread_over"]) == (by_hand[0], None, None)
+    assert (one.value, one.spread, one.spread_over) == (by_hand[0], None, None)
 
 
 def test_the_statistics_of_norms_are_stated_and_guarded(place, monkeypatch):
@@ -449,7 +450,7 @@ def test_the_statistics_of_norms_are_stated_and_guarded(place, monkeypatch):
     monkeypatch.setattr(features, "load_generator", lambda *_: Normed())
     extract_real(place)
     extract_fake(place)
-    assert {row["protocol"]["statistics"] for row in compute_rows(place)} == {"batch"}
+    assert {row.protocol.statistics for row in compute_rows(place)} == {"batch"}
     standing = several(["fd"], 1).model_copy(update={"statistics": "standing"})
     monkeypatch.setattr("leangan.metrics.features.read_protocol", lambda _: standing)
     with pytest.raises(Reported, match="with standing statistics, those of .* use batch ones; .*eval_statistics in"):
@@ -478,7 +479,7 @@ def test_a_generator_that_copies_is_found_out(place, monkeypatch):
     for chosen, copying in ((trained * 2, 1), (others, 0.5)):
         monkeypatch.setattr(features, "load_generator", lambda *_, chosen=chosen: copier(place, chosen))
         extract_fake(place, count=16)
-        rows_by_family = {row["metric"].split("16_")[0]: row["value"] for row in compute_rows(place)[:6]}
+        rows_by_family = {row.family: row.value for row in compute_rows(place)[:6]}
         assert rows_by_family["copying"] == pytest.approx(copying, abs=1e-6)
         assert rows_by_family["nn_ratio"] == pytest.approx(2 * (1 - copying), abs=1e-2)
         for part in (place / "run" / "fake").iterdir():

@@ -120,15 +120,12 @@ def test_a_run_becomes_rows(data, make_spec, tmp_path, monkeypatch):
     features.main(["--extractor", "shape_attributes", "--data", str(data), "--device", "cpu", "--out", real])
     features.main([*given, "--n-fake", str(COUNT), "--device", "cpu", "--out", fake])
     compute.main([*given, "--real", real, "--fake", fake, "--out", out])
-    found = {row["metric"]: row for row in rows.read(out)}
-    values = {name: row["value"] for name, row in found.items()}
+    found = {row.metric: row for row in rows.read(out)}
+    values = {name: row.value for name, row in found.items()}
     assert values.keys() == {f"leak_{name}60_full_shape_attributes" for name in ("orientation", "hue", "scale")}
     assert values["leak_orientation60_full_shape_attributes"] == pytest.approx(1 / 3)
     assert values["leak_hue60_full_shape_attributes"] <= 0.05 and values["leak_scale60_full_shape_attributes"] <= 0.05
     for row in found.values():
-        assert row["proxy"] and row["n_real"] == row["n_fake"] == COUNT
-        assert (
-            row["protocol"]["library"] == "leangan.metrics.extractors.shape_attributes"
-            and row["protocol"]["input_px"] is None
-        )
+        assert row.proxy and row.n_real == row.n_fake == COUNT
+        assert row.protocol.library == "leangan.metrics.extractors.shape_attributes" and row.protocol.input_px is None
     assert not list(tmp_path.glob("neighbours-*"))

@@ -82,9 +82,9 @@ def test_rows_and_picture_are_those_made_by_hand_and_no_features_are_left(traine
     before = sorted(trained.run_dir.rglob("*"))
     measure.main(trained.options(tmp_path / "rows" / "proxy.jsonl"))
     assert rows.read(tmp_path / "rows" / "proxy.jsonl") == by_hand
-    assert {row["status"] for row in by_hand} == {"done"} and len({row["kimg"] for row in by_hand}) == 2
+    assert {row.status for row in by_hand} == {"done"} and len({row.kimg for row in by_hand}) == 2
     snapshots = json.loads((trained.run_dir / "train.json").read_text())["snapshots"]
-    assert {row["snapshot_sha256"] for row in by_hand} == {snapshot["sha256"] for snapshot in snapshots}
+    assert {row.snapshot_sha256 for row in by_hand} == {snapshot["sha256"] for snapshot in snapshots}
     assert (tmp_path / "rows" / "neighbours-proxy.png").exists()
     assert sorted(trained.run_dir.rglob("*")) == before
 
@@ -105,9 +105,9 @@ def test_two_ranks_leave_the_same_rows(trained, by_hand, tmp_path):
     assert len(found) == len(by_hand)
     for row, alone in zip(found, by_hand, strict=True):
         # A convolution rounds otherwise with another number of images at once.
-        assert row["value"] == pytest.approx(alone["value"], rel=1e-4, abs=1e-4)
+        assert row.value == pytest.approx(alone.value, rel=1e-4, abs=1e-4)
         same = {"value": None, "spread": None}
-        assert row | same == alone | same
+        assert row.model_copy(update=same) == alone.model_copy(update=same)
     assert not trained.parts() and not (trained.run_dir / "features-proxy.json").exists()
 
 
@@ -162,7 +162,7 @@ def test_a_run_that_gave_no_generator_is_a_row_without_fakes(trained, tmp_path, 
     lost = Trained(trained.run_dir, tmp_path / "no.npy", tmp_path / "no.json", tmp_path / "no.safetensors")
     measure.main(lost.options(tmp_path / "proxy.jsonl"))
     (row,) = rows.read(tmp_path / "proxy.jsonl")
-    assert (row["status"], row["value"], row["reason"]) == ("diverged", None, "loss_d not finite at 0.01 kimg")
+    assert (row.status, row.value, row.reason) == ("diverged", None, "loss_d not finite at 0.01 kimg")
 
 
 def test_what_does_not_belong_together_is_refused_before_fakes_are_made(trained, tmp_path, monkeypatch):
@@ -198,8 +198,8 @@ def test_a_run_without_its_spec_is_measured_after_what_the_message_advises(train
     assert run.main([*map(str, files), "--device", "cpu"]) == 0
     assert path.read_text() == spec.read_text()
     measure.main(trained.options(out))
-    found = [(row["metric"], row["value"], row["snapshot_sha256"]) for row in rows.read(out)]
-    assert found == [(row["metric"], row["value"], row["snapshot_sha256"]) for row in by_hand]
+    found = [(row.metric, row.value, row.snapshot_sha256) for row in rows.read(out)]
+    assert found == [(row.metric, row.value, row.snapshot_sha256) for row in by_hand]
 
 
 def test_a_snapshot_that_was_changed_ends_both_ranks(trained, tmp_path):

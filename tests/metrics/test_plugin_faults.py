@@ -166,8 +166,9 @@ def test_words_for_print_need_neither_torch_nor_what_computes():
     done = run("""
 import sys
 import leangan.artefacts.render, leangan.leaderboard.page
-from leangan.results.metric_names import parse
-assert parse("kid50k_full").text(0.0123) == "12.30" and parse("fd1k_full_efficientnet_lite0").label
+from leangan.results.metric_names import Metric
+assert Metric("kid", 50000, "full", "inception_v3").text(0.0123) == "12.30"
+assert Metric("fd", 1000, "full", "efficientnet_lite0").label == "FD (EfficientNet-Lite0)"
 print(sorted({"torch", "scipy", "torch_fidelity", "cleanfid", "torchvision"} & sys.modules.keys()))
 """)
     assert done.stdout == "[]\n", done.stdout + done.stderr

@@ -16,7 +16,7 @@ from leangan.planning.costs_file import read_costs
 from leangan.runs.config import artefact_names, configured, paper_artefacts
 from leangan.runs.grid import expand
 from leangan.runs.presets import preset_at, presets
-from leangan.runs.rows import without_value
+from leangan.runs.rows import line_of, without_value
 from leangan.training.loop import train
 
 CPU = torch.device("cpu")
@@ -114,7 +114,7 @@ def row_of(spec: RunSpec, rate: float) -> str:
     """A stored row as a run leaves it, of the one kind that needs no value."""
     provenance = dict.fromkeys(["commit", "dirty", "torch", "seconds", "time_utc"])
     provenance |= {"device": "NVIDIA H200", "images_per_s": rate}
-    return json.dumps(without_value(spec, "ada", "diverged", "a test", provenance))
+    return line_of(without_value(spec, "ada", "diverged", "a test", provenance))
 
 
 def test_measured_throughput_goes_before_published_cost(project, make_spec):

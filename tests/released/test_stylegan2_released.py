@@ -266,8 +266,8 @@ def test_a_run_whose_metrics_can_be_computed(network: Path, tmp_path: Path):
     run_features(MeanColour(), run_dir, 32, None, fake, 8, device)
     protocol = read_protocol("proxy").model_copy(update={"fakes": 32, "metrics": ["fd"]})
     (row,) = compute.compute(protocol, real, fake, run_dir)
-    assert (row["kimg"], row["status"], row["n_fake"]) == (12.032, "done", 32)
-    assert row["value"] > 0 and row["method_title"].endswith("released network")
+    assert (row.kimg, row.status, row.n_fake) == (12.032, "done", 32)
+    assert row.value > 0 and row.method_title.endswith("released network")
     train = json.loads((run_dir / "train.json").read_text())
     assert train["released"]["file"] == "network.pkl" and train["released"]["network"] == "G_ema"
 

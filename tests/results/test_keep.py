@@ -22,7 +22,6 @@ from leangan.results import keep
 from leangan.results.sample_grids import grid_path, read_grid, reals_path
 from leangan.runs.config import read_scale
 from leangan.runs.rows import without_value
-from tests.helpers.made_up import measured_rows
 from tests.helpers.synthetic import SPECS, images, row, spec, write_rows, write_spec
 
 KILOBYTE = 1000
@@ -42,8 +41,8 @@ def noisy_run(folder: Path, resolution: int, square: int) -> RunSpec:
         SPECS[0], resolution=resolution, total_kimg=HOURS.kimg, snapshot_kimg=HOURS.snapshot_kimg
     )
     snapshots = [nimg / 1000 for nimg in stated.snapshot_nimgs()]
-    line = measured_rows(stated, "cifar10-few", "hours")[0]
-    write_rows(folder, [{**line, "metric": m, "kimg": k} for k in snapshots for m in families])
+    rows = [row("none", 0, family, kimg, 0.5, of=stated) for kimg in snapshots for family in families]
+    write_rows(folder, [*rows])
     write_spec(folder, stated)
     of_run = folder / "rows" / stated.run_id
     (of_run / "train.jsonl").write_text(60 * (json.dumps({"as long as": "a line" + 300 * "."}) + "\n"))
@@ -103,17 +102,16 @@ def test_the_png_of_training_goes_before_the_webp(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "dataset, metric, kept",
+    "dataset, family, kept",
     [
-        ("elpv-mono", "fd2k_test_efficientnet_lite0", "reals"),
-        ("cifar10", "fd2k_test_efficientnet_lite0", "000010.000"),  # 3 is the lowest distance
-        ("mine", "recall2k_test_efficientnet_lite0", "000015.000"),  # 9 is the highest recall
+        ("elpv-mono", "fd", "reals"),
+        ("cifar10", "fd", "000010.000"),  # 3 is the lowest distance
+        ("mine", "recall", "000015.000"),  # 9 is the highest recall
     ],
 )
-def test_training_images_are_copied_only_of_sets_that_come_with_the_installation(dataset, metric, kept):
+def test_training_images_are_copied_only_of_sets_that_come_with_the_installation(dataset, family, kept):
     values = {5.0: 5.0, 10.0: 3.0, 15.0: 9.0, 20.0: 4.0}
-    other = "kd2k_test_efficientnet_lite0"
-    content = [{"metric": name, "kimg": k, "value": value} for name in (metric, other) for k, value in values.items()]
+    content = [row("none", 0, name, kimg, value) for name in (family, "kd") for kimg, value in values.items()]
     assert keep.second_picture(dataset, content) == kept
 
 
@@ -200,7 +198,7 @@ def test_a_run_that_diverged_or_was_skipped_is_a_result_and_one_with_an_error_is
     ended = {"lecam": "diverged", "bcr": "skip", "zcr": "error"}
     for method, status in ended.items():
         of = spec(method)
-        provenance = row("none", 0, "", None, None)["provenance"] if status == "diverged" else None
+        provenance = row("none", 0, "fd", 1.0, 1.0).provenance.model_dump(mode="json") if status == "diverged" else None
         write_rows(scale, [without_value(of, "proxy", status, "for a reason", provenance)])
     write_spec(scale, spec("lecam"))
     (scale / "rows" / spec("lecam").run_id / "train.jsonl").touch()

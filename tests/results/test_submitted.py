@@ -12,16 +12,21 @@ from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.leaderboard import page
 from leangan.results import collect, submitted
+from leangan.runs.row import Row
+from leangan.runs.rows import line_of
 from tests.helpers import synthetic
 
-FD = "fd1k_full_efficientnet_lite0"
 BY = {"submitted_by": "A. Author", "url": "https://example.org/paper"}
 
 
-def claim(metric: str = FD, kimg: float = 20.0, value: float = 33.0, **changes) -> dict:
+def claim(family: str = "fd", kimg: float = 20.0, value: float = 33.0, **changes) -> dict:
     """A row as its author wrote it."""
-    theirs = {"method": "theirs", "method_title": "Theirs", "source": "submitted"}
-    return {**synthetic.row("ada", 7, metric, kimg, value), **theirs, **changes}
+    theirs = {"method": "theirs", "method_title": "Theirs", "source": "submitted", "value": value}
+    return {**content(synthetic.row("ada", 7, family, kimg, 33.0)), **theirs, **changes}
+
+
+def content(row: Row) -> dict:
+    return json.loads(line_of(row))
 
 
 def submit(folder: Path, *claims: dict, name: str = "theirs", **changes) -> None:
@@ -32,15 +37,15 @@ def test_a_good_claim_is_accepted_with_its_author_and_digest(tmp_path):
     submit(tmp_path, claim(snapshot_sha256="ab" * 32))
     rows, rejections = submitted.read_submissions(tmp_path)
     assert rejections == [] and len(rows) == 1
-    assert rows[0]["source"] == "submitted" and rows[0]["submitted_by"] == "A. Author"
-    assert rows[0]["snapshot_sha256"] == "ab" * 32 and rows[0]["value"] == 33.0
+    assert rows[0].source == "submitted" and rows[0].submitted_by == "A. Author"
+    assert rows[0].snapshot_sha256 == "ab" * 32 and rows[0].value == 33.0
 
 
 def test_a_claim_made_by_hand_need_not_state_a_setting(tmp_path):
     without = {key: value for key, value in claim(value=34.0, kimg=10.0).items() if key != "setting"}
     submit(tmp_path, claim(setting=None), without)
     rows, rejections = submitted.read_submissions(tmp_path)
-    assert rejections == [] and [row.get("setting") for row in rows] == [None, None]
+    assert rejections == [] and [row.setting for row in rows] == [None, None]
 
 
 def test_an_empty_or_absent_folder_has_no_submissions(tmp_path):
@@ -60,15 +65,27 @@ def nested(key: str, **changes) -> dict:
         (claim(value=None), ["value"]),
         (claim(value=float("nan")), ["nan"]),
         (claim(value=-1.0), ["is -1", "outside 0 to inf"]),
-        (claim("recall1k_full_efficientnet_lite0", value=1.5), ["1.5", "outside 0 to 1"]),
+        (claim("recall", value=1.5), ["1.5", "outside 0 to 1"]),
         (claim(valu=1.0), ["unknown key 'valu'", "'value'"]),
         ({k: v for k, v in claim().items() if k != "scheme"}, ["scheme is 1, must be 2", "measure it again"]),
         (claim(scheme=3), ["scheme is 3, must be 2"]),
         (claim(setting="abc"), ["setting", "'abc'"]),
         ({k: v for k, v in claim().items() if k != "provenance"}, ["lacks provenance"]),
-        (claim("fid1k_full"), ["'fid'", "protocol proxy", "Known: copying, fd, kd, nn_ratio, precision, recall"]),
-        (claim("fd50k_full_efficientnet_lite0"), ["n_fake in the metric's name is '50k', must be '1k'"]),
-        (claim("fd1k_test_efficientnet_lite0"), ["reference in the metric's name is 'test', must be 'full'"]),
+        (
+            {k: v for k, v in claim().items() if k != "family"},
+            ["lacks family", "Add the metric without number of fakes"],
+        ),
+        (
+            {**claim(), "family": "fid"},
+            ["'fid'", "protocol proxy", "Known: copying, fd, kd, nn_ratio, precision, recall"],
+        ),
+        (
+            {**claim(value=0.5), "family": "recall"},
+            ["metric is 'fd1k_full_efficientnet_lite0', must be 'recall1k_full"],
+        ),
+        (claim(metric="fd50k_full_efficientnet_lite0"), ["metric is 'fd50k_full", "must be 'fd1k_full_efficient"]),
+        (claim(metric="fd1k_test_efficientnet_lite0"), ["metric is 'fd1k_test", "must be 'fd1k_full_efficient"]),
+        (claim(n_fake=None), ["n_fake = None must be of type integer"]),
         (claim(reference="train"), ["reference is 'train', must be 'full'"]),
         (claim(proxy=False), ["proxy is False, must be True"]),
         (nested("protocol", name="prxy"), ["unknown protocol 'prxy'", "'proxy'"]),
@@ -78,13 +95,13 @@ def nested(key: str, **changes) -> dict:
         (nested("provenance", commit="main"), ["provenance.commit", "'main'"]),
         (nested("provenance", time_utc="yesterday"), ["provenance.time_utc", "'yesterday'"]),
         (claim(snapshot_sha256="abc"), ["snapshot_sha256", "'abc'"]),
-        (synthetic.failed_row("ada", 0, "error", "no memory"), ["value = None must be of type number"]),
+        (content(synthetic.failed_row("ada", 0, "error", "no memory")), ["value = None must be of type number"]),
     ],
 )
 def test_a_claim_that_does_not_hold_together_is_rejected_and_the_next_is_not(tmp_path, row, words):
     submit(tmp_path, row, claim(kimg=10.0))
     rows, (rejection,) = submitted.read_submissions(tmp_path)
-    assert [row["kimg"] for row in rows] == [10.0]
+    assert [row.kimg for row in rows] == [10.0]
     assert "theirs.json, row 1" in rejection and "\n" not in rejection
     for word in words:
         assert word in rejection
@@ -115,7 +132,7 @@ def test_one_author_measures_once_and_two_authors_may_measure_the_same_run(tmp_p
     submit(tmp_path, claim(), claim(value=34.0))
     submit(tmp_path, claim(value=35.0), name="others", submitted_by="B. Author")
     rows, (rejection,) = submitted.read_submissions(tmp_path)
-    assert sorted(row["value"] for row in rows) == [33.0, 35.0]
+    assert sorted(row.value for row in rows) == [33.0, 35.0]
     assert "theirs.json, row 2 repeats" in rejection and "row 1" in rejection
 
 
@@ -128,16 +145,16 @@ def test_the_check_command_lists_reasons_and_fails(tmp_path, capsys):
 
 
 def test_rows_of_a_run_become_a_submission_with_the_snapshots_digests(tmp_path):
-    measured = synthetic.row("ada", 0, FD, 20.0, 30.0, snapshot_sha256="cd" * 32)
+    measured = synthetic.row("ada", 0, "fd", 20.0, 30.0, snapshot_sha256="cd" * 32)
     failed = synthetic.failed_row("ada", 0, "error", "no memory")
-    (rows,) = synthetic.write_rows(tmp_path, [measured, synthetic.row("ada", 0, FD, 10.0, 40.0), failed])
+    (rows,) = synthetic.write_rows(tmp_path, [measured, synthetic.row("ada", 0, "fd", 10.0, 40.0), failed])
     out = tmp_path / "submitted" / "mine.json"
     arguments = ["write", "--rows", rows, "--by", BY["submitted_by"], "--out", out]
     submitted.main([*map(str, arguments), "--url", BY["url"]])
     accepted, rejections = submitted.read_submissions(out.parent)
-    assert not rejections and {row["source"] for row in accepted} == {"submitted"}
-    assert {row["kimg"]: row.get("snapshot_sha256") for row in accepted} == {10.0: None, 20.0: "cd" * 32}
-    assert {row["setting"] for row in accepted} == {measured["setting"]}
+    assert not rejections and {row.source for row in accepted} == {"submitted"}
+    assert {row.kimg: row.snapshot_sha256 for row in accepted} == {10.0: None, 20.0: "cd" * 32}
+    assert {row.setting for row in accepted} == {measured.setting}
     with pytest.raises(ConfigError, match="url"):
         submitted.main([*map(str, arguments), "--url", "ftp://x"])
 
@@ -146,7 +163,7 @@ def test_the_page_shows_a_submission_as_such_and_nothing_of_a_rejected_one(tmp_p
     scale, folder = tmp_path / "paper", tmp_path / "submitted"
     folder.mkdir()
     run = synthetic.spec("ada").run_id
-    synthetic.write_rows(scale, [synthetic.row("none", 0, FD, 20.0, 50.0), synthetic.row("ada", 0, FD, 20.0, 40.0)])
+    synthetic.write_rows(scale, [synthetic.row("none", 0, "fd", 20.0, 50.0), synthetic.row("ada", 0, "fd", 20.0, 40.0)])
     synthetic.write_run(scale / "rows" / run, "ada", 0)
     # The same run as one measured here: their numbers must not get our pictures or our command.
     submit(folder, claim(run=run, method_title="Theirs", snapshot_sha256="ab" * 32))

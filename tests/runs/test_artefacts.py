@@ -12,7 +12,7 @@ from leangan.data.known_sets import find_test_split, is_amplified, known_sets
 from leangan.data.subset import PUBLISHED
 from leangan.metrics.families import known_families
 from leangan.metrics.protocols import read_protocol
-from leangan.results.metric_names import parse
+from leangan.results.metric_names import Metric
 from leangan.results.published import Match, read_published
 from leangan.runs.cells import cells
 from leangan.runs.config import artefact, artefact_names, configured
@@ -205,7 +205,7 @@ def beside(name: str, specs: list[RunSpec], table) -> dict[tuple, float]:
     protocol, match = read_protocol(content.protocol), Match.from_layout(content.layout)
     numbers = {}
     for family in content.layout.metrics:
-        metric = parse(f"{family}{protocol.fakes // 1000}k_{protocol.reference}")
+        metric = Metric(family, protocol.fakes, protocol.reference, protocol.extractor)
         for spec in specs:
             setting = {key: getattr(spec, key) for key in SETTING_KEYS}
             line = match.find(table, setting, spec.method, metric, proxy=False)

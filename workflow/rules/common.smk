@@ -26,7 +26,7 @@ from leangan.runs.cells import cells
 from leangan.runs.command import needed_config
 from leangan.runs.config import artefact, artefact_names
 from leangan.runs.grid import find
-from leangan.runs.rows import check_folder, without_value
+from leangan.runs.rows import check_folder, line_of, without_value
 from leangan.runs.sections import OwnDataset
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.

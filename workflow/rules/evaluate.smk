@@ -81,7 +81,7 @@ rule refuse:
         run=alternatives(REFUSED),
     localrule: True
     params:
-        row=lambda wildcards: json.dumps(
+        row=lambda wildcards: line_of(
             without_value(SPECS[wildcards.run], wildcards.protocol, *REFUSED[wildcards.run])
         ),
     shell:
