@@ -106,10 +106,11 @@ def test_box_filter_is_the_mean_over_the_area():
     assert np.abs(fitted - means).max() <= 1  # Pillow rounds after each axis
 
 
-def test_crop_takes_the_central_square_without_resampling():
-    pixels = np.random.RandomState(0).randint(0, 255, (4, 7, 3)).astype(np.uint8)
+@pytest.mark.parametrize("height, width, rows, columns", [(4, 7, (0, 4), (1, 5)), (7, 4, (1, 5), (0, 4))])
+def test_crop_takes_the_central_square_without_resampling(height, width, rows, columns):
+    pixels = np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3)
     fitted = image.fit(Image.fromarray(pixels), 4, "a", crop=True, resize="box")
-    assert np.array_equal(fitted.transpose(1, 2, 0), pixels[:, 1:5])
+    assert np.array_equal(fitted, pixels[slice(*rows), slice(*columns)].transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize(("size", "message"), [((6, 4), "not square"), ((3, 3), "smaller than")])

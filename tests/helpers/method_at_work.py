@@ -18,7 +18,7 @@ from leangan.runs.grid import refusal
 from leangan.runs.methods import method_parts, method_preset
 from leangan.training import trainer
 from leangan.training.reals import Reals
-from leangan.training.trainer import Trainer
+from leangan.training.trainer import Player, Trainer
 from tests.helpers.twins import Notes
 
 CPU = torch.device("cpu")
@@ -81,6 +81,35 @@ def seeded(function: Callable[..., Any], seed: int = 2) -> Callable[..., Any]:
     return call
 
 
+class Watched(Notes):
+    """Notes also which parameters the losses lead to."""
+
+    def __init__(self, player: Player) -> None:
+        super().__init__(player)
+        self.reached: set[int] = set()
+
+    def step(self, loss: Callable[[], Tensor]) -> Tensor:
+        def noted() -> Tensor:
+            value = loss()
+            self.reached |= {id(param) for param in parameters_of(value)}
+            return value
+
+        return super().step(noted)
+
+
+def parameters_of(loss: Tensor) -> Iterator[nn.Parameter]:
+    """The parameters to which the graph of a loss leads."""
+    waiting, seen = [loss.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        waiting += [following for following, _ in node.next_functions]
+        if isinstance(param := getattr(node, "variable", None), nn.Parameter):
+            yield param
+
+
 def effects(spec: RunSpec, method: Method, data: Reals) -> dict[str, Tensor]:
     """All that a method may change, by hook: images, outputs of G and D, losses and gradients, regularisers included.
 
@@ -96,9 +125,11 @@ def effects(spec: RunSpec, method: Method, data: Reals) -> dict[str, Tensor]:
         found = {f"transform {role}": seeded(method.transform)(x, role) for role in ROLES}
         found["mix of reals"] = seeded(method.mix)(x, x.flip(3))
         found["prepare G"], found["prepare D"] = G(z, c), D(x, c)
-    steps.g_player, steps.d_player = g, d = Notes(steps.g_player), Notes(steps.d_player)
+    steps.g_player, steps.d_player = g, d = Watched(steps.g_player), Watched(steps.d_player)
     steps.g_step(0, iteration=0)
     steps.d_step(0, iteration=0)
+    known = {id(param) for part in (G, D, steps.method) for param in part.parameters()}
+    assert g.reached | d.reached <= known, "a loss leads to a parameter that nothing trains: register its layer"
     for role, notes, hooks in (("G", g, ("g_loss", "g_adversarial")), ("D", d, ("d_loss", "d_adversarial"))):
         found |= {f"{hook} {i}": loss for hook in hooks for i, loss in enumerate(notes.losses)}
         for i, gradients in enumerate(notes.gradients):

@@ -41,5 +41,10 @@ def test_a_refusal_names_the_numbers_and_where_to_change_them(make_spec, hyper, 
         devices.check_ranks(stylegan2(make_spec, **hyper), ranks)
 
 
+@pytest.mark.parametrize("present, taken", [(1, 1), (2, 2), (3, 3), (5, 3), (6, 6), (8, 6)])
+def test_as_many_devices_are_taken_as_can_share_the_run(make_spec, present, taken):
+    assert devices.most_ranks(stylegan2(make_spec), present) == taken
+
+
 def test_a_batch_in_broken_groups_leaves_one_device_whose_run_says_so(make_spec):
     assert devices.most_ranks(stylegan2(make_spec, mbstd_group=5), 8) == 1

@@ -185,14 +185,14 @@ def test_what_learns_has_a_gradient(make_strong, at_work, strong):
 
 def test_log_gives_the_same_finite_numbers_at_every_tick(method_class, make, at_work):
     """A number that is not measured yet may be missing at first; once it is there, a curve has no holes."""
-    method, seen = make(), set()
-    at_work(method)
-    for steps in (0, 1, 7, 8, 8):
-        observe(method, steps)
-        log = method.log()
+    steps, seen = at_work(make()), set()
+    for iteration in range(6):
+        log = steps.method.log()
         assert all(type(value) is float and math.isfinite(value) for value in log.values()), log
         assert log.keys() >= seen
         seen |= log.keys()
+        steps.d_step(8 * iteration, iteration)
+        steps.validate(8 * (iteration + 1), iteration)
     assert bool(seen) == overrides(method_class, "log")
 
 

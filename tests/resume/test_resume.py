@@ -80,10 +80,10 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 60) -> None:
 
 
 def test_kill_9_at_a_random_moment_changes_nothing(make_spec, prepared, tmp_path):
-    spec = make_spec("ada", total_kimg=0.8, snapshot_kimg=0.2)
+    spec = make_spec("ada", total_kimg=0.4, snapshot_kimg=0.1)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     reference = start(spec, prepared, undisturbed)
-    delay = random.uniform(0, 1.0)
+    delay = random.uniform(0, 0.5)
     first = start(spec, prepared, killed)
     wait_for(lambda: list(killed.glob("ckpt/*.pt")), first)
     time.sleep(delay)

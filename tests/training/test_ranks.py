@@ -67,9 +67,9 @@ def runs(make_spec) -> dict[str, tuple]:
         "conditional": (spec(hyper={"d_steps": 2}, conditional=True), reals(conditional=True, mirror=True)),
         "diffaugment": (spec("diffaugment"), reals()),
         "ada": (spec(plugins=[ada], conditional=True), reals(conditional=True)),
-        "ada-double": (spec(plugins=[ada], total_kimg=0.4), reals()),
+        "ada-double": (spec(plugins=[ada], total_kimg=0.2), reals()),
         "biggan-double": (
-            make_spec("diffaugment", of="tiny-biggan", hyper=small, conditional=True, total_kimg=0.8),
+            make_spec("diffaugment", of="tiny-biggan", hyper=small, conditional=True, total_kimg=0.4),
             reals(conditional=True),
         ),
         "continued": (spec(plugins=[ada], total_kimg=0.064), reals()),
@@ -110,7 +110,7 @@ def two_ranks(runs, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("name", EXACT)
 def test_two_ranks_train_what_one_process_trains(runs, two_ranks, tmp_path, name):
     """R1, path length, style mixing, noise inputs, minibatch stddev, EMA and the log included; `continued` from one
-    process's checkpoint, those in float64 over 50 iterations.
+    process's checkpoint, those in float64 over 25 iterations.
 
     BigGAN's biases before a norm have no gradient but rounding, of which Adam makes whole steps in float32. In float64
     they stay below 1e-8, and all the rest agrees to 1e-12.
