@@ -153,6 +153,13 @@ class Backbone(ABC):
         raise NotImplementedError
 
 
+def missing_part(needs: frozenset[str], backbone: type[Backbone], name: str) -> str | None:
+    """The reason where the backbone called `name` does not offer one of the parts that a method `needs`."""
+    for part in sorted(needs - backbone.parts):
+        return f"it needs {PARTS[part]} (part {part}), which the backbone {name!r} does not offer"
+    return None
+
+
 def read_preset(preset: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:
     """The values of all `keys` in `preset`, each canonical (`core.values`), defaults filled in.
 

@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 from leangan.core.spec import RunSpec
-from leangan.plugins.backbone import PARTS
 from leangan.plugins.method import Method
-from leangan.plugins.registry import FailedImport, load
-
-
-def missing_part(spec: RunSpec, method: type[Method]) -> str | None:
-    """The reason where the backbone of the run `spec` does not offer a part that `method` needs."""
-    backbone = load("backbone", spec.backbone, "config/presets.yaml")
-    if isinstance(backbone, FailedImport):  # whose run ends by saying so
-        return None
-    for part in sorted(method.needs - backbone.parts):
-        return f"it needs {PARTS[part]} (part {part}), which the backbone {spec.backbone!r} does not offer"
-    return None
+from leangan.plugins.registry import load
 
 
 def image_augmentation(spec: RunSpec, instead: str) -> str | None:

@@ -77,8 +77,10 @@ class Claim(Row):
     """How many images were generated."""
 
     protocol: ClaimedProtocol
+    """How it was measured."""
 
     provenance: ClaimedProvenance
+    """Where it comes from."""
 
 
 def read_submissions(folder: Path) -> tuple[list[Claim], list[str]]:

@@ -11,8 +11,7 @@ from leangan.core.errors import ConfigError, check_names
 from leangan.core.spec import TRANSFER, RunSpec
 from leangan.data.known_sets import is_amplified, known_sets
 from leangan.plugins import registry
-from leangan.plugins.backbone import LOOP_KEYS
-from leangan.plugins.exclusion import missing_part
+from leangan.plugins.backbone import LOOP_KEYS, missing_part
 from leangan.runs.artefact_sections import ArtefactConfig, Grid
 from leangan.runs.config import artefact, artefact_names, read_scale
 from leangan.runs.methods import bind_all, build_method, method_parts, method_preset, title_of
@@ -153,7 +152,7 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
         if isinstance(plugin, registry.FailedImport):
             return "error", plugin.reason
         try:
-            reason = missing_part(spec, plugin) or plugin.skip(spec)
+            reason = missing_part(plugin.needs, backbone, spec.backbone) or plugin.skip(spec)
         except Exception as error:
             return "error", f"skip of method {name!r} raised {registry.explain(error)}"
         try:

@@ -20,6 +20,7 @@ class MethodCode(Record):
     """A plugin of the run's method, by its code."""
 
     name: Text
+    """The plugin."""
 
     code_sha256: Sha256
     """The digest of its code without comments."""
@@ -160,6 +161,7 @@ class Row(Record):
     """The digest of everything the run was trained with except its seed; null: not stated, of submitted rows."""
 
     dataset: str
+    """The data set."""
 
     images: Count
     """How many images the run trained on."""
@@ -171,8 +173,10 @@ class Row(Record):
     """Whether G and D are told the classes of the images."""
 
     backbone: str
+    """The backbone."""
 
     preset: str
+    """The name of the preset."""
 
     method: str
     """Its name in the configuration."""
@@ -220,15 +224,19 @@ class Row(Record):
     """Whether the number is no published metric and must not be set against published ones."""
 
     protocol: UsedProtocol
+    """How it was measured."""
 
     provenance: Provenance
+    """Where it comes from."""
 
     status: Literal["done", "skip", "diverged", "error"]
+    """done, or why the run has no number: it makes no sense, diverged, or a plugin failed."""
 
     reason: str | None
     """Why there is no number."""
 
-    source: Literal["measured", "reported", "submitted"]
+    source: Literal["measured", "submitted"]
+    """Measured here, or submitted by others; papers' numbers are in published.csv."""
 
     snapshot_sha256: Sha256 | None = None
     """The digest of the snapshot."""

@@ -131,7 +131,7 @@ def line(table, method, value, images=32, **changes):
 
 
 def claims_of_paper(project, published, values):
-    rows = rows_of(values, "fid1k_full", proxy=False)
+    rows = rows_of(values, "fid", proxy=False, protocol={"extractor": "inception_v3"})
     found = claims(project(rows, planned(), published, layout={"metrics": ["fid"], "published": PAPER}))
     return {(claim.better, claim.worse): claim.verdict for claim in found}
 

@@ -164,7 +164,7 @@ def test_without_any_value_the_cells_say_why(project):
 )
 def test_a_column_never_mixes_protocols(project, change):
     rows = [row("none", 0, "fd", 1.0, 5.0), row("ada", 0, "fd", 1.0, 5.0, **change)]
-    with pytest.raises(ValueError, match="mix protocols"):
+    with pytest.raises(ValueError, match="would mix"):
         project(rows, layout={"metrics": ["fd"]})
 
 

@@ -68,7 +68,9 @@ def test_the_rate_is_the_share_of_changed_images(data, name, change, leaked):
 
 
 def test_features_of_a_network_are_refused():
-    protocol = Protocol("mine", "efficientnet_lite0", 100, "full", ["fd", "leak_hue"], "test")
+    protocol = Protocol(
+        name="mine", extractor="efficientnet_lite0", fakes=100, reference="full", metrics=["fd", "leak_hue"], source="x"
+    )
     with pytest.raises(ConfigError, match="'leak_hue' does not go with .*, but with shape_attributes; .*config/protoc"):
         compute.metric_classes(protocol)
 

@@ -32,7 +32,7 @@ class Metric(base.Metric):
 
 
 def protocol(*metrics: str, extractor: str = "efficientnet_lite0") -> Protocol:
-    return Protocol("p", extractor, 1000, "full", list(metrics), "test")
+    return Protocol(name="p", extractor=extractor, fakes=1000, reference="full", metrics=list(metrics), source="test")
 
 
 @pytest.mark.parametrize(

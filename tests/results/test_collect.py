@@ -74,7 +74,6 @@ def test_broken_line_is_named(tmp_path):
         ({"n_fake": None}, r"line 2: the name 'fd1k_full_efficientnet_lite0' needs n_fake"),
         ({"family": "fid", "metric": "fid1k_full"}, r"line 2: 'fid1k_full' is a proxy; FID, KID and IS are names"),
         ({"family": "fid", "proxy": False}, r"line 2: metric 'fid' does not go with extractor 'efficientnet_lite0'"),
-        ({"source": "reported"}, r"proxy\.jsonl, line 2: a paper's number is no row"),
     ],
 )
 def test_a_line_that_no_table_can_take_is_named_and_the_table_stays(tmp_path, wrong, message):
