@@ -31,7 +31,7 @@ of a run's id ([run-identity.md](run-identity.md)), but for `citation`, and for 
 AUTO = """\
 Instead of `batch`, `lr_g`, `lr_d`, `ema_half_life_kimg`, `mbstd_group`, `fmap_base` and `r1_gamma`, a preset of
 stylegan2 may have `auto_gpus`, a number of GPUs: these keys are then what the authors' code picks for as many GPUs and
-the resolution of the images (leangan/runs/auto.py).
+the resolution of the images (models/stylegan2/auto.py).
 """
 
 VALUES = """\

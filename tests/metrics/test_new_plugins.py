@@ -1,4 +1,4 @@
-"""The examples of docs/metrics.md: two new files and a protocol. tests/workflow/test_additions.py measures with them."""
+"""The examples of docs/metrics.md: two new files and a protocol; tests/workflow/test_additions.py runs them."""
 
 from __future__ import annotations
 
