@@ -21,6 +21,17 @@ RESOLUTION = 256
 COLUMNS = 5
 """Presets side by side in one table, at most."""
 
+TYPES = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    float | None: "number or null",
+    str: "text",
+    list[int]: "list of whole numbers",
+    tuple[float, float]: "two numbers",
+}
+"""Types of keys in words."""
+
 INTRODUCTION = """\
 A preset is a row of [config/presets.yaml](../config/presets.yaml): the backbone, how long it trains, and the
 hyper-parameters of both. An artefact names the presets of its grid ([configuration.md](configuration.md)). A method of
@@ -75,7 +86,7 @@ def _keys(keys: dict[str, Key]) -> str:
     rows = []
     for name, key in keys.items():
         default = "required" if key.default is REQUIRED else f"`{shown(key.default)}`"
-        rows.append([f"`{name}`", name_of(key.kind), default, key.meaning])
+        rows.append([f"`{name}`", TYPES.get(key.kind) or name_of(key.kind), default, key.meaning])
     return table(["key", "type", "default", "meaning"], rows)
 
 
