@@ -10,8 +10,8 @@ from leangan.artefacts.columns import Column, columns_of, rows_of_specs
 from leangan.core.errors import check_names
 from leangan.core.spec import RunSpec
 from leangan.results.method_titles import distinguish_titles
-from leangan.results.published import Match, PublishedNumber
-from leangan.runs.artefact_sections import ArtefactConfig, Expectation, Sweep
+from leangan.results.published import PublishedNumber, find_published
+from leangan.runs.artefact_sections import ArtefactConfig, Expectation, PublishedPart, Sweep
 from leangan.runs.row import Row
 
 
@@ -38,7 +38,7 @@ class Artefact:
     specs: list[RunSpec]
     methods: dict[str, str]
     columns: list[Column]
-    published: Match | None
+    published: PublishedPart | None
     where: str
     groups: list[Group] = field(default_factory=list)
     training: list[str] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Artefact:
         """The published number of a method in a column, which must have the method; None: there is none."""
         if self.published is None or not column.runs_of(method):
             return None
-        return self.published.find(self.reported, column.setting, method, column.metric, column.proxy)
+        return find_published(self.published, self.reported, column.setting, method, column.metric, column.proxy)
 
     def only(self, methods: list[str]) -> Artefact:
         """The same with these methods alone, in this order; ConfigError for one that it does not have."""
@@ -98,7 +98,8 @@ def load_artefact(
     `reported` (of read_published) is needed where the layout names published numbers. `fakes` is how many generated
     images the scale measures with, which names the metrics before any run has a value; None: the protocol's.
 
-    Raises ConfigError if the layout has an unknown key, or if one column would mix protocols or origins.
+    Raises ConfigError if the layout names an unknown metric, quantity or method, or if one column would mix protocols
+    or origins.
     """
     where = f"config/artefacts/{name}.yaml"
     titled = all(grid.title for grid in content.grid)
@@ -118,7 +119,7 @@ def load_artefact(
         training=content.layout.training,
         sweep=content.layout.sweep,
         reported=reported,
-        published=Match.from_layout(content.layout),
+        published=content.layout.published,
         expectation=content.expectation,
     )
 

@@ -18,6 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from leangan.core.errors import ConfigError, unknown_name
 
 R = TypeVar("R", bound="Record")
+T = TypeVar("T")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -47,8 +48,26 @@ class Record(BaseModel):
         return self.model_dump(exclude_unset=True)
 
 
+class _NotNull:
+    """Takes null out of the schema of a type that includes None."""
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        stated = dict(handler(core_schema))
+        if isinstance(stated.get("type"), list):
+            stated["type"] = next(kind for kind in stated["type"] if kind != "null")
+        if "enum" in stated:
+            stated["enum"] = [value for value in stated["enum"] if value is not None]
+        if "anyOf" in stated:
+            (stated,) = (part for part in stated["anyOf"] if part != {"type": "null"})
+        return stated
+
+
+Omissible = Annotated[T | None, _NotNull()]
+"""The type of a field that may be left out, and is then None, but that is never written as null."""
+
+
 class Distinct:
-    """Beside the type of a list: no value comes twice."""
+    """Marks a list whose values must differ."""
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
         return {**handler(core_schema), "uniqueItems": True}
@@ -104,7 +123,7 @@ def parse(kind: type[R], value: Any, where: str) -> R:
         raise _explain(error, where)
     try:
         return kind.model_validate(value)
-    except pydantic.ValidationError as refused:  # what a schema lets through, such as 1e30 as a whole number
+    except pydantic.ValidationError as refused:  # the schema accepts 1e30 as an integer, Python does not
         first = refused.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{key} = {first['input']!r} is not allowed: {first['msg']}. Change it in {where}.") from None
@@ -122,7 +141,9 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
             "key", f"{key}.{extra}" if key else extra, [f"{key}.{k}" if key else k for k in known], where
         )
     if error.validator == "enum":
-        return unknown_name(f"value for {key}:", instance, map(str, stated), where)
+        return unknown_name(
+            f"value for {key}:", instance, ["null" if value is None else str(value) for value in stated], where
+        )
     if error.validator == "required":
         missing = [name for name in stated if name not in instance]
         return ConfigError(f"{where} lacks {', '.join(missing)}{f' under {key}' if key else ''}.")

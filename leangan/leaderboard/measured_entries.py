@@ -71,7 +71,8 @@ def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
     Title, command and pictures are not complete yet.
     """
     order = list(known_families())
-    metrics = sorted({metric_of(row) for row in rows if row.family}, key=lambda each: order.index(each.family))
+    known = dict.fromkeys(metric_of(row) for row in rows if row.family)
+    metrics = sorted(known, key=lambda each: order.index(each.family))
     metric = metrics[0] if metrics else None
     failed = failure(rows)
     runs = {} if failed else _runs(rows, metrics)

@@ -16,7 +16,7 @@ from leangan.leaderboard.curve_geometry import Axis
 from leangan.leaderboard.standing import RANKINGS
 from leangan.results import scores
 from leangan.results.method_looks import OWN, MethodLook, choose_looks
-from leangan.results.published import Match, PublishedNumber
+from leangan.results.published import PublishedNumber, find_published
 from leangan.results.scores import Score
 from leangan.results.size_lines import SizeLine, group_by_picture, join_points, short_count, sizes_with_room
 from leangan.runs.config import artefact, artefact_names
@@ -144,17 +144,17 @@ def _published_lines(
     titles = _titles(lines)
     points = []
     for content in map(artefact, artefact_names()):
-        match = Match.from_layout(content.layout)
+        part = content.layout.published
         same_kind = content.conditional == bool(first.setting["conditional"])
-        if match is None or content.protocol != first.protocol or not same_kind:
+        if part is None or content.protocol != first.protocol or not same_kind:
             continue
         for grid in content.grid:
             fits = first.setting["dataset"] in grid.dataset and first.setting["resolution"] in grid.resolution
             if not fits or not presets & set(grid.preset):
                 continue
-            for name, images in itertools.product(titles.keys() & match.methods.keys(), grid.images):
+            for name, images in itertools.product(titles.keys() & part.methods.keys(), grid.images):
                 setting = {"dataset": first.setting["dataset"], "images": images}
-                line = match.find(published, setting, name, metric, proxy=False)
+                line = find_published(part, published, setting, name, metric, proxy=False)
                 if (score := scores.published_score(line, name)) is not None:
                     points.append((titles[name], True, images, score))
     return join_points(points)

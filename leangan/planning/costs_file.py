@@ -45,7 +45,7 @@ class MeasuringCost(Record):
     """Images that it was measured with."""
 
     minutes: dict[int, Positive]
-    """Minutes by resolution. What lies between two is taken as the larger."""
+    """Minutes by resolution. Resolutions in between use the next larger entry."""
 
 
 class Costs(Record):

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from leangan.core.errors import ConfigError, check_names, unknown_name
+from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.project import project_file
 from leangan.core.schemas import Record, Text, parse
 from leangan.metrics.base import Family
-from leangan.metrics.families import known_families
+from leangan.metrics.families import check_families, known_families
 from leangan.results.metric_names import Metric
-from leangan.runs.artefact_sections import Layout
+from leangan.runs.artefact_sections import PublishedPart
 
 FILE = project_file("results/published/published.csv")
 UNVERIFIED = "not verified at its source"
@@ -129,69 +128,56 @@ def read_published(path: str | Path) -> list[PublishedNumber]:
 def _read_line(cells: dict[str, Any], where: str) -> PublishedNumber:
     # Fields that may be null have empty cells instead.
     values = {key: None if cell == "" and key != "note" else cell for key, cell in cells.items()}
-    if (fakes := values.get("fakes")) and fakes.isdigit():
+    if (fakes := values.get("fakes")) and fakes.isdecimal():
         values["fakes"] = int(fakes)
     line = parse(PublishedNumber, values, where)
-    check_names("metric family", [line.family], known_families(), where)
+    check_families([line.family], where, "metric family")
     return line
 
 
-@dataclass(frozen=True)
-class Match:
-    """Which published numbers stand beside the measured ones (`published:` of an artefact's layout).
+def find_published(
+    part: PublishedPart,
+    published: Sequence[PublishedNumber],
+    setting: dict[str, Any],
+    method: str,
+    metric: Metric,
+    proxy: bool,
+) -> PublishedNumber | None:
+    """The one published number that a layout, by its `part`, sets beside a method in a setting.
 
-    `where` gives values of published.csv's columns, a list where one of several fits; `methods` and `datasets`
-    translate our names.
+    None where the paper has none, and where it was measured from another number of generated images, as at a smaller
+    scale, or against another reference. Raises ConfigError where several fit or the metric is a proxy.
     """
-
-    where: dict[str, Any]
-    methods: dict[str, str]
-    datasets: dict[str, str]
-
-    @classmethod
-    def from_layout(cls, layout: Layout) -> Match | None:
-        """That of an artefact's layout; None where it names no published numbers."""
-        stated = layout.published
-        return None if stated is None else cls(stated.where, stated.methods, stated.datasets)
-
-    def find(
-        self, published: Sequence[PublishedNumber], setting: dict[str, Any], method: str, metric: Metric, proxy: bool
-    ) -> PublishedNumber | None:
-        """The one published number for a method in a setting.
-
-        None where the paper has none, and where it was measured from another number of generated images, as at a
-        smaller scale, or against another reference. Raises ConfigError where several fit or the metric is a proxy.
-        """
-        if proxy:
-            raise ConfigError(
-                f"{metric.name} is a proxy: no published value may stand beside it. "
-                "Remove published: from the artefact's layout."
-            )
-        if method not in self.methods:
-            return None
-        wanted = {
-            "dataset": [self.datasets.get(setting["dataset"], setting["dataset"])],
-            "train_images": [str(setting["images"])],
-            "method": [self.methods[method]],
-            **{key: list(map(str, value if isinstance(value, list) else [value])) for key, value in self.where.items()},
-        }
-        for key in wanted:
-            if key not in PublishedNumber.model_fields:
-                known = PublishedNumber.model_fields
-                raise unknown_name("column of published.csv", key, known, "published: of the artefact's layout")
-        lines = [
-            line
-            for line in published
-            if line.family == metric.family and all(str(getattr(line, key)) in wanted[key] for key in wanted)
-        ]
-        if len(lines) > 1:
-            raise ConfigError(
-                f"{len(lines)} published values fit {wanted} ({', '.join({line.protocol: None for line in lines})}); "
-                "name the protocol or the artefact in published: where: of the artefact's layout."
-            )
-        return next((line for line in lines if _measured_alike(line, metric)), None)
+    if proxy:
+        raise ConfigError(
+            f"{metric.name} is a proxy: no published value may stand beside it. "
+            "Remove published: from the artefact's layout."
+        )
+    if method not in part.methods:
+        return None
+    wanted = {
+        "dataset": [part.datasets.get(setting["dataset"], setting["dataset"])],
+        "train_images": [str(setting["images"])],
+        "method": [part.methods[method]],
+        **{key: list(map(str, value if isinstance(value, list) else [value])) for key, value in part.where.items()},
+    }
+    for key in wanted:
+        if key not in PublishedNumber.model_fields:
+            known = PublishedNumber.model_fields
+            raise unknown_name("column of published.csv", key, known, "published: of the artefact's layout")
+    lines = [
+        line
+        for line in published
+        if line.family == metric.family and all(str(getattr(line, key)) in wanted[key] for key in wanted)
+    ]
+    if len(lines) > 1:
+        raise ConfigError(
+            f"{len(lines)} published values fit {wanted} ({', '.join({line.protocol: None for line in lines})}); "
+            "name the protocol or the artefact in published: where: of the artefact's layout."
+        )
+    return next((line for line in lines if _measured_alike(line, metric)), None)
 
 
 def _measured_alike(line: PublishedNumber, metric: Metric) -> bool:
-    """Whether a published number has the metric's number of fakes and reference, as far as it states them."""
+    """Whether number of fakes and reference agree. What a paper leaves out is not compared."""
     return line.fakes in (None, metric.fakes) and line.reference in (None, metric.reference)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from leangan.core.schemas import Distinct, Positive, Record, Sha256, Text
+from leangan.core.schemas import Distinct, Omissible, Positive, Record, Sha256, Text
 from leangan.core.spec import SUBSET_DEFAULTS
 from leangan.runs.sections import Count, Resolution
 
@@ -76,24 +76,21 @@ class Start(Record):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    checkpoint: NetworkFile | None = None
+    checkpoint: Omissible[NetworkFile] = None
     """A checkpoint of training, which has all three networks."""
 
-    G: NetworkFile | None = None
+    G: Omissible[NetworkFile] = None
     """Weights of G."""
 
-    D: NetworkFile | None = None
+    D: Omissible[NetworkFile] = None
     """Weights of D."""
 
-    G_ema: NetworkFile | None = None
+    G_ema: Omissible[NetworkFile] = None
     """Weights of G's average; G starts from them too where it has none of its own."""
 
 
 class ScalePart(Record):
-    """What an artefact has of its own at one scale.
-
-    These are lengths in place of those of config/scales.yaml, and the values of its grids that belong to the scale.
-    """
+    """An artefact's own settings at one scale: lengths that replace config/scales.yaml's, and parts of its grids."""
 
     kimg: Positive | None = None
     """Training length in place of the scale's, in thousands of images shown to D; null: the preset's."""
@@ -101,13 +98,13 @@ class ScalePart(Record):
     snapshot_kimg: Positive | None = None
     """Distance between snapshots in place of the scale's; null: the preset's."""
 
-    dataset: Names | None = None
+    dataset: Omissible[Names] = None
     """The data sets of the grids that the scale has. Left out: all."""
 
-    images: Annotated[list[Count], Field(min_length=1)] | None = None
+    images: Omissible[Annotated[list[Count], Field(min_length=1)]] = None
     """The training-set sizes that the scale has. Left out: all."""
 
-    method: Names | None = None
+    method: Omissible[Names] = None
     """The methods that the scale has. Left out: all."""
 
 
@@ -160,10 +157,10 @@ class Layout(Record):
     """More columns, from the training log (leangan/results/training_log.py has their names). Only where the grids have
     titles."""
 
-    published: PublishedPart | None = None
+    published: Omissible[PublishedPart] = None
     """The paper's numbers beside the measured ones. Only where the grids have no titles."""
 
-    sweep: Sweep | None = None
+    sweep: Omissible[Sweep] = None
     """What the figure `sweep` draws."""
 
 
@@ -180,7 +177,7 @@ class ArtefactConfig(Record):
     """What to train: every combination of the grid's values, once for each seed of the scale. A list of grids is
     several of these; their titles group the methods in table and figures."""
 
-    start: Start | None = None
+    start: Omissible[Start] = None
     """Networks that every run starts from, unless its method says so itself: a checkpoint, or one or more of the
     others, which are arguments of augment/transfer.py. Left out: random networks. Runs on sets of your own start from
     random networks, too."""
@@ -210,7 +207,7 @@ class ArtefactConfig(Record):
     layout: Layout = Layout()
     """What table and figures show."""
 
-    expectation: Expectation | None = None
+    expectation: Omissible[Expectation] = None
     """What the papers say of methods of the grid where they print no number for it: each of `better` is better than
     each of `worse`, in every column, by the first metric. The status table and the caption say whether the runs
     agree."""

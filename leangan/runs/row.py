@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from leangan.core.schemas import NonNegative, Number, Positive, Record, Sha256, Text
+from leangan.core.schemas import NonNegative, Number, Omissible, Positive, Record, Sha256, Text
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -56,7 +56,7 @@ class UsedProtocol(Record):
     statistics: Literal["batch", "running", "standing"] | None = None
     """What the norms of a BigGAN generator used."""
 
-    eval_seeds: Count | None = None
+    eval_seeds: Omissible[Count] = None
     """How many times the snapshot was measured."""
 
     @classmethod
@@ -190,7 +190,7 @@ class Row(Record):
     kimg: NonNegative | None
     """Thousands of images shown to D before the snapshot."""
 
-    total_kimg: Positive | None = None
+    total_kimg: Omissible[Positive] = None
     """The same of the whole training, as planned."""
 
     published_kimg: NonNegative | None = None
@@ -238,13 +238,13 @@ class Row(Record):
     source: Literal["measured", "submitted"]
     """Measured here, or submitted by others; papers' numbers are in published.csv."""
 
-    snapshot_sha256: Sha256 | None = None
+    snapshot_sha256: Omissible[Sha256] = None
     """The digest of the snapshot."""
 
-    submitted_by: Text | None = None
+    submitted_by: Omissible[Text] = None
     """Who measured a submitted row."""
 
-    url: str | None = None
+    url: Omissible[str] = None
     """Where that is described."""
 
     @property

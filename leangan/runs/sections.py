@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from leangan.core.schemas import Distinct, Positive, Record, Text
+from leangan.core.schemas import Distinct, Omissible, Positive, Record, Text
 
 Resolution = Annotated[
     int, WithJsonSchema({"type": "integer", "enum": [8, 16, 32, 64, 128, 256, 512, 1024]}, mode="validation")
@@ -20,22 +20,22 @@ Name = Annotated[str, Field(pattern="^[a-z0-9]+([_-][a-z0-9]+)*$")]
 
 
 class OwnDataset(Record):
-    """Images of yours, or a known set that lies elsewhere or is prepared in another way."""
+    """Images of your own, or a known set with another path or preparation."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    path: Text | None = None
+    path: Omissible[Text] = None
     """A folder of images, a folder of class folders, a ZIP with an optional dataset.json, or another form of
     [data.md](data.md)."""
 
-    resolution: Resolution | None = None
+    resolution: Omissible[Resolution] = None
     """Side of the images in pixels, after scaling."""
 
-    crop: bool | None = None
+    crop: Omissible[bool] = None
     """Whether images that are not square lose all but their central square; without it they are an error. A known set
     is cropped as published unless this says otherwise."""
 
-    resize: Literal["box", "lanczos"] | None = None
+    resize: Omissible[Literal["box", "lanczos"]] = None
     """Filter that scales images down. Left out: that of the set's publication, box for sets of your own."""
 
 
@@ -69,9 +69,9 @@ class Config(Record):
     """Folders of your own with methods, one file each as in augment/."""
 
     datasets: dict[Name, OwnDataset]
-    """Image sets by name. Those with a resolution replace the sets of the artefacts. A set that
-    leangan/data/sources.csv does not have needs `path` and `resolution`; one that it has may stand without a
-    resolution, and is then looked for, or prepared, as said here."""
+    """Image sets by name. Those with a resolution replace the sets of the artefacts. A set that is not in
+    leangan/data/sources.csv needs `path` and `resolution`. A known set may omit `resolution`; its path and preparation
+    still apply."""
 
     images: Annotated[list[Count], Distinct()]
     """Training-set sizes that replace those of the artefacts; an empty list keeps theirs."""
@@ -103,8 +103,8 @@ class Config(Record):
 
     runs_per_gpu: Count
     """How many runs may share a GPU, since a small one does not fill a large card. `--resources gpu=2` then trains up
-    to twice as many at once, on as many `--cores`. Runs on several GPUs have theirs to themselves. On one machine only:
-    a cluster gives each job GPUs of its own."""
+    to twice as many at once, on as many `--cores`. A run on several GPUs does not share them. On one machine only: a
+    cluster gives each job its own GPUs."""
 
     threads: Count
     """CPU threads of each process that trains or measures. Runs side by side use two cores better than one run with

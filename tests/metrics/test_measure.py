@@ -19,6 +19,9 @@ from leangan.metrics.store import load_features, load_meta, save_features
 from leangan.runs import rows
 from leangan.training import run
 
+CPU = ["--device", "cpu", "--threads", "1"]
+"""With one thread a run is the same each time."""
+
 COUNT = 40
 """Fakes: a block of 32 and a part of one, so that two ranks have one each."""
 
@@ -35,8 +38,7 @@ class Trained:
     def options(self, out: Path) -> list[str]:
         """The command line that measures the run."""
         files = ["--run-dir", self.run_dir, "--data", self.data, "--subset", self.subset, "--real", self.real]
-        measured = ["--protocol", "proxy", *files, "--n-fake", COUNT, "--out", out, "--device", "cpu", "--threads", 1]
-        return list(map(str, measured))
+        return list(map(str, ["--protocol", "proxy", *files, "--n-fake", COUNT, "--out", out, *CPU]))
 
     def rewrite(self, **changes) -> None:
         """Change train.json."""
@@ -56,8 +58,8 @@ def once(make_spec, prepared, tmp_path_factory) -> Trained:
     run_dir.mkdir()
     (run_dir / "spec.json").write_text(make_spec().to_json())
     files = ["--spec", run_dir / "spec.json", "--data", prepared[0], "--subset", prepared[1], "--run-dir", run_dir]
-    assert run.main([*map(str, files), "--device", "cpu", "--tick-kimg", "0.064"]) == 0
-    extracted = ["--extractor", "efficientnet_lite0", "--data", prepared[0], "--out", real, "--device", "cpu"]
+    assert run.main([*map(str, files), *CPU, "--tick-kimg", "0.064"]) == 0
+    extracted = ["--extractor", "efficientnet_lite0", "--data", prepared[0], "--out", real, *CPU]
     features.main(list(map(str, extracted)))
     return Trained(run_dir, *prepared, real)
 
@@ -73,8 +75,8 @@ def by_hand(once, tmp_path_factory) -> list[dict]:
     """The rows of leangan.metrics.features and leangan.metrics.compute."""
     fake, out = tmp_path_factory.mktemp("hand") / "fake.json", tmp_path_factory.mktemp("rows") / "rows.jsonl"
     these = ["--protocol", "proxy", "--run-dir", once.run_dir, "--data", once.data, "--subset", once.subset]
-    features.main(list(map(str, [*these, "--n-fake", COUNT, "--device", "cpu", "--out", fake])))
-    compute.main(list(map(str, [*these, "--real", once.real, "--fake", fake, "--device", "cpu", "--out", out])))
+    features.main(list(map(str, [*these, "--n-fake", COUNT, *CPU, "--out", fake])))
+    compute.main(list(map(str, [*these, "--real", once.real, "--fake", fake, *CPU, "--out", out])))
     return rows.read(out)
 
 

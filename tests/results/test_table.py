@@ -34,9 +34,9 @@ CHANGES = st.fixed_dictionaries(
     optional={
         "spread": st.none() | LENGTH,
         "spread_over": st.sampled_from([None, "subsets", "evaluation seeds"]),
-        "total_kimg": st.none() | LENGTH,
+        "total_kimg": LENGTH,
         "published_kimg": st.none() | LENGTH,
-        "snapshot_sha256": st.none() | DIGEST,
+        "snapshot_sha256": DIGEST,
         "submitted_by": TEXT,
         "url": TEXT,
     },

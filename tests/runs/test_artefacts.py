@@ -13,7 +13,7 @@ from leangan.data.subset import PUBLISHED
 from leangan.metrics.families import known_families
 from leangan.metrics.protocols import read_protocol
 from leangan.results.metric_names import Metric
-from leangan.results.published import Match, read_published
+from leangan.results.published import find_published, read_published
 from leangan.runs.cells import cells
 from leangan.runs.config import artefact, artefact_names, configured
 from leangan.runs.grid import expand
@@ -202,13 +202,13 @@ def test_tuning_makes_the_preset_cifar(runs):
 def beside(name: str, specs: list[RunSpec], table) -> dict[tuple, float]:
     """The published numbers that the artefact's table shows, by (metric, dataset, images, method)."""
     content = artefact(name)
-    protocol, match = read_protocol(content.protocol), Match.from_layout(content.layout)
+    protocol, part = read_protocol(content.protocol), content.layout.published
     numbers = {}
     for family in content.layout.metrics:
         metric = Metric(family, protocol.fakes, protocol.reference, protocol.extractor)
         for spec in specs:
             setting = {key: getattr(spec, key) for key in SETTING_KEYS}
-            line = match.find(table, setting, spec.method, metric, proxy=False)
+            line = find_published(part, table, setting, spec.method, metric, proxy=False)
             if line is not None:
                 key = family, spec.dataset, spec.images, spec.method
                 numbers[key] = line.number * known_families()[family].scale

@@ -80,12 +80,11 @@ def changed(tmp_path_factory) -> tuple[Path, dict[str, str], dict[str, str]]:
     source.mkdir(parents=True)
     charts = np.random.default_rng(0).integers(0, 256, (3000, 4, 4, 3), dtype=np.uint8)
     np.save(source / "charts.npy", charts.repeat(4, 1).repeat(4, 2))
-    after = digests(folder)
     command = [SNAKEMAKE, "--cores", "2", "all", "--config", *CONFIG]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
     process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400)
     assert process.returncode == 0, process.stdout + process.stderr
-    return folder, before, after
+    return folder, before, digests(folder)
 
 
 def test_an_addition_is_one_new_file(changed):
