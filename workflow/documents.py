@@ -19,6 +19,7 @@ import configuration_page  # noqa: E402
 import presets_page  # noqa: E402
 
 from leangan.core.schemas import Record, json_schema  # noqa: E402
+from leangan.leaderboard.line import Leaderboard  # noqa: E402
 from leangan.metrics.protocols import ProtocolEntry  # noqa: E402
 from leangan.planning.costs_file import Costs  # noqa: E402
 from leangan.results.published import PublishedNumber  # noqa: E402
@@ -37,6 +38,7 @@ SCHEMAS: dict[str, type[Record]] = {
     "claim": Claim,
     "published": PublishedNumber,
     "submission": Submission,
+    "leaderboard": Leaderboard,
 }
 """The records with a schema in workflow/schemas/<name>.schema.yaml."""
 
