@@ -94,7 +94,7 @@ class Backbone(ABC):
     """The preset keys this backbone reads. One of `SHARED_KEYS` has the meaning stated there."""
 
     parts: ClassVar[frozenset[str]] = frozenset()
-    """Those of `PARTS` that its networks offer."""
+    """The parts its networks offer."""
 
     g_reg_interval: int = 0
     """G steps between regularisations: 0 never, 1 in the backward pass of every loss, k lazily (times k)."""
@@ -123,7 +123,7 @@ class Backbone(ABC):
 
     @classmethod
     def rank_constraints(cls, hyper: dict[str, Any]) -> RankConstraints:
-        """What limits the ranks of a run with these preset keys, beside its batch, which they share equally."""
+        """Limits on the number of ranks, besides the equal split of the batch."""
         return RankConstraints()
 
     @abstractmethod
