@@ -55,6 +55,7 @@ RUN_KEYS = {
 
 SHARED_KEYS = {
     "adversarial_loss": "the adversarial loss, where there is a choice; wasserstein is one of them",
+    "eval_statistics": "what G's norms use in evaluation, where there is a choice: batch, running or standing",
     "half_type": "the 16-bit type of layers that compute in one: bfloat16, float16 or none",
     "mapping_layers": "dense layers from z to w, with the part mapping",
     "r1_gamma": "weight of R1, gamma/2 E|grad D|^2; 0: no R1",
@@ -93,6 +94,9 @@ class Backbone(ABC):
     keys: ClassVar[dict[str, Key]] = {}
     """The preset keys this backbone reads. One of `SHARED_KEYS` has the meaning stated there."""
 
+    derivation: ClassVar[str] = ""
+    """What `derive` reads and sets, in words for docs/presets.md; "" if it is not overridden."""
+
     parts: ClassVar[frozenset[str]] = frozenset()
     """The parts its networks offer."""
 
@@ -113,7 +117,7 @@ class Backbone(ABC):
 
     @classmethod
     def derive(cls, row: dict[str, Any], resolution: int) -> dict[str, Any]:
-        """The preset row with the keys that follow from the resolution. Raises ConfigError for a value that is none."""
+        """The preset row with the keys that follow from the resolution. Raises ConfigError for a wrong value."""
         return row
 
     @classmethod

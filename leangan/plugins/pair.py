@@ -30,7 +30,8 @@ class Generator(nn.Module):
     """In evaluation an image depends on this many in a batch; None: on its own z and c alone."""
 
     eval_statistics: str | None = None
-    """What norms use in evaluation: "batch", "running" or "standing"; None where there is no such choice."""
+    """What norms use in evaluation: "batch", "running" or "standing", by the preset key of this name; None where there
+    is no such choice."""
 
     mapping: Any
     """Part `mapping`: a module from (z, c) to w; its `layers`, an nn.Sequential, are those from z."""
@@ -89,7 +90,7 @@ class Discriminator(nn.Module):
 
         Layers of the label are not among them. `weight` of a convolution is [out, in, height, width].
         Part `before_bias`: a method may set `before_bias` of each, a function of what the layer gives, with its gain
-        of `bias_gain`, before bias and activation. Part `equalised`: weights are multiplied by `weight_gain`, which
-        is `bias_gain` / sqrt(fan_in).
+        of `bias_gain`, before bias and activation; `plugins.precision.cast` brings a tensor to its type. Part
+        `equalised`: weights are multiplied by `weight_gain`, which is `bias_gain` / sqrt(fan_in).
         """
         raise NotImplementedError(f"{type(self).__module__} does not offer the part d_layers")

@@ -211,9 +211,14 @@ def test_keys_are_its_own_and_their_defaults_fit(name):
     assert not cls.keys.keys() & {*LOOP_KEYS, *RUN_KEYS}
     for key, (kind, default, meaning) in cls.keys.items():
         assert meaning and (default is REQUIRED or canonical(default, kind) == default), key
-    kinds = {"adversarial_loss": str, "half_type": str, "mapping_layers": int, "r1_gamma": float}
-    assert kinds.keys() == SHARED_KEYS.keys()
+    kinds = {**dict.fromkeys(SHARED_KEYS, str), "mapping_layers": int, "r1_gamma": float}
     assert all(cls.keys[key].kind is kind for key, kind in kinds.items() if key in cls.keys)
+
+
+def test_keys_that_it_derives_are_explained(name):
+    """docs/presets.md prints it."""
+    derives = loaded(name).derive.__func__ is not Backbone.derive.__func__
+    assert bool(loaded(name).derivation) == derives
 
 
 def test_no_other_key_is_accepted(name):

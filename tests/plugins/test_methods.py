@@ -24,7 +24,7 @@ ACTING = ("prepare", "transform", "mix", "d_loss", "d_adversarial", "g_loss", "g
 """The hooks that act in a step."""
 
 NEUTRAL = {"diffaugment": {"policy": ""}}
-"""`Method.neutral` of files that must stay as they are, since rows hold their digests."""
+"""`Method.neutral` of files that do not state it."""
 
 
 @pytest.fixture(scope="module", params=names("method"))
