@@ -1,4 +1,4 @@
-"""Which readers there are, by the files in leangan/data/readers/ and what each defines; none is imported for that."""
+"""Finds readers by their files in leangan/data/readers/ and what these define, without importing them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORM, OPEN_SET, ROWS = "FORM", "open_set", "ROWS"
 
 
 def files_with(definition: str) -> dict[str, Path]:
-    """The readers' files that define this at top level, by the name of the reader."""
+    """The readers' files that define this name at top level, by the name of the reader."""
     damaged = unreadable()
     return {path.stem: path for path in _files() if str(path) not in damaged and definition in _top_level(path)}
 
@@ -33,7 +33,7 @@ def unreadable() -> dict[str, str]:
 
 
 def not_read(faults: Collection[str]) -> str:
-    """A sentence, after a space, with the faults of files in which what is missing may be; "" if there are none."""
+    """A sentence, after a space, on files that may hold what is missing; "" if there are none."""
     return f" Not read: {'; '.join(faults)}." if faults else ""
 
 
@@ -43,7 +43,7 @@ def load(name: str) -> ModuleType:
 
 
 def reader_of(name: str) -> ModuleType:
-    """The module of the reader of known sets `name`. Raises ConfigError with the nearest names where there is none."""
+    """The module that opens known sets as reader `name`. Raises ConfigError with the nearest names if there is none."""
     known = files_with(OPEN_SET)
     if name not in known:
         unknown = unknown_name("reader", name, known, "the columns kind and location of leangan/data/sources.csv")

@@ -12,13 +12,13 @@ from leangan.data.discovery import FORM, files_with, load, not_read, unreadable
 
 @dataclass(frozen=True)
 class Form:
-    """One form, as the file of its reader states it."""
+    """One form, defined in the file of its reader."""
 
     description: str
     """What messages call it: "a ZIP"."""
 
     recognises: Callable[[Path], bool]
-    """Whether a file or folder that exists has this form; without opening more than it must."""
+    """Whether an existing file or folder has this form. Opens no more than it must."""
 
     open: Callable[[str, Path, str], Source]
     """The source with this name, at this path, under this licence."""
@@ -42,7 +42,7 @@ def forms() -> tuple[list[Form], list[str]]:
 
 
 def open_path(name: str, path: Path, licence: str) -> Source:
-    """The images at `path`, in the form that it has. Raises DatasetError where it has none."""
+    """The images at `path`, read in its form. Raises DatasetError if it has no known form."""
     known, faults = forms()
     for form in known:
         if form.recognises(path):

@@ -1,4 +1,4 @@
-"""The data sets that the suite knows by name: the rows of sources.csv and of readers, and where the files of each lie.
+"""The data sets that the suite knows by name: the rows of sources.csv and of readers, and where their files lie.
 
 Nothing here opens an image, so that a workflow can ask for a missing set before its first job starts.
 """
@@ -58,7 +58,7 @@ def known_sets(table: Path = TABLE) -> dict[str, KnownSet]:
 
 
 def unknown_set(name: str, table: Path = TABLE) -> ConfigError:
-    """The error for a name that is no known set, which may be in a file that cannot be read."""
+    """The error for a name that is no known set. It tells what could not be read, since the set may be there."""
     return ConfigError(f"{unknown_name('data set', name, known_sets(table), WHERE)}{sets_not_read(table)}")
 
 
@@ -89,7 +89,7 @@ def _read(table: Path) -> tuple[dict[str, KnownSet], dict[str, str]]:
 
 
 def _parsed(row: dict[str, Any], where: Path) -> KnownSet:
-    """The row with numbers in place of their text. Raises DatasetError where it does not fit."""
+    """The row as a KnownSet. Raises DatasetError if it does not fit."""
     try:
         fields = {
             **row,

@@ -74,13 +74,13 @@ PARTS = {
 
 
 class RankConstraints(NamedTuple):
-    """What limits the number of ranks that share a batch, each under the name that a message gives it."""
+    """Limits on the number of ranks that share a batch, by the names that messages give them."""
 
     groups: dict[str, int] = {}
     """The images of each rank must be a multiple of these numbers."""
 
     batches: dict[str, int] = {}
-    """Further batches, in images, that ranks share equally."""
+    """The sizes, in images, of further batches that ranks share equally."""
 
 
 class Backbone(ABC):

@@ -27,7 +27,7 @@ class Generator(nn.Module):
     channels: int
 
     sampling_batch: int | None = None
-    """In evaluation an image depends on this many in a batch; None: on its own z and c alone."""
+    """In evaluation, images depend on each other in batches of this size; None: each on its own z and c only."""
 
     eval_statistics: str | None = None
     """What norms use in evaluation: "batch", "running" or "standing", by the preset key of this name; None where there
@@ -43,11 +43,11 @@ class Generator(nn.Module):
         """
 
     def latent(self, z: Tensor, c: Tensor | None) -> Tensor:
-        """The points [N, ...] between which interpolations are made; z itself where G has no better space."""
+        """The points [N, ...] that interpolations run between; z itself if G has no better space."""
         return z
 
     def render(self, latent: Tensor, c: Tensor | None) -> Tensor:
-        """The images of points of `latent`, their noise, if there is any, the same for all."""
+        """The images of points of `latent`. Noise, if there is any, is the same in all."""
         return self(latent, c)
 
     def styled_layers(self) -> list[Any]:
