@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from leangan.core.spec import RunSpec
 from leangan.models.stylegan2.layers import Linear
-from leangan.models.stylegan2.precision import cast
 from leangan.plugins.controller import ControlledMethod, Controller
 from leangan.plugins.exclusion import image_augmentation
 from leangan.plugins.method import Networks
+from leangan.plugins.precision import cast
 
 
 class Method(ControlledMethod):

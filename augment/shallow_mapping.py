@@ -17,6 +17,7 @@ class Method(method.Method):
     title = "Shallow mapping"
     paper = "arXiv:2006.06676"
     quick = {"layers": 1}
+    neutral = {}
     needs = frozenset({"mapping"})
 
     def __init__(self, layers: int = 2) -> None:

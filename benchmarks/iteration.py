@@ -17,7 +17,7 @@ from benchmarks.peak import Operations, measured_peak
 from benchmarks.setting import prepared
 from benchmarks.stopwatch import Stopwatch, synchronize
 from leangan.core.spec import SUBSET_DEFAULTS, RunSpec
-from leangan.models.stylegan2.precision import half_precision
+from leangan.plugins.precision import half_precision
 from leangan.runs.methods import build_method, method_plugins, method_preset
 from leangan.runs.presets import preset_at
 from leangan.training.ema import Ema

@@ -21,8 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.setting import backbone_of, described, parser_of, positive, prepared
 from leangan.core.errors import ConfigError, exit_on_user_error
-from leangan.models.stylegan2.precision import HALF_TYPES, half_precision
 from leangan.plugins.backbone import Backbone
+from leangan.plugins.precision import HALF_TYPES, half_precision
 from leangan.runs.presets import preset_at
 
 PRESETS = {"stylegan2": "paper256", "biggan": "biggan-cifar-16bit"}

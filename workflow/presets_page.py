@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from textwrap import fill
 from typing import Any
 
 from page_text import item, shown, table
@@ -16,7 +17,7 @@ from leangan.runs.methods import PRESET, method_parts, method_preset
 from leangan.runs.presets import Preset, preset_at, presets
 
 RESOLUTION = 256
-"""Of the values that depend on it, those of the automatic presets."""
+"""Where values depend on it, those at this one are shown."""
 
 COLUMNS = 5
 """Presets side by side in one table, at most."""
@@ -39,12 +40,6 @@ hyper-parameters of both. An artefact names the presets of its grid ([configurat
 of a run's id ([run-identity.md](run-identity.md)), but for `citation`, and for the lengths where the scale has its own.
 """
 
-AUTO = """\
-Instead of `batch`, `lr_g`, `lr_d`, `ema_half_life_kimg`, `mbstd_group`, `fmap_base` and `r1_gamma`, a preset of
-stylegan2 may have `auto_gpus`, a number of GPUs: these keys are then what the authors' code picks for as many GPUs and
-the resolution of the images (models/stylegan2/auto.py).
-"""
-
 VALUES = """\
 All values are those that a run trains with, defaults filled in. Keys that no preset of a table changes are left out of
 it; they have the defaults above. Lengths are in thousands of real images shown to D. `half_type` is that of
@@ -60,7 +55,6 @@ own name, too, with the defaults of its arguments.
 
 def page() -> str:
     """The text of docs/presets.md."""
-    backbones = {name: registry.load("backbone", name).keys for name in registry.names("backbone")}
     stated = [preset_at(name, RESOLUTION, "config/presets.yaml") for name in presets()]
     parts = [
         "# Presets and methods\n",
@@ -71,8 +65,7 @@ def page() -> str:
         _keys(RUN_KEYS),
         "Of the training loop:\n",
         _keys(LOOP_KEYS),
-        *(text for name, keys in backbones.items() for text in (f"Of the backbone `{name}`:\n", _keys(keys))),
-        AUTO,
+        *(text for name in registry.names("backbone") for text in _backbone(name)),
         "## Presets\n",
         VALUES,
     ]
@@ -80,6 +73,15 @@ def page() -> str:
         parts += [f"### {title}\n", *_family(family)]
     parts += ["## Methods\n", METHODS, _methods()]
     return "\n".join(parts)
+
+
+def _backbone(name: str) -> Iterator[str]:
+    """The keys of a backbone, and what it says of those that it derives."""
+    backbone: Any = registry.load("backbone", name)
+    yield f"Of the backbone `{name}`:\n"
+    yield _keys(backbone.keys)
+    if backbone.derivation:
+        yield fill(backbone.derivation, 120, break_on_hyphens=False) + "\n"
 
 
 def _keys(keys: dict[str, Key]) -> str:
@@ -94,7 +96,8 @@ def _families(stated: Iterable[Preset]) -> dict[str, list[Preset]]:
     """The presets of one backbone and source, by a title, in the order of the file."""
     found: dict[str, list[Preset]] = {}
     for preset in stated:
-        automatic = f", automatic, at {RESOLUTION} px" if "auto_gpus" in presets()[preset.name] else ""
+        row, backbone = presets()[preset.name], registry.load("backbone", preset.backbone)
+        automatic = f", automatic, at {RESOLUTION} px" if backbone.derive(row, RESOLUTION) != row else ""
         source = preset.citation.split(": ")[0]
         found.setdefault(f"{preset.backbone}, {source}{automatic}", []).append(preset)
     return found

@@ -45,7 +45,8 @@ def write_table(content: Artefact, rows_dir: Path, stem: Path) -> None:
 
 def write_figure(drawing: ModuleType, content: Artefact, rows_dir: Path, stem: Path) -> None:
     """<stem>.png, .svg and .pdf; where no run has numbers and the figure needs one, a figure that says so."""
-    if content.main_columns or getattr(drawing, "WITHOUT_RUNS", False):
+    draws_without_runs = getattr(drawing, "WITHOUT_RUNS", False)  # an optional part of `leangan.artefacts.figures`
+    if content.main_columns or draws_without_runs:
         drawn = drawing.draw(content, rows_dir)
     else:
         drawn = style.message("No run of this artefact has finished.")

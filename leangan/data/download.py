@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 
 from leangan.core.command_line import command_parser
-from leangan.core.errors import ConfigError, unknown_name
+from leangan.core.errors import ConfigError
 from leangan.core.files import sha256
 from leangan.data.contracts import DatasetError
-from leangan.data.known_sets import TABLE, WHERE, known_sets
+from leangan.data.known_sets import TABLE, known_sets, unknown_set
 
 TIMEOUT_S = 60  # without an answer; behind some firewalls there never is one
 
@@ -30,7 +30,7 @@ def download(name: str, out: Path, table: Path = TABLE) -> None:
 
     rows = known_sets(table)
     if name not in rows:
-        raise unknown_name("data set", name, rows, WHERE)
+        raise unknown_set(name, table)
     row = rows[name]
     if not row.url:
         raise ConfigError(f"{name}: is not downloaded (no url in leangan/data/sources.csv). Needed: {row.note}")

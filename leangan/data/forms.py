@@ -1,4 +1,4 @@
-"""The forms in which images of any set may lie, and which of them a path has."""
+"""The file forms a set may have. Finds the form of a path."""
 
 from __future__ import annotations
 
@@ -7,35 +7,46 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leangan.data.contracts import DatasetError, Source
-from leangan.data.discovery import FORM, files_with, load
+from leangan.data.discovery import FORM, files_with, load, not_read, unreadable
 
 
 @dataclass(frozen=True)
 class Form:
-    """One form, as the file of its reader states it."""
+    """One form, defined in the file of its reader."""
 
     description: str
     """What messages call it: "a ZIP"."""
 
     recognises: Callable[[Path], bool]
-    """Whether a file or folder that exists has this form; without opening more than it must."""
+    """Whether an existing file or folder has this form. Opens no more than it must."""
 
     open: Callable[[str, Path, str], Source]
     """The source with this name, at this path, under this licence."""
 
     last: bool = False
-    """Asked after all others, since it recognises what they do, too."""
+    """Tried last, because it also matches the other forms."""
 
 
-def forms() -> list[Form]:
-    """The forms of all readers, in the order in which they are asked."""
-    return sorted((load(name).FORM for name in files_with(FORM)), key=lambda form: form.last)
+def forms() -> tuple[list[Form], list[str]]:
+    """The forms of all readers, in the order in which they are tried, and a line for each file that fails to load."""
+    found, faults = [], [*unreadable().values()]
+    for name, path in files_with(FORM).items():
+        try:
+            form = load(name).FORM
+            if not isinstance(form, Form):
+                raise TypeError(f"{FORM} is {form!r}, must be a Form of leangan.data.forms")
+            found.append(form)
+        except Exception as error:
+            faults.append(f"{path}: {type(error).__name__}: {error}")
+    return sorted(found, key=lambda form: form.last), faults
 
 
 def open_path(name: str, path: Path, licence: str) -> Source:
-    """The images at `path`, in the form that it has. Raises DatasetError where it has none."""
-    for form in forms():
+    """The images at `path`, read in its form. Raises DatasetError if it has no known form."""
+    known, faults = forms()
+    for form in known:
         if form.recognises(path):
             return form.open(name, path, licence)
-    *others, last = [form.description for form in reversed(forms())]
-    raise DatasetError(f"{path}: holds no images in a known form; give {', '.join(others)} or {last}")
+    *others, last = [form.description for form in reversed(known)]
+    advice = f"give {', '.join(others)} or {last}"
+    raise DatasetError(f"{path}: holds no images in a known form; {advice}{'.' * bool(faults)}{not_read(faults)}")

@@ -1,4 +1,4 @@
-"""The data sets that the suite knows by name: the rows of sources.csv and of readers, and where the files of each lie.
+"""The data sets that the suite knows by name: the rows of sources.csv and of readers, and where their files lie.
 
 Nothing here opens an image, so that a workflow can ask for a missing set before its first job starts.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.data.contracts import DatasetError
-from leangan.data.discovery import stated_rows
+from leangan.data.discovery import not_read, stated_rows
 
 TABLE = Path(__file__).with_name("sources.csv")
 
@@ -26,10 +26,10 @@ class KnownSet:
 
     kind: the reader, a file in leangan/data/readers/, of which `images` takes any known form; or `embedded`, for a set
     that comes with the installation. location: where the files are looked for unless a path is given; of an embedded
-    set the reader. url, md5: the one file
-    that is downloaded when missing, its name the location's. part: the folder within, where the set is one of
-    several. count: images in the set; first: of a larger source, these are the first. classes: 0 where folders are
-    no classes. crop, resize: as published. split_of: the set that this one is the held-out split of.
+    set the reader. url, md5: the one file that is downloaded when missing, its name the location's. part: the folder
+    within, where the set is one of several. count: images in the set; first: of a larger source, these are the first.
+    classes: 0 where folders are no classes. crop, resize: as published. split_of: the set that this one is the
+    held-out split of.
     """
 
     name: str
@@ -48,45 +48,77 @@ class KnownSet:
     note: str
 
 
-@cache
 def known_sets(table: Path = TABLE) -> dict[str, KnownSet]:
     """The rows of sources.csv by name, followed by those that readers state (`data.readers`).
 
-    Another `table` stands for all of them. Raises DatasetError for a row that does not fit.
+    Another `table` stands for all of them. Raises DatasetError for a row of the table that does not fit. A reader's
+    row that does not fit is left out; `locate` and `unknown_set` say so.
     """
+    return _read(table)[0]
+
+
+def unknown_set(name: str, table: Path = TABLE) -> ConfigError:
+    """The error for a name that is no known set. It tells what could not be read, since the set may be there."""
+    return ConfigError(f"{unknown_name('data set', name, known_sets(table), WHERE)}{sets_not_read(table)}")
+
+
+def sets_not_read(table: Path = TABLE) -> str:
+    """A sentence, after a space, with the faults of files and rows that are left out; "" if there are none."""
+    return not_read(_read(table)[1].values())
+
+
+@cache
+def _read(table: Path) -> tuple[dict[str, KnownSet], dict[str, str]]:
+    """The known sets by name; what is left out, by the set's name or the file's path, with its fault."""
     with table.open(newline="", encoding="utf-8") as file:
         content = csv.DictReader(file)
         rows = {row["name"]: _parsed(row, table) for row in content}
         empty = dict.fromkeys(content.fieldnames or (), "")
-    for path, stated in stated_rows() if table == TABLE else ():
-        row = _parsed({**empty, **stated}, path)
-        if row.name in rows:
-            raise DatasetError(f"{path}, row {row.name!r}: there is a set of this name already; use another")
-        rows[row.name] = row
-    return rows
+    if table != TABLE:
+        return rows, {}
+    stated, faults = stated_rows()
+    for path, given in stated:
+        name = str(given.get("name"))
+        try:
+            if name in rows:
+                raise DatasetError(f"{path}, row {name!r}: there is a set of this name already; use another")
+            rows[name] = _parsed({**empty, **given}, path)
+        except DatasetError as error:
+            faults[name] = str(error)
+    return rows, faults
 
 
 def _parsed(row: dict[str, Any], where: Path) -> KnownSet:
-    """The row with numbers in place of their text. Raises DatasetError where it does not fit."""
+    """The row as a KnownSet. Raises DatasetError if it does not fit."""
     try:
         fields = {
             **row,
             "count": int(row["count"]) if row["count"] else None,
             "classes": int(row["classes"]) if row["classes"] != "" else None,
-            "first": row["first"] == "yes",
-            "crop": row["crop"] == "yes",
+            **{key: _truth(key, row[key]) for key in ("first", "crop")},
         }
         return KnownSet(**fields)
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{where}, row {row.get('name')!r}: does not fit the header ({error})") from error
 
 
+def _truth(key: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value not in ("yes", "no", ""):
+        raise ValueError(f"{key} is {value!r}, must be yes, no or empty")
+    return value == "yes"
+
+
 def locate(name: str, path: str | Path | None = None, table: Path = TABLE) -> Path | None:
     """The file or folder that the set `name` is read from; None for one that comes with the installation.
 
     It exists unless it is downloaded. `path` says where a set of the user's own, or a known one, lies. Raises
-    ConfigError for an unknown name and DatasetError, saying what to fetch and where to put it, for a missing file.
+    ConfigError for an unknown name, DatasetError for a row that does not fit and, saying what to fetch and where to put
+    it, for a missing file.
     """
+    if fault := _read(table)[1].get(name):
+        raise DatasetError(fault)
     row = known_sets(table).get(name)
     if row is not None and row.kind == "embedded":
         if path is not None:
@@ -98,7 +130,7 @@ def locate(name: str, path: str | Path | None = None, table: Path = TABLE) -> Pa
         needed = f": {row.note}. Correct the path" if row else "; put the set there or correct its path"
         raise DatasetError(f"{name}: no file or folder {path}{needed} (--path, or datasets in the config)")
     if row is None:
-        raise unknown_name("data set", name, known_sets(table), WHERE)
+        raise unknown_set(name, table)
     location = Path(row.location)
     candidates = [location] if location.suffix else [location, location.with_name(f"{location.name}.zip")]
     for candidate in candidates:

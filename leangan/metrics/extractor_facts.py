@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 
 from leangan.core.errors import check_names
@@ -23,7 +22,7 @@ class ExtractorFacts:
     package: str | None = None
 
 
-@cache
+@registry.remembered
 def find_extractor(name: str) -> ExtractorFacts:
     """Those of one extractor.
 

@@ -7,7 +7,6 @@ own families unknown and no others.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.project import show_path
@@ -20,7 +19,7 @@ INCEPTION = "inception_v3"
 """The extractor that names of numbers leave out: fid50k_full, precision50k_full."""
 
 
-@cache
+@registry.remembered
 def _read() -> tuple[dict[str, tuple[Family, ...]], list[str]]:
     """({metric: its families}, what is wrong with the files of the others)."""
     found, faults = {}, []
@@ -36,7 +35,7 @@ def _read() -> tuple[dict[str, tuple[Family, ...]], list[str]]:
     return found, faults
 
 
-@cache
+@registry.remembered
 def known_families() -> dict[str, Family]:
     """All families by name, in the order of columns.
 

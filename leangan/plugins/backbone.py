@@ -55,6 +55,7 @@ RUN_KEYS = {
 
 SHARED_KEYS = {
     "adversarial_loss": "the adversarial loss, where there is a choice; wasserstein is one of them",
+    "eval_statistics": "what G's norms use in evaluation, where there is a choice: batch, running or standing",
     "half_type": "the 16-bit type of layers that compute in one: bfloat16, float16 or none",
     "mapping_layers": "dense layers from z to w, with the part mapping",
     "r1_gamma": "weight of R1, gamma/2 E|grad D|^2; 0: no R1",
@@ -73,13 +74,13 @@ PARTS = {
 
 
 class RankConstraints(NamedTuple):
-    """What limits the number of ranks that share a batch, each under the name that a message gives it."""
+    """Limits on the number of ranks that share a batch, by the names that messages give them."""
 
     groups: dict[str, int] = {}
     """The images of each rank must be a multiple of these numbers."""
 
     batches: dict[str, int] = {}
-    """Further batches, in images, that ranks share equally."""
+    """The sizes, in images, of further batches that ranks share equally."""
 
 
 class Backbone(ABC):
@@ -93,8 +94,11 @@ class Backbone(ABC):
     keys: ClassVar[dict[str, Key]] = {}
     """The preset keys this backbone reads. One of `SHARED_KEYS` has the meaning stated there."""
 
+    derivation: ClassVar[str] = ""
+    """What `derive` reads and sets, in words for docs/presets.md; "" if it is not overridden."""
+
     parts: ClassVar[frozenset[str]] = frozenset()
-    """Those of `PARTS` that its networks offer."""
+    """The parts its networks offer."""
 
     g_reg_interval: int = 0
     """G steps between regularisations: 0 never, 1 in the backward pass of every loss, k lazily (times k)."""
@@ -113,7 +117,7 @@ class Backbone(ABC):
 
     @classmethod
     def derive(cls, row: dict[str, Any], resolution: int) -> dict[str, Any]:
-        """The preset row with the keys that follow from the resolution. Raises ConfigError for a value that is none."""
+        """The preset row with the keys that follow from the resolution. Raises ConfigError for a wrong value."""
         return row
 
     @classmethod
@@ -123,7 +127,7 @@ class Backbone(ABC):
 
     @classmethod
     def rank_constraints(cls, hyper: dict[str, Any]) -> RankConstraints:
-        """What limits the ranks of a run with these preset keys, beside its batch, which they share equally."""
+        """Limits on the number of ranks, besides the equal split of the batch."""
         return RankConstraints()
 
     @abstractmethod

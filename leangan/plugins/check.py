@@ -44,7 +44,7 @@ def objection(cls: type) -> str | None:
 
 
 def backbone_objection(cls: type) -> str | None:
-    """Why the class cannot be a backbone: its base, what it lacks, or a part that is none. None: it can."""
+    """Why the class cannot be a backbone: a wrong base, something missing or an unknown part; None if it can."""
     if not issubclass(cls, Backbone):
         return f"{source_location(cls)}: class {cls.__name__} must derive from leangan.plugins.backbone.Backbone"
     if lacking := sorted(cls.__abstractmethods__):
@@ -92,7 +92,7 @@ def check_images(method: Method, hook: str, out: Any, x: Tensor) -> None:
 
 
 def check_output(network: nn.Module, what: str, out: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise HookError unless the `what` that G or D gave have this shape. Another one may broadcast unnoticed."""
+    """Raise HookError unless the `what` of G or D have this shape. A wrong shape could broadcast unnoticed."""
     if out.shape != shape:
         where = source_location(type(network))
         raise HookError(f"{where}: forward gave {what} of shape {list(out.shape)}, must be {list(shape)}")

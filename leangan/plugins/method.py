@@ -98,16 +98,17 @@ class Method(nn.Module):
     """Base of all methods; does nothing. See the module docstring for the rules.
 
     Class attributes: `title` is the name in tables and figures, `paper` the source, `quick` the keyword arguments that
-    the contract tests use, `neutral` those with which it changes nothing at all, beside p = 0 where it has a p. `needs`
-    names the parts of the networks (`plugins.backbone.PARTS`) that the method reads or changes, so that a run whose
-    backbone does not offer them is refused. `needs_validation` is set by a method that learns nothing without
-    `observe_validation`, so that a run without held-out images is refused.
+    the contract tests use. `neutral` are those with which it changes nothing at all, together with p = 0 if it takes p;
+    {} says that a method without p always changes something, and None states nothing. The contract tests ask for one
+    of a method that acts in a step and takes no p. `needs` names the parts of the networks (`plugins.backbone.PARTS`)
+    that the method reads or changes, so that a run whose backbone does not offer them is refused. `needs_validation` is
+    set by a method that learns nothing without `observe_validation`, so that a run without held-out images is refused.
     """
 
     title: str = ""
     paper: str = ""
     quick: dict[str, Any] = {}
-    neutral: dict[str, Any] = {}
+    neutral: dict[str, Any] | None = None
     needs: frozenset[str] = frozenset()
     needs_validation: bool = False
 

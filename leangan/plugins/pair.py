@@ -27,10 +27,11 @@ class Generator(nn.Module):
     channels: int
 
     sampling_batch: int | None = None
-    """In evaluation an image depends on this many in a batch; None: on its own z and c alone."""
+    """In evaluation, images depend on each other in batches of this size; None: each on its own z and c only."""
 
     eval_statistics: str | None = None
-    """What norms use in evaluation: "batch", "running" or "standing"; None where there is no such choice."""
+    """What norms use in evaluation: "batch", "running" or "standing", by the preset key of this name; None where there
+    is no such choice."""
 
     mapping: Any
     """Part `mapping`: a module from (z, c) to w; its `layers`, an nn.Sequential, are those from z."""
@@ -42,11 +43,11 @@ class Generator(nn.Module):
         """
 
     def latent(self, z: Tensor, c: Tensor | None) -> Tensor:
-        """The points [N, ...] between which interpolations are made; z itself where G has no better space."""
+        """The points [N, ...] that interpolations run between; z itself if G has no better space."""
         return z
 
     def render(self, latent: Tensor, c: Tensor | None) -> Tensor:
-        """The images of points of `latent`, their noise, if there is any, the same for all."""
+        """The images of points of `latent`. Noise, if there is any, is the same in all."""
         return self(latent, c)
 
     def styled_layers(self) -> list[Any]:
@@ -89,7 +90,7 @@ class Discriminator(nn.Module):
 
         Layers of the label are not among them. `weight` of a convolution is [out, in, height, width].
         Part `before_bias`: a method may set `before_bias` of each, a function of what the layer gives, with its gain
-        of `bias_gain`, before bias and activation. Part `equalised`: weights are multiplied by `weight_gain`, which
-        is `bias_gain` / sqrt(fan_in).
+        of `bias_gain`, before bias and activation; `plugins.precision.cast` brings a tensor to its type. Part
+        `equalised`: weights are multiplied by `weight_gain`, which is `bias_gain` / sqrt(fan_in).
         """
         raise NotImplementedError(f"{type(self).__module__} does not offer the part d_layers")

@@ -14,13 +14,14 @@ import inspect
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import _lru_cache_wrapper, cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from leangan.core.code import code_sha256, imported_modules
 from leangan.core.errors import ConfigError, unknown_name
@@ -46,6 +47,8 @@ PATTERNS = {
 GROUPS = {"method": "leangan.methods"}
 """The entry-point groups of kinds that packages may add to; an entry point is a module or the class in it."""
 
+T = TypeVar("T")
+
 FOLDERS = "LEANGAN_METHOD_FOLDERS"
 """The environment variable that tells the programs of a workflow about folders given on its command line."""
 
@@ -58,6 +61,21 @@ class FailedImport:
     reason: str
     traceback: str
     cause: Exception | None = None
+
+
+_REMEMBERED: list[_lru_cache_wrapper[Any]] = []
+
+
+def remembered(function: Callable[..., T]) -> _lru_cache_wrapper[T]:
+    """`functools.cache` until `forget`, for what follows from the files of plugins."""
+    _REMEMBERED.append(cache(function))
+    return _REMEMBERED[-1]
+
+
+def forget() -> None:
+    """Look for plugins anew, and read them anew, when they are next asked for."""
+    for cached in _REMEMBERED:
+        cached.cache_clear()
 
 
 def _defines(path: Path, class_name: str) -> bool:
@@ -76,8 +94,7 @@ def search(folders: list[str]) -> None:
     the name of another method.
     """
     os.environ[FOLDERS] = os.pathsep.join(str(ROOT / Path(folder).expanduser()) for folder in folders)
-    for cached in (_found, load, code_digest):
-        cached.cache_clear()
+    forget()
     _found("method")
 
 
@@ -102,7 +119,7 @@ def _files(folder: Path, class_name: str) -> list[Path]:
     return [path for path in sorted(folder.glob("[!_]*.py")) if _defines(path, class_name)]
 
 
-@cache
+@remembered
 def _found(kind: str) -> dict[str, list[EntryPoint | Path]]:
     """Where each plugin of a kind comes from, by name: a file of the project or of a package, or one by its path."""
     found: dict[str, list[EntryPoint | Path]] = {entry.name: [entry] for entry in _of_project(kind)}
@@ -160,7 +177,7 @@ def find_home(name: str) -> str:
     return f"package {entry.dist.name} {entry.dist.version}" if entry.dist else "project"
 
 
-@cache
+@remembered
 def code_digest(name: str) -> str:
     """The digest of a method's code (`core.code`). Raises ConfigError if the code cannot be read.
 
@@ -226,7 +243,7 @@ def file_of(kind: str, name: str) -> Path:
     return entry if isinstance(entry, Path) else _file_of(entry)
 
 
-@cache
+@remembered
 def load(
     kind: str, name: str, where: str = "config/methods.yaml or --config methods=[...]"
 ) -> type[Any] | FailedImport:

@@ -11,7 +11,7 @@ from leangan.core.errors import ConfigError, check_names, unknown_name
 from leangan.core.project import PACKAGE, project_file
 from leangan.core.schemas import parse
 from leangan.core.yaml_files import parse_yaml, read
-from leangan.data.known_sets import known_sets
+from leangan.data.known_sets import known_sets, sets_not_read
 from leangan.plugins import registry
 from leangan.runs.artefact_sections import ArtefactConfig
 from leangan.runs.sections import Config, Scale
@@ -59,7 +59,7 @@ def check_config(content: dict[str, Any]) -> Config:
         if missing and name not in known_sets():
             raise ConfigError(
                 f"{CONFIG} lacks {', '.join(missing)} under datasets.{name}, which is no set of"
-                " leangan/data/sources.csv."
+                f" leangan/data/sources.csv.{sets_not_read()}"
             )
     return config
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from functools import cache
 from typing import Any
 
 from leangan.core.errors import ConfigError, check_names
@@ -165,7 +164,7 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
     return ("error", fault) if fault else None
 
 
-@cache
+@registry.remembered
 def _fault(name: str, hyper: str, resolution: int) -> str | None:
     """Why the backbone `name` cannot be built with these values (JSON) at this resolution; None if it can."""
     backbone: Any = registry.load("backbone", name)

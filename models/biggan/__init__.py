@@ -20,9 +20,9 @@ from torch import Tensor
 from leangan.models.biggan.discriminator import Discriminator
 from leangan.models.biggan.generator import Generator
 from leangan.models.biggan.layers import INITS
-from leangan.models.stylegan2.precision import KEYS, all_float32, half_at
 from leangan.plugins import backbone
 from leangan.plugins.backbone import Key, check_choice
+from leangan.plugins.precision import KEYS, all_float32, half_at
 
 
 class Backbone(backbone.Backbone):

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leangan.models.biggan.layers import Attention, Conv, ConvDown, spectral
-from leangan.models.stylegan2.precision import cast, compute_dtype
 from leangan.plugins import pair
+from leangan.plugins.precision import cast, compute_dtype
 
 
 class DiscriminatorBlock(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from leangan.core.ranks import world_size
-from leangan.models.stylegan2.precision import cast
+from leangan.plugins.precision import cast
 
 SN_EPS = 1e-8
 BN_EPS = 1e-5

@@ -18,9 +18,9 @@ from leangan.models.stylegan2 import auto
 from leangan.models.stylegan2.discriminator import Discriminator
 from leangan.models.stylegan2.generator import Generator
 from leangan.models.stylegan2.layers import Mapping
-from leangan.models.stylegan2.precision import KEYS, all_float32, half_at
 from leangan.plugins import backbone
 from leangan.plugins.backbone import PARTS, Key, RankConstraints, check_choice
+from leangan.plugins.precision import KEYS, all_float32, half_at
 
 
 class Backbone(backbone.Backbone):
@@ -56,6 +56,12 @@ class Backbone(backbone.Backbone):
             float | None, None, "feature maps of all convolutions are limited to +- this; null: not at all"
         ),
     }
+
+    derivation = (
+        "Instead of `batch`, `lr_g`, `lr_d`, `ema_half_life_kimg`, `mbstd_group`, `fmap_base` and `r1_gamma`, a preset"
+        " may have `auto_gpus`, a number of GPUs: these keys are then what the authors' code picks for as many GPUs and"
+        " the resolution of the images (models/stylegan2/auto.py)."
+    )
 
     @classmethod
     def derive(cls, row: dict[str, Any], resolution: int) -> dict[str, Any]:

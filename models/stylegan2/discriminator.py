@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from leangan.models.stylegan2.layers import Conv, Linear, Mapping
 from leangan.models.stylegan2.ops import minibatch_stddev
-from leangan.models.stylegan2.precision import cast, compute_dtype
 from leangan.plugins import pair
+from leangan.plugins.precision import cast, compute_dtype
 
 
 class DiscriminatorBlock(nn.Module):

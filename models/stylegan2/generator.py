@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from leangan.core.ranks import mean_over_ranks
 from leangan.models.stylegan2.layers import Mapping, StyledConv, ToRGB
 from leangan.models.stylegan2.ops import upsample2d
-from leangan.models.stylegan2.precision import cast, compute_dtype
 from leangan.plugins import pair
+from leangan.plugins.precision import cast, compute_dtype
 
 
 class SynthesisBlock(nn.Module):

@@ -4,7 +4,7 @@ A weight is stored with unit variance and multiplied by 1/sqrt(fan_in) where it 
 layer at the same relative speed. An activated layer is followed by leaky ReLU times sqrt(2); since leaky ReLU
 commutes with a positive factor, that factor is folded into weights, biases and demodulation.
 
-Convolutions compute in the type of their input (see `models.stylegan2.precision`) and limit their output to
+Convolutions compute in the type of their input (see `plugins.precision`) and limit their output to
 +-`clamp` times their gain.
 
 A method may set `before_bias` of a `Linear` or `Conv`, a function of what the layer gives, gain included, before
@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leangan.models.stylegan2 import ops
-from leangan.models.stylegan2.precision import cast
+from leangan.plugins.precision import cast
 
 
 def leaky_relu(x: Tensor) -> Tensor:

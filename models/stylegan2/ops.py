@@ -17,7 +17,7 @@ from torch import Tensor
 from leangan.core.constants import constant
 from leangan.core.linear_map import linear
 from leangan.core.ranks import world_size
-from leangan.models.stylegan2.precision import cast
+from leangan.plugins.precision import cast
 
 FIR = (0.125, 0.375, 0.375, 0.125)
 LRELU_SLOPE = 0.2

@@ -40,7 +40,10 @@ def digest(tmp_path, text: str) -> str:
         ("(math.pi * x, text)", "(\n            math.pi\n            * x,\n            text,\n        )"),
         ('role="real"', "role='real'"),
         ('title = "Mine"', 'title = "Yours"'),
-        ('title = "Mine"', 'title: str = "Yours"\n    paper = "arXiv:0000.00000"\n    quick = {"p": 1}'),
+        (
+            'title = "Mine"',
+            'title: str = "Yours"\n    paper = "arXiv:0000.00000"\n    quick = {"p": 1}\n    neutral = {}',
+        ),
     ],
 )
 def test_comments_docstrings_layout_and_names_do_not_count(tmp_path, before, after):

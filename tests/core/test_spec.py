@@ -16,8 +16,7 @@ from leangan.core.errors import ConfigError
 from leangan.core.spec import Labels, RunSpec
 from leangan.core.yaml_files import parse_yaml, read
 from leangan.models import biggan, stylegan2
-from leangan.models.stylegan2 import precision
-from leangan.plugins import registry
+from leangan.plugins import precision, registry
 from leangan.plugins.backbone import LOOP_KEYS, Key
 from leangan.runs.cells import cells
 from leangan.runs.config import configured

@@ -15,8 +15,9 @@ from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.data import prepare, readers
 from leangan.data.contracts import DatasetError, open_dataset
-from leangan.data.known_sets import TABLE, known_sets
+from leangan.data.known_sets import TABLE, _read, known_sets, locate
 from leangan.data.open_source import open_source
+from leangan.runs.config import configured
 
 READER = '''
 """Images as one array, *.stack."""
@@ -54,10 +55,10 @@ def folder(tmp_path, monkeypatch) -> Path:
     own.mkdir()
     monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(own)])
     monkeypatch.chdir(tmp_path)
-    known_sets.cache_clear()
+    _read.cache_clear()
     yield own
     sys.modules.pop("leangan.data.readers.stack", None)
-    known_sets.cache_clear()
+    _read.cache_clear()
 
 
 @pytest.fixture
@@ -131,14 +132,34 @@ def test_an_image_folder_is_read_as_such_whatever_else_is_known(folder, tmp_path
         ('ROWS = [{"name": "elpv", "licence": "", "note": ""}]', "stack.py, row 'elpv': there is a set of this name"),
         ('ROWS = [{"name": "stars", "cont": 3}]', "stack.py, row 'stars': does not fit the header .*cont"),
         ('ROWS = [{"name": "stars", "count": "many"}]', "stack.py, row 'stars': does not fit the header .*many"),
+        ('ROWS = [{"name": "stars", "crop": 1.5}]', "stack.py, row 'stars': .*crop is 1.5, must be yes, no or empty"),
+        ('ROWS = [{"name": "stars", "first": "true"}]', "row 'stars': .*first is 'true', must be yes, no or empty"),
         ("ROWS = [dict(name=NAME)]", "stack.py: ROWS must be a list of dicts, written out"),
         ("ROWS = 3", "stack.py: ROWS must be a list of dicts"),
+        ("class Broken(:", r"stack.py: SyntaxError: .*stack.py, line 25"),
     ],
 )
-def test_rows_that_do_not_fit_are_named(folder, rows, message):
+def test_rows_that_do_not_fit_are_named_where_their_set_is_asked_for(folder, rows, message):
     (folder / "stack.py").write_text(READER + rows + "\n")
-    with pytest.raises(DatasetError, match=message):
-        known_sets()
+    name = "elpv" if "elpv" in rows else "stars"
+    with pytest.raises((ConfigError, DatasetError), match=message):
+        locate(name)
+    if 'name":' in rows:  # a path does not make another set of it
+        with pytest.raises(DatasetError, match=message):
+            locate(name, folder)
+    assert "cifar10" in known_sets() and locate("procedural") is None
+
+
+@pytest.mark.parametrize(("value", "meant"), [(True, True), ("yes", True), (False, False), ("no", False), ("", False)])
+def test_crop_and_first_are_booleans_or_words(folder, value, meant):
+    (folder / "stack.py").write_text(READER + f'ROWS = [{{"name": "stars", "crop": {value!r}, "first": {value!r}}}]\n')
+    assert (known_sets()["stars"].crop, known_sets()["stars"].first) == (meant, meant)
+
+
+def test_a_configuration_with_a_set_that_is_not_read_says_why(folder):
+    (folder / "stack.py").write_text("class Broken(:\n")
+    with pytest.raises(ConfigError, match="lacks resolution under datasets.stars.* Not read: .*stack.py: SyntaxError"):
+        configured(datasets={"stars": {"path": "x"}})
 
 
 def test_a_reader_that_is_none_offers_the_nearest(folder, images, tmp_path):
@@ -147,10 +168,25 @@ def test_a_reader_that_is_none_offers_the_nearest(folder, images, tmp_path):
         open_source("stars")
 
 
-def test_a_damaged_reader_of_other_sets_is_no_hindrance(folder):
+def test_a_reader_that_does_not_parse_is_named(folder, images, tmp_path):
+    (folder / "stack.py").write_text("class Broken(:\n")
+    (folder / "rows.py").write_text(ROWS.replace('"count"', '"kind": "stack", "count"'))
+    with pytest.raises(ConfigError, match=r"unknown reader 'stack'.* Not read: .*stack.py: SyntaxError.*line 1\)\.$"):
+        open_source("stars")
+
+
+def test_a_damaged_reader_of_other_sets_is_no_hindrance(folder, tmp_path):
     (folder / "broken.py").write_text("class Broken(:\n")
-    (folder / "alien.py").write_text("import no_such_module\ndef open_set(row, path): ...\n")
+    (folder / "alien.py").write_text("import no_such_module\ndef open_set(row, path): ...\nFORM = no_such_module\n")
+    (folder / "formless.py").write_text("FORM = 3\n")
     assert len(open_source("procedural")) == 1024
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    assert len(open_source("mine", tmp_path)) == 1
+    (tmp_path / "all.stack").touch()
+    with pytest.raises(DatasetError) as error:
+        open_source("mine", tmp_path / "all.stack")
+    for words in ("broken.py: SyntaxError", "alien.py: ModuleNotFoundError: No module named", "formless.py: TypeError"):
+        assert words in str(error.value)
 
 
 def test_images_are_read_without_the_packages_of_the_extras(tmp_path):
@@ -163,7 +199,7 @@ for module in ("lmdb", "google", "google_crc32c", "torchvision", "elpv_dataset")
 from leangan.data.forms import forms
 from leangan.data.known_sets import known_sets
 from leangan.data.open_source import open_source
-assert len(forms()) >= 4 and "cifar10" in known_sets()
+assert len(forms()[0]) >= 4 and not forms()[1] and "cifar10" in known_sets()
 print(open_source("mine", {str(tmp_path)!r}).image(0).getpixel((0, 0)))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from leangan.core.spec import RunSpec
-from leangan.models.stylegan2.precision import HALF_TYPES
+from leangan.plugins.precision import HALF_TYPES
 from leangan.runs.presets import preset_at, presets
 from leangan.training.ema import Ema
 from leangan.training.placement import DeviceImages, HostImages

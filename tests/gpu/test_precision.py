@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from leangan.models.stylegan2 import Backbone
 from leangan.models.stylegan2.layers import Conv, StyledConv
-from leangan.models.stylegan2.precision import HALF_TYPES
+from leangan.plugins.precision import HALF_TYPES
 from leangan.training.device import set_up
 from tests.helpers.rank_worker import double_precision
 from tests.helpers.twins import DrawnOnCpu, computing_in, error

@@ -14,7 +14,6 @@ import yaml
 import leangan.models
 from leangan.core.project import ROOT
 from leangan.plugins import registry
-from leangan.runs import grid
 from leangan.runs.presets import presets
 
 NAME, PRESET = "dcgan", "tiny-dcgan"
@@ -44,5 +43,4 @@ def installed(folder: Path, source: str | None = None) -> Iterator[None]:
 def _forget() -> None:
     """Let the registry look anew."""
     sys.modules.pop(f"leangan.models.{NAME}", None)
-    for cached in (registry._found, registry.load, grid._fault):
-        cached.cache_clear()
+    registry.forget()

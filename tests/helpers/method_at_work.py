@@ -111,10 +111,7 @@ def parameters_of(loss: Tensor) -> Iterator[nn.Parameter]:
 
 
 def effects(spec: RunSpec, method: Method, data: Reals) -> dict[str, Tensor]:
-    """All that a method may change, by hook: images, outputs of G and D, losses and gradients, regularisers included.
-
-    "prepare ..." is what the networks do without the method's other hooks, but for the gradients, which have it all.
-    """
+    """All that a method may change: images, outputs of G and D, losses and gradients, regularisers included."""
     steps = trainer_of(spec, method, data)
     G, D = steps.G, steps.D
     for network in (G, D):
@@ -124,18 +121,18 @@ def effects(spec: RunSpec, method: Method, data: Reals) -> dict[str, Tensor]:
     with torch.no_grad():
         found = {f"transform {role}": seeded(method.transform)(x, role) for role in ROLES}
         found["mix of reals"] = seeded(method.mix)(x, x.flip(3))
-        found["prepare G"], found["prepare D"] = G(z, c), D(x, c)
+        found["output of G"], found["output of D"] = G(z, c), D(x, c)
     steps.g_player, steps.d_player = g, d = Watched(steps.g_player), Watched(steps.d_player)
     steps.g_step(0, iteration=0)
     steps.d_step(0, iteration=0)
     known = {id(param) for part in (G, D, steps.method) for param in part.parameters()}
     assert g.reached | d.reached <= known, "a loss leads to a parameter that nothing trains: register its layer"
-    for role, notes, hooks in (("G", g, ("g_loss", "g_adversarial")), ("D", d, ("d_loss", "d_adversarial"))):
-        found |= {f"{hook} {i}": loss for hook in hooks for i, loss in enumerate(notes.losses)}
+    for role, notes in (("G", g), ("D", d)):
+        found |= {f"loss {i} of {role}": loss for i, loss in enumerate(notes.losses)}
         for i, gradients in enumerate(notes.gradients):
             for name, gradient in zip(_names(steps, notes.player.params), gradients, strict=True):
                 if gradient is not None:
-                    found[f"prepare gradient {i} of {role}'s step by {name}"] = gradient
+                    found[f"gradient {i} of {role}'s step by {name}"] = gradient
     return found
 
 

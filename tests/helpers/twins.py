@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from leangan.core.spec import RunSpec
-from leangan.models.stylegan2.precision import half_precision
 from leangan.plugins.controller import Controller
+from leangan.plugins.precision import half_precision
 from leangan.training.placement import Placement
 from leangan.training.reals import Reals
 from leangan.training.trainer import Player, Trainer

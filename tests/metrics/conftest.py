@@ -9,18 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from leangan.metrics import extractor_facts, families
-from leangan.metrics.protocols import read_protocol
 from leangan.plugins import registry
-
-CACHES = (
-    registry._found,
-    registry.load,
-    families._read,
-    families.known_families,
-    extractor_facts.find_extractor,
-    read_protocol,
-)
 
 
 @pytest.fixture
@@ -38,13 +27,11 @@ def add(tmp_path, monkeypatch) -> Callable[[str, str, str], Path]:
         path.write_text(source)
         made.append(f"{package.__name__}.{name}")
         importlib.invalidate_caches()
-        for cached in CACHES:
-            cached.cache_clear()
+        registry.forget()
         return path
 
     yield added
     for module in made:
         sys.modules.pop(module, None)
     monkeypatch.undo()
-    for cached in CACHES:
-        cached.cache_clear()
+    registry.forget()

@@ -33,6 +33,8 @@ def followed(add, monkeypatch):
     for name, entry in yaml.safe_load(PROTOCOL).items():
         monkeypatch.setitem(read("config/protocols.yaml"), name, entry)
     read_protocol.cache_clear()
+    yield
+    read_protocol.cache_clear()
 
 
 def test_a_submitted_number_keeps_to_the_bounds_of_the_file(followed):

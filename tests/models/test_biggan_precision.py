@@ -11,7 +11,7 @@ from torch import nn
 
 from leangan.models.biggan import Backbone
 from leangan.models.biggan.layers import Attention, BatchNorm, Conv, ConvDown, ConvUp, MeanOverRanks
-from leangan.models.stylegan2.precision import HALF_TYPES, half_precision
+from leangan.plugins.precision import HALF_TYPES, half_precision
 
 TYPES = [torch.bfloat16, torch.float16]
 SMALL = {"z_dim": 12, "g_maps": [16, 16, 16, 8], "d_maps": [8, 16, 16, 16], "d_down": 2, "attention_at": 16}

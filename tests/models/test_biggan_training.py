@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from leangan.models.biggan import Backbone
-from leangan.models.stylegan2.precision import half_precision
+from leangan.plugins.precision import half_precision
 from leangan.runs.presets import preset_at, presets
 from leangan.training.ema import POWER_ITERATIONS, Ema
 from leangan.training.loop import train

@@ -11,7 +11,7 @@ from scipy.special import log_expit
 
 from leangan.models.stylegan2 import Backbone
 from leangan.models.stylegan2.layers import Conv, Linear
-from leangan.models.stylegan2.precision import half_precision
+from leangan.plugins.precision import half_precision
 from leangan.runs.presets import presets
 
 PRESETS = presets()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from leangan.core.errors import ConfigError
@@ -33,7 +35,7 @@ KEYS = ("batch", "mbstd_group", "fmap_base", "lr_g", "lr_d", "r1_gamma", "ema_ha
 )
 def test_values_of_the_table(gpus: int, resolution: int, expected: tuple):
     row = auto.derive(gpus, resolution)
-    assert set(row) == set(KEYS)
+    assert set(row) == set(KEYS) == set(re.findall("`([a-z0-9_]+)`", Backbone.derivation)) - {"auto_gpus"}
     assert tuple(row[key] for key in KEYS) == pytest.approx(expected, rel=1e-12)
 
 

@@ -22,6 +22,11 @@ def small(resolution: int = 16, classes: int = 0, **keys) -> Backbone:
     return Backbone({**sizes, **keys}, resolution, channels=3, classes=classes)
 
 
+def test_styled_layers_are_one_at_4_px_and_two_at_each_higher_resolution():
+    assert len(small(8).generator().styled_layers()) == 3
+    assert len(small(32).generator().styled_layers()) == 7
+
+
 def test_styles_mix_only_in_training():
     G = small(32, style_mixing=1.0).generator()
     z = torch.randn(5, G.z_dim)

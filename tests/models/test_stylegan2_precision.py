@@ -10,7 +10,7 @@ import torch
 
 from leangan.models.stylegan2 import Backbone, ops
 from leangan.models.stylegan2.layers import Conv, StyledConv, ToRGB
-from leangan.models.stylegan2.precision import HALF_TYPES, cast, compute_dtype, half_precision
+from leangan.plugins.precision import HALF_TYPES, cast, compute_dtype, half_precision
 
 TYPES = [torch.bfloat16, torch.float16]
 SMALL = {"z_dim": 8, "w_dim": 8, "mapping_layers": 2, "fmap_base": 64, "fmap_max": 8, "style_mixing": 0.0}

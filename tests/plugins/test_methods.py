@@ -23,6 +23,9 @@ from tests.helpers.method_at_work import effects, run_of, trainer_of
 ACTING = ("prepare", "transform", "mix", "d_loss", "d_adversarial", "g_loss", "g_adversarial")
 """The hooks that act in a step."""
 
+NEUTRAL = {"diffaugment": {"policy": ""}}
+"""`Method.neutral` of files that do not state it."""
+
 
 @pytest.fixture(scope="module", params=names("method"))
 def method_name(request) -> str:
@@ -42,11 +45,14 @@ def make(method_class) -> Callable[..., Method]:
 
 
 @pytest.fixture(scope="module")
-def strengths(method_class) -> tuple[dict, dict]:
-    """The arguments with which the method changes nothing, and those with which it has its full effect."""
+def strengths(method_name, method_class) -> tuple[dict | None, dict]:
+    """The arguments with which the method changes nothing, and those with which it has its full effect.
+
+    The first are {} where it always changes something, and None where it does not say.
+    """
     has_p = "p" in inspect.signature(method_class).parameters
-    zero = {**({"p": 0.0} if has_p else {}), **method_class.neutral}
-    return zero, {"p": 1.0} if has_p else {}
+    neutral = NEUTRAL.get(method_name, method_class.neutral)
+    return ({"p": 0.0, **(neutral or {})}, {"p": 1.0}) if has_p else (neutral, {})
 
 
 @pytest.fixture(scope="module")
@@ -144,19 +150,33 @@ def test_mix_gives_images_in_place_of_the_reals(make_strong, images):
     assert out.shape == images.shape and out.dtype == images.dtype and out.isfinite().all()
 
 
-def test_zero_strength_changes_nothing_and_full_strength_does(
-    method_class, make, strengths, run, reals, strong, without
-):
+def test_zero_strength_changes_nothing(method_class, make, strengths, run, reals, strong, without):
     """Images, outputs and gradients of G and D, losses and regularisers: against the same run without the method."""
     plain, (zero, _) = without(run), strengths
-    if zero:
+    if zero is None:
+        acting = [hook for hook in ACTING if overrides(method_class, hook)]
+        assert not acting, "state in `neutral` the arguments with which it changes nothing; {} if there are none"
+    elif zero:
         neutral = effects(run, make(**zero), reals)
-        assert {key for key in neutral if " by method." not in key} == plain.keys()
-        assert [key for key in plain if not equal(plain[key], neutral[key])] == []
-    changed = [key for key in {**plain, **strong} if not equal(plain.get(key), strong.get(key))]
-    for hook in ACTING:
-        acts = any(key.startswith(f"{hook} ") for key in changed)
-        assert acts or not overrides(method_class, hook), f"{hook} has no effect"
+        assert not changes(plain, {key: value for key, value in neutral.items() if " by method." not in key})
+    else:
+        assert changes(plain, strong), "it changes nothing, while its empty `neutral` says that it always does"
+
+
+@pytest.mark.parametrize("hook", ACTING)
+def test_each_hook_has_an_effect_of_its_own(method_class, strengths, run, reals, strong, hook):
+    """Against the same method without this one hook."""
+    if overrides(method_class, hook):
+        lacking = type("Method", (method_class,), {hook: getattr(Method, hook)})
+        try:
+            assert changes(strong, effects(run, lacking(**{**method_class.quick, **strengths[1]}), reals))
+        except AttributeError:  # its other hooks use what this one makes
+            assert hook == "prepare"
+
+
+def changes(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> list[str]:
+    """Where the effects of two methods differ."""
+    return [key for key in {**one, **other} if not equal(one.get(key), other.get(key))]
 
 
 def equal(a: torch.Tensor | None, b: torch.Tensor | None) -> bool:

@@ -30,8 +30,7 @@ def write_method(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     def forget():
-        registry._found.cache_clear()
-        registry.load.cache_clear()
+        registry.forget()
         for name in [name for name in sys.modules if name.startswith(package.name)]:
             del sys.modules[name]
 

@@ -22,13 +22,11 @@ def folder(tmp_path, monkeypatch):
     package.mkdir()
     monkeypatch.setitem(registry.KINDS, "method", ("plugins_under_test", "Method"))
     monkeypatch.syspath_prepend(tmp_path)
-    registry._found.cache_clear()
-    registry.load.cache_clear()
+    registry.forget()
     yield package
     for name in [name for name in sys.modules if name.startswith("plugins_under_test")]:
         del sys.modules[name]
-    registry._found.cache_clear()
-    registry.load.cache_clear()
+    registry.forget()
 
 
 def test_a_plugin_is_a_file_and_a_folder_or_a_name_with_an_underscore_is_none(folder):
@@ -148,8 +146,7 @@ def own(tmp_path, monkeypatch):
     for name in ("layers_of_mine", "method_folder_mine"):
         sys.modules.pop(name, None)
     monkeypatch.undo()
-    registry._found.cache_clear()
-    registry.load.cache_clear()
+    registry.forget()
 
 
 def test_a_folder_of_ones_own_holds_methods_and_no_backbones(own):

@@ -14,7 +14,7 @@ import torch
 
 from leangan.augment import none
 from leangan.core.spec import RunSpec
-from leangan.models.stylegan2.precision import half_precision
+from leangan.plugins.precision import half_precision
 from leangan.training.reals import Reals
 from leangan.training.trainer import Trainer
 from tests.helpers.every_method import runs

@@ -96,7 +96,7 @@ class Archive(Source):
 
 
 def is_archive(path: Path) -> bool:
-    """Whether `path` is a ZIP, or a file that is named as one: a damaged one is for `Archive` to explain."""
+    """Whether `path` is a ZIP or named as one; `Archive` says what is wrong with a damaged one."""
     return not path.is_dir() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path))
 
 

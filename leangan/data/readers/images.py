@@ -1,4 +1,4 @@
-"""A known set in whichever form its images lie: all of them, one folder's, or the first."""
+"""Reads a known set in any form: all images, one folder, or the first few."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which type a layer computes in: 16 bits at the highest resolutions (arXiv:2006.06676, appendix D.1).
+"""Which type a layer of a backbone computes in: 16 bits at the highest resolutions (arXiv:2006.06676, appendix D.1).
 
 A block belongs to the higher of the resolutions it works at: in G that of what it gives, in D that of what it takes.
 Parameters, latents, styles, demodulation, the image, the last layers of D and the losses keep the type of the
@@ -6,9 +6,9 @@ weights, float32. A block of a resolution that was asked for casts what enters i
 (`half_type`) on a GPU. On a CPU it computes in float32 unless `half_precision` asks for 16 bits.
 
 float16 ends at 65504. Three things keep features below: limited feature maps (`conv_clamp`), styles and filters
-brought to unit size before they are multiplied (`ops.modulated_conv2d`), and float32 everywhere else. The loss is not
-scaled, as in the paper: with |grad D|^2 of order 1, a batch of 64 and 64 maps at 256 x 256, the gradient by a feature
-is about 1e-5, a hundred times float16's least number. Gradients that overflow are cut by `cast`.
+brought to unit size before they are multiplied (`modulated_conv2d` of StyleGAN2), and float32 everywhere else. The loss
+is not scaled, as in the paper: with |grad D|^2 of order 1, a batch of 64 and 64 maps at 256 x 256, the gradient by a
+feature is about 1e-5, a hundred times float16's least number. Gradients that overflow are cut by `cast`.
 """
 
 from __future__ import annotations
