@@ -40,21 +40,25 @@ def _read() -> tuple[dict[str, tuple[Family, ...]], list[str]]:
 def known_families() -> dict[str, Family]:
     """All families by name, in the order of columns.
 
-    Raises ConfigError where two files have a family of the same name.
+    Where two files state one name, its numbers can be read and printed, but not computed, see `metric_of`.
     """
     found: dict[str, Family] = {}
-    for metric, families in _read()[0].items():
+    for families in _read()[0].values():
         for family in families:
-            if family.name in found:
-                here, there = (show_path(registry.file_of("metric", each)) for each in (metric, metric_of(family.name)))
-                raise ConfigError(f"{here}: the family {family.name!r} is taken by {there}. Rename it.")
-            found[family.name] = family
+            found.setdefault(family.name, family)
     return dict(sorted(found.items(), key=lambda item: (item[1].place, item[0])))
 
 
 def metric_of(family: str) -> str:
-    """The name of the metric, which is that of its file, that reports a known family."""
-    return next(metric for metric, families in _read()[0].items() if family in {each.name for each in families})
+    """The name of the metric, which is that of its file, that reports a known family.
+
+    Raises ConfigError where two files state the family: which of them the number would be from is not known.
+    """
+    metrics = [metric for metric, families in _read()[0].items() if family in {each.name for each in families}]
+    if len(metrics) > 1:
+        files = " and ".join(show_path(registry.file_of("metric", metric)) for metric in metrics)
+        raise ConfigError(f"the metric {family!r} is defined twice, by {files}: rename or remove one.")
+    return metrics[0]
 
 
 def check_families(names: Iterable[str], where: str, what: str = "metric") -> None:
