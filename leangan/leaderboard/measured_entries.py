@@ -11,7 +11,7 @@ from leangan.leaderboard.commands import command_of
 from leangan.leaderboard.entry import Entry, short_id
 from leangan.leaderboard.facts import facts_of
 from leangan.leaderboard.set_ups import tell_apart
-from leangan.leaderboard.standing import find_departures, is_proxy, standing
+from leangan.leaderboard.standing import find_departures, standing
 from leangan.metrics.families import known_families
 from leangan.plugins import registry
 from leangan.results.measured_runs import Run, failure, runs_of
@@ -90,7 +90,7 @@ def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
         standing=standing(
             row.source,
             done=failed is None,
-            proxy=is_proxy(row) if metric else row.protocol.name in proxies,
+            proxy=row.proxy if metric else row.protocol.name in proxies,
             kimg=run.final_kimg if run else planned_kimg,
             published_kimg=published_kimg,
             departures=find_departures(row),

@@ -88,7 +88,7 @@ class Features:
 
 
 class Value(NamedTuple):
-    """A number and its standard deviation over `over` ("splits", "subsets", "evaluation seeds"), or None."""
+    """A number and its standard deviation, or None, over what `over` says: "splits", "subsets", "evaluation seeds"."""
 
     value: float
     spread: float | None = None

@@ -68,14 +68,16 @@ def check_families(names: Iterable[str], where: str, what: str = "metric") -> No
             raise ConfigError(" ".join([str(unknown_name(what, name, known_families(), where)), *_read()[1]]))
 
 
-def check_extractor(family: str, extractor: str) -> None:
-    """Raise ConfigError where a proxy would carry a published name, or one network the name of another's number."""
+def check_extractor(family: str, extractor: str, where: str = "metrics or extractor in config/protocols.yaml") -> None:
+    """Raise ConfigError where a proxy would carry a published name, or one network the name of another's number.
+
+    `where` is what to change.
+    """
     check_families([family], "config/protocols.yaml")
     if not known_families()[family].goes_with(extractor):
         instead = " or ".join(known_families()[family].extractors) or "another extractor"
         raise ConfigError(
-            f"metric {family!r} does not go with extractor {extractor!r}, but with {instead};"
-            " change metrics or extractor in config/protocols.yaml"
+            f"metric {family!r} does not go with extractor {extractor!r}, but with {instead}; change {where}"
         )
 
 

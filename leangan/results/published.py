@@ -194,4 +194,4 @@ class Match:
 
 def _measured_alike(line: PublishedNumber, metric: Metric) -> bool:
     """Whether a published number has the metric's number of fakes and reference, as far as it states them."""
-    return line.fakes in (None, metric.fakes) and line.reference in (None, metric.reference)
+    return line.fakes in (None, metric.n_fake) and line.reference in (None, metric.reference)
