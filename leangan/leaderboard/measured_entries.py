@@ -66,7 +66,9 @@ def _distinct_titles(rows: Iterable[Row]) -> dict[tuple[str, str], str]:
 
 
 def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
-    """The entry of the rows of one run. A run without a number belongs beside those of its protocol, `proxies` or not.
+    """The entry of the rows of one run. A run without a number is listed with its protocol's runs.
+
+    `proxies` are the protocols whose numbers are proxies.
 
     Title, command and pictures are not complete yet.
     """
@@ -137,7 +139,7 @@ def _snapshots(rows: Iterable[Row], run: Run) -> dict[str, str]:
 
 
 def _values(metric: Metric, run: Run) -> dict[str, Any]:
-    """The fields of an entry that say what a run that is done amounts to."""
+    """The values of a finished run."""
     return {
         "best": metric.in_label_unit(run.best),
         "best_text": metric.text(run.best),

@@ -25,6 +25,7 @@ from leangan.metrics.families import (
     check_families,
     compared_with,
     is_of_training_images,
+    is_sign_of_copying,
     metric_name,
     metric_of,
 )
@@ -39,8 +40,8 @@ from leangan.training.device import add_device_options, pick_device, set_up
 def metric_classes(protocol: Protocol) -> dict[str, type[Metric]]:
     """The classes behind the protocol's metrics, by the names of their files.
 
-    Raises ConfigError for an unknown one, one that is not for the protocol's extractor, one of two files, and one whose
-    file fails.
+    Raises ConfigError for a metric that is unknown, that does not go with the protocol's extractor, that two files
+    define, or whose file fails.
     """
     where = f"{FILE}, {protocol.name}"
     check_families(protocol.metrics, where)
@@ -164,7 +165,7 @@ def write_rows(
     written next to them. `device` computes the metrics, set up without TF32, and generates the fakes of the picture.
     """
     rows = compute(protocol, real, fake, run_dir, subset, device)
-    if data and subset and any(map(is_of_training_images, protocol.metrics)) and rows[-1].status == "done":
+    if data and subset and any(map(is_sign_of_copying, protocol.metrics)) and rows[-1].status == "done":
         from leangan.metrics import neighbours  # which needs the networks: seconds of imports
 
         picture = neighbours.picture(protocol, real, fake, run_dir, data, subset, device)

@@ -47,7 +47,7 @@ class Metric:
 
     @property
     def label(self) -> str:
-        """The name for headings and axes; it names the extractor unless that is Inception."""
+        """The name for headings and axes; it states the extractor where the full name does."""
         title, extractor = known_families()[self.family].title, named_extractor(self.family, self.extractor)
         return f"{title} ({title_of(extractor)})" if extractor else title
 

@@ -18,6 +18,7 @@ from leangan.metrics.families import known_families, metric_name
 from leangan.metrics.loading import load_extractor
 from leangan.metrics.protocols import Protocol
 from leangan.metrics.store import save_features
+from leangan.plugins.registry import file_of
 from leangan.results.published import FILE, read_published
 
 METRIC = """
@@ -146,6 +147,22 @@ def test_an_extractor_with_published_numbers_gives_its_own_families_their_short_
     assert metric_name("mine", 1000, "full", "mine") == "mine1k_full"
     assert metric_name("precision", 1000, "full", "mine") == "precision1k_full_mine"
     assert not protocol("mine", extractor="mine").proxy
+    with pytest.raises(ConfigError, match="'fd' does not go with extractor 'mine'"):
+        metric_name("fd", 1000, "full", "mine")
+
+
+@pytest.mark.parametrize("named, name", [("True", "fd1k_full_mine"), ("False", "fd1k_full")])
+def test_names_leave_out_an_extractor_that_says_so(add, named, name):
+    add("extractor", "mine", EXTRACTOR.replace("published = True", f"named = {named}"))
+    assert metric_name("fd", 1000, "full", "mine") == name
+
+
+def test_comments_do_not_make_another_extractor_of_one_without_weights(add):
+    source = file_of("extractor", "shape_attributes").read_text()
+    add("extractor", "commented", source.replace("    @staticmethod", "    # A comment.\n    @staticmethod"))
+    add("extractor", "changed", source.replace("0.2 * coverage", "0.1 * coverage"))
+    digests = [load_extractor(name).sha256 for name in ("shape_attributes", "commented", "changed")]
+    assert digests[0] == digests[1] != digests[2]
 
 
 @pytest.mark.parametrize(
