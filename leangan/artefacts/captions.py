@@ -80,13 +80,14 @@ def protocol_sentences(columns: list[Column]) -> list[str]:
 def _protocol_words(column: Column) -> str:
     measured, protocol = column.measured, column.measured.protocol
     sets = {"full": "the full set", "test": "the test set", "train": "the training images"}
-    against = f" against {sets[measured.reference]} ({measured.n_real:,} images)" if measured.reference else ""
+    against = f" against {sets[measured.reference]}" if measured.reference else ""
+    reals = f" ({measured.n_real:,} images)" if against and measured.n_real is not None else ""
     extractor = title_of(column.metric.extractor)
     size = f" at {protocol.input_px} px ({protocol.resize})" if protocol.input_px else ""
     seeds = protocol.eval_seeds or 1
     return (
         ("a proxy, not FID; " if column.proxy else "")
-        + f"{measured.n_fake:,} generated images{against}, {extractor} features{size}"
+        + f"{measured.n_fake:,} generated images{against}{reals}, {extractor} features{size}"
         + (" in TF32" if protocol.tf32 else "")
         + f", {protocol.library}, protocol {protocol.name!r}"
         + (f", generators with {protocol.statistics} statistics" if protocol.statistics else "")

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
+from leangan.metrics.families import known_families
 from leangan.results.measured_runs import Run
 
 
@@ -54,10 +55,10 @@ KIMG = "images shown to D (kimg)"
 
 
 def distance_axis(ax: Axes, column: Column) -> None:
-    """Distances span decades and get a logarithmic axis with plain numbers; scores a linear one."""
+    """The label of the values' axis, and where the family says so logarithmic steps with plain numbers."""
     proxy = ", proxy" if column.proxy else ""
     ax.set_ylabel(f"{column.metric.label}{proxy} {column.metric.arrow}")
-    if "fid" in column.metric.family or column.metric.family.startswith("fd"):
+    if known_families()[column.metric.family].log_axis:
         ax.set_yscale("log")
         low, high = ax.get_ylim()
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 8 * low else (1, 1.5, 2, 3, 5, 7)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leangan.leaderboard.entry import Entry
-from leangan.metrics.families import is_of_training_images
+from leangan.metrics.families import is_sign_of_copying
 from leangan.results import scores
 from leangan.results.scores import Score, clearly_better
 
@@ -77,7 +77,7 @@ def comparisons_of(entries: list[Entry]) -> list[Comparison]:
     found: dict[tuple, tuple[Comparison, dict[str, list[Entry]]]] = {}
     for entry in entries:
         common = entry.peers, entry.model, entry.credit, str(entry.setting.get("conditional"))
-        for metric in (each for each in entry.runs if not is_of_training_images(each.family)):
+        for metric in (each for each in entry.runs if not is_sign_of_copying(each.family)):
             _, measured = found.setdefault(
                 (*common, metric), (Comparison(entry, metric.label, metric.higher_is_better), {})
             )

@@ -34,7 +34,7 @@ LABELS = {
 
 
 def facts_of(row: Row, snapshots: dict[str, str]) -> list[tuple[str, str]]:
-    """Label and text of everything that a row states.
+    """Label and text of what a row says of its protocol and provenance.
 
     `snapshots` has the sha256 of the run's "best" and "final" snapshot.
     """

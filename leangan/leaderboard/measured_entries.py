@@ -11,7 +11,7 @@ from leangan.leaderboard.commands import command_of
 from leangan.leaderboard.entry import Entry, short_id
 from leangan.leaderboard.facts import facts_of
 from leangan.leaderboard.set_ups import tell_apart
-from leangan.leaderboard.standing import find_departures, is_proxy, standing
+from leangan.leaderboard.standing import find_departures, standing
 from leangan.metrics.families import known_families
 from leangan.plugins import registry
 from leangan.results.measured_runs import Run, failure, runs_of
@@ -66,7 +66,9 @@ def _distinct_titles(rows: Iterable[Row]) -> dict[tuple[str, str], str]:
 
 
 def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
-    """The entry of the rows of one run. A run without a number belongs beside those of its protocol, `proxies` or not.
+    """The entry of the rows of one run. A run without a number is listed with its protocol's runs.
+
+    `proxies` are the protocols whose numbers are proxies.
 
     Title, command and pictures are not complete yet.
     """
@@ -91,7 +93,7 @@ def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
         standing=standing(
             row.source,
             done=failed is None,
-            proxy=is_proxy(row) if metric else row.protocol.name in proxies,
+            proxy=row.proxy if metric else row.protocol.name in proxies,
             kimg=run.final_kimg if run else planned_kimg,
             published_kimg=published_kimg,
             departures=find_departures(row),
@@ -138,7 +140,7 @@ def _snapshots(rows: Iterable[Row], run: Run) -> dict[str, str]:
 
 
 def _values(metric: Metric, run: Run) -> dict[str, Any]:
-    """The fields of an entry that say what a run that is done amounts to."""
+    """The values of a finished run."""
     return {
         "best": metric.in_label_unit(run.best),
         "best_text": metric.text(run.best),

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leangan.core.yaml_files import read
-from leangan.metrics.extractor_facts import is_published
 from leangan.metrics.families import compared_with
 from leangan.metrics.protocols import read_protocol
 from leangan.runs.config import read_scale
@@ -102,9 +101,3 @@ def find_departures(row: Row) -> list[str]:
         for method in of.methods
         if method.home != "project"
     ]
-
-
-def is_proxy(row: Row) -> bool:
-    """Whether a row holds no published metric, by its own word or by its extractor."""
-    extractor = row.protocol.extractor
-    return row.proxy or (extractor is not None and not is_published(extractor))

@@ -34,7 +34,7 @@ class Family:
     """For headings and axes. It includes the scale, as in "KID ×10³"."""
 
     place: int = 1000
-    """Where its column stands: families are printed in this order, those of one place by name."""
+    """Columns are sorted by this number, then by name."""
 
     higher_is_better: bool = False
 
@@ -45,15 +45,21 @@ class Family:
     """Decimals in print."""
 
     bounds: tuple[float | None, float | None] = (None, None)
-    """The least and the largest value that it can take at all; None: it has no such bound."""
+    """The least and the largest possible value; None: there is no bound."""
 
     against: Against = "reference"
 
     extractors: tuple[str, ...] = ()
-    """The extractors it is for; empty: any."""
+    """Extractors under which the number has this name; empty: any."""
 
-    not_extractors: tuple[str, ...] = ()
-    """Those it is not for, because the number has another name there."""
+    for_proxies: bool = False
+    """Whether it is only for extractors whose numbers are proxies. Under the others the number has another name."""
+
+    log_axis: bool = False
+    """Whether figures draw it on a logarithmic axis, as distances that span decades."""
+
+    signs_of_copying: bool = False
+    """Whether it looks for copies of training images. Methods are not ranked by it; nearest neighbours are drawn."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch("[a-z_]+", self.name):
@@ -66,10 +72,6 @@ class Family:
         """`bounds` as numbers, infinite where there is none."""
         low, high = self.bounds
         return -math.inf if low is None else low, math.inf if high is None else high
-
-    def goes_with(self, extractor: str) -> bool:
-        """Whether it may be computed from the features of this extractor."""
-        return extractor not in self.not_extractors and (not self.extractors or extractor in self.extractors)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Features:
 
 
 class Value(NamedTuple):
-    """A number and its standard deviation over `over` ("splits", "subsets", "evaluation seeds"), or None."""
+    """A number and its standard deviation, or None, over what `over` says: "splits", "subsets", "evaluation seeds"."""
 
     value: float
     spread: float | None = None
@@ -99,7 +101,7 @@ class Metric(ABC):
     """A metric against one reference set: `Metric(real)(fake)` gives a Value for each of its families."""
 
     families: ClassVar[tuple[Family, ...]]
-    """What it reports, in plain values: this is read without running the file."""
+    """What it reports, in plain values, which are read without running the file."""
 
     minimum: ClassVar[int] = 1
     """Fewest images of either kind that define the number."""
@@ -109,27 +111,30 @@ class Metric(ABC):
 
     @abstractmethod
     def __call__(self, fake: Features) -> dict[str, Value]:
-        """By the names of all its families, whatever extractor they are for. `fake` is on the device of `real`."""
+        """A value for each of its families, whatever extractor they are for. `fake` is on the device of `real`."""
 
     def under_each_name(self, value: Value) -> dict[str, Value]:
-        """The value of a metric whose families differ in nothing but the extractor that they are for."""
+        """One value under the names of all families, which differ only in the extractors that they are for."""
         return {family.name: value for family in self.families}
 
 
 class Extractor(ABC):
     """A network, or code without one, whose features of images metrics compare.
 
-    `title`, `published`, `package` and `floats` are plain values: they are read without running the file.
+    `title`, `published`, `named`, `package` and `floats` are plain values: they are read without running the file.
     """
 
     title: ClassVar[str]
     """For headings and captions: "EfficientNet-Lite0"."""
 
     published: ClassVar[bool] = False
-    """Whether its numbers compare with published ones; those of any other extractor are proxies."""
+    """Whether its numbers can be compared with published ones. Otherwise they are proxies."""
+
+    named: ClassVar[bool] = True
+    """Whether names and titles of its numbers state it: fid50k_full is of the one extractor that they leave out."""
 
     package: ClassVar[str | None] = None
-    """The installed package whose numbers they are; None: they are those of the file itself."""
+    """The package that defines its numbers; None: this file does."""
 
     floats: ClassVar[int]
     """Numbers stored of one image, pooled features and logits."""

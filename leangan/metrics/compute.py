@@ -19,18 +19,19 @@ from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.schemas import parse
 from leangan.metrics.base import Metric, Value
+from leangan.metrics.contract import check_values, require
 from leangan.metrics.families import (
     check_extractor,
     check_families,
     compared_with,
     is_of_training_images,
+    is_sign_of_copying,
     metric_name,
     metric_of,
 )
 from leangan.metrics.guard import SAME, check_fake, check_real, read_run, trained_images
 from leangan.metrics.protocols import FILE, Protocol, read_protocol
 from leangan.metrics.store import CPU, load_features, load_meta, load_reference, part_file
-from leangan.plugins import registry
 from leangan.runs.row import Row
 from leangan.runs.rows import identity, without_value, write
 from leangan.training.device import add_device_options, pick_device, set_up
@@ -39,13 +40,14 @@ from leangan.training.device import add_device_options, pick_device, set_up
 def metric_classes(protocol: Protocol) -> dict[str, type[Metric]]:
     """The classes behind the protocol's metrics, by the names of their files.
 
-    Raises ConfigError for an unknown one, one that is not for the protocol's extractor, and one whose file fails.
+    Raises ConfigError for a metric that is unknown, that does not go with the protocol's extractor, that two files
+    define, or whose file fails.
     """
     where = f"{FILE}, {protocol.name}"
     check_families(protocol.metrics, where)
     for family in protocol.metrics:
         check_extractor(family, protocol.extractor)
-    return {name: registry.require("metric", name, where) for name in map(metric_of, protocol.metrics)}
+    return {name: require("metric", name, where) for name in map(metric_of, protocol.metrics)}
 
 
 def over_seeds(values: list[Value]) -> Value:
@@ -70,8 +72,7 @@ def snapshot_values(metrics: dict[str, Metric], files: list[Path], device: torch
                     f"{file}: {len(fake)} fakes; metric {name} needs {metric.minimum} (fakes in config/scales.yaml)"
                 )
             values = metric(fake)
-            if missing := sorted({family.name for family in metric.families} - values.keys()):
-                raise ConfigError(f"metric {name} gives no value of its families {', '.join(missing)}")
+            check_values(metric, values)
             found[-1] |= values
     return {family: over_seeds([values[family] for values in found]) for family in found[0]}
 
@@ -164,7 +165,7 @@ def write_rows(
     written next to them. `device` computes the metrics, set up without TF32, and generates the fakes of the picture.
     """
     rows = compute(protocol, real, fake, run_dir, subset, device)
-    if data and subset and any(map(is_of_training_images, protocol.metrics)) and rows[-1].status == "done":
+    if data and subset and any(map(is_sign_of_copying, protocol.metrics)) and rows[-1].status == "done":
         from leangan.metrics import neighbours  # which needs the networks: seconds of imports
 
         picture = neighbours.picture(protocol, real, fake, run_dir, data, subset, device)

@@ -14,27 +14,33 @@ FILE = "config/protocols.yaml"
 
 @dataclass(frozen=True)
 class ExtractorFacts:
-    """Those attributes of a class `Extractor` (leangan/metrics/base.py) that tables and the plan use."""
+    """The attributes of `Extractor` (leangan/metrics/base.py) that tables and the plan read."""
 
     title: str
     floats: int
     published: bool = False
+    named: bool = True
     package: str | None = None
 
 
 @registry.remembered
 def find_extractor(name: str) -> ExtractorFacts:
-    """Those of one extractor.
+    """The facts of one extractor.
 
     Raises ConfigError where there is none of this name or its file cannot be read.
     """
     check_names("extractor", [name], registry.names("extractor"), FILE)
-    return ExtractorFacts(**read_facts("extractor", name, ["title", "floats"], ["published", "package"]))
+    return ExtractorFacts(**read_facts("extractor", name, ["title", "floats"], ["published", "named", "package"]))
 
 
 def is_published(name: str) -> bool:
-    """Whether numbers of this extractor compare with published ones; else, and where it is not known, proxies."""
+    """Whether numbers of this extractor can be compared with published ones. Those of an unknown one are proxies."""
     return name in registry.names("extractor") and find_extractor(name).published
+
+
+def is_named(name: str) -> bool:
+    """Whether the name of a number states this extractor, as it does one that is not known."""
+    return name not in registry.names("extractor") or find_extractor(name).named
 
 
 def title_of(name: str) -> str:
@@ -43,6 +49,6 @@ def title_of(name: str) -> str:
 
 
 def library(name: str) -> str:
-    """The package, with its version, whose numbers those of an extractor are; a module where they are its own."""
+    """The package and version that define an extractor's numbers, or its module."""
     package = find_extractor(name).package
     return f"{package} {version(package)}" if package else f"{registry.KINDS['extractor'][0]}.{name}"

@@ -11,12 +11,9 @@ from collections.abc import Iterable
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.project import show_path
 from leangan.metrics.base import Family
-from leangan.metrics.extractor_facts import is_published
+from leangan.metrics.extractor_facts import is_named, is_published
 from leangan.plugins import registry
 from leangan.plugins.facts import read_facts
-
-INCEPTION = "inception_v3"
-"""The extractor that names of numbers leave out: fid50k_full, precision50k_full."""
 
 
 @registry.remembered
@@ -39,49 +36,68 @@ def _read() -> tuple[dict[str, tuple[Family, ...]], list[str]]:
 def known_families() -> dict[str, Family]:
     """All families by name, in the order of columns.
 
-    Raises ConfigError where two files have a family of the same name.
+    Where two files state one name, its numbers can be read and printed, but not computed, see `metric_of`.
     """
     found: dict[str, Family] = {}
-    for metric, families in _read()[0].items():
+    for families in _read()[0].values():
         for family in families:
-            if family.name in found:
-                here, there = (show_path(registry.file_of("metric", each)) for each in (metric, metric_of(family.name)))
-                raise ConfigError(f"{here}: the family {family.name!r} is taken by {there}. Rename it.")
-            found[family.name] = family
+            found.setdefault(family.name, family)
     return dict(sorted(found.items(), key=lambda item: (item[1].place, item[0])))
 
 
 def metric_of(family: str) -> str:
-    """The name of the metric, which is that of its file, that reports a known family."""
-    return next(metric for metric, families in _read()[0].items() if family in {each.name for each in families})
+    """The name of the metric that reports a known family, which is the name of its file.
+
+    Raises ConfigError where two files state the family, because the number could be from either.
+    """
+    metrics = [metric for metric, families in _read()[0].items() if family in {each.name for each in families}]
+    if len(metrics) > 1:
+        files = " and ".join(show_path(registry.file_of("metric", metric)) for metric in metrics)
+        raise ConfigError(f"the metric {family!r} is defined twice, by {files}: rename or remove one.")
+    return metrics[0]
 
 
 def check_families(names: Iterable[str], where: str, what: str = "metric") -> None:
-    """Raise ConfigError for the first of `names` that is no family; it also says what is wrong with unread files."""
+    """Raise ConfigError for the first of `names` that is no family. It also says which files could not be read."""
     for name in names:
         if name not in known_families():
             raise ConfigError(" ".join([str(unknown_name(what, name, known_families(), where)), *_read()[1]]))
 
 
-def check_extractor(family: str, extractor: str) -> None:
-    """Raise ConfigError where a proxy would carry a published name, or one network the name of another's number."""
+def goes_with(family: str, extractor: str) -> bool:
+    """Whether a number of the family may be computed from the features of an extractor."""
+    stated = known_families()[family]
+    if stated.for_proxies:
+        return not is_published(extractor)
+    return not stated.extractors or extractor in stated.extractors
+
+
+def check_extractor(family: str, extractor: str, where: str = "metrics or extractor in config/protocols.yaml") -> None:
+    """Raise ConfigError where a number would have a name that belongs to other extractors.
+
+    `where` is what to change.
+    """
     check_families([family], "config/protocols.yaml")
-    if not known_families()[family].goes_with(extractor):
+    if not goes_with(family, extractor):
         instead = " or ".join(known_families()[family].extractors) or "another extractor"
         raise ConfigError(
-            f"metric {family!r} does not go with extractor {extractor!r}, but with {instead};"
-            " change metrics or extractor in config/protocols.yaml"
+            f"metric {family!r} does not go with extractor {extractor!r}, but with {instead}; change {where}"
         )
 
 
 def is_published_name(family: str) -> bool:
-    """Whether the name belongs to networks whose numbers compare with published ones, as FID, KID and IS do."""
+    """Whether the name is for extractors whose numbers can be compared with published ones, as FID, KID and IS are."""
     return any(map(is_published, known_families()[family].extractors))
 
 
 def is_of_training_images(family: str) -> bool:
-    """Whether it compares with the training images, whatever the protocol's reference, as signs of copying do."""
+    """Whether it compares with the training images, whatever the protocol's reference."""
     return known_families()[family].against == "training images"
+
+
+def is_sign_of_copying(family: str) -> bool:
+    """Whether it looks for copies of training images."""
+    return known_families()[family].signs_of_copying
 
 
 def compared_with(family: str, reference: str) -> str | None:
@@ -106,6 +122,6 @@ def fakes_text(n_fake: int) -> str:
 
 
 def named_extractor(family: str, extractor: str) -> str | None:
-    """The extractor as name and title of a number have it; None where the family alone says it."""
+    """The extractor that name and title of a number state; None where they leave it out."""
     own = is_published(extractor) and extractor in known_families()[family].extractors
-    return None if own or extractor == INCEPTION else extractor
+    return extractor if is_named(extractor) and not own else None

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from leangan.metrics import base
 from leangan.metrics.base import Features
+from leangan.metrics.contract import check_features, check_loaded, require
 from leangan.metrics.extractor_facts import FILE, library
-from leangan.plugins import registry
 from leangan.training.device import arithmetic
 
 
@@ -31,7 +31,7 @@ class LoadedExtractor:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Features:
-        return Features(*self.network(images))
+        return check_features(self.network, self.network(images), len(images))
 
     def identity(self) -> dict[str, str | int | None]:
         """What has to agree before two sets of features may be compared."""
@@ -59,8 +59,8 @@ def load_extractor(
     executed.
     """
     device = torch.device(device)
-    extractor = registry.require("extractor", name, FILE)
-    network, sha256 = extractor.load(inception_weights, inception_sha256)
+    extractor = require("extractor", name, FILE)
+    network, sha256 = check_loaded(extractor, extractor.load(inception_weights, inception_sha256))
     # With channels last, Inception is 1.45 times as fast on a CPU.
     network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     return LoadedExtractor(name, extractor, network, sha256, arithmetic(device, tf32, "none")["tf32"])

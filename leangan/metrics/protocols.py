@@ -36,8 +36,9 @@ class ProtocolEntry(Record):
     precision, recall, and with full or train also copying and nn_ratio. shape_attributes: leak_orientation, leak_hue,
     leak_scale."""
 
-    statistics: Literal["batch", "running", "standing"] | None = None
-    """Statistics that the norms of a BigGAN generator use. Left out: what its preset says."""
+    statistics: Text | None = None
+    """Statistics that the norms of the generator use, of BigGAN batch, running or standing. A generator with others is
+    refused. Left out: what its preset says."""
 
     eval_seeds: Annotated[int, Field(ge=1)] = 1
     """How often each snapshot is measured, each time with other fakes. A row then holds mean and sample deviation of

@@ -21,7 +21,7 @@ Records = Mapping[str, Callable[..., Any]]
 def read_facts(
     kind: str, name: str, required: Iterable[str], optional: Iterable[str] = (), records: Records | None = None
 ) -> dict[str, Any]:
-    """The attributes that the class of a plugin must set, and those of the optional ones that it sets, by name.
+    """Returns required attributes of a plugin's class, and optional ones that are set, by name.
 
     A plain value is a constant, a tuple of plain values, or a call of one of `records` with them. Raises ConfigError,
     with file and line, where the file is not valid Python, lacks the class or an attribute, or sets one to something

@@ -36,7 +36,7 @@ def row_files(path: Path) -> list[Path]:
 
 
 def read_file(path: Path) -> list[Row]:
-    """The rows of one file. Raises ConfigError for a line that is broken, or that tables and page cannot take."""
+    """The rows of one file. Raises ConfigError for a line that is broken or whose metric does not fit the row."""
     content = rows.read(path)
     for number, row in enumerate(content, 1):
         check_metric(row, f"{path}, line {number}")

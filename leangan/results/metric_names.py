@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leangan.core.errors import ConfigError
-from leangan.metrics.extractor_facts import title_of
+from leangan.metrics.extractor_facts import is_published, title_of
 from leangan.metrics.families import (
+    check_extractor,
     check_families,
-    fakes_text,
+    compared_with,
     is_published_name,
     known_families,
     metric_name,
@@ -36,16 +37,6 @@ class Metric:
         return metric_name(self.family, self.n_fake, self.reference, self.extractor)
 
     @property
-    def count(self) -> str:
-        """The generated images as in the name: 1k."""
-        return fakes_text(self.n_fake)
-
-    @property
-    def fakes(self) -> int:
-        """Generated images."""
-        return int(self.count.removesuffix("k")) * (1000 if self.count.endswith("k") else 1)
-
-    @property
     def higher_is_better(self) -> bool:
         return known_families()[self.family].higher_is_better
 
@@ -56,7 +47,7 @@ class Metric:
 
     @property
     def label(self) -> str:
-        """The name for headings and axes; it names the extractor unless that is Inception."""
+        """The name for headings and axes; it states the extractor where the full name does."""
         title, extractor = known_families()[self.family].title, named_extractor(self.family, self.extractor)
         return f"{title} ({title_of(extractor)})" if extractor else title
 
@@ -81,7 +72,7 @@ def metric_of(row: Row) -> Metric:
 
 
 def check_metric(row: Row, where: str) -> None:
-    """Raise ConfigError unless the metric's name is that of the row's family, fakes, reference and extractor.
+    """Raise ConfigError unless the row's family, reference, extractor, proxy and the metric's name agree.
 
     `where` is where the row stands. A row without a number may have no metric.
     """
@@ -92,12 +83,18 @@ def check_metric(row: Row, where: str) -> None:
         raise ConfigError(f"{where}: {row.metric!r} is a proxy; FID, KID and IS are names of Inception's metrics only.")
     if row.n_fake is None or row.protocol.extractor is None:
         raise ConfigError(f"{where}: the name {row.metric!r} needs n_fake and protocol.extractor, which are null.")
+    family, extractor = known_families()[row.family], row.protocol.extractor
     try:
-        name = metric_of(row).name
+        check_extractor(row.family, extractor, "family or protocol.extractor")
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
-    if row.metric != name:
+    if row.proxy == is_published(extractor):
+        raise ConfigError(f"{where}: proxy is {row.proxy}, must be {not row.proxy} with extractor {extractor!r}.")
+    if row.reference != compared_with(row.family, row.reference or "full"):
+        allowed = {"reference": "full, train or test", "training images": "train", "nothing": "null"}[family.against]
+        raise ConfigError(f"{where}: reference is {row.reference or 'null'}, must be {allowed} for {row.family!r}.")
+    if row.metric != (name := metric_of(row).name):
         raise ConfigError(
             f"{where}: metric is {row.metric!r}, must be {name!r} by the row's family, n_fake, reference and "
-            "protocol.extractor. Change what is wrong of these."
+            "protocol.extractor. Correct whichever of them is wrong."
         )

@@ -180,4 +180,4 @@ def find_published(
 
 def _measured_alike(line: PublishedNumber, metric: Metric) -> bool:
     """Whether number of fakes and reference agree. What a paper leaves out is not compared."""
-    return line.fakes in (None, metric.fakes) and line.reference in (None, metric.reference)
+    return line.fakes in (None, metric.n_fake) and line.reference in (None, metric.reference)

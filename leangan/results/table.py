@@ -28,7 +28,7 @@ FIRST = ["dataset", "resolution", "images", "backbone", "preset", "method", "see
 
 
 def to_csv(rows: Iterable[Row]) -> str:
-    """The table of these rows, with full precision. Its columns are those that any of them states."""
+    """The table of these rows, with full precision. A column appears if any row has it."""
     lines = [flatten(row.model_dump(exclude_unset=True)) for row in rows]
     return csv_text([*FIRST, *sorted({key for line in lines for key in line} - set(FIRST))], lines)
 

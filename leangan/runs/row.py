@@ -53,8 +53,8 @@ class UsedProtocol(Record):
     tf32: bool = False
     """Whether features were computed with factors rounded to 10 bits, of fakes and reals alike."""
 
-    statistics: Literal["batch", "running", "standing"] | None = None
-    """What the norms of a BigGAN generator used."""
+    statistics: Text | None = None
+    """What the norms of the generator used, of BigGAN batch, running or standing."""
 
     eval_seeds: Omissible[Count] = None
     """How many times the snapshot was measured."""
@@ -200,7 +200,7 @@ class Row(Record):
     """The metric without number of fakes, reference and extractor: fid; "" in a row without a metric."""
 
     metric: str
-    """Its full name, which states these: fid50k_full (leangan/metrics/base.py); "" in a row without a metric."""
+    """Its full name, which states these: fid50k_full (leangan/metrics/families.py); "" in a row without a metric."""
 
     value: Number | None
     """The number; null: there is none, for `reason`."""
@@ -208,8 +208,9 @@ class Row(Record):
     spread: NonNegative | None
     """The standard deviation that belongs to it."""
 
-    spread_over: Literal["splits", "subsets", "evaluation seeds"] | None = None
-    """What the spread is over; never training seeds, which are rows of their own."""
+    spread_over: Text | None = None
+    """What the spread is over: "evaluation seeds", or what the metric says, such as "splits" or "subsets". It is never
+    over training seeds, which are rows of their own."""
 
     n_real: Count | None
     """How many reals the fakes were compared with."""

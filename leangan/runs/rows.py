@@ -88,7 +88,7 @@ def check_folder(folder: Path) -> None:
 
 
 def parse_row(content: Any, where: str) -> Row:
-    """The row in a file's `content`. Raises ConfigError, with `where` it stands, for anything else."""
+    """The row in a file's `content`. Raises ConfigError, naming `where`, if it is not a row."""
     if isinstance(content, dict):
         check_scheme(content, f"{where},")
         check_family(content, where)
@@ -96,12 +96,12 @@ def parse_row(content: Any, where: str) -> Row:
 
 
 def check_family(content: dict[str, Any], where: str) -> None:
-    """Raise ConfigError, which says what to do, for a row from before rows stated the family of their metric."""
+    """Raise ConfigError, which says what to do, for a row of an earlier version, which did not state its family."""
     if "metric" in content and "family" not in content:
         raise ConfigError(
             f"{where} lacks family, which rows of earlier versions did not state. Add the metric without number of "
             'fakes, reference and extractor, such as "family": "fid" beside "metric": "fid50k_full" ("" beside ""); '
-            "or measure the run again."
+            "or delete the file and run the same command, which measures the run again."
         )
 
 

@@ -4,17 +4,20 @@ import dataclasses
 import itertools
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from leangan.artefacts import style
 from leangan.artefacts.artefact import load_artefact
 from leangan.artefacts.figures import controller, curves, d_outputs, overfitting, samples
-from leangan.artefacts.panels import kimg_axis
+from leangan.artefacts.panels import distance_axis, kimg_axis
 from leangan.results import keep
 from leangan.results.measured_runs import Run, mean_curve
+from leangan.results.metric_names import Metric
 from leangan.results.sample_grids import grid_path, read_grid, reals_path, tile
 from leangan.results.table import read_results
 from leangan.results.training_log import read_log
@@ -233,3 +236,11 @@ def test_broken_log_line_is_named(tmp_path):
     (tmp_path / "r" / "train.jsonl").write_text('{"kimg": 1}\n{"kimg": \n')
     with pytest.raises(ValueError, match=r"train\.jsonl, line 2"):
         read_log(tmp_path, "r")
+
+
+@pytest.mark.parametrize("family, scale", [("fd", "log"), ("fd_inf", "log"), ("kd", "linear"), ("recall", "linear")])
+def test_distances_that_span_decades_have_a_logarithmic_axis(family, scale):
+    axes = Figure().subplots()
+    metric = Metric(family, 1000, "full", "efficientnet_lite0")
+    distance_axis(axes, SimpleNamespace(metric=metric, proxy=True))
+    assert axes.get_yscale() == scale

@@ -70,6 +70,11 @@ def test_caption_states_the_protocol_and_that_a_proxy_is_one(project):
     assert "after 20 kimg" in words
 
 
+def test_a_caption_leaves_out_how_many_reals_there_were_where_rows_do_not_say(project):
+    rows = [row("none", 0, "fd", 1.0, 5.0, n_real=None)]
+    assert "1,000 generated images against the full set, Eff" in caption(project(rows, layout={"metrics": ["fd"]}))
+
+
 def test_methods_without_a_number_show_why(project):
     rows = [
         *measured_rows(),

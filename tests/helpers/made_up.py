@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from leangan.core.spec import RunSpec, snapshot_name
-from leangan.metrics.families import compared_with
+from leangan.metrics.families import compared_with, known_families
 from leangan.metrics.protocols import read_protocol
 from leangan.results.table import to_csv
 from leangan.runs.config import artefact, read_scale
@@ -22,8 +22,6 @@ from tests.helpers.synthetic import row
 
 SNAPSHOTS = 4
 """Per run; at the third of them the distances are least."""
-
-HIGHER = ("is", "is_unsplit", "precision", "recall", "nn_ratio")
 
 
 def kimgs(spec: RunSpec) -> list[float]:
@@ -37,19 +35,21 @@ def value(spec: RunSpec, family: str, snapshot: int) -> float:
     weak = "none" in dict(spec.plugins)
     distance = 3 + (4000 if weak else 900) * (0.6 + chance) * spec.images**-0.6 * (1 + 0.1 * of_seed)
     distance *= 1 + 0.8 * math.exp(-snapshot) + (0.3 if weak else 0.05) * max(0, snapshot - 2)
-    return {"kid": distance / 5000, "recall": 2 / distance, "precision": 2 / distance}.get(
-        family, 30 / distance if family in HIGHER else distance if "fid" in family or "fd" in family else 2 / distance
-    )
+    printed = known_families()[family]
+    if family in ("precision", "recall"):
+        return 2 / distance
+    if printed.higher_is_better:
+        return 30 / distance
+    return {"kid": distance / 5000}.get(family, distance if printed.log_axis else 2 / distance)
 
 
 def measured_rows(spec: RunSpec, name: str, scale: str) -> list[Row]:
     """The rows of a run that ended well: every family of the artefact at every snapshot."""
     content, protocol = artefact(name), read_protocol(artefact(name).protocol)
     fakes = read_scale(scale).fakes or protocol.fakes
-    proxy = protocol.extractor not in ("inception_v3", "clean_inception")
     stated = {"name": protocol.name, "extractor": protocol.extractor}
     likes = [
-        row(spec.method, spec.seed, family, 0.0, 0.0, of=spec, protocol=stated, proxy=proxy, n_fake=fakes,
+        row(spec.method, spec.seed, family, 0.0, 0.0, of=spec, protocol=stated, proxy=protocol.proxy, n_fake=fakes,
             reference=compared_with(family, protocol.reference))
         for family in content.layout.metrics
     ]  # fmt: skip

@@ -138,6 +138,12 @@ def test_every_metric_of_a_run_is_a_setting_judged_where_the_first_one_is_best(t
     assert [each.scores["baseline"].text for each in comparisons] == ["10.00", "0.200"]
 
 
+def test_methods_are_not_compared_by_signs_of_copying(tmp_path):
+    rows = [row("none", 0, "fd", 1.0, 10.0), row("none", 0, "copying", 1.0, 0.5, reference="train")]
+    (comparison,) = comparisons_of(entries(tmp_path, rows))
+    assert comparison.scores["baseline"].text == "10.00"
+
+
 @pytest.mark.parametrize(
     "change",
     [

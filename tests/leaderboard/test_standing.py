@@ -8,7 +8,7 @@ import pytest
 
 from leangan.leaderboard.entry import Entry, rank
 from leangan.leaderboard.published_entries import published_entries
-from leangan.leaderboard.standing import find_departures, is_proxy, percent, standing
+from leangan.leaderboard.standing import find_departures, percent, standing
 from tests.helpers.papers import number
 from tests.helpers.synthetic import row
 
@@ -126,11 +126,6 @@ def test_ten_evaluations_are_ten():
         (None, ["fewer than 10 evaluations"]),
     ):
         assert find_departures(result("clean_fid", {**clean, "eval_seeds": seeds})) == words
-
-
-def test_an_extractor_other_than_inception_is_a_proxy_whatever_the_row_says():
-    assert not is_proxy(result())
-    assert is_proxy(result("fd", {"extractor": "efficientnet_lite0"}))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -17,6 +18,8 @@ from leangan.metrics.families import known_families, metric_name
 from leangan.metrics.loading import load_extractor
 from leangan.metrics.protocols import Protocol
 from leangan.metrics.store import save_features
+from leangan.plugins.registry import file_of
+from leangan.results.published import FILE, read_published
 
 METRIC = """
 from leangan.metrics import base
@@ -71,10 +74,13 @@ def test_a_file_that_fails_to_import_is_named_by_the_protocol_that_needs_it(add)
         metric_classes(protocol("mine"))
 
 
-def test_two_files_with_one_family_are_refused(add):
-    add("metric", "mine", METRIC.replace('"mine"', '"fid"'))
-    with pytest.raises(ConfigError, match=r"mine.py: the family 'fid' is taken by leangan/metrics/formulas/fid.py"):
-        known_families()
+def test_a_family_of_two_files_is_refused_where_it_is_measured(add):
+    """Published numbers of it are read, and the other families of both files are measured."""
+    add("metric", "dup", METRIC.replace("    )\n", '        Family(name="fid", title="Mine"),\n    )\n', 1))
+    assert any(line.family == "fid" for line in read_published(FILE))
+    assert list(metric_classes(protocol("fd", "mine"))) == ["fid", "dup"]
+    with pytest.raises(ConfigError, match=r"'fid' is defined twice, by .*dup.py and leangan/metrics/formulas/fid.py: "):
+        metric_classes(protocol("fid", extractor="inception_v3"))
 
 
 def test_a_metric_for_other_extractors_is_refused_before_anything_is_computed(add):
@@ -84,13 +90,41 @@ def test_a_metric_for_other_extractors_is_refused_before_anything_is_computed(ad
     assert metric_name("mine", 1000, "full", "inception_v3") == "mine1k_full"
 
 
-def test_a_metric_that_leaves_out_a_family_gives_no_row_that_says_diverged(add, tmp_path):
-    add("metric", "mine", METRIC)
+@pytest.mark.parametrize(
+    "gives, said",
+    [
+        ("{}", "gave values of nothing, must be of mine"),
+        ('{"mine": Value(1.0), "fd": Value(2.0)}', "gave values of mine, fd, must be of mine"),
+        ('{"mine": 1.0}', "gave float for mine, must give a Value"),
+        ("Value(1.0)", "gave Value, must give a dict of Value"),
+    ],
+)
+def test_a_metric_gives_values_of_its_own_families_and_no_others(add, tmp_path, gives, said):
+    """A missing one would be taken for a run that diverged, another metric's would replace that one's."""
+    add("metric", "mine", METRIC.replace("return {}", f"return {gives}"))
     features = Features(torch.zeros(4, 3))
     save_features(tmp_path / "fake.safetensors", features, {})
     metrics = {name: metric(features) for name, metric in metric_classes(protocol("mine")).items()}
-    with pytest.raises(ConfigError, match="metric mine gives no value of its families mine"):
+    with pytest.raises(ConfigError, match=f"mine.py, line 5: __call__ {said}"):
         snapshot_values(metrics, [tmp_path / "fake.safetensors"], torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (
+            ("class Metric(base.Metric)", "class Metric"),
+            r"line 5: class Metric must derive from leangan.metrics.base.M",
+        ),
+        (("def __call__(self, fake)", "def call(self, fake)"), "line 5: lacks __call__, see leangan/metrics/base.py"),
+        (("(self, real)", "(self)"), "line 9: __init__ must take self, real"),
+        (("(self, fake)", "(self, fake, more)"), "line 10: __call__ must take self, fake"),
+    ],
+)
+def test_a_class_that_is_no_metric_is_refused_before_anything_is_computed(add, change, said):
+    add("metric", "mine", METRIC.replace(*change))
+    with pytest.raises(ConfigError, match=f"mine.py, {said}"):
+        metric_classes(protocol("mine"))
 
 
 EXTRACTOR = """
@@ -113,6 +147,22 @@ def test_an_extractor_with_published_numbers_gives_its_own_families_their_short_
     assert metric_name("mine", 1000, "full", "mine") == "mine1k_full"
     assert metric_name("precision", 1000, "full", "mine") == "precision1k_full_mine"
     assert not protocol("mine", extractor="mine").proxy
+    with pytest.raises(ConfigError, match="'fd' does not go with extractor 'mine'"):
+        metric_name("fd", 1000, "full", "mine")
+
+
+@pytest.mark.parametrize("named, name", [("True", "fd1k_full_mine"), ("False", "fd1k_full")])
+def test_names_leave_out_an_extractor_that_says_so(add, named, name):
+    add("extractor", "mine", EXTRACTOR.replace("published = True", f"named = {named}"))
+    assert metric_name("fd", 1000, "full", "mine") == name
+
+
+def test_comments_do_not_make_another_extractor_of_one_without_weights(add):
+    source = file_of("extractor", "shape_attributes").read_text()
+    add("extractor", "commented", source.replace("    @staticmethod", "    # A comment.\n    @staticmethod"))
+    add("extractor", "changed", source.replace("0.2 * coverage", "0.1 * coverage"))
+    digests = [load_extractor(name).sha256 for name in ("shape_attributes", "commented", "changed")]
+    assert digests[0] == digests[1] != digests[2]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +188,51 @@ def test_an_extractor_that_fails_to_import_says_where(add):
     assert title_of("mine") == "Mine"
     with pytest.raises(ConfigError, match=r"mine.py failed to import: .*'no_such_module' \(mine.py, line 1\)"):
         load_extractor("mine")
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (("class Extractor(base.Extractor)", "class Extractor"), "line 4: class Extractor must derive from "),
+        (("    @staticmethod\n    def load(", "    def load(self, "), "line 9: load must take weights, sha256"),
+        (("def load(", "def loads("), "line 4: lacks load, see "),
+        (("raise NotImplementedError", "return None, '0' * 64"), "line 9: load gave NoneType, must give a network"),
+        (("raise NotImplementedError", "return 7"), r"line 9: load gave 7, must give \(network, sha256\)"),
+    ],
+)
+def test_a_class_that_is_no_extractor_is_refused(add, change, said):
+    add("extractor", "mine", EXTRACTOR.replace(*change))
+    with pytest.raises(ConfigError, match=f"mine.py, {said}"):
+        load_extractor("mine")
+
+
+NETWORK = """
+import torch
+
+class Mine(torch.nn.Module):
+    def forward(self, images):
+        x = images.float().mean(3).flatten(1)
+        return (x,)
+"""
+
+
+@pytest.mark.parametrize(
+    "gives, said",
+    [
+        ("x", "Tensor, must give (pooled,) or (pooled, logits)"),
+        ("(x, x, x)", "a tuple of 3, must give (pooled,) or (pooled, logits)"),
+        ("(x, None)", "logits of type NoneType, must be a tensor"),
+        ("(x[0],)", "pooled float32 [8], must be float32 [2, D]"),
+        ("(x[:1],)", "pooled float32 [1, 8], must be float32 [2, D]"),
+        ("(x.double(),)", "pooled float64 [2, 8], must be float32 [2, D]"),
+    ],
+)
+def test_features_are_what_the_contract_says(add, gives, said):
+    """The rows of a tensor of two would pass for features and logits."""
+    source = EXTRACTOR.replace("raise NotImplementedError", "return Mine(), '0' * 64")
+    add("extractor", "mine", source + NETWORK.replace("(x,)", gives))
+    with pytest.raises(ConfigError, match=r"mine.py, line 15: forward gave " + re.escape(said)):
+        load_extractor("mine")(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
 
 
 def test_an_extractor_of_old_rows_is_a_proxy_under_its_own_name():

@@ -73,7 +73,19 @@ def test_broken_line_is_named(tmp_path):
         ({"family": "", "metric": ""}, r"unknown metric family ''.*line 2"),
         ({"n_fake": None}, r"line 2: the name 'fd1k_full_efficientnet_lite0' needs n_fake"),
         ({"family": "fid", "metric": "fid1k_full"}, r"line 2: 'fid1k_full' is a proxy; FID, KID and IS are names"),
-        ({"family": "fid", "proxy": False}, r"line 2: metric 'fid' does not go with extractor 'efficientnet_lite0'"),
+        (
+            {"family": "fid", "proxy": False},
+            r"line 2: metric 'fid' does not go with .*_lite0', but with .*; change family or protocol.extractor$",
+        ),
+        ({"proxy": False}, "line 2: proxy is False, must be True with extractor 'efficientnet_lite0'"),
+        (
+            {"reference": None, "metric": "fd1k_efficientnet_lite0"},
+            "line 2: reference is null, must be full, train or test for 'fd'",
+        ),
+        (
+            {"family": "copying", "metric": "copying1k_train_efficientnet_lite0"},
+            "line 2: reference is full, must be train for 'copying'",
+        ),
     ],
 )
 def test_a_line_that_no_table_can_take_is_named_and_the_table_stays(tmp_path, wrong, message):

@@ -33,7 +33,7 @@ CHANGES = st.fixed_dictionaries(
     {"method_title": st.just("") | TEXT, "conditional": st.booleans(), "n_real": st.none() | st.integers(1, 10**9)},
     optional={
         "spread": st.none() | LENGTH,
-        "spread_over": st.sampled_from([None, "subsets", "evaluation seeds"]),
+        "spread_over": st.sampled_from([None, "bootstrap samples", "evaluation seeds"]),
         "total_kimg": LENGTH,
         "published_kimg": st.none() | LENGTH,
         "snapshot_sha256": DIGEST,

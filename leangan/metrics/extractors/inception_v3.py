@@ -19,6 +19,7 @@ class Extractor(base.Extractor):
 
     title = "Inception-v3"
     published = True
+    named = False
     package = "torch-fidelity"
     floats = 3056
     input_px = 299

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from leangan.core.files import sha256 as sha256_of
+from leangan.core.code import code_sha256
 from leangan.core.pixels import as_float
 from leangan.metrics import base
 
@@ -19,14 +19,14 @@ ATTRIBUTES = ("orientation", "hue", "scale")
 
 
 class Extractor(base.Extractor):
-    """Three features, the ATTRIBUTES; `sha256` is that of this file."""
+    """Three features, the ATTRIBUTES; `sha256` is that of the code of this file."""
 
     title = "shape attributes"
     floats = 3
 
     @staticmethod
     def load(weights: str | Path | None = None, sha256: str | None = None) -> tuple[nn.Module, str]:
-        return ShapeAttributes(), sha256_of(__file__)
+        return ShapeAttributes(), code_sha256([Path(__file__)])
 
 
 class ShapeAttributes(nn.Module):

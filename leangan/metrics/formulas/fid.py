@@ -51,9 +51,16 @@ class Metric(base.Metric):
     """One number under the name that belongs to its extractor."""
 
     families = (
-        Family(name="fid", title="FID", place=10, bounds=(0, None), extractors=("inception_v3",)),
-        Family(name="clean_fid", title="Clean-FID", place=20, bounds=(0, None), extractors=("clean_inception",)),
-        Family(name="fd", title="FD", place=30, bounds=(0, None), not_extractors=("inception_v3", "clean_inception")),
+        Family(name="fid", title="FID", place=10, bounds=(0, None), extractors=("inception_v3",), log_axis=True),
+        Family(
+            name="clean_fid",
+            title="Clean-FID",
+            place=20,
+            bounds=(0, None),
+            extractors=("clean_inception",),
+            log_axis=True,
+        ),
+        Family(name="fd", title="FD", place=30, bounds=(0, None), for_proxies=True, log_axis=True),
     )
     minimum = 2
 

@@ -21,9 +21,9 @@ class Metric(fid.Metric):
     """An estimate, which may lie below 0."""
 
     families = (
-        Family(name="fid_inf", title="FID∞", place=40, extractors=("inception_v3",)),
-        Family(name="clean_fid_inf", title="Clean-FID∞", place=50, extractors=("clean_inception",)),
-        Family(name="fd_inf", title="FD∞", place=60, not_extractors=("inception_v3", "clean_inception")),
+        Family(name="fid_inf", title="FID∞", place=40, extractors=("inception_v3",), log_axis=True),
+        Family(name="clean_fid_inf", title="Clean-FID∞", place=50, extractors=("clean_inception",), log_axis=True),
+        Family(name="fd_inf", title="FD∞", place=60, for_proxies=True, log_axis=True),
     )
     minimum = 20
 

@@ -69,7 +69,7 @@ class Metric(base.Metric):
     families = (
         Family(name="kid", title="KID ×10³", place=70, scale=1e3, extractors=("inception_v3",)),
         Family(name="clean_kid", title="Clean-KID ×10³", place=80, scale=1e3, extractors=("clean_inception",)),
-        Family(name="kd", title="KD ×10³", place=90, scale=1e3, not_extractors=("inception_v3", "clean_inception")),
+        Family(name="kd", title="KD ×10³", place=90, scale=1e3, for_proxies=True),
     )
     minimum = 2
 

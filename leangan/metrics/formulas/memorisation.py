@@ -30,7 +30,15 @@ class Metric(base.Metric):
     """
 
     families = (
-        Family(name="copying", title="Copying", place=140, digits=3, bounds=(0, 1), against="training images"),
+        Family(
+            name="copying",
+            title="Copying",
+            place=140,
+            digits=3,
+            bounds=(0, 1),
+            against="training images",
+            signs_of_copying=True,
+        ),
         Family(
             name="nn_ratio",
             title="Distance ratio",
@@ -39,6 +47,7 @@ class Metric(base.Metric):
             digits=3,
             bounds=(0, None),
             against="training images",
+            signs_of_copying=True,
         ),
     )
     minimum = 2
