@@ -8,9 +8,6 @@ from leangan.leaderboard.entry import Entry, short_id
 from leangan.leaderboard.standing import Standing
 from leangan.results.published import PublishedNumber
 
-NAMES = {"baseline": "none", "diffaugment": "diffaugment", "da": "da", "ada": "ada"}
-"""Our names of methods by the papers' own, which a note in brackets may follow: "baseline (StyleGAN2)"."""
-
 
 def published_entries(published: Iterable[PublishedNumber]) -> list[Entry]:
     """One entry per line of published.csv; one that was not verified, or only quoted, is shown but not ranked."""
@@ -35,7 +32,7 @@ def _entry(line: PublishedNumber) -> Entry:
         source="published",
         standing=Standing("published", "published", not line.doubt, ("a published number",)),
         method=line.method,
-        method_name=NAMES.get(line.method.lower().split(" (")[0], ""),
+        method_name=line.name,
         dataset=line.dataset,
         images=int(images) if images.isdigit() else None,
         images_text=f"{int(images):,}" if images.isdigit() else images,

@@ -45,6 +45,9 @@ class PublishedNumber(Record):
     method: Text
     """The method, in the paper's words."""
 
+    name: str
+    """The method's name here, which gives its line on the page that method's colour; empty: it has none."""
+
     conditional: Literal["yes", "no", "na"]
     """Whether the networks are class-conditional; na: not stated."""
 
@@ -126,8 +129,8 @@ def read_published(path: str | Path) -> list[PublishedNumber]:
 
 
 def _read_line(cells: dict[str, Any], where: str) -> PublishedNumber:
-    # Fields that may be null have empty cells instead.
-    values = {key: None if cell == "" and key != "note" else cell for key, cell in cells.items()}
+    texts = ("name", "note")  # other fields that are empty are null
+    values = {key: None if cell == "" and key not in texts else cell for key, cell in cells.items()}
     if (fakes := values.get("fakes")) and fakes.isdecimal():
         values["fakes"] = int(fakes)
     line = parse(PublishedNumber, values, where)

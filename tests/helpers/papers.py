@@ -10,8 +10,8 @@ from leangan.results.published import PublishedNumber
 
 USUAL = {
     "paper": "P", "artefact": "Table 1", "dataset": "toy", "train_images": "128", "model": "StyleGAN2",
-    "method": "plain", "conditional": "no", "family": "fid", "protocol": "fid10k: 10k fakes", "fakes": 10000,
-    "reference": None, "value": "12.5", "std": None, "std_verified": None, "note": "", "source": "here",
+    "method": "plain", "name": "", "conditional": "no", "family": "fid", "protocol": "fid10k: 10k fakes",
+    "fakes": 10000, "reference": None, "value": "12.5", "std": None, "std_verified": None, "note": "", "source": "here",
     "quoted": "no", "verified": "yes",
 }  # fmt: skip
 
