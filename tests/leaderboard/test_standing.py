@@ -81,7 +81,7 @@ def methods(*homes):
 
 
 def result(family="fid", protocol=None, **changes):
-    stated = {"name": "ada", "extractor": "inception_v3", "input_px": 299, "eval_seeds": None, **(protocol or {})}
+    stated = {"name": "ada", "extractor": "inception_v3", "input_px": 299, **(protocol or {})}
     usual = {"proxy": False, "n_fake": 50000, "n_real": 70000}
     return row("ada", 0, family, 25000.0, 3.0, protocol=stated, **{**usual, **changes})
 
@@ -121,11 +121,11 @@ def test_departures_from_protocol_and_commit_are_found(change, words):
 def test_ten_evaluations_are_ten():
     clean = {"name": "clean-fid-full", "extractor": "clean_inception"}
     for seeds, words in (
-        (10, []),
-        (1, ["fewer than 10 evaluations"]),
-        (None, ["fewer than 10 evaluations"]),
+        ({"eval_seeds": 10}, []),
+        ({"eval_seeds": 1}, ["fewer than 10 evaluations"]),
+        ({}, ["fewer than 10 evaluations"]),
     ):
-        assert find_departures(result("clean_fid", {**clean, "eval_seeds": seeds})) == words
+        assert find_departures(result("clean_fid", {**clean, **seeds})) == words
 
 
 @pytest.mark.parametrize(
