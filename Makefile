@@ -22,10 +22,8 @@ reproduce: $(INSTALLED)
 	@cat results/demo/tables/demo.md
 	@echo "Figures: results/demo/figures/    Leaderboard: results/demo/page/index.html"
 
-# The longest file comes first, so that no process waits for it in the end.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not gpu" \
-		tests/workflow/test_workflow.py tests/workflow tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not gpu" tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

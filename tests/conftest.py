@@ -19,10 +19,18 @@ torch.set_num_threads(1)
 
 RESOLUTION, IMAGES = 16, 24
 
+FIRST = ["test_workflow.py", "test_ranks.py", "test_additions.py"]
+"""Files of tests that take minutes, the longest first."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", choices=["cuda", "cpu"], default="cuda", help="device of the tests in tests/gpu")
     parser.addoption("--failures", metavar="FILE", help="where the tests in tests/gpu write each failure as it comes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, so that no process waits for another one's in the end."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 def seed_by(name: str) -> None:
