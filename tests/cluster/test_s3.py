@@ -23,7 +23,8 @@ ROW = {
     **{"kimg": 6.0, "family": "fd", "metric": "fd1k_full_efficientnet_lite0", "spread": None},
     **{"n_real": 2624, "n_fake": 1000, "reference": "full"},
     **{"proxy": True, "status": "done", "reason": None, "source": "measured"},
-    "protocol": dict.fromkeys(["extractor", "extractor_sha256", "input_px", "resize", "library"]) | {"name": "proxy"},
+    "protocol": dict.fromkeys(["extractor_sha256", "input_px", "resize", "library"])
+    | {"name": "proxy", "extractor": "efficientnet_lite0"},
     "provenance": dict.fromkeys(["commit", "dirty", "torch", "device", "seconds", "images_per_s", "time_utc"]),
 }
 
@@ -85,7 +86,7 @@ def test_two_machines_end_with_the_same_rows_and_lose_none(tmp_path, server):
     values = {}
     for machine in (ours, theirs):
         collected = collect.collect([machine.folder / "results/paper/rows"])
-        values[machine] = {row["run"]: row["value"] for row in collected}
+        values[machine] = {row.run: row.value for row in collected}
     shared = {"elpv-32/none-s0-11111111": 50.0, "elpv-32/ada-s0-22222222": 40.0}
     assert values[ours] == {**shared, "elpv-32/both-s0-33333333": 30.0}
     assert values[theirs] == {**shared, "elpv-32/both-s0-33333333": 31.0}
