@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_origin
 
 from pydantic import ConfigDict, Field
 
@@ -109,7 +109,7 @@ class Line(Record):
     """Backbone and preset; of published numbers as the paper names it."""
 
     metric: str
-    """The metric's title, whose unit all values have: those of "KID ×10³" are a thousand times the KID."""
+    """The metric's title, whose unit all values have: "KID ×10³" is a thousand times the KID."""
 
     higher_is_better: bool
     """Whether higher values are better."""
@@ -171,5 +171,5 @@ class Leaderboard(Record):
     """All lines, in the page's order."""
 
 
-NESTED = tuple(name for name, field in Line.model_fields.items() if str(field.annotation).startswith(("list", "dict")))
+NESTED = tuple(name for name, field in Line.model_fields.items() if get_origin(field.annotation) in (list, dict))
 """The fields that hold lists or mappings, which a table leaves out."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -38,6 +39,20 @@ class TrainingImages(Protocol):
     def random_labels(self, count: int) -> Tensor | None: ...
 
 
+@dataclass(frozen=True)
+class _Iteration:
+    """What the two steps of the trial have: the networks, the method and one batch."""
+
+    backbone: Backbone
+    G: Generator
+    D: Discriminator
+    method: Compose
+    x_real: Tensor
+    c_real: Tensor | None
+    z: Tensor
+    c_fake: Tensor | None
+
+
 def try_hooks(spec: RunSpec, data: TrainingImages, device: torch.device) -> None:
     """Raise HookError, which names file and line, where a hook of the run's method breaks its contract.
 
@@ -48,27 +63,21 @@ def try_hooks(spec: RunSpec, data: TrainingImages, device: torch.device) -> None
     images, c_real = data.first(spec.hyper["batch"] // world_size())
     with drawing_own_rows():
         z, c_fake = torch.randn(len(images), G.z_dim, device=device), data.random_labels(len(images))
-        x_real = as_float(images)
-        _try_d_step(backbone, G.requires_grad_(False), D, method, x_real, c_real, z, c_fake)
+        tried = _Iteration(backbone, G, D, method, as_float(images), c_real, z, c_fake)
+        G.requires_grad_(False)
+        _try_d_step(tried)
+        G.requires_grad_(True)
         D.requires_grad_(False)
         method.requires_grad_(False)
-        _try_g_step(backbone, G.requires_grad_(True), D, method, x_real, c_real, z, c_fake)
+        _try_g_step(tried)
     for part in method.methods.values():
         check_log(part, _called(part, "log"))
 
 
-def _try_d_step(
-    backbone: Backbone,
-    G: Generator,
-    D: Discriminator,
-    method: Compose,
-    x_real: Tensor,
-    c_real: Any,
-    z: Tensor,
-    c_fake: Any,
-) -> None:
+def _try_d_step(tried: _Iteration) -> None:
     """What a D step asks of the method, in its order."""
-    x_fake = G(z, c_fake)
+    G, D, method, x_real, c_real = tried.G, tried.D, tried.method, tried.x_real, tried.c_real
+    x_fake = G(tried.z, tried.c_fake)
     check_output(G, "images", x_fake, x_real.shape)
     for part in method.methods.values():
         with torch.no_grad():
@@ -76,15 +85,15 @@ def _try_d_step(
         check_images(part, "mix", mixed, x_real)
         x_real = mixed
     t_real, t_fake = _transformed(method, x_real, "real"), _transformed(method, x_fake, "fake_d")
-    d_real, d_fake = D(t_real, c_real), D(t_fake, c_fake)
+    d_real, d_fake = D(t_real, c_real), D(t_fake, tried.c_fake)
     check_output(D, "logits", d_real, (len(x_real), 1))
     ctx = DStep(
         G=G,
         D=D,
         transform=method.transform,
         cur_nimg=0,
-        z=z,
-        c_fake=c_fake,
+        z=tried.z,
+        c_fake=tried.c_fake,
         x_fake=x_fake,
         t_fake=t_fake,
         d_fake=d_fake,
@@ -93,24 +102,16 @@ def _try_d_step(
         t_real=t_real,
         d_real=d_real,
     )
-    _try_losses(method, ("d_adversarial", "d_loss"), ctx, backbone.d_loss(d_real, d_fake))
+    _try_losses(method, ("d_adversarial", "d_loss"), ctx, tried.backbone.d_loss(d_real, d_fake))
     for part in method.methods.values():
         _called(part, "observe", d_real.detach(), d_fake.detach(), 0)
         _called(part, "observe_validation", d_real.detach(), 0)
 
 
-def _try_g_step(
-    backbone: Backbone,
-    G: Generator,
-    D: Discriminator,
-    method: Compose,
-    x_real: Tensor,
-    c_real: Any,
-    z: Tensor,
-    c_fake: Any,
-) -> None:
+def _try_g_step(tried: _Iteration) -> None:
     """What a G step asks of the method."""
-    x_fake = G(z, c_fake)
+    G, D, method = tried.G, tried.D, tried.method
+    x_fake = G(tried.z, tried.c_fake)
     _transformed(method, x_fake, "fake_g")
     t_fake = method.transform(x_fake, "fake_g")
     ctx = GStep(
@@ -118,14 +119,14 @@ def _try_g_step(
         D=D,
         transform=method.transform,
         cur_nimg=0,
-        z=z,
-        c_fake=c_fake,
+        z=tried.z,
+        c_fake=tried.c_fake,
         x_fake=x_fake,
         t_fake=t_fake,
-        d_fake=D(t_fake, c_fake),
-        reals=lambda: (x_real, c_real),
+        d_fake=D(t_fake, tried.c_fake),
+        reals=lambda: (tried.x_real, tried.c_real),
     )
-    _try_losses(method, ("g_adversarial", "g_loss"), ctx, backbone.g_loss(ctx.d_fake))
+    _try_losses(method, ("g_adversarial", "g_loss"), ctx, tried.backbone.g_loss(ctx.d_fake))
 
 
 def _try_losses(method: Compose, hooks: tuple[str, str], ctx: Step, loss: Tensor) -> None:
