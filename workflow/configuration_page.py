@@ -90,7 +90,7 @@ class Keys:
     seen: dict[str, str] = field(default_factory=dict)
 
     def lines(self, schema: dict[str, Any], shipped: dict[str, Any], depth: int = 0) -> Iterator[str]:
-        """An entry for each key, with those of a nested record below it. `shipped` has values to show as defaults."""
+        """An entry for each key, the keys of a nested record below it. `shipped` has values to show as defaults."""
         for name, stated in schema["properties"].items():
             part = self._part(stated)
             facts = [self._type(stated), self._default(name, stated, schema, shipped)]

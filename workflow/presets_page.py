@@ -109,7 +109,7 @@ def _family(family: list[Preset]) -> Iterator[str]:
     backbone: Any = registry.load("backbone", family[0].backbone)
     known = {**LOOP_KEYS, **backbone.keys}
     defaults = {key: _default(each) for key, each in known.items()}
-    # A backbone may leave out keys that change nothing, such as those of 16-bit layers where there are none.
+    # A backbone may leave out keys that change nothing, such as the type of 16-bit layers where there are none.
     defaults |= backbone.resolve(defaults)
     values = [{**defaults, **preset.hyper} for preset in family]
     changed = [key for key in known if any(each[key] != defaults[key] for each in values)]

@@ -102,5 +102,5 @@ def _plain(node: Any) -> Any:
 
 
 def _own(field: Any) -> Any:
-    """A field of a node, without those of its statements that import from the project."""
+    """A field of a node, without the statements that import from the project."""
     return [each for each in field if not _taken_from_project(each)] if isinstance(field, list) else field

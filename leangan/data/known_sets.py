@@ -51,7 +51,7 @@ class KnownSet:
 def known_sets(table: Path = TABLE) -> dict[str, KnownSet]:
     """The rows of sources.csv by name, followed by those that readers state (`data.readers`).
 
-    Another `table` stands for all of them. Raises DatasetError for a row of the table that does not fit. A reader's
+    Another `table` replaces all of them. Raises DatasetError for a row of the table that does not fit. A reader's
     row that does not fit is left out; `locate` and `unknown_set` say so.
     """
     return _read(table)[0]

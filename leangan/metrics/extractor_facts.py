@@ -34,7 +34,7 @@ def find_extractor(name: str) -> ExtractorFacts:
 
 
 def is_published(name: str) -> bool:
-    """Whether numbers of this extractor can be compared with published ones. Those of an unknown one are proxies."""
+    """Whether its numbers can be compared with published ones; an unknown extractor's cannot."""
     return name in registry.names("extractor") and find_extractor(name).published
 
 

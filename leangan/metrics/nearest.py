@@ -1,4 +1,4 @@
-"""Nearest neighbours in feature space, for the metrics of memorisation and the picture beside them."""
+"""Nearest neighbours in feature space, for the metrics of memorisation and their picture."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class ProtocolEntry(Record):
 
     reference: Literal["full", "train", "test"]
     """What they are compared with: the whole prepared set (never the subset trained on, never mirrored), the images
-    trained on, or the test split, a data set of its own (split_of in leangan/data/sources.csv)."""
+    trained on, or the test split, which is another data set (split_of in leangan/data/sources.csv)."""
 
     metrics: Annotated[list[Text], Field(min_length=1), Distinct()]
     """Metric families of the files of leangan/metrics/formulas/ ([metrics.md](metrics.md)). inception_v3: fid, fid_inf,

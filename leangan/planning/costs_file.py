@@ -20,7 +20,7 @@ class TrainingCost(Record):
     """The device that was measured. A time on several devices is taken as so many device-hours."""
 
     source: Text
-    """Where the time stands, and how it was converted."""
+    """Where the time was published, and how it was converted."""
 
     presets: Annotated[list[Text], Field(min_length=1)]
     """Presets that it holds for."""
@@ -36,7 +36,7 @@ class MeasuringCost(Record):
     """The device that was measured."""
 
     source: Text
-    """Where the time stands."""
+    """Where the time was published."""
 
     extractors: Annotated[list[Text], Field(min_length=1)]
     """Extractors that it holds for."""

@@ -73,7 +73,7 @@ def remembered(function: Callable[..., T]) -> _lru_cache_wrapper[T]:
 
 
 def forget() -> None:
-    """Look for plugins anew, and read them anew, when they are next asked for."""
+    """Look for plugins, and read them, once more when they are next asked for."""
     for cached in _REMEMBERED:
         cached.cache_clear()
 

@@ -74,7 +74,7 @@ def metric_of(row: Row) -> Metric:
 def check_metric(row: Row, where: str) -> None:
     """Raise ConfigError unless the row's family, reference, extractor, proxy and the metric's name agree.
 
-    `where` is where the row stands. A row without a number may have no metric.
+    `where` says where the row is. A row without a number may have no metric.
     """
     if not row.family and not row.metric and row.status != "done":
         return

@@ -146,7 +146,7 @@ def find_published(
     metric: Metric,
     proxy: bool,
 ) -> PublishedNumber | None:
-    """The one published number that a layout, by its `part`, sets beside a method in a setting.
+    """The published number that the layout's `part` names for a method in a setting.
 
     None where the paper has none, and where it was measured from another number of generated images, as at a smaller
     scale, or against another reference. Raises ConfigError where several fit or the metric is a proxy.

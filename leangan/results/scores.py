@@ -68,7 +68,7 @@ def winner(found: Iterable[Score], higher_is_better: bool) -> Score | None:
 
 
 def published_score(line: PublishedNumber | None, method_name: str) -> Score | None:
-    """The score of a published number beside measured ones: without a deviation, doubtful only if not verified."""
+    """The score that a table or figure compares with measured ones: no deviation, doubtful only if not verified."""
     if line is None:
         return None
     doubt = "" if line.verified == "yes" else UNVERIFIED

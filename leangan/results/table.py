@@ -52,7 +52,7 @@ def csv_text(columns: list[str], lines: Iterable[dict[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """A value as it stands in the table. Readers of CSV take a carriage return for the end of a line, quoted or not."""
+    """A value as written to the table. Readers of CSV take a carriage return for the end of a line, quoted or not."""
     if isinstance(value, str):
         return value.replace("\r", "\n")
     return json.dumps(value, sort_keys=True) if isinstance(value, bool | list | tuple) else value

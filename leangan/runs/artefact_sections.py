@@ -86,7 +86,7 @@ class Start(Record):
     """Weights of D."""
 
     G_ema: Omissible[NetworkFile] = None
-    """Weights of G's average; G starts from them too where it has none of its own."""
+    """Weights of G's average; G starts from them too if `G` is left out."""
 
 
 class ScalePart(Record):
@@ -109,7 +109,7 @@ class ScalePart(Record):
 
 
 class PublishedPart(Record):
-    """Which numbers of results/published/published.csv stand beside the measured ones."""
+    """Which numbers of results/published/published.csv are printed next to the measured ones."""
 
     where: dict[str, str | int | list[str | int]] = {}
     """Values of columns of published.csv that the numbers have; of a list, one of them."""
@@ -158,7 +158,7 @@ class Layout(Record):
     titles."""
 
     published: Omissible[PublishedPart] = None
-    """The paper's numbers beside the measured ones. Only where the grids have no titles."""
+    """The paper's numbers, printed next to the measured ones. Only where the grids have no titles."""
 
     sweep: Omissible[Sweep] = None
     """What the figure `sweep` draws."""
@@ -202,7 +202,7 @@ class ArtefactConfig(Record):
     """Arguments by plugin, for every method of the grid that has it as a part."""
 
     scales: dict[str, ScalePart] = {}
-    """What the artefact has of its own at some scales, by the scale's name."""
+    """Settings of the artefact at some scales, by the scale's name."""
 
     layout: Layout = Layout()
     """What table and figures show."""
@@ -226,5 +226,5 @@ class ArtefactConfig(Record):
     `samples: [none, ada]`."""
 
     def at(self, scale: str) -> ScalePart:
-        """What the artefact has of its own at a scale."""
+        """The artefact's settings at a scale."""
         return self.scales.get(scale, ScalePart())

@@ -65,7 +65,7 @@ def find(run_id: str, config: Config) -> RunSpec:
 
 
 def kept_at(content: ArtefactConfig, grid: Grid, scale: str) -> Grid:
-    """An artefact's grid with those of its data sets, sizes and methods that belong to a scale."""
+    """An artefact's grid with only the data sets, sizes and methods that belong to a scale."""
     part = content.at(scale)
     chosen = {key: values for key in SCALED if (values := getattr(part, key)) is not None}
     kept = {key: [value for value in getattr(grid, key) if value in values] for key, values in chosen.items()}

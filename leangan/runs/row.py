@@ -182,7 +182,7 @@ class Row(Record):
     """Its name in the configuration."""
 
     method_title: str
-    """What tables called the method when the row was written; spec.json beside the row has the present title."""
+    """What tables called the method when the row was written; spec.json in the same folder has the present title."""
 
     seed: Annotated[int, Field(ge=0)]
     """The seed of training."""

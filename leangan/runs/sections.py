@@ -55,14 +55,14 @@ class Config(Record):
     """What to make, on which data and on which devices."""
 
     artefacts: Annotated[list[Text], Field(min_length=1), Distinct()]
-    """What to make: names of files in config/artefacts/, each one table or figure with its runs. `paper` stands for all
-    those of both papers that the scale has."""
+    """What to make: names of files in config/artefacts/, each one table or figure with its runs. `paper` means
+    all artefacts of both papers that the scale has."""
 
     scale: str
     """How long and how carefully: an entry of config/scales.yaml."""
 
     methods: Annotated[list[Text], Distinct()]
-    """Methods beside those that every artefact compares: names of config/methods.yaml, or of files in augment/ or in
+    """Methods to add to those that every artefact compares: names of config/methods.yaml, or of files in augment/ or in
     `method_folders`."""
 
     method_folders: Annotated[list[Text], Distinct()]
@@ -74,7 +74,7 @@ class Config(Record):
     still apply."""
 
     images: Annotated[list[Count], Distinct()]
-    """Training-set sizes that replace those of the artefacts; an empty list keeps theirs."""
+    """Training-set sizes in place of the artefacts' own; an empty list keeps theirs."""
 
     kimg: Positive | None
     """Training length in thousands of images shown to D. It replaces the scale's, and null keeps that. A run of another
@@ -85,7 +85,7 @@ class Config(Record):
     that."""
 
     inception_weights: str | None
-    """Where the Inception weights of 2015 lie: the file weights-inception-2015-12-05-6726825d.pth (for Clean-FID
+    """Where the Inception weights of 2015 are: the file weights-inception-2015-12-05-6726825d.pth (for Clean-FID
     inception-2015-12-05.pt), or a folder with both. null: torch's cache folder, else a download. Only protocols that
     compute FID, KID or IS need them."""
 
@@ -111,7 +111,7 @@ class Config(Record):
     two threads."""
 
     def path_of(self, dataset: str) -> str | None:
-        """Where a data set lies, as far as the configuration says."""
+        """Where a data set is, as far as the configuration says."""
         return self.datasets[dataset].path if dataset in self.datasets else None
 
 

@@ -42,7 +42,7 @@ def save_strips(path: Path, G: Generator, c: Tensor | None, seed: int) -> None:
 def interpolate(G: Generator, first: Tensor, last: Tensor, c: Tensor | None) -> Tensor:
     """Images [N, COLUMNS, C, H, W] on the straight lines from latents `first` [N, z_dim] to `last`, both included.
 
-    The lines lie in the space that G has for it (`Generator.latent`), with one noise for all images.
+    They are drawn in the space that G has for it (`Generator.latent`), with one noise for all images.
     """
     first, last = G.latent(first, c), G.latent(last, c)
     weights = torch.linspace(0, 1, COLUMNS, device=first.device).view(-1, *[1] * (first.ndim - 1))

@@ -58,7 +58,7 @@ def attributes(x: Tensor) -> dict[str, Tensor]:
     xx, xy, yy = ((coverage * product).sum(1) for product in (right * right, right * up, up * up))
     variance = (xx + yy) / 2 + torch.hypot((xx - yy) / 2, xy)
 
-    # Red, green and blue lie 120 degrees apart around the grey axis.
+    # Red, green and blue are 120 degrees apart around the grey axis.
     red, green, blue = (x.flatten(2) * coverage[:, None]).sum(2).unbind(1)
     hue = torch.atan2(3**0.5 * (green - blue), 2 * red - green - blue) / (2 * torch.pi)
     return {

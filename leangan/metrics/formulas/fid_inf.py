@@ -18,7 +18,7 @@ SEED = 2020
 
 
 class Metric(fid.Metric):
-    """An estimate, which may lie below 0."""
+    """An estimate, which may be below 0."""
 
     families = (
         Family(name="fid_inf", title="FID∞", place=40, extractors=("inception_v3",), log_axis=True),

@@ -22,7 +22,7 @@ from leangan.metrics.base import Family, Features, Value
 from leangan.metrics.extractors.shape_attributes import ATTRIBUTES, attributes
 
 PERIODS = {"orientation": torch.pi, "hue": 1.0}
-"""Attributes that lie on a circle."""
+"""Attributes that are angles."""
 
 
 def leak_rates(generated: Tensor, reals: Tensor) -> dict[str, float]:
