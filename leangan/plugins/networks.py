@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
 from leangan.plugins import registry
 from leangan.plugins.backbone import Backbone
@@ -13,16 +12,10 @@ from leangan.plugins.pair import Discriminator, Generator
 
 def build_networks(spec: RunSpec, channels: int, classes: int) -> tuple[Backbone, Generator, Discriminator, Compose]:
     """(backbone, G, D, method) of a run before its first step, `prepare` applied; classes 0 is unconditional."""
-    plugins = []
-    for name, args in spec.plugins:
-        plugin = registry.load("method", name)
-        if isinstance(plugin, registry.FailedImport):
-            raise ConfigError(plugin.reason)
-        plugins.append((name, plugin, args))
-    backbone_class = registry.load("backbone", spec.backbone, "config/presets.yaml")
-    if isinstance(backbone_class, registry.FailedImport):
-        raise ConfigError(backbone_class.reason)
-    backbone = backbone_class(spec.hyper, spec.resolution, channels, classes)
+    plugins = [(name, registry.require("method", name), args) for name, args in spec.plugins]
+    backbone = registry.require("backbone", spec.backbone, "config/presets.yaml")(
+        spec.hyper, spec.resolution, channels, classes
+    )
     networks = Networks(backbone.generator(), backbone.discriminator())
     method = build(plugins)
     method.prepare(networks)

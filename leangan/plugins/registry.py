@@ -44,6 +44,9 @@ PATTERNS = {
 }
 """The files of that package that are plugins."""
 
+WHERE = "config/methods.yaml or --config methods=[...]"
+"""Where methods are named, unless the caller knows better."""
+
 GROUPS = {"method": "leangan.methods"}
 """The entry-point groups of kinds that packages may add to; an entry point is a module or the class in it."""
 
@@ -244,9 +247,7 @@ def file_of(kind: str, name: str) -> Path:
 
 
 @remembered
-def load(
-    kind: str, name: str, where: str = "config/methods.yaml or --config methods=[...]"
-) -> type[Any] | FailedImport:
+def load(kind: str, name: str, where: str = WHERE) -> type[Any] | FailedImport:
     """The plugin's class, or a FailedImport; ConfigError with the nearest names where there is no such plugin."""
     if name not in _found(kind):
         raise unknown_name(kind, name, names(kind), where)
@@ -277,7 +278,7 @@ def load(
         return FailedImport(name, f"{_origin(entry)} failed to import: {explain(error)}", traceback.format_exc(), error)
 
 
-def require(kind: str, name: str, where: str) -> type[Any]:
+def require(kind: str, name: str, where: str = WHERE) -> type[Any]:
     """The plugin's class; ConfigError where there is no such plugin or it cannot be used."""
     plugin = load(kind, name, where)
     if isinstance(plugin, FailedImport):
