@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -49,6 +50,9 @@ class Source(ABC):
     """int64 [N] in [0, len(class_names)), or None."""
 
     class_names: list[str] = []
+
+    left_out: Mapping[str, Sequence[str]] = {}
+    """Files at the place of the set that are not among its images: names by the reason, in words."""
 
     resize: str = "box"
     """The filter that the published protocol makes these images smaller with, see `data.image.RESIZE`."""
