@@ -6,6 +6,10 @@ import math
 from dataclasses import dataclass
 
 
+GAP = 6
+"""Pixels between a y axis and the texts of its ticks."""
+
+
 @dataclass(frozen=True)
 class Axis:
     """Values `low` to `high` on the pixels `start` to `end`, evenly or by their logarithm."""
@@ -25,8 +29,9 @@ class Axis:
 
     def ticks(self) -> list[tuple[float, str]]:
         """(pixel, text) of round values."""
-        values = log_ticks(self.low, self.high) if self.log else nice_ticks(self.low, self.high)
-        return [(self.pixel_at(value), f"{value:,.9g}") for value in values]
+        found = log_ticks(self.low, self.high) if self.log else nice_ticks(self.low, self.high)
+        values = list(dict.fromkeys(found))  # steps finer than a float repeat
+        return [(self.pixel_at(value), text) for value, text in zip(values, texts_of(values), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -61,21 +66,43 @@ def log_ticks(low: float, high: float) -> list[float]:
     return found if len(found) <= 9 else [value for value in found if f"{value:e}"[0] == "1"]
 
 
+def texts_of(values: list[float]) -> list[str]:
+    """The values in print, with nine digits or as many more as tell them apart."""
+    prints = ([f"{value:,.{digits}g}" for value in values] for digits in range(9, 18))
+    return next(texts for texts in prints if len(set(texts)) == len(values))
+
+
+def text_width(text: str, font: float) -> float:
+    """The pixels of a number printed in a font of so many pixels, at least: by the widest of the usual typefaces."""
+    return font * sum(0.33 if sign in ",." else 0.64 for sign in text)
+
+
+def room_for(ticks: list[tuple[float, str]], font: float) -> int:
+    """The pixels from the picture's left edge to a y axis with these ticks: their texts and a gap on either side."""
+    return math.ceil(max(text_width(text, font) for _, text in ticks)) + GAP + 2
+
+
 def curve(
     values: list[tuple[float, float]],
     best_x: float,
     width: int,
     height: int,
     margin: tuple[int, int, int, int],
+    font: float = 0,
 ) -> Curve:
     """`values` [(x, y), ...] in a box of width x height pixels; `margin` is left, top, right, bottom.
 
-    The x axis starts at 0, the y axis fits the values.
+    The x axis starts at 0, the y axis fits the values. `left` and `right` grow to what the ticks take in a font of so
+    many pixels; without a font there are none.
     """
     left, top, right, bottom = margin
     ys = [y for _, y in values]
     x_axis = Axis(0, max(x for x, _ in values), left, width - right)
     y_axis = Axis(min(ys), max(ys), height - bottom, top)
+    if font:
+        left = max(left, room_for(y_axis.ticks(), font))
+        right = max(right, math.ceil(text_width(x_axis.ticks()[-1][1], font) / 2))
+        x_axis = Axis(0, x_axis.high, left, width - right)
     return Curve(
         width,
         height,

@@ -39,6 +39,9 @@ from leangan.results.table import read_results
 from leangan.runs.row import Row
 
 TEMPLATES = Path(__file__).parent / "templates"
+FONT = 11
+"""Of the curves in opened rows, as page.css.j2 has it."""
+
 HINTS = {
     "full": "Measured here under the published protocol, by committed code, after at least the published training "
     "length. Rank and value sort within one data set, number of images, protocol and metric.",
@@ -77,7 +80,9 @@ def render(
             entry.id: {**entry.sort_keys(), "size": entry.images_text, "group": order[entry.peers], "place": place}
             for place, entry in enumerate(entries)
         },
-        "details": {entry.id: macros.detail(entry, _curve(entry, 380, 210, (48, 12, 24, 36))) for entry in entries},
+        "details": {
+            entry.id: macros.detail(entry, _curve(entry, 380, 220, (48, 24, 24, 36), FONT)) for entry in entries
+        },
         "sparks": {
             entry.id: macros.spark(curve) for entry in entries if (curve := _curve(entry, 96, 24, (3, 3, 3, 3)))
         },
@@ -118,11 +123,13 @@ def alphabetical(values: Iterable[str | int]) -> list[str | int]:
     return sorted(sorted(values), key=lambda value: value.lower() if isinstance(value, str) else value)
 
 
-def _curve(entry: Entry, width: int, height: int, margin: tuple[int, int, int, int]) -> curve_geometry.Curve | None:
+def _curve(
+    entry: Entry, width: int, height: int, margin: tuple[int, int, int, int], font: float = 0
+) -> curve_geometry.Curve | None:
     """The judging metric over training; None for an entry that no training of ours stands behind."""
     for metric, run in entry.runs.items():
         shown = [(kimg, metric.in_label_unit(value)) for kimg, value in run.curve]
-        return curve_geometry.curve(shown, run.best_kimg, width, height, margin)
+        return curve_geometry.curve(shown, run.best_kimg, width, height, margin, font)
     return None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leangan.leaderboard.comparison import Comparison
-from leangan.leaderboard.curve_geometry import Axis
+from leangan.leaderboard.curve_geometry import Axis, room_for
 from leangan.leaderboard.standing import RANKINGS
 from leangan.results import scores
 from leangan.results.method_looks import OWN, MethodLook, choose_looks
@@ -21,9 +21,12 @@ from leangan.results.scores import Score
 from leangan.results.size_lines import SizeLine, group_by_picture, join_points, short_count, sizes_with_room
 from leangan.runs.config import artefact, artefact_names
 
-WIDTH, HEIGHT = 560, 340
-FRAME = 52, 12, WIDTH - 16, HEIGHT - 44
-"""Left, top, right and bottom of the plot."""
+WIDTH, HEIGHT = 560, 350
+TOP, RIGHT, BOTTOM = 28, WIDTH - 16, HEIGHT - 44
+"""Where the plot ends. Its left side depends on the texts of the y axis, whose title stands above the plot."""
+
+FONT = 17
+"""The larger of the fonts that page.css.j2 gives the picture, that of a narrow screen."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,11 @@ class SizePicture:
     lines: list[PlottedLine]
     x_ticks: list[tuple[float, str]]
     y_ticks: list[tuple[float, str]]
+    frame: tuple[int, int, int, int]
+    """Left, top, right and bottom of the plot."""
+
     width: int = WIDTH
     height: int = HEIGHT
-    frame: tuple[int, int, int, int] = FRAME
 
     @property
     def doubtful(self) -> int:
@@ -174,9 +179,9 @@ def _draw(key: tuple, comparison: Comparison, lines: list[SizeLine]) -> SizePict
     sizes = sorted({images for line in lines for images in line.scores})
     values = [score.mean for line in lines for score in line.scores.values()]
     low, high = min(values), max(values)
-    left, top, right, bottom = FRAME
-    x_axis = Axis(sizes[0], sizes[-1], left + 12, right - 12, log=True)
-    y_axis = Axis(low, high, bottom - 8, top + 8, log=low > 0 and high > 3 * low)
+    y_axis = Axis(low, high, BOTTOM - 8, TOP + 8, log=low > 0 and high > 3 * low)
+    left = room_for(y_axis.ticks(), FONT)
+    x_axis = Axis(sizes[0], sizes[-1], left + 12, RIGHT - 12, log=True)
     lines = sorted(lines, key=_order)
     looks = _looks(lines)
     return SizePicture(
@@ -200,6 +205,7 @@ def _draw(key: tuple, comparison: Comparison, lines: list[SizeLine]) -> SizePict
         ],
         x_ticks=[(x_axis.pixel_at(images), short_count(images)) for images in sizes_with_room(sizes)],
         y_ticks=y_axis.ticks(),
+        frame=(left, TOP, RIGHT, BOTTOM),
     )
 
 
