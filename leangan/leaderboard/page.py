@@ -194,7 +194,8 @@ def main(argv: list[str] | None = None) -> None:
     else:
         rows = _collect(args.rows, args.submitted, folder / "measurements.csv")
     papers = read_published(args.published)
-    entries = sort_entries([*measured_entries(rows, *args.rows), *published_entries(papers)])
+    measured = measured_entries(rows, *args.rows)
+    entries = sort_entries([*measured, *published_entries(papers, measured)])
     scales = ", ".join(map(scale_of, args.rows))
     html = render(entries, scales, papers, progress_of(args.rows, papers))
     grids = [grid for entry in entries for grid in entry.grids]

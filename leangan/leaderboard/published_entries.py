@@ -6,15 +6,25 @@ from collections.abc import Iterable
 
 from leangan.leaderboard.entry import Entry, short_id
 from leangan.leaderboard.standing import Standing
+from leangan.results.method_titles import key_of
 from leangan.results.published import PublishedNumber
 
 
-def published_entries(published: Iterable[PublishedNumber]) -> list[Entry]:
-    """One entry per line of published.csv; one that was not verified, or only quoted, is shown but not ranked."""
-    return [_entry(line) for line in published]
+def published_entries(published: Iterable[PublishedNumber], measured: Iterable[Entry] = ()) -> list[Entry]:
+    """One entry per line of published.csv; one that was not verified, or only quoted, is shown but not ranked.
+
+    A method is spelled as in the `measured` entries, or else as in the first line that has it: "Baseline" of runs and
+    "baseline" of papers are one method.
+    """
+    published = list(published)
+    titles = [*(entry.method_title for entry in measured), *(line.method for line in published)]
+    spelling: dict[str, str] = {}
+    for title in titles:
+        spelling.setdefault(key_of(title), title)
+    return [_entry(line, spelling[key_of(line.method)]) for line in published]
 
 
-def _entry(line: PublishedNumber) -> Entry:
+def _entry(line: PublishedNumber, title: str) -> Entry:
     images, metric = line.train_images, line.metric
     facts = {
         "paper": line.paper,
@@ -31,7 +41,7 @@ def _entry(line: PublishedNumber) -> Entry:
         id=short_id(*keys, line.method),
         source="published",
         standing=Standing("published", "published", not line.doubt, ("a published number",)),
-        method=line.method,
+        method=title,
         method_name=line.name,
         dataset=line.dataset,
         images=int(images) if images.isdigit() else None,
