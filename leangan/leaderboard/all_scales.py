@@ -21,14 +21,12 @@ from leangan.core.project import ROOT
 from leangan.leaderboard import page
 from leangan.results.collect import row_files
 from leangan.results.published import FILE
+from leangan.results.scale_notes import MEANINGLESS
 from leangan.runs.config import add_config_option, artefact, artefact_names, check_config, load_config
 from leangan.runs.grid import expand
 from leangan.runs.sections import Config
 
 SUBMITTED = ROOT / "results" / "submitted"
-
-MEANINGLESS = "smoke"
-"""The scale whose numbers mean nothing, which the page of all scales leaves out."""
 
 
 def with_rows(config: Config, rows_dir: Path) -> list[str]:

@@ -11,9 +11,9 @@ from leangan.results.spec_file import SpecFile
 
 
 def command_of(run: str, protocol: str, scale: str, stated: SpecFile | None) -> str:
-    """One shell line, to be run in the project's folder. `scale` is that of the rows, used if spec.json states none."""
+    """One shell line, to be run in the project's folder, with the other keys of the configuration in spec.json."""
     config = {"scale": scale, **(stated.config if stated else {})}
-    target = f"results/{config['scale']}/rows/{run}/{protocol}.jsonl"
+    target = f"results/{scale}/rows/{run}/{protocol}.jsonl"
     keys = [f"{key}={_text(value)}" for key, value in config.items()]
     return shlex.join(["snakemake", "--cores", "all", target, "--config", *keys])
 

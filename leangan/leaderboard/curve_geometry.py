@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-
 GAP = 6
 """Pixels between a y axis and the texts of its ticks."""
 

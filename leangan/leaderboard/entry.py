@@ -27,9 +27,9 @@ class Entry:
     `id` is the same whenever the page is written anew. `credit` says whose number it is: the paper or the submitter.
     `runs` holds what was measured per metric, the judging one first. `method_name` is the plugin or composition,
     empty if a paper's method has no name here, `method_title` its title before `leaderboard.set_ups` adds what
-    differs, which gives `method`. `run` is the run's id. `set_up` is the run's setting, the digest of everything it was
-    trained with except its seed; None: not stated. `origin` is that of `results.origin`. `paper` is the published
-    number that the line shows, if it shows one.
+    differs, which gives `method`. `run` is the run's id, `scale` that of a run measured here, or empty. `set_up` is
+    the run's setting, the digest of everything it was trained with except its seed; None: not stated. `origin` is that
+    of `results.origin`. `paper` is the published number that the line shows, if it shows one.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Entry:
     method_name: str = ""
     method_title: str = ""
     run: str = ""
+    scale: str = ""
     set_up: str | None = None
     origin: Origin = field(default_factory=dict)
     setting: dict[str, Any] = field(default_factory=dict)

@@ -47,6 +47,7 @@ def lines(entries: list[Entry]) -> list[Line]:
                 "kimg": entry.kimg,
                 "published_kimg": entry.published_kimg,
                 "share_of_published_length": entry.standing.share,
+                "scale": entry.scale or None,
                 "seed": entry.seed,
                 "setting": entry.set_up,
                 "command": entry.command or None,

@@ -138,6 +138,9 @@ class Line(Record):
     share_of_published_length: Number | None
     """The one over the other."""
 
+    scale: str | None
+    """The scale of a run measured here, an entry of config/scales.yaml. The numbers of smoke mean nothing."""
+
     seed: int | None
     """The training seed."""
 

@@ -47,8 +47,9 @@ def measured_entries(rows: Iterable[Row], *rows_dirs: Path) -> list[Entry]:
             folder = folders[entry.id] = next((f for f in rows_dirs if (f / entry.run).is_dir()), rows_dirs[0])
             if (stated := read_spec(folder / entry.run)) is not None:
                 specs[entry.id] = stated
-            command = command_of(entry.run, entry.protocol, scale_of(folder), stated)
-            entry = dataclasses.replace(entry, command=command)
+            scale = scale_of(folder) if stated is None else stated.config.get("scale", scale_of(folder))
+            command = command_of(entry.run, entry.protocol, scale, stated)
+            entry = dataclasses.replace(entry, scale=scale, command=command)
         entries.append(entry)
     told_apart = tell_apart(entries, {key: stated.spec for key, stated in specs.items()})
     return [dataclasses.replace(entry, grids=_grids(entry, folders.get(entry.id))) for entry in told_apart]

@@ -27,7 +27,7 @@ from leangan.core.files import write_atomic
 from leangan.leaderboard import curve_geometry, export
 from leangan.leaderboard.comparison import comparisons_of
 from leangan.leaderboard.entry import Entry, sort_entries
-from leangan.leaderboard.measured_entries import measured_entries, scale_of
+from leangan.leaderboard.measured_entries import measured_entries
 from leangan.leaderboard.progress import HEADINGS, Progress, progress_of
 from leangan.leaderboard.published_entries import published_entries
 from leangan.leaderboard.size_pictures import size_pictures
@@ -35,6 +35,7 @@ from leangan.leaderboard.standing import RANKINGS
 from leangan.results import collect, sample_grids
 from leangan.results.method_looks import COLOURS
 from leangan.results.published import FILE, PublishedNumber, read_published
+from leangan.results.scale_notes import MEANINGLESS, describe
 from leangan.results.table import read_results
 from leangan.runs.row import Row
 
@@ -55,9 +56,7 @@ HINTS = {
 }
 
 
-def render(
-    entries: list[Entry], scale: str, papers: Sequence[PublishedNumber] = (), progress: Progress | None = None
-) -> str:
+def render(entries: list[Entry], papers: Sequence[PublishedNumber] = (), progress: Progress | None = None) -> str:
     """The page's HTML, one table per ranking, of `entries` (of sort_entries).
 
     `papers` (of read_published) completes the curves of measured runs; `progress` is how far the artefacts have been
@@ -108,7 +107,8 @@ def render(
             name: alphabetical({getattr(entry, name) for entry in entries} - {None})
             for name in ("dataset", "images", "method", "protocol", "source")
         },
-        scale=scale,
+        scales={scale: describe(scale) for scale in sorted({entry.scale for entry in entries} - {""})},
+        meaningless=MEANINGLESS,
         count=len(entries),
         data=_pack(data),
         style=Markup(style),
@@ -196,8 +196,7 @@ def main(argv: list[str] | None = None) -> None:
     papers = read_published(args.published)
     measured = measured_entries(rows, *args.rows)
     entries = sort_entries([*measured, *published_entries(papers, measured)])
-    scales = ", ".join(map(scale_of, args.rows))
-    html = render(entries, scales, papers, progress_of(args.rows, papers))
+    html = render(entries, papers, progress_of(args.rows, papers))
     grids = [grid for entry in entries for grid in entry.grids]
     sample_grids.write_pictures(grids, folder)
     write_atomic(folder / "leaderboard.json", export.to_json(entries))

@@ -4,8 +4,8 @@ r"""Numbers measured by others: results/submitted/*.json, each row checked befor
     leangan submit write --rows results/paper/rows/<run>/ada.jsonl \
         --by "A. Author" --url https://example.org/paper --out results/submitted/mine.json
 
-`check` lists what is not accepted and why. `write` makes a submission from a file of rows. Measured rows state the
-sha256 of their snapshots, so a submission does, too.
+`check` lists what is not accepted and why. `write` makes a submission from a file of rows. Both refuse rows of scale
+smoke, whose numbers mean nothing. Measured rows state the sha256 of their snapshots, so a submission does, too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from leangan.core.yaml_files import read
 from leangan.metrics.families import compared_with, known_families
 from leangan.metrics.protocols import read_protocol
 from leangan.results.metric_names import check_metric
+from leangan.results.scale_notes import check_meaning
 from leangan.runs import rows
 from leangan.runs.row import Provenance, Row, UsedProtocol
 from leangan.runs.rows import check_family
@@ -118,7 +119,10 @@ def read_submissions(folder: Path) -> tuple[list[Claim], list[str]]:
 
 
 def parse_claim(content: dict[str, Any], where: str) -> Claim:
-    """The row with this content. ConfigError unless it is complete and its number is what its protocol measures."""
+    """The row with this content.
+
+    ConfigError unless it is complete and its number is what its protocol measures, at a scale where that has a meaning.
+    """
     if isinstance(value := content.get("value"), float) and not math.isfinite(value):
         raise ConfigError(f"{where}: value is {value:g}, which is no result.")
     try:
@@ -145,6 +149,7 @@ def parse_claim(content: dict[str, Any], where: str) -> Claim:
         if given != wanted:
             raise ConfigError(f"{where}: {what} is {given!r}, must be {wanted!r} under protocol {stated.name}.")
     check_metric(row, where)
+    check_meaning(row, where)
     low, high = known_families()[row.family].limits
     if not low <= row.value <= high:
         raise ConfigError(f"{where}: {row.metric} is {row.value:g}, which lies outside {low} to {high}.")

@@ -62,8 +62,11 @@ def test_no_text_of_a_picture_covers_another_one(opened, tmp_path, width, scale)
         browser.locator("tbody.measured .open").first.click()
         assert browser.locator("svg.chart").count() == 1
         boxes = browser.locator("svg:has(text)").evaluate_all(
-            """pictures => pictures.map(picture => [picture.getBoundingClientRect().toJSON(),
-                [...picture.querySelectorAll('text')].map(text => [text.textContent, text.getBoundingClientRect().toJSON()])])"""
+            """pictures => {
+                const box = (node) => node.getBoundingClientRect().toJSON();
+                return pictures.map((picture) => [box(picture),
+                    [...picture.querySelectorAll('text')].map((text) => [text.textContent, box(text)])]);
+            }"""
         )
     assert len(boxes) == 2
     for picture, texts in boxes:

@@ -131,7 +131,7 @@ def test_the_guide_names_every_field():
 @pytest.mark.browser
 def test_a_thousand_rows_stay_under_two_megabytes_and_usable(opened, tmp_path):
     html = tmp_path / "index.html"
-    html.write_text(page.render(page.sort_entries(many(1000)), "paper"))
+    html.write_text(page.render(page.sort_entries(many(1000))))
     assert html.stat().st_size < 2_000_000
     with opened(html) as browser:
         browser.select_option("#filters select[name=dataset]", "set3 256 px")

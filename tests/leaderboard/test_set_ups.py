@@ -273,7 +273,7 @@ def test_files_are_named_by_their_content():
 
 def test_the_page_names_both_everywhere(entries, tmp_path):
     found = entries([(ada(**PLAIN), 30.0), (ada(**DEMO), 50.0)])
-    html = page.render(page.sort_entries(found), "demo")
+    html = page.render(page.sort_entries(found))
     for title in TITLES:
         assert html.count(f"{title}</button>") == 1 and f'<th scope="row">{title}</th>' in html
     assert "± " not in html.split("Measured: mean over seeds")[1].split("</section>")[0].replace("Mean ± sample", "")
@@ -284,8 +284,8 @@ def test_the_page_marks_the_best_mean_only_where_spreads_do_not_overlap(entries,
     """Of 30 and 32, and of two values as far apart: deviations of 1.41 each."""
     found = entries([(ada(seed), 30.0 + 2 * seed) for seed in (0, 1)]
                     + [(spec("none", seed), other + 2 * seed) for seed in (0, 1)])  # fmt: skip
-    assert page.render(page.sort_entries(found), "demo").count('<tr class="winner"><th scope="row">ADA</th>') == winners
-    assert page.render(page.sort_entries(found), "demo").count('class="winner"') == winners
+    assert page.render(page.sort_entries(found)).count('<tr class="winner"><th scope="row">ADA</th>') == winners
+    assert page.render(page.sort_entries(found)).count('class="winner"') == winners
 
 
 def test_printed_values_are_those_of_the_spec():

@@ -94,7 +94,7 @@ def test_the_page_opens_on_measured_beside_published_then_measured_then_publishe
         order = list(dict.fromkeys(picture.ranking for picture in found))
         assert order == [*rankings, "published"]
         assert [picture.side_by_side for picture in found[:2]] == [rankings[:1] == ["reduced"], False]
-        html = page.render(page.sort_entries([*entries, *published_entries(papers)]), "paper", papers)
+        html = page.render(page.sort_entries([*entries, *published_entries(papers)]), papers)
         first, label = re.search(
             r'name="view">.*?<option value="(\w+)".*?<svg[^>]* aria-label="([^"]*)"', html, re.DOTALL
         ).groups()

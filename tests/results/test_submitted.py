@@ -88,6 +88,8 @@ def nested(key: str, **changes) -> dict:
         (claim(n_fake=None), ["n_fake = None must be of type integer"]),
         (claim(reference="train"), ["reference is 'train', must be 'full'"]),
         (claim(proxy=False), ["proxy is False, must be True"]),
+        (claim(n_fake=64, metric="fd64_full_efficientnet_lite0"), ["n_fake is 64", "mean nothing", "scale=paper"]),
+        (claim(total_kimg=0.512), ["total_kimg is 0.512", "smoke", "scale=paper"]),
         (nested("protocol", name="prxy"), ["unknown protocol 'prxy'", "'proxy'"]),
         (nested("protocol", extractor="inception_v3"), ["protocol.extractor is 'inception_v3'"]),
         (nested("protocol", library=None), ["protocol.library"]),
@@ -159,6 +161,34 @@ def test_rows_of_a_run_become_a_submission_with_the_snapshots_digests(tmp_path):
         submitted.main([*map(str, arguments), "--url", "ftp://x"])
 
 
+def test_rows_of_scale_smoke_become_no_submission_and_those_of_a_demo_do(tmp_path):
+    """By what the rows say: a file may lie anywhere. Length and fakes are those of config/scales.yaml."""
+    out = tmp_path / "submitted" / "mine.json"
+    out.parent.mkdir()
+    for scale, kimg, fakes in (("smoke", 0.512, 64), ("demo", 24.0, 1000)):
+        measured = synthetic.row("ada", 0, "fd", kimg, 30.0, n_fake=fakes, total_kimg=kimg)
+        (rows,) = synthetic.write_rows(tmp_path / scale, [measured])
+        arguments = ["write", "--rows", str(rows), "--by", BY["submitted_by"], "--url", BY["url"], "--out", str(out)]
+        if scale == "demo":
+            submitted.main(arguments)
+        else:
+            with pytest.raises(ConfigError, match="proxy.jsonl, number 1: n_fake is 64.*mean nothing.*scale smoke"):
+                submitted.main(arguments)
+            assert not out.exists()
+    assert [row.n_fake for row in submitted.read_submissions(out.parent)[0]] == [1000]
+
+
+def test_a_submission_of_scale_smoke_is_left_off_the_page_and_named(tmp_path, capsys):
+    (tmp_path / "submitted").mkdir()
+    submit(tmp_path / "submitted", claim(n_fake=64, metric="fd64_full_efficientnet_lite0"), name="quick")
+    submit(tmp_path / "submitted", claim())
+    html = tmp_path / "page/index.html"
+    page.main(["--rows", "--submitted", str(tmp_path / "submitted"), "--out", str(html)])
+    assert "quick.json, row 1: n_fake is 64" in capsys.readouterr().err
+    records = json.loads(html.with_name("leaderboard.json").read_text())["rows"]
+    assert [record["value"] for record in records if record["source"] == "submitted"] == [33.0]
+
+
 def test_the_page_shows_a_submission_as_such_and_nothing_of_a_rejected_one(tmp_path, capsys):
     scale, folder = tmp_path / "paper", tmp_path / "submitted"
     folder.mkdir()
@@ -174,7 +204,7 @@ def test_the_page_shows_a_submission_as_such_and_nothing_of_a_rejected_one(tmp_p
     theirs = [entry for entry in page.measured_entries(results, scale / "rows") if entry.source == "submitted"]
     assert [(entry.method, entry.best, entry.command, entry.grids) for entry in theirs] == [("Theirs", 33.0, "", [])]
     assert {("submitted by", "A. Author"), ("snapshot's sha256", "ab" * 32)} <= set(theirs[0].facts)
-    html = page.render(page.sort_entries(page.measured_entries(results, scale / "rows")), "paper")
+    html = page.render(page.sort_entries(page.measured_entries(results, scale / "rows")))
     assert '<span class="badge submitted">submitted</span>' in html and "A. Author" in html
     assert "Rejected" not in html and "B. Author" not in html
 
