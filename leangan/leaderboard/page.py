@@ -15,6 +15,7 @@ import gzip
 import hashlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def render(entries: list[Entry], papers: Sequence[PublishedNumber] = (), progres
         "settings": [comparison.record() for comparison in compared],
         "views": {picture.id: macros.sizes(picture) for picture in pictures},
         "rankings": RANKINGS,
+        "about": _about(entries),
     }
     style = environment.get_template("page.css.j2").render(colours=COLOURS)
     script = (TEMPLATES / "page.js").read_text()
@@ -118,6 +120,17 @@ def render(entries: list[Entry], papers: Sequence[PublishedNumber] = (), progres
     )
 
 
+def _about(entries: list[Entry]) -> str:
+    """Which rows are on the page, for a link to one that is not."""
+    scales = sorted({entry.scale for entry in entries} - {""})
+    count = Counter(entry.source for entry in entries)
+    measured = f" at scale {' and '.join(scales)}" if scales else ""
+    return (
+        f"Its rows: {count['measured']} measured{measured}, {count['submitted']} submitted, {count['published']} "
+        "published. A row of another scale, or of a run that was trained otherwise, is on another page."
+    )
+
+
 def alphabetical(values: Iterable[str | int]) -> list[str | int]:
     """In one order whatever that of the values, with or without capitals: ADA before ada."""
     return sorted(sorted(values), key=lambda value: value.lower() if isinstance(value, str) else value)
@@ -133,7 +146,7 @@ def _curve(
     return None
 
 
-def _snapshots(entry: Entry) -> list[str]:
+def _snapshots(entry: Entry) -> list[list[str]]:
     """All values of a run as lines of a table, the heading first; as HTML they would be most of the page."""
     curves = [(metric, dict(run.curve)) for metric, run in entry.runs.items()]
     lines = [["kimg", *(metric.label for metric in entry.runs)]]
@@ -141,7 +154,7 @@ def _snapshots(entry: Entry) -> list[str]:
         [f"{kimg:,.9g}", *(metric.text(curve[kimg]) if kimg in curve else "–" for metric, curve in curves)]
         for kimg in dict.fromkeys(kimg for _, curve in curves for kimg in curve)
     ]
-    return ["|".join(line) for line in lines]
+    return lines
 
 
 def _pack(data: dict[str, Any]) -> str:
