@@ -81,7 +81,8 @@ def render(entries: list[Entry], papers: Sequence[PublishedNumber] = (), progres
             for place, entry in enumerate(entries)
         },
         "details": {
-            entry.id: macros.detail(entry, _curve(entry, 380, 220, (48, 24, 24, 36), FONT)) for entry in entries
+            entry.id: macros.detail(entry, _curve(entry, 380, 220, (48, 24, 24, 36), FONT), MEANINGLESS)
+            for entry in entries
         },
         "sparks": {
             entry.id: macros.spark(curve) for entry in entries if (curve := _curve(entry, 96, 24, (3, 3, 3, 3)))

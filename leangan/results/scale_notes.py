@@ -16,10 +16,10 @@ def describe(scale: str) -> str:
     if scale not in read("config/scales.yaml"):
         return ""
     known = read_scale(scale)
-    length = "the published length" if known.kimg is None else f"{known.kimg:,.9g} kimg"
+    length = "the published length" if known.kimg is None else f"{known.kimg:,.9g} kimg (thousand images shown to D)"
     fakes = "the protocol's number of" if known.fakes is None else f"{known.fakes:,}"
     seeds = f"{len(known.seeds)} {'seed' if len(known.seeds) == 1 else 'seeds'}"
-    return f"training for {length} unless the artefact states another one, {fakes} generated images, {seeds}"
+    return f"training of {length} unless the artefact states otherwise, {fakes} generated images, {seeds}"
 
 
 def check_meaning(row: Row, where: str) -> None:

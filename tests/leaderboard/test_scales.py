@@ -27,15 +27,15 @@ def write_page(tmp_path, *scales, stated=None):
 def test_a_smoke_page_says_that_its_numbers_mean_nothing(tmp_path):
     html = write_page(tmp_path, "smoke")
     assert "The measured numbers of this page mean nothing." in html
-    assert html.count("means nothing</span>") == 1, "the row says so, too; published ones do not"
-    assert "Measured at scale <b>smoke</b>: training for 0.512 kimg" in html and "64 generated images, 1 seed." in html
+    assert html.count('<span class="badge failed">smoke</span>') == 1, "so does the row, and no published one"
+    assert "Measured at scale <b>smoke</b>: training of 0.512 kimg" in html and "64 generated images, 1 seed." in html
 
 
 @pytest.mark.parametrize("scale", ["demo", "hours", "paper"])
 def test_other_scales_say_what_they_are_and_do_not_warn(tmp_path, scale):
     html = write_page(tmp_path, scale)
     assert f"Measured at scale <b>{scale}</b>: {escape(describe(scale))}." in html
-    assert "mean nothing" not in html and "means nothing" not in html
+    assert "mean nothing" not in html and "badge failed" not in html
 
 
 def test_rows_that_were_copied_elsewhere_keep_their_scale(tmp_path):
