@@ -143,7 +143,11 @@ def test_a_torch_file_unpacks_no_further_than_it_has_bytes(tmp_path):
 
 
 def test_one_hostile_submission_stops_neither_the_others_nor_the_table(tmp_path):
-    claim = {"submitted_by": "A. Author", "url": "https://example.org/a", "rows": [row(source="submitted")]}
+    claim = {
+        "submitted_by": "A. Author",
+        "url": "https://example.org/a",
+        "rows": [row(source="submitted", total_kimg=24.0)],
+    }
     hostile = [
         json.dumps({**claim, "submitted_by": "\ud800"}),
         json.dumps(claim).replace("31.5", "1e999"),

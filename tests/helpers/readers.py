@@ -300,7 +300,11 @@ def read_submission(path: Path) -> None:
 
 
 def submission_seeds() -> list[bytes]:
-    claim = {"submitted_by": "A. Author", "url": "https://example.org/a", "rows": [row(source="submitted")]}
+    claim = {
+        "submitted_by": "A. Author",
+        "url": "https://example.org/a",
+        "rows": [row(source="submitted", total_kimg=24.0)],
+    }
     return [json.dumps(claim).encode()]
 
 

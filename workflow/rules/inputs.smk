@@ -250,12 +250,12 @@ def shown_by(name):
 
 
 def shown_on_page():
-    """What the page takes from the configuration: protocols, the numbers and the order that papers give to artefacts, and
-    the titles of those that are asked for.
+    """What the page takes from the configuration: protocols, the numbers and the order that papers give to artefacts, the
+    titles of those that are asked for, and the scale.
     """
     shown = {"protocol": True, "grid": True, "conditional": True, "expectation": True, "layout": {"published"}}
     contents = [artefact(name) for name in artefact_names()]
     beside = [(content.model_dump(include=shown), content.layout.metrics[:1]) for content in contents]
     titles = [artefact(name).title for name in ASKED.artefacts]
     tick_kimg = configuration.read_scale("paper").tick_kimg
-    return digest_of([beside, titles, list(map(measured_by, PROTOCOLS)), tick_kimg])
+    return digest_of([beside, titles, list(map(measured_by, PROTOCOLS)), tick_kimg, LENGTH.model_dump()])
