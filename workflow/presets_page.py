@@ -88,7 +88,8 @@ def _keys(keys: dict[str, Key]) -> str:
     rows = []
     for name, key in keys.items():
         default = "required" if key.default is REQUIRED else f"`{shown(key.default)}`"
-        rows.append([f"`{name}`", TYPES.get(key.kind) or name_of(key.kind), default, key.meaning])
+        kind = TYPES.get(key.kind) or name_of(key.kind)
+        rows.append([f"`{name}`", f"{kind}, {key.range.words}" if key.range else kind, default, key.meaning])
     return table(["key", "type", "default", "meaning"], rows)
 
 

@@ -96,6 +96,19 @@ def from_rank_0(*modules: nn.Module) -> None:
                 dist.broadcast(tensor, 0)
 
 
+@torch.no_grad()
+def differing(module: nn.Module) -> list[str]:
+    """Names of the parameters and buffers that are not the same on all ranks. Every rank must call it."""
+    state = module.state_dict()
+    unlike = []
+    for tensor in state.values():
+        first = tensor.clone()
+        if world_size() > 1:
+            dist.broadcast(first, 0)
+        unlike.append(not torch.equal(first.nan_to_num(), tensor.nan_to_num()))
+    return [name for name, differs in zip(state, on_any_rank(*unlike), strict=True) if differs]
+
+
 def on_any_rank(*flags: bool) -> list[bool]:
     """Which of the flags are set on at least one rank; all ranks wait here for each other.
 

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
 
 from leangan.core.errors import ConfigError
 from leangan.core.project import project_file
@@ -16,7 +17,20 @@ MAX_VALUES = 100_000
 
 
 class Loader(yaml.SafeLoader):
-    """Plain values only, with the numbers of YAML 1.2: 1e-3 and 2E8 are numbers, which YAML 1.1 takes for text."""
+    """Plain values only, with the numbers of YAML 1.2: 1e-3 and 2E8 are numbers, which YAML 1.1 takes for text.
+
+    A key that comes twice in one mapping is an error, as YAML says; PyYAML would take the last one without a word.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise ComposerError(None, None, f"the key {key.value!r} comes twice", key.start_mark)
+                seen.add((key.tag, key.value))
+        return node
 
 
 Loader.add_implicit_resolver(
@@ -26,13 +40,16 @@ Loader.add_implicit_resolver(
 
 @cache
 def read(relative: str) -> Any:
-    """The content of one YAML file, named from the project's root; ConfigError where it does not parse."""
+    """The content of one YAML file, named from the project's root; ConfigError where it is no mapping of names."""
     try:
-        return parse_yaml(project_file(relative).read_bytes())
+        content = parse_yaml(project_file(relative).read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{relative} is missing.") from None
     except ValueError as error:
         raise ConfigError(f"{relative} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{relative} holds {content!r}, must hold names with their values, as in `name: value`.")
+    return content
 
 
 def parse_yaml(text: str | bytes) -> Any:

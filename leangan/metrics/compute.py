@@ -21,8 +21,6 @@ from leangan.core.schemas import parse
 from leangan.metrics.base import Metric, Value
 from leangan.metrics.contract import check_values, require
 from leangan.metrics.families import (
-    check_extractor,
-    check_families,
     compared_with,
     is_of_training_images,
     is_sign_of_copying,
@@ -30,7 +28,7 @@ from leangan.metrics.families import (
     metric_of,
 )
 from leangan.metrics.guard import SAME, check_fake, check_real, read_run, trained_images
-from leangan.metrics.protocols import FILE, Protocol, read_protocol
+from leangan.metrics.protocols import FILE, Protocol, check_protocol, read_protocol
 from leangan.metrics.store import CPU, load_features, load_meta, load_reference, part_file
 from leangan.runs.row import Row
 from leangan.runs.rows import identity, without_value, write
@@ -43,10 +41,8 @@ def metric_classes(protocol: Protocol) -> dict[str, type[Metric]]:
     Raises ConfigError for a metric that is unknown, that does not go with the protocol's extractor, that two files
     define, or whose file fails.
     """
+    check_protocol(protocol)
     where = f"{FILE}, {protocol.name}"
-    check_families(protocol.metrics, where)
-    for family in protocol.metrics:
-        check_extractor(family, protocol.extractor)
     return {name: require("metric", name, where) for name in map(metric_of, protocol.metrics)}
 
 

@@ -10,7 +10,8 @@ from pydantic import Field
 from leangan.core.errors import unknown_name
 from leangan.core.schemas import Distinct, Record, Text, parse
 from leangan.core.yaml_files import read
-from leangan.metrics.extractor_facts import is_published
+from leangan.metrics.extractor_facts import find_extractor, is_published
+from leangan.metrics.families import check_extractor, check_families
 
 FILE = "config/protocols.yaml"
 
@@ -36,7 +37,7 @@ class ProtocolEntry(Record):
     precision, recall, and with full or train also copying and nn_ratio. shape_attributes: leak_orientation, leak_hue,
     leak_scale."""
 
-    statistics: Text | None = None
+    statistics: Literal["batch", "running", "standing"] | None = None
     """Statistics that the norms of the generator use, of BigGAN batch, running or standing. A generator with others is
     refused. Left out: what its preset says."""
 
@@ -68,3 +69,12 @@ def read_protocol(name: str) -> Protocol:
         raise unknown_name("protocol", name, entries, "config/artefacts/*.yaml or --protocol")
     entry = parse(ProtocolEntry, entries[name], f"{FILE}, {name}")
     return Protocol(name=name, **entry.given())
+
+
+def check_protocol(protocol: Protocol) -> None:
+    """Raise ConfigError where the protocol names an extractor or a metric that there is none of, or no such pair."""
+    where = f"{FILE}, {protocol.name}"
+    find_extractor(protocol.extractor)
+    check_families(protocol.metrics, where)
+    for family in protocol.metrics:
+        check_extractor(family, protocol.extractor, f"metrics or extractor in {where}")

@@ -117,7 +117,7 @@ def _counted(name: str, hyper: str, resolution: int, classes: int) -> tuple[int,
         with torch.device("meta"):
             built = backbone(json.loads(hyper), resolution, 3, classes)
             networks = built.generator(), built.discriminator()
-    except ValueError:
+    except Exception:  # whatever a backbone's file raises
         return None
     G, D = (sum(value.numel() for value in each.state_dict().values()) for each in networks)
     return G, D

@@ -19,7 +19,7 @@ from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.data.known_sets import find_test_split, locate
-from leangan.metrics.protocols import read_protocol
+from leangan.metrics.protocols import check_protocol, read_protocol
 from leangan.planning import cost
 from leangan.runs.cells import Cell, cells
 from leangan.runs.config import add_config_option, artefact, load_config
@@ -166,6 +166,8 @@ def prepared_bytes(members: list[Cell]) -> int:
 def summary(config: Config) -> dict[str, Any]:
     """The plan in numbers: every run, the totals of each artefact and of all, the data that is missing."""
     members_of = cells(config)
+    for name in members_of:
+        check_protocol(read_protocol(artefact(name).protocol))
     rates = cost.measured_rates(ROOT / "results")
     runs = plan_runs(config, members_of, rates)
     members = [cell for each in members_of.values() for cell in each]

@@ -19,33 +19,33 @@ if TYPE_CHECKING:  # imports torch
 WHERE = "config/methods.yaml"
 
 
-def bind(name: str, cls: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
+def bind(name: str, cls: type[Method], given: Mapping[str, Any], where: str = WHERE) -> dict[str, Any]:
     """All arguments of the method's constructor in its order, `given` ones and defaults, as JSON values.
 
     Each is canonical (`core.values`) for its type hint or, if the hint gives no usable type, for the type of its
     default. `Method.resolve` then fills in arguments that follow from others. Binding the result again does not change
-    it. `name` is the method's name in messages.
+    it. `name` is the method's name in messages, `where` the place to change what was given.
 
     Raises ConfigError for an unknown argument, for a missing one and for a value of the wrong type. Raises ValueError
     for a default that is not of the type of its hint or has no JSON form.
     """
-    parameters = _parameters(cls)
-    check_names(f"argument of method {name!r}", given, parameters, WHERE)
+    parameters = parameters_of(cls)
+    check_names(f"argument of method {name!r}", given, parameters, where)
     missing = [key for key, each in parameters.items() if each.default is each.empty and key not in given]
     if missing:
-        raise ConfigError(f"method {name!r} needs {', '.join(missing)}: add it in {WHERE}")
+        raise ConfigError(f"method {name!r} needs {', '.join(missing)}: add it in {where}")
     hints = _hints(cls)
     arguments = {}
     for key, parameter in parameters.items():
         kind = hints.get(key, _kind_of(parameter.default))
         if key in given:
-            arguments[key] = _given(name, key, given[key], kind)
+            arguments[key] = _given(name, key, given[key], kind, where)
         else:
             arguments[key] = _default(name, key, parameter.default, kind, cls)
     return cls.resolve(arguments)
 
 
-def _parameters(cls: type[Method]) -> dict[str, inspect.Parameter]:
+def parameters_of(cls: type[Method]) -> dict[str, inspect.Parameter]:
     """The constructor's arguments that can be given by name.
 
     A method without its own __init__ has the *args and **kwargs of nn.Module, which are no arguments of the method.
@@ -65,13 +65,13 @@ def _kind_of(default: Any) -> Any:
     return type(default) if isinstance(default, bool | int | float | str) else Any
 
 
-def _given(name: str, key: str, value: Any, kind: Any) -> Any:
+def _given(name: str, key: str, value: Any, kind: Any, where: str) -> Any:
     try:
         return _form(value, kind)
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
             f"argument {key} of method {name!r} is {value!r}, allowed is {name_of(kind)} ({error}): "
-            f"change it in {WHERE}"
+            f"change it in {where}"
         ) from None
 
 

@@ -8,9 +8,10 @@ row of `config/presets.yaml`, which holds the keys of the backbone (`Backbone.ke
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+from leangan.core.errors import unknown_name
 from leangan.core.values import canonical, name_of
 
 if TYPE_CHECKING:  # reading a configuration needs the keys below, but not torch
@@ -22,33 +23,48 @@ REQUIRED = object()
 """The default of a key that every preset must state."""
 
 
+class Range(NamedTuple):
+    """Which numbers a key allows, in words and as a test of one number."""
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+POSITIVE = Range("greater than 0", lambda number: number > 0)
+NOT_NEGATIVE = Range("0 or more", lambda number: number >= 0)
+BELOW_1 = Range("from 0 up and less than 1", lambda number: 0 <= number < 1)
+
+
 class Key(NamedTuple):
-    """One preset key: the type of its values, its default and its meaning."""
+    """One preset key: the type of its values, its default, its meaning and the range of its numbers, if it has one."""
 
     kind: Any
     default: Any
     meaning: str
+    range: Range | None = None
 
 
 LOOP_KEYS = {
-    "batch": Key(int, REQUIRED, "images per step over all devices"),
-    "lr_g": Key(float, REQUIRED, "Adam learning rate of G"),
-    "lr_d": Key(float, REQUIRED, "Adam learning rate of D"),
-    "betas": Key(tuple[float, float], [0.0, 0.99], "Adam betas of both networks"),
-    "eps": Key(float, 1e-8, "Adam epsilon of both networks"),
-    "ema_half_life_kimg": Key(float, REQUIRED, "half-life of the moving average of G's weights"),
-    "ema_ramp": Key(float | None, None, "limit of the half-life as a fraction of the images shown so far; null: none"),
-    "ema_start_kimg": Key(float, 0.0, "until then the average is a copy of G"),
+    "batch": Key(int, REQUIRED, "images per step over all devices", POSITIVE),
+    "lr_g": Key(float, REQUIRED, "Adam learning rate of G", NOT_NEGATIVE),
+    "lr_d": Key(float, REQUIRED, "Adam learning rate of D", NOT_NEGATIVE),
+    "betas": Key(tuple[float, float], [0.0, 0.99], "Adam betas of both networks", BELOW_1),
+    "eps": Key(float, 1e-8, "Adam epsilon of both networks", NOT_NEGATIVE),
+    "ema_half_life_kimg": Key(float, REQUIRED, "half-life of the moving average of G's weights", NOT_NEGATIVE),
+    "ema_ramp": Key(
+        float | None, None, "limit of the half-life as a fraction of the images shown so far; null: none", NOT_NEGATIVE
+    ),
+    "ema_start_kimg": Key(float, 0.0, "until then the average is a copy of G", NOT_NEGATIVE),
     "mirror": Key(bool, False, "flip every real image left-right with probability 1/2"),
-    "d_steps": Key(int, 1, "D steps per G step"),
+    "d_steps": Key(int, 1, "D steps per G step", POSITIVE),
 }
 """The keys of the training loop, which every backbone accepts and none reads."""
 
 RUN_KEYS = {
     "backbone": Key(str, REQUIRED, "file in models/ that holds the backbone"),
     "citation": Key(str, REQUIRED, "where the values were published, beginning with arXiv:, or this project"),
-    "kimg": Key(float, REQUIRED, "length of training at scale paper, thousands of real images shown to D"),
-    "snapshot_kimg": Key(float, 200.0, "distance between measured snapshots at scale paper"),
+    "kimg": Key(float, REQUIRED, "length of training at scale paper, thousands of real images shown to D", POSITIVE),
+    "snapshot_kimg": Key(float, 200.0, "distance between measured snapshots at scale paper", POSITIVE),
 }
 """Keys of a preset that describe the run and its length; neither the backbone nor the training loop reads them."""
 
@@ -94,6 +110,9 @@ class Backbone(ABC):
     keys: ClassVar[dict[str, Key]] = {}
     """The preset keys this backbone reads. One of `SHARED_KEYS` has the meaning stated there."""
 
+    derive_keys: ClassVar[dict[str, Key]] = {}
+    """Further preset keys, which only `derive` reads and which it takes out; one that is not stated has no default."""
+
     derivation: ClassVar[str] = ""
     """What `derive` reads and sets, in words for docs/presets.md; "" if it is not overridden."""
 
@@ -117,7 +136,7 @@ class Backbone(ABC):
 
     @classmethod
     def derive(cls, row: dict[str, Any], resolution: int) -> dict[str, Any]:
-        """The preset row with the keys that follow from the resolution. Raises ConfigError for a wrong value."""
+        """The preset row with the keys that follow from the resolution."""
         return row
 
     @classmethod
@@ -168,17 +187,18 @@ def read_preset(preset: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:
     """The values of all `keys` in `preset`, each canonical (`core.values`), defaults filled in.
 
     Keys of the training loop and of the run are accepted and left out, unless they are among `keys`. Raises ValueError
-    for any other key, naming it and the nearest known one, for a missing key and for a value of the wrong type.
+    for any other key, naming it and the nearest known one, for a missing key and for a value of the wrong type or out
+    of its range.
     """
-    known = {**RUN_KEYS, **LOOP_KEYS, **keys}
-    for name in preset:
-        if name not in known:
-            nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise ValueError(
-                f"unknown preset key {name!r}, did you mean {nearest!r}? "
-                f"Known: {', '.join(sorted(known))}. Presets are in config/presets.yaml"
-            )
+    check_keys(preset, {**RUN_KEYS, **LOOP_KEYS, **keys})
     return {name: _value(preset, name, key) for name, key in keys.items()}
+
+
+def check_keys(given: Iterable[str], known: Iterable[str], where: str = "config/presets.yaml") -> None:
+    """Raise ValueError for a preset key that is not among the `known` ones; the message offers the nearest."""
+    for name in given:
+        if name not in known:
+            raise ValueError(str(unknown_name("preset key", name, known, where)))
 
 
 def _value(preset: dict[str, Any], name: str, key: Key) -> Any:
@@ -186,11 +206,15 @@ def _value(preset: dict[str, Any], name: str, key: Key) -> Any:
     if value is REQUIRED:
         raise ValueError(f"preset key {name} is missing: {key.meaning}; add it in config/presets.yaml")
     try:
-        return canonical(value, key.kind)
+        found = canonical(value, key.kind)
     except ValueError as error:
         raise ValueError(
             f"preset key {name} is {value!r}, must be {name_of(key.kind)} ({error}); see config/presets.yaml"
         ) from None
+    numbers = [each for each in (found if isinstance(found, list) else [found]) if each is not None]
+    if key.range and not all(map(key.range.holds, numbers)):
+        raise ValueError(f"preset key {name} is {value!r}, must be {key.range.words}; see config/presets.yaml")
+    return found
 
 
 def check_choice(key: str, value: Any, allowed: tuple[Any, ...]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
+from leangan.core.distributed import differing
 from leangan.core.project import show_path
 from leangan.plugins.backbone import PARTS, Backbone
 from leangan.plugins.fault import is_plugin_fault
@@ -121,6 +122,16 @@ def check_loss(method: Method, hook: str, value: Any) -> None:
         fail(method, hook, f"returned {type(value).__name__}, must return a scalar")
     if not getattr(value, "requires_grad", False) and value != 0:
         fail(method, hook, f"returned {float(value):g} without a gradient: it would change nothing")
+
+
+def check_ranks(method: Method) -> None:
+    """Raise HookError, on every rank, where the ranks of a run hold different values of what the method keeps."""
+    if unlike := differing(method):
+        where, names = source_location(type(method)), ", ".join(unlike)
+        raise HookError(
+            f"{where}: {names} is not the same on all ranks, each of which sees its part of a batch: average what is "
+            "kept of a batch by leangan.core.ranks.mean_over_ranks"
+        )
 
 
 def check_log(method: Method, log: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from leangan.plugins.arguments import bind
+from leangan.plugins.make_up import make_up, same
 from leangan.plugins.method import DStep, GStep, Method, Networks, Role
 
 
@@ -15,7 +16,8 @@ class Compose(Method):
     """Calls every hook of its methods in their order: transforms, mixes and adversarial losses are chained, the
     losses added to those summed.
 
-    A scalar that two methods log under one name is written as `<method>.<scalar>` for each of them.
+    A scalar that two methods log under one name is written as `<method>.<scalar>` for each of them. `of_generator` are
+    the methods that changed G in `prepare`, by name: G cannot be built again without them.
 
     Args:
         methods: the methods by name; none at all is the baseline.
@@ -23,6 +25,7 @@ class Compose(Method):
 
     def __init__(self, methods: dict[str, Method]) -> None:
         super().__init__()
+        self.of_generator: list[str] = []
         self.methods = dict(methods)
         self.parts = nn.ModuleDict(methods)  # the same, so that torch finds their parameters and buffers
         self.title = " + ".join(method.title for method in methods.values())
@@ -30,8 +33,11 @@ class Compose(Method):
         self.needs_validation = any(method.needs_validation for method in methods.values())
 
     def prepare(self, networks: Networks) -> None:
-        for method in self.methods.values():
+        for name, method in self.methods.items():
+            before = make_up(networks.G)
             method.prepare(networks)
+            if not same(before, make_up(networks.G)):
+                self.of_generator.append(name)
 
     def initialize(self, networks: Networks) -> None:
         for method in self.methods.values():

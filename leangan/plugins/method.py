@@ -113,7 +113,7 @@ class Method(nn.Module):
     needs_validation: bool = False
 
     def prepare(self, networks: Networks) -> None:
-        """Change or extend G and D before training starts, and whenever a snapshot of the run is loaded."""
+        """Change or extend G and D before training starts, and, if that changed G, when a snapshot is loaded."""
 
     def initialize(self, networks: Networks) -> None:
         """Set the weights of the prepared networks that a new run starts from; not called where one continues."""

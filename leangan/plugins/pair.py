@@ -6,7 +6,7 @@ A backbone's networks derive from these classes. What only some of them have, su
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,6 +25,9 @@ class Generator(nn.Module):
 
     resolution: int
     channels: int
+
+    class_names: Sequence[str] = ()
+    """Of a conditional G that was loaded from a snapshot, what the classes are called, in their order."""
 
     sampling_batch: int | None = None
     """In evaluation, images depend on each other in batches of this size; None: each on its own z and c only."""

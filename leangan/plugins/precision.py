@@ -21,13 +21,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leangan.plugins.backbone import Key, check_choice
+from leangan.plugins.backbone import NOT_NEGATIVE, Key, check_choice
 
 HALF_TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """The 16-bit types by the names that configurations give them."""
 
 KEYS = {
-    "half_resolutions": Key(int, 0, "how many of the highest resolutions compute in 16 bits on a GPU; never 4 x 4"),
+    "half_resolutions": Key(
+        int, 0, "how many of the highest resolutions compute in 16 bits on a GPU; never 4 x 4", NOT_NEGATIVE
+    ),
     "half_type": Key(str, "bfloat16", "the 16-bit type of these on a GPU: bfloat16, float16 or none"),
 }
 """The preset keys of a backbone that computes in 16 bits. Runs without 16-bit resolutions may leave both out of their
@@ -47,10 +49,6 @@ def half_at(resolutions: Iterable[int], settings: dict[str, Any]) -> dict[int, t
     Raises ValueError for a value that a preset cannot have.
     """
     check_choice("half_type", settings["half_type"], (*HALF_TYPES, "none"))
-    if settings["half_resolutions"] < 0:
-        raise ValueError(
-            f"preset key half_resolutions is {settings['half_resolutions']}, must be 0 or more; see config/presets.yaml"
-        )
     if all_float32(settings):
         return {}
     highest = sorted(resolutions, reverse=True)[: settings["half_resolutions"]]

@@ -101,7 +101,7 @@ def search(folders: list[str]) -> None:
     _found("method")
 
 
-def _method_folders() -> list[Path]:
+def method_folders() -> list[Path]:
     """The folders that `search` was given, by this program or the one that started it, else those of the config."""
     if FOLDERS in os.environ:
         return [Path(folder) for folder in os.environ[FOLDERS].split(os.pathsep) if folder]
@@ -128,7 +128,7 @@ def _found(kind: str) -> dict[str, list[EntryPoint | Path]]:
     found: dict[str, list[EntryPoint | Path]] = {entry.name: [entry] for entry in _of_project(kind)}
     for entry in entry_points(group=GROUPS[kind]) if kind in GROUPS else ():
         found.setdefault(entry.name, []).append(entry)
-    for own in _method_folders() if kind == "method" else ():
+    for own in method_folders() if kind == "method" else ():
         where = "Change method_folders in config/config.yaml or --config."
         if not own.is_dir():
             raise ConfigError(f"there is no folder {own} to find methods in. {where}")

@@ -1,4 +1,4 @@
-"""Each hook of a run's method, called once before training starts, on networks that are then thrown away.
+"""Each hook of a run's method, called before training starts, on networks that are then thrown away.
 
 A transform that cuts the gradient or a loss that is a constant trains without complaint and measures something else
 than its name says. The trial finds it in the time of one iteration, and the loop stays free of checks.
@@ -17,15 +17,26 @@ from torch import Tensor
 from leangan.core.distributed import drawing_own_rows
 from leangan.core.pixels import as_float
 from leangan.core.project import show_path
-from leangan.core.ranks import world_size
+from leangan.core.ranks import rank, world_size
 from leangan.core.spec import RunSpec
 from leangan.plugins.backbone import Backbone
-from leangan.plugins.check import HookError, check_gradients, check_images, check_log, check_loss, check_output
+from leangan.plugins.check import (
+    HookError,
+    check_gradients,
+    check_images,
+    check_log,
+    check_loss,
+    check_output,
+    check_ranks,
+)
 from leangan.plugins.compose import Compose
 from leangan.plugins.fault import is_plugin_fault
 from leangan.plugins.method import DStep, GStep, Method, Role, Step
 from leangan.plugins.networks import build_networks
 from leangan.plugins.pair import Discriminator, Generator
+
+OBSERVED = 4
+"""D steps that controllers hear of, as many as ADA's lets pass between two decisions."""
 
 
 class TrainingImages(Protocol):
@@ -71,6 +82,7 @@ def try_hooks(spec: RunSpec, data: TrainingImages, device: torch.device) -> None
         method.requires_grad_(False)
         _try_g_step(tried)
     for part in method.methods.values():
+        check_ranks(part)
         check_log(part, _called(part, "log"))
 
 
@@ -103,9 +115,12 @@ def _try_d_step(tried: _Iteration) -> None:
         d_real=d_real,
     )
     _try_losses(method, ("d_adversarial", "d_loss"), ctx, tried.backbone.d_loss(d_real, d_fake))
+    # New networks say much the same of all images. What controllers hear differs between ranks.
+    apart = 1 - 2 * (rank() % 2)
     for part in method.methods.values():
-        _called(part, "observe", d_real.detach(), d_fake.detach(), 0)
-        _called(part, "observe_validation", d_real.detach(), 0)
+        for _ in range(OBSERVED):
+            _called(part, "observe", d_real.detach() + apart, d_fake.detach() + apart, 0)
+            _called(part, "observe_validation", d_real.detach() + apart, 0)
 
 
 def _try_g_step(tried: _Iteration) -> None:

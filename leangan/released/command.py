@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ class ImageKind(NamedTuple):
 
     channels: int
     classes: int
+    class_names: Sequence[str] = ()
 
 
 def make_spec(args: argparse.Namespace, dataset: str, images: int, subset_seed: int) -> RunSpec:
@@ -93,7 +95,7 @@ def write_run(args: argparse.Namespace) -> None:
     if args.classes not in (0, meta["classes"]):
         raise ConfigError(f"--classes {args.classes}, but {args.data} has {meta['classes']} (0: unconditional)")
     spec = make_spec(args, meta["name"], subset["size"], subset["seed"])
-    kind = ImageKind(meta["channels"], args.classes)
+    kind = ImageKind(meta["channels"], args.classes, meta["class_names"] if args.classes else ())
     G = build(spec, kind, args.file, args.which)
     nimg = spec.snapshot_nimgs()[-1]
     name = f"snapshots/{snapshot_name(nimg)}.safetensors"

@@ -7,18 +7,24 @@ import json
 from typing import Any
 
 from leangan.core.errors import ConfigError, check_names
+from leangan.core.schemas import parse
 from leangan.core.spec import TRANSFER, RunSpec
 from leangan.data.known_sets import is_amplified, known_sets
 from leangan.plugins import registry
 from leangan.plugins.backbone import LOOP_KEYS, missing_part
 from leangan.runs.artefact_sections import ArtefactConfig, Grid
 from leangan.runs.config import artefact, artefact_names, read_scale
-from leangan.runs.methods import bind_all, build_method, method_parts, method_preset, title_of
+from leangan.runs.methods import (
+    ParentRun,
+    bind_all,
+    build_method,
+    check_argument_names,
+    method_parts,
+    method_preset,
+    title_of,
+)
 from leangan.runs.presets import preset_at
 from leangan.runs.sections import Config
-
-PARENT_KEYS = ("method", "dataset", "images", "preset")
-"""What transfer's argument `run` may say of the parent."""
 
 SCALED = ("dataset", "images", "method")
 """Keys of a grid that a scale may restrict."""
@@ -35,6 +41,8 @@ def expand(name: str, config: Config) -> list[RunSpec]:
     content = artefact(name)
     where = f"method_args of config/artefacts/{name}.yaml"
     check_names("plugin", content.method_args, registry.names("method"), where)
+    for plugin, args in content.method_args.items():
+        check_argument_names(plugin, args, where)
     own_sets = [(own, entry.resolution) for own, entry in config.datasets.items() if entry.resolution is not None]
     start = content.start.given() if content.start and not own_sets else None
     specs, seeds = {}, read_scale(config.scale).seeds
@@ -94,19 +102,20 @@ def _spec(
     kimg, snapshot_kimg = (_length(key, content, config) for key in ("kimg", "snapshot_kimg"))
     stated = preset_at(preset, resolution, where, method_preset(method), config.arithmetic.half)
     hyper = {**stated.hyper, "mirror": True} if is_amplified(dataset, images) else stated.hyper
+    given_in = f"config/methods.yaml, entry {method!r}, or method_args of {where}"
     of_method = method_parts(method, content.method_args)
     before = [(TRANSFER, start)] if start and TRANSFER not in dict(of_method) else []
     parent, parts = None, []
     for plugin, args in of_method:
         if plugin == TRANSFER and "run" in args:
-            of_parent = {"method": None, "dataset": dataset, "images": images, "preset": preset, **args["run"]}
-            check_names(f"key of {TRANSFER}'s `run`", of_parent, PARENT_KEYS, f"{where} or config/methods.yaml")
+            named = parse(ParentRun, args["run"], f"`run` of {TRANSFER} in {given_in}")
+            of_parent = {"dataset": dataset, "images": images, "preset": preset, **named.given()}
             if of_parent in later:
                 raise ConfigError(f"the run of method {method!r} in {where} starts from itself: name another in `run`.")
             parent = _spec(name, config, **of_parent, resolution=resolution, seed=seed, later=later)
             args = {**args, "run": parent.run_id}
         parts.append((plugin, args))
-    plugins = bind_all(parts)
+    plugins = bind_all(parts, given_in)
     return RunSpec(
         dataset=dataset,
         resolution=resolution,

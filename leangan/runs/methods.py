@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from leangan.core.errors import ConfigError, unknown_name
+from leangan.core.errors import ConfigError, check_names, unknown_name
+from leangan.core.schemas import Omissible, Record, Text
 from leangan.core.yaml_files import read
 from leangan.plugins import registry
+from leangan.plugins.arguments import WHERE, bind, parameters_of
+from leangan.runs.sections import Count
 
 PRESET = "preset"
 """The part of an entry in config/methods.yaml that is no plugin: keys of the preset that the method replaces."""
 
 Plugins = list[tuple[str, dict[str, Any]]]
+
+
+class ParentRun(Record):
+    """The run whose networks another one starts from, as the argument `run` of `transfer` names it."""
+
+    method: Text
+    """Its method: an entry of config/methods.yaml or a file of augment/."""
+
+    dataset: Omissible[Text] = None
+    """Its data set. Left out: that of the run which starts from it, as for the other keys."""
+
+    images: Omissible[Count] = None
+    """Its number of training images."""
+
+    preset: Omissible[Text] = None
+    """Its preset."""
 
 
 def method_parts(name: str, overrides: dict[str, dict[str, Any]] | None = None) -> Plugins:
@@ -31,13 +51,13 @@ def method_parts(name: str, overrides: dict[str, dict[str, Any]] | None = None) 
             continue
         if plugin not in registry.names("method"):
             raise unknown_name("plugin", plugin, registry.names("method"), f"config/methods.yaml, entry {name!r}")
-        parts.append((plugin, {**(args or {}), **(overrides or {}).get(plugin, {})}))
+        parts.append((plugin, {**args, **(overrides or {}).get(plugin, {})}))
     return parts
 
 
-def _stated(name: str, entry: Any) -> list[tuple[str, dict[str, Any] | None]]:
+def _stated(name: str, entry: Any) -> Plugins:
     """The parts of an entry of config/methods.yaml; ConfigError where it is not written as one."""
-    parts: list[tuple[str, dict[str, Any] | None]] = []
+    parts: dict[str, dict[str, Any]] = {}
     for part in entry if isinstance(entry, list) else [None]:
         pairs = [(part, None)] if isinstance(part, str) else list(part.items()) if isinstance(part, dict) else []
         if len(pairs) != 1 or not isinstance(pairs[0][1], dict | None):
@@ -45,26 +65,35 @@ def _stated(name: str, entry: Any) -> list[tuple[str, dict[str, Any] | None]]:
                 f"config/methods.yaml, entry {name!r}: {part or entry!r} is not a part of a method. An entry is a "
                 "list such as [bcr, ada: {target: 0.6}], each part a method of augment/ or `preset`."
             )
-        parts += pairs
-    return parts
+        plugin, given = pairs[0]
+        if plugin in parts:
+            raise ConfigError(f"config/methods.yaml, entry {name!r}: the part {plugin!r} comes twice. Name it once.")
+        parts[plugin] = given or {}
+    return list(parts.items())
 
 
-def bind_all(parts: Plugins) -> Plugins:
-    """The plugins with all their arguments, defaults filled in. Raises ConfigError for an argument that cannot be.
+def check_argument_names(name: str, given: Mapping[str, Any], where: str) -> None:
+    """Raise ConfigError for an argument that a plugin does not have; its runs report a plugin that cannot be used."""
+    plugin = registry.load("method", name)
+    if not isinstance(plugin, registry.FailedImport):
+        check_names(f"argument of method {name!r}", given, parameters_of(plugin), where)
 
-    A plugin that cannot be used keeps the arguments it was given; its runs report why.
+
+def bind_all(parts: Plugins, where: str = WHERE) -> Plugins:
+    """The plugins with all their arguments, defaults filled in.
+
+    Raises ConfigError for an argument that cannot be, to be changed in `where`. A plugin that cannot be used keeps the
+    arguments it was given; its runs report why.
     """
-    return [(name, _bound(name, given)) for name, given in parts]
+    return [(name, _bound(name, given, where)) for name, given in parts]
 
 
-def _bound(name: str, given: dict[str, Any]) -> dict[str, Any]:
+def _bound(name: str, given: dict[str, Any], where: str) -> dict[str, Any]:
     plugin = registry.load("method", name)
     if isinstance(plugin, registry.FailedImport):
         return given
-    from leangan.plugins.arguments import bind  # imports torch, which looking up names does without
-
     try:
-        return bind(name, plugin, given)
+        return bind(name, plugin, given, where)
     except ValueError as error:
         if not given:  # a fault of the plugin itself, reported by its runs: see `runs.grid.refusal`
             return given
@@ -98,5 +127,4 @@ def title_of(name: str, plugins: Plugins) -> str:
 
 def method_preset(name: str) -> dict[str, Any]:
     """The preset keys that the method's entry in config/methods.yaml replaces, in its part `preset`."""
-    parts = read("config/methods.yaml").get(name, [])
-    return next((part[PRESET] for part in parts if isinstance(part, dict) and PRESET in part), {})
+    return dict(_stated(name, read("config/methods.yaml").get(name, []))).get(PRESET, {})

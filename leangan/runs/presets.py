@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,7 +11,9 @@ from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.spec import Labels
 from leangan.core.yaml_files import read
 from leangan.plugins import registry
-from leangan.plugins.backbone import LOOP_KEYS, REQUIRED, RUN_KEYS, Key, read_preset
+from leangan.plugins.backbone import LOOP_KEYS, REQUIRED, RUN_KEYS, Key, check_keys, read_preset
+
+FILE = "config/presets.yaml"
 
 HALF_TYPE = "half_type"
 """The key in `SHARED_KEYS` that the configuration's `arithmetic` states where a preset does not."""
@@ -39,7 +42,7 @@ class Preset:
 @cache
 def presets() -> dict[str, dict[str, Any]]:
     """The rows of config/presets.yaml by name, verbatim."""
-    return dict(read("config/presets.yaml"))
+    return dict(read(FILE))
 
 
 def preset_at(
@@ -57,22 +60,46 @@ def preset_at(
     if name not in presets():
         raise unknown_name("preset", name, presets(), where)
     row = presets()[name]
-    run = _checked(name, {key: value for key, value in row.items() if key in RUN_KEYS}, RUN_KEYS)
-    backbone = registry.load("backbone", run["backbone"], "config/presets.yaml")
+    if not isinstance(row, dict):
+        raise ConfigError(f"preset {name!r} is {row!r}, must map keys to values as in {{batch: 8}}; see {FILE}")
+    try:
+        return _preset(name, row, resolution, replaced or {}, half)
+    except ValueError as error:
+        keys = ", ".join(map(str, replaced or {}))
+        also = f" with {keys} from the method's entry in config/methods.yaml" if replaced else ""
+        raise ConfigError(f"preset {name!r}{also}: {error}") from None
+
+
+def _preset(name: str, row: dict[str, Any], resolution: int, replaced: dict[str, Any], half: str) -> Preset:
+    """The same for a row of config/presets.yaml. Raises ValueError for a key or value that it cannot have."""
+    if "backbone" not in row:  # which may be misspelt
+        _check_any(row, FILE, RUN_KEYS)
+    chosen = _part(row, {"backbone": RUN_KEYS["backbone"]})["backbone"]
+    backbone = registry.load("backbone", chosen, FILE)
     if isinstance(backbone, registry.FailedImport):  # reported by its runs
         of_loop = {key: each for key, each in LOOP_KEYS.items() if key in row or each.default is not REQUIRED}
-        return Preset(name, **run, hyper=_checked(name, {key: row[key] for key in of_loop if key in row}, of_loop))
-    row = backbone.derive(row, resolution)
+        return Preset(name, **_part(row, RUN_KEYS), hyper=_part(row, of_loop))
     keys: dict[str, Key] = {**LOOP_KEYS, **backbone.keys}
+    check_keys(row, {**RUN_KEYS, **keys, **backbone.derive_keys})
+    run = _part(row, RUN_KEYS)
+    to_derive = {key: each for key, each in backbone.derive_keys.items() if key in row}
+    row = backbone.derive({**row, **_part(row, to_derive)}, resolution)
     stated = {HALF_TYPE: half} if HALF_TYPE in keys else {}
-    row = {**stated, **row, **(replaced or {})}
-    foreign = {key: row.pop(key) for key in replaced or {} if key not in keys}
-    also = f" with {', '.join(replaced)} from the method's entry in config/methods.yaml" if replaced else ""
-    return Preset(name, **run, hyper={**backbone.resolve(_checked(name, row, keys, also)), **foreign})
+    foreign = {key: value for key, value in replaced.items() if key not in keys}
+    if foreign:
+        _check_any(foreign, "config/methods.yaml")
+    row = {**stated, **row, **replaced}
+    return Preset(name, **run, hyper={**backbone.resolve(_part(row, keys)), **foreign})
 
 
-def _checked(name: str, row: dict[str, Any], keys: dict[str, Key], also: str = "") -> dict[str, Any]:
-    try:
-        return read_preset(row, keys)
-    except ValueError as error:
-        raise ConfigError(f"preset {name!r}{also}: {error}") from None
+def _part(row: dict[str, Any], keys: dict[str, Key]) -> dict[str, Any]:
+    """The values of `keys` alone, as `read_preset` gives them."""
+    return read_preset({key: value for key, value in row.items() if key in keys}, keys)
+
+
+def _check_any(row: dict[str, Any], where: str, also: Iterable[str] = ()) -> None:
+    """Raise ValueError for a key that no backbone has, nor `also`. Those of one that fails to import are not known."""
+    backbones: list[Any] = [registry.load("backbone", name) for name in registry.names("backbone")]
+    if not any(isinstance(each, registry.FailedImport) for each in backbones):
+        known = [key for each in backbones for key in (*LOOP_KEYS, *each.keys, *each.derive_keys)]
+        check_keys(row, {*known, *also}, where)

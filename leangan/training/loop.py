@@ -160,7 +160,8 @@ def train(
             )
             if cur_nimg == total_nimg:
                 save_strips(pictures / "strips.png", ema.module, labels, spec.seed)
-            save_generator(run_dir / "snapshots" / f"{name}.safetensors", ema.module, spec, data, cur_nimg, origin)
+            file, of_generator = run_dir / "snapshots" / f"{name}.safetensors", trainer.method.of_generator
+            save_generator(file, ema.module, spec, data, cur_nimg, origin, of_generator)
 
         now = time.monotonic()
         stopped, due = on_any_rank(stop(), now - last_checkpoint >= checkpoint_seconds)

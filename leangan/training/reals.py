@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,7 +21,7 @@ class Reals:
     images, labels: uint8 [M, C, H, W] and int64 [M] (or None) of the whole prepared data set; `train` and
     `validation` index into them. D never trains on the validation images: they serve the diagnostics of
     arXiv:2006.06676, fig. 1. mirror: each pass shows every image and its mirrored copy once. placement: see
-    `training.placement`; the batches are the same either way.
+    `training.placement`; the batches are the same either way. class_names: what the classes are called.
 
     A batch of `size` images is the whole one; a rank gets its rows of it, see `core.distributed`.
     """
@@ -35,6 +37,7 @@ class Reals:
         seed: int,
         device: torch.device,
         placement: Placement = "auto",
+        class_names: Sequence[str] = (),
     ) -> None:
         self.train, self.validation = (load_onto(images, index, device, placement) for index in (train, validation))
         self.labels = self.validation_labels = None
@@ -43,7 +46,7 @@ class Reals:
                 torch.from_numpy(labels[index]).to(device) for index in (train, validation)
             )
         self.channels, self.mirror, self.device = self.train.channels, mirror, device
-        self.classes = 0 if labels is None else classes
+        self.classes, self.class_names = (0, ()) if labels is None else (classes, class_names)
         self.sampler = EpochSampler(len(train) * (2 if mirror else 1), seed)
 
     def batch(self, start: int, size: int) -> tuple[Tensor, Tensor | None]:

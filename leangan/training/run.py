@@ -85,6 +85,7 @@ def load_reals(spec: RunSpec, dataset: Dataset, subset: dict[str, Any], device: 
         spec.hyper["mirror"],
         step_seed("data", spec.seed),
         device,
+        class_names=dataset.meta["class_names"],
     )
 
 

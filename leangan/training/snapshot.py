@@ -1,8 +1,14 @@
-"""Snapshots: the averaged generator as safetensors, loadable with nothing but the run's spec."""
+"""Snapshots: the averaged generator as safetensors, with all that is needed to build it again in the header.
+
+That is the run's spec with the number of channels, the names of the classes and the plugins that change G. The files of
+those plugins are needed to load it, those of the others are not.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +28,7 @@ HEADER = "leangan"
 
 
 class ImageKind(Protocol):
-    """What a snapshot's header says of the images: their channels and classes (0: unconditional)."""
+    """What a snapshot's header says of the images: channels, classes (0: unconditional) and what these are called."""
 
     @property
     def channels(self) -> int: ...
@@ -30,17 +36,31 @@ class ImageKind(Protocol):
     @property
     def classes(self) -> int: ...
 
+    @property
+    def class_names(self) -> Sequence[str]: ...
+
 
 def save_generator(
-    path: Path, G: nn.Module, spec: RunSpec, data: ImageKind, nimg: int, origin: Origin | None = None
+    path: Path,
+    G: nn.Module,
+    spec: RunSpec,
+    data: ImageKind,
+    nimg: int,
+    origin: Origin | None = None,
+    plugins: Sequence[str] | None = None,
 ) -> None:
-    """Write G's parameters and buffers with the spec that rebuilds it and the run's `origin`, all or nothing."""
+    """Write G's parameters and buffers with what rebuilds it and the run's `origin`, all or nothing.
+
+    `plugins` are those of the spec that change G (`Compose.of_generator`); None: all count as such.
+    """
     tensors = {name: value.detach().cpu().contiguous() for name, value in G.state_dict().items()}
     # One entry: safetensors writes several in random order, and the same run shall leave the same bytes.
     header = {
         "spec": json.loads(spec.to_json()),
         "channels": data.channels,
         "classes": data.classes,
+        "class_names": list(data.class_names),
+        "plugins": [name for name, _ in spec.plugins] if plugins is None else list(plugins),
         "nimg": nimg,
         "origin": origin,
     }
@@ -49,7 +69,10 @@ def save_generator(
 
 
 def load_generator(path: Path, device: str = "cpu") -> Generator:
-    """The averaged generator of a snapshot, in evaluation mode on `device`. ConfigError for a file that is none."""
+    """The averaged generator of a snapshot, in evaluation mode on `device`, with the names of its classes.
+
+    Raises ConfigError for a file that is no snapshot, and where a plugin that changes G is not there.
+    """
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
@@ -62,10 +85,22 @@ def load_generator(path: Path, device: str = "cpu") -> Generator:
         header = parse_json(metadata[HEADER])
         check_scheme(header["spec"], str(path))
         spec = RunSpec.from_fields(header["spec"])
-        _, G, _, _ = build_networks(spec, header["channels"], header["classes"])
+        # Earlier versions did not say which plugins change G.
+        G = _built(path, spec, header.get("plugins", dict(spec.plugins)), header["channels"], header["classes"])
         G.load_state_dict(tensors)
+        G.class_names = header.get("class_names", [])
     except ConfigError:
         raise
     except Exception as error:  # a spec that was changed fails anywhere in the networks
         raise ConfigError(f"{path} is a damaged snapshot ({type(error).__name__}: {error}).") from error
     return G.eval().requires_grad_(False).to(torch.device(device))
+
+
+def _built(path: Path, spec: RunSpec, of_generator: Container[str], channels: int, classes: int) -> Generator:
+    """A new G with those of the spec's plugins that change it. ConfigError, which names the snapshot, without them."""
+    needed = [(name, args) for name, args in spec.plugins if name in of_generator]
+    try:
+        _, G, _, _ = build_networks(replace(spec, plugins=needed), channels, classes)
+    except ConfigError as error:
+        raise ConfigError(f"the generator of {path} cannot be built: {error}") from error
+    return G

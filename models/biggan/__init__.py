@@ -21,7 +21,7 @@ from leangan.models.biggan.discriminator import Discriminator
 from leangan.models.biggan.generator import Generator
 from leangan.models.biggan.layers import INITS
 from leangan.plugins import backbone
-from leangan.plugins.backbone import Key, check_choice
+from leangan.plugins.backbone import NOT_NEGATIVE, POSITIVE, Key, check_choice
 from leangan.plugins.precision import KEYS, all_float32, half_at
 
 
@@ -29,20 +29,27 @@ class Backbone(backbone.Backbone):
     """BigGAN at one preset; see `plugins.backbone.Backbone`."""
 
     keys = {
-        "z_dim": Key(int, 128, "length of the latent z"),
+        "z_dim": Key(int, 128, "length of the latent z", POSITIVE),
         "g_maps": Key(
-            list[int], [256, 256, 256, 256], "G's feature maps at 4 px, 8 px, ... up to the image's resolution"
+            list[int],
+            [256, 256, 256, 256],
+            "G's feature maps at 4 px, 8 px, ... up to the image's resolution",
+            POSITIVE,
         ),
-        "d_maps": Key(list[int], [256, 256, 256, 256], "feature maps after each of D's blocks"),
-        "d_down": Key(int, 2, "how many of D's blocks, the first ones, halve the resolution"),
+        "d_maps": Key(list[int], [256, 256, 256, 256], "feature maps after each of D's blocks", POSITIVE),
+        "d_down": Key(int, 2, "how many of D's blocks, the first ones, halve the resolution", NOT_NEGATIVE),
         "hierarchical_z": Key(bool, False, "whether each block of G gets its own part of z"),
-        "shared_dim": Key(int, 0, "length of the label embedding G's blocks share; 0: every norm has its own table"),
-        "attention_at": Key(int, 0, "resolution of self-attention in both networks; 0: none"),
+        "shared_dim": Key(
+            int, 0, "length of the label embedding G's blocks share; 0: every norm has its own table", NOT_NEGATIVE
+        ),
+        "attention_at": Key(int, 0, "resolution of self-attention in both networks; 0: none", NOT_NEGATIVE),
         "init": Key(str, "normal", "initial weights: normal, N(0, 0.02^2), or orthogonal"),
         "gain_offset": Key(float, 1.0, "added to the conditional gains of G's norms"),
         "eval_statistics": Key(str, "batch", "what G's norms use in evaluation: batch, running or standing"),
-        "eval_batch": Key(int, 50, "images per batch in evaluation with batch statistics and in a standing pass"),
-        "standing_passes": Key(int, 100, "batches that standing statistics are gathered from"),
+        "eval_batch": Key(
+            int, 50, "images per batch in evaluation with batch statistics and in a standing pass", POSITIVE
+        ),
+        "standing_passes": Key(int, 100, "batches that standing statistics are gathered from", POSITIVE),
         **KEYS,
     }
 

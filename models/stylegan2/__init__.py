@@ -19,7 +19,7 @@ from leangan.models.stylegan2.discriminator import Discriminator
 from leangan.models.stylegan2.generator import Generator
 from leangan.models.stylegan2.layers import Mapping
 from leangan.plugins import backbone
-from leangan.plugins.backbone import PARTS, Key, RankConstraints, check_choice
+from leangan.plugins.backbone import NOT_NEGATIVE, PARTS, POSITIVE, Key, RankConstraints, check_choice
 from leangan.plugins.precision import KEYS, all_float32, half_at
 
 
@@ -29,34 +29,37 @@ class Backbone(backbone.Backbone):
     parts = frozenset(PARTS)
 
     keys = {
-        "z_dim": Key(int, 512, "length of the latent z"),
-        "w_dim": Key(int, 512, "length of the intermediate latent w and of label embeddings"),
-        "mapping_layers": Key(int, 8, "dense layers from z to w"),
-        "mapping_lr_multiplier": Key(float, 0.01, "learning rate of the mapping network relative to the rest"),
-        "fmap_base": Key(int, 16384, "maps at resolution r are min(fmap_max, 2 fmap_base / r)"),
-        "fmap_max": Key(int, 512, "most feature maps a layer has"),
-        "d_capacity": Key(float, 1.0, "factor of fmap_base and fmap_max in D"),
+        "z_dim": Key(int, 512, "length of the latent z", POSITIVE),
+        "w_dim": Key(int, 512, "length of the intermediate latent w and of label embeddings", POSITIVE),
+        "mapping_layers": Key(int, 8, "dense layers from z to w", NOT_NEGATIVE),
+        "mapping_lr_multiplier": Key(
+            float, 0.01, "learning rate of the mapping network relative to the rest", POSITIVE
+        ),
+        "fmap_base": Key(int, 16384, "maps at resolution r are min(fmap_max, 2 fmap_base / r)", POSITIVE),
+        "fmap_max": Key(int, 512, "most feature maps a layer has", POSITIVE),
+        "d_capacity": Key(float, 1.0, "factor of fmap_base and fmap_max in D", POSITIVE),
         "d_architecture": Key(str, "resnet", "discriminator blocks: resnet or orig (no skips)"),
-        "d_mapping_layers": Key(int, 0, "dense layers after D's label embedding; conditional only"),
-        "mbstd_group": Key(int, 4, "samples per group of the minibatch standard deviation"),
-        "mbstd_features": Key(int, 1, "maps the minibatch standard deviation adds; 0: none"),
+        "d_mapping_layers": Key(int, 0, "dense layers after D's label embedding; conditional only", NOT_NEGATIVE),
+        "mbstd_group": Key(int, 4, "samples per group of the minibatch standard deviation", POSITIVE),
+        "mbstd_features": Key(int, 1, "maps the minibatch standard deviation adds; 0: none", NOT_NEGATIVE),
         "adversarial_loss": Key(str, "logistic", "logistic (non-saturating) or wasserstein"),
-        "r1_gamma": Key(float, 10.0, "weight of R1, gamma/2 E|grad D|^2; 0: no R1"),
-        "r1_interval": Key(int, 16, "D steps between R1 evaluations, each times the interval"),
+        "r1_gamma": Key(float, 10.0, "weight of R1, gamma/2 E|grad D|^2; 0: no R1", NOT_NEGATIVE),
+        "r1_interval": Key(int, 16, "D steps between R1 evaluations, each times the interval", POSITIVE),
         "r1_at": Key(str, "real", "R1 differentiates by the real image or by the augmented one"),
-        "pl_weight": Key(float, 2.0, "weight of the path-length regularisation; 0: none"),
-        "pl_decay": Key(float, 0.01, "step of the moving average of path lengths"),
-        "pl_batch_shrink": Key(int, 2, "the path length is measured on batch / this samples"),
-        "pl_interval": Key(int, 4, "G steps between path-length evaluations, each times the interval"),
-        "style_mixing": Key(float, 0.9, "probability of mixing two w in one batch"),
+        "pl_weight": Key(float, 2.0, "weight of the path-length regularisation; 0: none", NOT_NEGATIVE),
+        "pl_decay": Key(float, 0.01, "step of the moving average of path lengths", NOT_NEGATIVE),
+        "pl_batch_shrink": Key(int, 2, "the path length is measured on batch / this samples", POSITIVE),
+        "pl_interval": Key(int, 4, "G steps between path-length evaluations, each times the interval", POSITIVE),
+        "style_mixing": Key(float, 0.9, "probability of mixing two w in one batch", NOT_NEGATIVE),
         "noise_inputs": Key(bool, True, "whether G's convolutions add noise of learned strength"),
-        "w_avg_decay": Key(float, 0.995, "decay of the moving average of w that truncation uses"),
+        "w_avg_decay": Key(float, 0.995, "decay of the moving average of w that truncation uses", NOT_NEGATIVE),
         **KEYS,
         "conv_clamp": Key(
-            float | None, None, "feature maps of all convolutions are limited to +- this; null: not at all"
+            float | None, None, "feature maps of all convolutions are limited to +- this; null: not at all", POSITIVE
         ),
     }
 
+    derive_keys = auto.KEYS
     derivation = (
         "Instead of `batch`, `lr_g`, `lr_d`, `ema_half_life_kimg`, `mbstd_group`, `fmap_base` and `r1_gamma`, a preset"
         " may have `auto_gpus`, a number of GPUs: these keys are then what the authors' code picks for as many GPUs and"
@@ -102,10 +105,6 @@ class Backbone(backbone.Backbone):
             raise ValueError(
                 f"preset key d_capacity is {hyper['d_capacity']}, which leaves D a layer without feature maps at "
                 f"{resolution} px; see config/presets.yaml"
-            )
-        if hyper["conv_clamp"] is not None and hyper["conv_clamp"] <= 0:
-            raise ValueError(
-                f"preset key conv_clamp is {hyper['conv_clamp']}, must be positive or null; see config/presets.yaml"
             )
         self.half = half_at(self.maps(), hyper)
         self.r1_at = hyper["r1_at"]

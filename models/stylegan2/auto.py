@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from leangan.core.errors import ConfigError
+from leangan.plugins.backbone import POSITIVE, REQUIRED, Key
+
+KEYS = {"auto_gpus": Key(int, REQUIRED, "GPUs that the values left out are derived from", POSITIVE)}
+"""The preset key that is read here."""
 
 
 def derive(gpus: int, resolution: int) -> dict[str, Any]:
@@ -30,10 +33,6 @@ def resolve_auto(row: dict[str, Any], resolution: int) -> dict[str, Any]:
     """The preset `row` with concrete numbers: itself, or without `auto_gpus` and with what follows from it."""
     if "auto_gpus" not in row:
         return row
-    gpus = row["auto_gpus"]
-    if not isinstance(gpus, int) or gpus < 1:
-        raise ConfigError(
-            f"preset key auto_gpus is {gpus!r}, must be a whole number from 1 up; see config/presets.yaml"
-        )
     # A key that the row sets itself stays.
-    return {**derive(gpus, resolution), **{key: value for key, value in row.items() if key != "auto_gpus"}}
+    stated = {key: value for key, value in row.items() if key != "auto_gpus"}
+    return {**derive(row["auto_gpus"], resolution), **stated}

@@ -152,6 +152,8 @@ def test_the_spelling_of_a_value_is_no_part_of_the_digest(backbone, name, data):
     spellings = data.draw(texts(key_of(backbone, name).kind))
     if name == "half_type":
         spellings = ["float16", '"float16"']
+    if name == "betas":
+        spellings = ["[0, 0.99]", "[0.0, 9.9e-1]", "[0e0, .99]"]
     specs = [of_preset(backbone, **{name: text}) for text in spellings]
     assert len({spec.digest for spec in specs}) == 1, spellings
     assert len({spec.to_json() for spec in specs}) == 1

@@ -80,7 +80,7 @@ WRITERS = {
 
 
 class Kind:
-    channels, classes = 3, 0
+    channels, classes, class_names = 3, 0, ()
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -12,9 +13,13 @@ from typing import Any
 import torch
 
 from leangan import cli
-from leangan.core.distributed import drawing_own_rows, joined_ranks
+from leangan.core.distributed import drawing_own_rows, joined_ranks, own_rows
 from leangan.core.ranks import rank
 from leangan.core.spec import RunSpec
+from leangan.plugins import registry
+from leangan.plugins.check import HookError
+from leangan.plugins.method import Method
+from leangan.plugins.trial import try_hooks
 from leangan.training import loop, trainer
 from leangan.training.reals import Reals
 from leangan.training.sampler import seed_step
@@ -101,14 +106,46 @@ def take_steps(spec: RunSpec, reals: dict[str, Any]) -> dict[str, Any]:
                 steps.d_step(batch * iteration, iteration)
                 steps.validate(batch * (iteration + 1), iteration)
             lines.append({**steps.tally.means(), **steps.method.log()})
-        return {"log": lines, "state": steps.state_dict()}
+        state = copy.deepcopy(steps.state_dict())
+        return {"log": lines, "state": state, "observed": observe(steps.method, batch)}
 
 
-def take_steps_of_all(runs: dict[str, RunSpec], reals: dict[str, Any], out: Path) -> None:
-    """`take_steps` of all runs; every rank writes what it has in the end to a file of its own."""
+def observe(method: Method, batch: int) -> dict[str, Any]:
+    """What the method keeps after each of some D steps with made logits, in which one half of the batch contradicts
+    the other: rank 0 of 2 sees one half, rank 1 the other.
+    """
+    generator, kept = torch.Generator().manual_seed(1), {}
+    halves = 1 - 2 * (torch.arange(batch) % 2)[:, None]
+    for step, apart in enumerate([2, -2, 0.5, -0.5, 2, 2, 0, -2]):
+        logits = own_rows(torch.randn(batch, 1, generator=generator) + apart * halves)
+        method.observe(logits, -logits, batch * step)
+        method.observe_validation(logits - 1, batch * step)
+        kept[f"step {step}"] = copy.deepcopy(method.state_dict())
+    return kept
+
+
+def trial(spec: RunSpec, reals: dict[str, Any]) -> str:
+    """What the trial before the first step has against the run's method; "" for nothing."""
+    device = torch.device("cpu")
+    torch.manual_seed(0)
+    try:
+        try_hooks(spec, Reals(**reals, device=device), device)
+    except HookError as error:
+        return str(error)
+    return ""
+
+
+def take_steps_of_all(runs: dict[str, RunSpec], reals: dict[str, Any], folders: list[str], out: Path) -> None:
+    """`trial` and `take_steps` of all runs; every rank writes what it has in the end to a file of its own.
+
+    Methods are also found in `folders`.
+    """
+    registry.search(folders)
     with joined_ranks(torch.device("cpu")):
+        trials = {name: trial(spec, reals) for name, spec in runs.items()}
         begin_with_other_weights(rank())
-        torch.save({name: take_steps(spec, reals) for name, spec in runs.items()}, out / f"rank{rank()}.pt")
+        found = {name: {"trial": trials[name], **take_steps(spec, reals)} for name, spec in runs.items()}
+        torch.save(found, out / f"rank{rank()}.pt")
 
 
 def run_command(options: list[str]) -> None:

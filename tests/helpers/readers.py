@@ -362,7 +362,7 @@ def snapshot_seeds() -> list[bytes]:
     from leangan.training.snapshot import save_generator
 
     class Kind:
-        channels, classes = 3, 0
+        channels, classes, class_names = 3, 0, ()
 
     with tempfile.TemporaryDirectory() as folder:
         save_generator(Path(folder, "s"), build_networks(SPEC, 3, 0)[1], SPEC, Kind(), 8)

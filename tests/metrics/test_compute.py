@@ -121,7 +121,7 @@ def test_images_that_are_no_numbers_are_noticed():
 
 
 class Colour:
-    channels, classes = 3, 0
+    channels, classes, class_names = 3, 0, ()
 
 
 def write_snapshots(run: Path, spec: RunSpec, origin: dict, stated: dict | None = None) -> list[dict]:

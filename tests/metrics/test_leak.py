@@ -92,7 +92,7 @@ class Leaky(Generator):
 
 
 class Colour:
-    channels, classes = 3, 0
+    channels, classes, class_names = 3, 0, ()
 
 
 def test_a_run_becomes_rows(data, make_spec, tmp_path, monkeypatch):

@@ -340,7 +340,7 @@ def test_layers_differentiate_twice(layer: nn.Module):
         ({"hierarchical_z": True, "z_dim": 10}, "z_dim is 10, must be a multiple of 3"),
         ({"init": "uniform"}, "init is 'uniform'"),
         ({"eval_statistics": "moving"}, "eval_statistics is 'moving'"),
-        ({"z_dims": 8}, "unknown preset key 'z_dims', did you mean 'z_dim'"),
+        ({"z_dims": 8}, "unknown preset key 'z_dims'. Did you mean 'z_dim'"),
     ],
 )
 def test_values_that_cannot_be_built(keys: dict, message: str):

@@ -12,7 +12,7 @@ from leangan.plugins.backbone import LOOP_KEYS
 from leangan.runs.artefact_sections import ArtefactConfig
 from leangan.runs.config import configured
 from leangan.runs.grid import expand
-from leangan.runs.presets import preset_at
+from leangan.runs.presets import preset_at, presets
 
 KEYS = ("batch", "mbstd_group", "fmap_base", "lr_g", "lr_d", "r1_gamma", "ema_half_life_kimg")
 
@@ -56,9 +56,11 @@ def test_a_key_of_the_row_wins_and_rows_without_auto_stay():
 
 
 @pytest.mark.parametrize("gpus", [0, "8", 1.5])
-def test_a_number_of_gpus_that_is_none(gpus):
-    with pytest.raises(ConfigError, match="auto_gpus is"):
-        auto.resolve_auto({"auto_gpus": gpus}, 256)
+def test_a_number_of_gpus_that_is_none(gpus, monkeypatch):
+    row = {**presets()["auto-1gpu"], "auto_gpus": gpus}
+    monkeypatch.setattr("leangan.runs.presets.presets", lambda: {"mine": row})
+    with pytest.raises(ConfigError, match="preset 'mine': preset key auto_gpus is"):
+        preset_at("mine", 256, "this test")
 
 
 def test_the_grid_resolves_the_preset_at_each_resolution(monkeypatch: pytest.MonkeyPatch):

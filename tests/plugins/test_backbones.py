@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from leangan.core.values import canonical
 from leangan.launching.devices import why_not_shared
 from leangan.plugins.backbone import LOOP_KEYS, PARTS, REQUIRED, RUN_KEYS, SHARED_KEYS, Backbone, read_preset
 from leangan.plugins.registry import FailedImport, load, names
@@ -209,8 +208,10 @@ def test_regularisers_are_scalars_with_gradients(name):
 def test_keys_are_its_own_and_their_defaults_fit(name):
     cls = loaded(name)
     assert not cls.keys.keys() & {*LOOP_KEYS, *RUN_KEYS}
-    for key, (kind, default, meaning) in cls.keys.items():
-        assert meaning and (default is REQUIRED or canonical(default, kind) == default), key
+    for name, key in cls.keys.items():
+        assert key.meaning, name
+        if key.default is not REQUIRED:
+            assert read_preset({name: key.default}, {name: key}) == {name: key.default}
     kinds = {**dict.fromkeys(SHARED_KEYS, str), "mapping_layers": int, "r1_gamma": float}
     assert all(cls.keys[key].kind is kind for key, kind in kinds.items() if key in cls.keys)
 
@@ -224,7 +225,7 @@ def test_keys_that_it_derives_are_explained(name):
 def test_no_other_key_is_accepted(name):
     hyper = tiny_keys(name)
     key = next(iter({**loaded(name).keys, **LOOP_KEYS}))
-    with pytest.raises(ValueError, match=f"unknown preset key '{key}s', did you mean '{key}'"):
+    with pytest.raises(ValueError, match=f"unknown preset key '{key}s'. Did you mean '{key}'"):
         loaded(name)({**hyper, f"{key}s": 1}, 32, 3, 0)
 
 

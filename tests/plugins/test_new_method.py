@@ -37,7 +37,7 @@ from leangan.runs.grid import expand, refusal
 from leangan.training import run
 
 contract = ["tests/plugins/test_methods.py", "tests/plugins/test_arguments.py"]
-assert pytest.main(["-p", "no:cacheprovider", *contract, "-k", "instance_noise or started_here"]) == 0
+assert pytest.main(["-p", "no:cacheprovider", *contract, "-k", "instance_noise or started_here or adaptive_noise"]) == 0
 own = {"scale": "smoke", "methods": ["instance_noise"], "images": [24]}
 own["datasets"] = {"procedural": {"path": "-", "resolution": 16}}
 config = configured(**own)
@@ -66,9 +66,9 @@ page.main(["--results", "results/smoke/results.csv", "--published", "results/pub
 """What the guide's Snakemake command does, without the other methods of the demo and in one process."""
 
 
-def block(language: str) -> str:
-    """The first block of the guide in a language."""
-    return re.search(rf"^```{language}\n(.*?)^```", GUIDE, flags=re.MULTILINE | re.DOTALL)[1]
+def blocks(language: str) -> list[str]:
+    """The blocks of the guide in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, flags=re.MULTILINE | re.DOTALL)
 
 
 def contents(project: Path) -> dict[str, str]:
@@ -103,23 +103,25 @@ def followed(tmp_path_factory) -> tuple[Path, dict[str, str], str]:
     before = contents(project)
     said = call(project, "-m", "leangan", "new-method", "started_here")
     said += call(project, "-m", "leangan", "new-method", "instance_noise")
-    (project / "augment/instance_noise.py").write_text(block("python"))
+    for name, text in zip(["instance_noise", "adaptive_noise"], blocks("python"), strict=True):
+        (project / f"augment/{name}.py").write_text(text)
     return project, before, said + call(project, "-c", STEPS)
 
 
-def test_the_two_new_files_are_all_that_differs(followed):
+def test_the_new_files_are_all_that_differs(followed):
     project, before, _ = followed
     after = contents(project)
     assert {name for name in after if after[name] != before.get(name)} == {
+        "augment/adaptive_noise.py",
         "augment/instance_noise.py",
         "augment/started_here.py",
     }
     assert before.keys() <= after.keys()
 
 
-def test_the_contract_tests_found_both(followed):
+def test_the_contract_tests_found_all(followed):
     passed = int(re.search(r"(\d+) passed", followed[2])[1])
-    assert passed >= 2 * 12
+    assert passed >= 3 * 12
     assert "augment/instance_noise.py is there" in followed[2]
 
 
@@ -143,14 +145,14 @@ def test_what_else_the_guide_says_is_so():
     from leangan.plugins.check import HOOKS
     from leangan.plugins.method import Method
 
-    code = block("python")
+    code = blocks("python")[0]
     assert 25 <= len(code.splitlines()) <= 40
     stated = int(re.search(r"augment/instance_noise.py, line (\d+): transform", GUIDE)[1])
     assert "def transform" in code.splitlines()[stated - 1]
     table = set(re.findall(r"`(\w+)\(", GUIDE.split("| hook |")[1].split("\n\n")[0]))
     assert table <= set(HOOKS) and {"transform", "d_loss", "observe", "skip"} <= table
     assert all(hasattr(Method, name) for name in table)
-    for parts in yaml.safe_load(block("yaml")).values():
+    for parts in yaml.safe_load(blocks("yaml")[0]).values():
         assert [next(iter(part)) if isinstance(part, dict) else part for part in parts][-1] == "instance_noise"
     assert "\nnew-method:" in (ROOT / "Makefile").read_text() and "make new-method NAME=" in GUIDE
 

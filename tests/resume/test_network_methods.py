@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
+from safetensors import safe_open
 
 from leangan.training import checkpoint
 from leangan.training.loop import train
-from leangan.training.snapshot import load_generator
+from leangan.training.snapshot import HEADER, load_generator
 
 METHODS = {
     "spectral_norm": {},
@@ -33,5 +36,10 @@ def test_two_halves_equal_the_whole_bit_for_bit(make_spec, make_reals, tmp_path,
     assert whole.keys() == halves.keys()
     for key, value in whole.items():
         assert torch.equal(value, halves[key]) or value.isnan().all(), key
-    G = load_generator(tmp_path / "whole" / "snapshots" / "000000.032.safetensors")
+    snapshot = tmp_path / "whole" / "snapshots" / "000000.032.safetensors"
+    with safe_open(str(snapshot), framework="pt") as file:
+        assert json.loads(file.metadata()[HEADER])["plugins"] == (
+            [name] if name in ("minegan", "shallow_mapping") else []
+        )
+    G = load_generator(snapshot)
     assert G(torch.randn(2, G.z_dim), None).isfinite().all()

@@ -18,7 +18,7 @@ from leangan.core.yaml_files import read, parse_leaves
 from leangan.data.fingerprint import fingerprint
 from leangan.data.known_sets import is_amplified, downloads, find_test_split, known_sets, locate
 from leangan.launching import devices, gpus
-from leangan.metrics.protocols import read_protocol
+from leangan.metrics.protocols import check_protocol, read_protocol
 from leangan.planning import cost
 from leangan.plugins import registry
 from leangan.runs import config as configuration
@@ -40,6 +40,8 @@ try:
     check_folder(Path(f"results/{ASKED.scale}/rows"))
     LENGTH = configuration.read_scale(ASKED.scale)
     PROTOCOLS = {name: read_protocol(name) for name in read("config/protocols.yaml")}
+    for name in ASKED.artefacts:
+        check_protocol(PROTOCOLS[artefact(name).protocol])
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

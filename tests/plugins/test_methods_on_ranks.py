@@ -1,13 +1,13 @@
-"""Every method in `augment/` on two ranks, a new file too: they hold the same, and it is what one process has.
+"""Every method on two ranks, a new file or one of a folder too: they hold the same, and it is what one process has.
 
-One pair of processes goes through all methods. All is computed in float64, so that what is wrong stands out from
-rounding.
+One pair of processes goes through all methods that are asked for. All is computed in float64, so that what is wrong
+stands out from rounding.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import torch
 
 from leangan.core.spec import RunSpec
 from leangan.launching import devices
+from leangan.plugins import registry
 from leangan.plugins.controller import ControlledMethod
 from leangan.plugins.registry import FailedImport, load, names
 from tests.helpers import rank_worker
@@ -28,6 +29,23 @@ AT_WORK = {"p": 0.5, "interval": 1, "tune_kimg": 0.2}
 
 OTHERS = {"ada-rv": ("ada", {"heuristic": "rv", "target": None})}
 """Choices that take another way through a method than its defaults do."""
+
+
+FORGETFUL = """
+import torch
+
+from leangan.plugins import method
+
+
+class Method(method.Method):
+    def __init__(self, p: float = 0.5):
+        super().__init__()
+        self.register_buffer("p", torch.tensor(p))
+
+    def observe(self, d_real, d_fake, cur_nimg):
+        self.p += 0.01 * torch.sign(d_real.sign().mean() - 0.6)
+"""
+"""A controller that takes the mean of the signs that its own rank sees for that of the batch."""
 
 
 def usable(name: str) -> bool:
@@ -42,10 +60,27 @@ CASES = {**{name: (name, {}) for name in names("method") if usable(name)}, **OTH
 
 
 @pytest.fixture(scope="module")
-def runs(make_spec) -> dict[str, RunSpec | str]:
-    """A run of each method, or why it is in none."""
+def folders(tmp_path_factory) -> Iterator[list[str]]:
+    """Folders of methods, the last of which holds the method `forgetful`."""
+    made = tmp_path_factory.mktemp("methods")
+    (made / "forgetful.py").write_text(FORGETFUL)
+    own = [*map(str, registry.method_folders()), str(made)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(registry.FOLDERS, "")  # noted, so that it becomes again what it was
+        registry.search(own)
+        yield own
+    registry.forget()
+
+
+@pytest.fixture(scope="module")
+def runs(make_spec, folders, request) -> dict[str, RunSpec | str]:
+    """A run of each method that a test here asks for, or why it is in none."""
+    here = [item for item in request.session.items if item.path == request.path]
+    asked = {item.callspec.params["case"] if hasattr(item, "callspec") else "forgetful" for item in here}
     found = {}
-    for case, (name, arguments) in CASES.items():
+    for case, (name, arguments) in {**CASES, "forgetful": ("forgetful", {})}.items():
+        if case not in asked:
+            continue
         known = inspect.signature(load("method", name)).parameters
         at_work = {key: value for key, value in AT_WORK.items() if key in known}
         found[case] = run_of(name, make_spec, **{name: {**at_work, **arguments}})
@@ -64,13 +99,15 @@ def reals() -> dict:
 
 
 @pytest.fixture(scope="module")
-def two_ranks(runs, reals, tmp_path_factory) -> list[dict]:
+def two_ranks(runs, reals, folders, tmp_path_factory) -> list[dict]:
     """What each of two ranks has of each method."""
     out: Path = tmp_path_factory.mktemp("ranks")
     tried = {case: spec for case, spec in runs.items() if not isinstance(spec, str)}
     for spec in tried.values():
         devices.check_ranks(spec, 2)
-    for rank, process in enumerate(launch(2, out / "errors", rank_worker.take_steps_of_all, tried, reals, out)):
+    for rank, process in enumerate(
+        launch(2, out / "errors", rank_worker.take_steps_of_all, tried, reals, folders, out)
+    ):
         assert exit_code(process, 300) == 0, (out / "errors" / f"rank{rank}").read_text()
     return [torch.load(out / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
 
@@ -85,9 +122,13 @@ def one_process(runs, reals) -> Callable[[str], dict]:
 def test_two_ranks_hold_and_log_the_same_and_what_one_process_does(runs, two_ranks, one_process, case):
     if isinstance(runs[case], str):
         pytest.skip(runs[case])
-    first, second = (rank[case] for rank in two_ranks)
-    one = one_process(case)
-    states = [tensors(each["state"]) for each in (first, second, one)]
+    assert [rank[case]["trial"] for rank in two_ranks] == ["", ""]
+    compare(*(rank[case] for rank in two_ranks), one_process(case))
+
+
+def compare(first: dict, second: dict, one: dict) -> None:
+    """Two ranks against each other, bit for bit, and against one process, up to rounding."""
+    states = [tensors({**each["state"], **each["observed"]}) for each in (first, second, one)]
     assert first["log"] == second["log"]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items() if not value.isnan().any())
     assert len(one["log"]) == rank_worker.STEPS
@@ -102,3 +143,13 @@ def test_a_controller_decides_by_the_logits_of_all_ranks(two_ranks, one_process,
     lines, wanted = two_ranks[0][case]["log"], one_process(case)["log"]
     assert [line["p"] for line in lines] == [line["p"] for line in wanted]
     assert any(line["p"] != AT_WORK["p"] for line in lines)
+
+
+def test_a_controller_that_forgets_the_other_ranks_is_found(two_ranks, one_process):
+    """By the comparison here, and by the trial before the first step of a run."""
+    ranks = [rank["forgetful"] for rank in two_ranks]
+    with pytest.raises(AssertionError):
+        compare(*ranks, one_process("forgetful"))
+    for rank in ranks:
+        assert "forgetful.py, line 7: p is not the same on all ranks" in rank["trial"]
+        assert "leangan.core.ranks.mean_over_ranks" in rank["trial"]
