@@ -14,10 +14,11 @@ from snakemake.logging import logger
 sys.path.insert(0, workflow.basedir)
 
 from leangan.core.errors import ConfigError
+from leangan.core.visible_gpus import uses_gpus
 from leangan.core.yaml_files import read, parse_leaves
 from leangan.data.fingerprint import fingerprint
 from leangan.data.known_sets import is_amplified, downloads, find_test_split, known_sets, locate
-from leangan.launching import devices, gpus
+from leangan.launching import devices
 from leangan.metrics.protocols import read_protocol
 from leangan.planning import cost
 from leangan.plugins import registry
@@ -50,7 +51,7 @@ DOWNLOADS = downloads()
 SUBSETS = {spec.subset_size: spec for spec in SPECS.values()}
 
 # Whether jobs run on GPUs. On a cluster, where this machine may have none, the config says device: cuda.
-GPU = gpus.uses_gpus(ASKED.device)
+GPU = uses_gpus(ASKED.device)
 DEVICES = ASKED.devices_per_run
 
 # Runs that may share a GPU. On a cluster, where --jobs limits the jobs, each has GPUs of its own, and the calls of
