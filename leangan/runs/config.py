@@ -14,7 +14,8 @@ from leangan.core.yaml_files import parse_yaml, read
 from leangan.data.known_sets import known_sets, sets_not_read
 from leangan.plugins import registry
 from leangan.runs.artefact_sections import ArtefactConfig
-from leangan.runs.sections import Config, Scale
+from leangan.runs.presets import presets
+from leangan.runs.sections import AUTO, Config, Scale
 
 PAPER = "paper"
 """Among the artefacts of a configuration, and as a target of the workflow: all those of both papers."""
@@ -54,6 +55,8 @@ def check_config(content: dict[str, Any]) -> Config:
     config = config.model_copy(update={"artefacts": list(dict.fromkeys(itertools.chain(*names)))})
     for name in config.artefacts:
         artefact(name)
+    if config.preset is not None:
+        check_names("preset", [config.preset], [*presets(), AUTO], CONFIG)
     for name, entry in config.datasets.items():
         missing = [key for key in ("path", "resolution") if getattr(entry, key) is None]
         if missing and name not in known_sets():

@@ -115,8 +115,9 @@ def of_all(files):
 
 def rendered(name):
     """The tables of an artefact and the folder of its figures."""
-    return [f"results/{SCALE}/tables/{name}.{kind}" for kind in ("md", "csv", "tex")] + [
-        f"results/{SCALE}/figures/{name}"
+    stem = ASKED.output_name(name)
+    return [f"results/{SCALE}/tables/{stem}.{kind}" for kind in ("md", "csv", "tex")] + [
+        f"results/{SCALE}/figures/{stem}"
     ]
 
 
