@@ -12,10 +12,10 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from leangan.core.errors import did_you_mean
-from leangan.data.contracts import DatasetError, Source
+from leangan.data.contracts import DatasetError
 from leangan.data.fingerprint import fingerprint
 from leangan.data.image import FORMATS
-from leangan.data.known_sets import known_sets
+from leangan.data.known_sets import known_sets, locate
 from leangan.data.open_source import open_source
 
 PREPARED = Path("resources/data")
@@ -56,16 +56,22 @@ def why_unconditional(name: str, known: Outline) -> str | None:
     return f"it is conditional, and the images of {name} {have}"
 
 
-def check_source(name: str, path: str, where: str) -> Source:
-    """Open the set `name` at `path`, which was given in `where`.
+def check_source(name: str, resolution: int | None, path: str, where: str) -> None:
+    """Raise DatasetError, in one line, unless the images of the set `name` can be read at `path`, given in `where`.
 
-    Raises DatasetError, in one line, where there is nothing, or no set of images: for a missing path it offers the
-    nearest name in its folder.
+    For a missing path it offers the nearest name in its folder. A missing path is no error where the set is prepared,
+    at `resolution` or, with None, at any. Of a known set the files are looked at when it is prepared.
     """
     change = f"Change datasets.{name}.path in {where}."
+    place = Path(path)
     try:
-        _check_place(name, Path(path), change)
-        return open_source(name, path)
+        if not place.exists() and any(PREPARED.glob(f"{name}-{resolution or '[0-9]*'}.npy")):
+            return
+        _check_place(name, place, change)
+        if name in known_sets():
+            locate(name, path)
+        elif _description(name, resolution, path) is None and not len(open_source(name, path)):
+            raise DatasetError(f"{name}: {path} holds no images. {change}")
     except OSError as error:
         raise DatasetError(f"{name}: {path} cannot be read ({error.strerror or error}). {change}") from None
 
@@ -103,16 +109,22 @@ def _is_picture(file: Path) -> bool:
         return False
 
 
+def _description(name: str, resolution: int | None, path: str) -> dict[str, Any] | None:
+    """The description of the prepared array, if that is of the files at `path` as they are now, or these are gone."""
+    file = PREPARED / f"{name}-{resolution}.json"
+    try:
+        meta = json.loads(file.read_text(encoding="utf-8"))
+        fits = not Path(path).exists() or fingerprint(Path(path)) == meta["fingerprint"]
+        return meta if fits and described(meta) else None
+    except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: the next preparation writes it
+        return None
+
+
 @cache
 def _listed(name: str, resolution: int, path: str) -> Outline:
-    """That of a set of the user's own, asked for once in each process: other files are another call."""
-    description = PREPARED / f"{name}-{resolution}.json"
-    try:
-        meta = json.loads(description.read_text(encoding="utf-8")) if description.exists() else None
-        if meta and (not Path(path).exists() or fingerprint(Path(path)) == meta.get("fingerprint")):
-            return described(meta)
-    except (OSError, ValueError, KeyError, TypeError):  # a damaged description, which the next preparation replaces
-        pass
+    """The outline of a set of the user's own, asked for once in each process: other files are another call."""
+    if meta := _description(name, resolution, path):
+        return described(meta)
     try:
         source = open_source(name, path)
     except (DatasetError, OSError):

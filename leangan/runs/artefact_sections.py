@@ -108,6 +108,9 @@ class ScalePart(Record):
     method: Omissible[Names] = None
     """The methods that the scale has. Left out: all."""
 
+    method_args: dict[str, dict[str, Any]] = {}
+    """Arguments by plugin at this scale, in place of the artefact's for the same plugin."""
+
 
 class PublishedPart(Record):
     """Which numbers of results/published/published.csv are printed next to the measured ones."""

@@ -1,4 +1,4 @@
-"""An artefact as a configuration asks for it: with the presets, methods and classes that replace its own."""
+"""An artefact as a configuration asks for it: with the presets, methods, classes and arguments in place of its own."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from leangan.runs.sections import Config
 
 
 def asked(content: ArtefactConfig, config: Config) -> ArtefactConfig:
-    """`content` with the `preset`, `only_methods` and `conditional` of `config` in place of its own.
+    """`content` with the `preset`, `only_methods` and `conditional` of `config`, and the arguments of its scale.
 
     Its figures then draw, of the methods that they name, those that are left.
     """
     changes: dict[str, Any] = {}
+    if of_scale := content.at(config.scale).method_args:
+        changes["method_args"] = {**content.method_args, **of_scale}
     if config.conditional is not None:
         changes["conditional"] = config.conditional
     if config.preset is not None or config.only_methods:

@@ -23,9 +23,13 @@ class Choice:
 ON_CPU = Choice("tiny-batch16", "a network that a CPU trains, made for 32 px")
 SMALL_ON_GPU = Choice("cifar", "ADA's settings for CIFAR-10, tuned at 32 px")
 ON_GPU = Choice("auto-1gpu", "what ADA's authors take for a new set, by its resolution")
+LARGE_ON_CPU = Choice(ON_GPU.preset, f"{ON_GPU.reason}: on a CPU it takes weeks, use a GPU or 32 px")
 
 SMALL = 32
 """The resolution up to which a GPU takes the settings for CIFAR-10."""
+
+MOST_ON_CPU = 64
+"""The resolution up to which a CPU takes the network for CPUs: above it layers would have 3 maps and less, or none."""
 
 
 def auto_preset(resolution: int, device: str) -> Choice:
@@ -34,7 +38,7 @@ def auto_preset(resolution: int, device: str) -> Choice:
     The number of GPUs changes nothing, so that a run stays the same on one and on several.
     """
     if not uses_gpus(device):
-        return ON_CPU
+        return ON_CPU if resolution <= MOST_ON_CPU else LARGE_ON_CPU
     return SMALL_ON_GPU if resolution <= SMALL else ON_GPU
 
 
@@ -45,7 +49,7 @@ def choose_preset(name: str, resolution: int, config: Config) -> str:
 
 def choose_conditional(stated: Conditional, dataset: str, resolution: int, config: Config) -> bool:
     """Whether runs on a set learn its classes; with `auto` not where nothing is known of the set."""
-    if stated != AUTO:
+    if isinstance(stated, bool):
         return stated
     known = outline_of(dataset, resolution, config)
     return known.classes is not None and why_unconditional(dataset, known) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from leangan.core.errors import ConfigError, check_names
@@ -44,7 +45,7 @@ def expand(name: str, config: Config) -> list[RunSpec]:
         kept = kept_at(content, grid, config.scale)
         methods = dict.fromkeys([*(config.only_methods or kept.method), *config.methods])
         for dataset, resolution in config.own_sets.items() or itertools.product(kept.dataset, kept.resolution):
-            sizes = [_size(images, dataset, resolution, config) for images in config.images or kept.images]
+            sizes = list(dict.fromkeys(_sizes(config.images or kept.images, dataset, resolution, config)))
             chosen = [choose_preset(preset, resolution, config) for preset in kept.preset]
             for images, preset, method, seed in itertools.product(sizes, chosen, methods, seeds):
                 spec = _spec(name, config, dataset, resolution, images, preset, method, seed, start)
@@ -52,17 +53,18 @@ def expand(name: str, config: Config) -> list[RunSpec]:
     return list(specs.values())
 
 
-def _size(images: int | str, dataset: str, resolution: int, config: Config) -> int:
-    """How many images a size means of a set. Raises ConfigError for `all` where that is not known."""
-    if isinstance(images, int):
-        return images
-    known = outline_of(dataset, resolution, config)
-    if known.count is None:
-        raise ConfigError(
-            f"images: all of {dataset} cannot be counted before the set is there. Put it in its place, correct its path"
-            f" under datasets, or give a number in {CONFIG}."
-        )
-    return known.count
+def _sizes(stated: Sequence[int | str], dataset: str, resolution: int, config: Config) -> Iterator[int]:
+    """How many images each stated size means of a set. Raises ConfigError for `all` of a known set of unknown size.
+
+    Where a set of the user's own is not there, `all` is left out: `check_sources` says what is missing.
+    """
+    for size in stated:
+        if isinstance(size, int):
+            yield size
+        elif (count := outline_of(dataset, resolution, config).count) is not None:
+            yield count
+        elif config.path_of(dataset) is None:
+            raise ConfigError(f"images: how many all of {dataset} are is not known. Give a number in {CONFIG}.")
 
 
 def find(run_id: str, config: Config) -> RunSpec:

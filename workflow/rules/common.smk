@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from snakemake.api import DAGApi
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -32,6 +33,21 @@ from leangan.runs.sections import OwnDataset
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
 shell.prefix(f"set -euo pipefail; export TQDM_MININTERVAL=10 PATH={Path(sys.executable).parent}:$PATH; ")
+
+
+
+def targets():
+    """The rules and files that this call is to make.
+
+    The engine has read its command line before it reads this file, but hands the targets over only afterwards.
+    """
+    frame = sys._getframe()
+    while frame is not None and not isinstance(frame.f_locals.get("self"), DAGApi):
+        frame = frame.f_back
+    return list(frame.f_locals["self"].dag_settings.targets) if frame is not None else []
+
+
+TARGETS = targets() or ["all"]
 
 # What this call asks for: config/config.yaml and --config, checked. The engine keeps its own copy, `config`.
 try:
