@@ -162,7 +162,7 @@ def refusal(spec: RunSpec, path: str | None = None) -> tuple[str, str] | None:
     `path` is where its data set lies, as far as the configuration says.
     """
     known = outline(spec.dataset, spec.resolution, path)
-    if reason := why_too_small(spec, known) or (spec.conditional and why_unconditional(spec.dataset, known)):
+    if reason := _unfit(spec, known):
         return "skip", reason
     backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
     if isinstance(backbone, registry.FailedImport):
@@ -199,11 +199,13 @@ def _fault(name: str, hyper: str, resolution: int) -> str | None:
     return None
 
 
-def why_too_small(spec: RunSpec, known: Outline) -> str | None:
-    """Why a set does not have the images that the run trains on; None if it does, or if that is not known."""
-    if known.count is None or spec.images <= known.count or is_amplified(spec.dataset, spec.images):
-        return None
-    return f"it trains on {spec.images:,} images, and {spec.dataset} has {known.count:,}"
+def _unfit(spec: RunSpec, known: Outline) -> str | None:
+    """Why a set does not have the images or labels that the run trains on; None if it does, or if that is not known."""
+    if known.count is not None and spec.images > known.count and not is_amplified(spec.dataset, spec.images):
+        return f"it trains on {spec.images:,} images, and {spec.dataset} has {known.count:,}"
+    if spec.subset_rule == "balanced" and known.classes == 0:
+        return f"subset rule 'balanced' needs labels, and the images of {spec.dataset} have none"
+    return why_unconditional(spec.dataset, known) if spec.conditional else None
 
 
 def _without_validation(spec: RunSpec, known: Outline, needed: bool) -> str | None:

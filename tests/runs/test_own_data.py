@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,18 @@ def test_classes_that_the_set_does_not_have_are_refused(own, tmp_path):
     assert {cell.refused[1] for cell in cells_of(known)["demo"]} == {
         "it is conditional, and the images of elpv-mono have no labels"
     }
+
+
+def test_equal_shares_of_classes_need_labels(own, tmp_path):
+    flat = {"flat": {"path": str(tmp_path / "pets/cats"), "resolution": 32}}
+    for sets, count in ((flat, 1), ({"pets": {"path": str(tmp_path / "pets"), "resolution": 32}}, 0)):
+        run = expand(OWN, own(datasets=sets, images=[3], conditional=False))[0]
+        reason = refusal(replace(run, subset_rule="balanced"), sets[run.dataset]["path"])
+        assert bool(reason) == bool(count) and refusal(run, sets[run.dataset]["path"]) is None
+    assert (
+        "subset rule 'balanced' needs labels"
+        in refusal(replace(expand("demo", configured())[0], subset_rule="balanced"))[1]
+    )
 
 
 def test_a_set_that_is_not_there_refuses_nothing(own, tmp_path):

@@ -132,7 +132,7 @@ def warn_once(text):
 def check_own_images():
     """End the call, before it looks for anything else, where the configuration gives a path that holds no images.
 
-    Targets that take no images go on, as do artefacts whose rows are all there.
+    The same holds for a set that lacks the test images which a protocol compares with. Targets that take no images go on, as do artefacts whose rows are all there.
     """
     if not workflow.is_main_process or set(TARGETS) <= {"figures", "leaderboard", "plan"}:
         return
@@ -141,6 +141,9 @@ def check_own_images():
     if "all" in ASKED.images or not all(file.exists() for file in rows):
         try:
             configuration.check_sources(ASKED)
+            for cell in shown:
+                if PROTOCOLS[cell.protocol].reference == "test" and not cell.refused:
+                    find_test_split(cell.spec.dataset)
         except ConfigError as error:
             raise WorkflowError(str(error)) from None
 
