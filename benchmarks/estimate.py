@@ -20,8 +20,8 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.iteration import Iterations
+from leangan.core import visible_gpus
 from leangan.core.errors import ConfigError, exit_on_user_error
-from leangan.launching import gpus
 from leangan.launching.launch import KEEP_MEMORY
 from leangan.metrics.fakes import Fakes
 from leangan.metrics.loading import load_extractor
@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--cores", default="all", help="as for snakemake: a number, or all")
     args = parser.parse_args(argv)
     cores, config = counted(args.cores), load_config(args.config)
-    if gpus.uses_gpus(config.device):
+    if visible_gpus.uses_gpus(config.device):
         print("No estimate: the runs go to a GPU, which docs/gpu.md measures.", flush=True)
         return 0
     runs = left(config)

@@ -14,7 +14,7 @@ PYTHON = sys.executable
 
 def names(device: str) -> list[str]:
     """The names of all blocks in their order."""
-    return [block.name for block in blocks(Options(device, "", "", [], 0, None))]
+    return [block.name for block in blocks(Options(device, "", "", [], 0, None, ""))]
 
 
 def blocks(options: Options) -> list[Block]:

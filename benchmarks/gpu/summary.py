@@ -17,7 +17,7 @@ def summary(folder: Path, results: list[Result], options: Options) -> str:
     lines = [f"# {folder.name}", "", f"commit {head or 'unknown'}{', modified' if dirty else ''}"]
     for result in results:
         done = result.status == "done"
-        table = ROOT / "results" / options.scale / "tables" / f"{options.artefact}.md"
+        table = ROOT / "results" / options.scale / "tables" / f"{options.output}.md"
         if result.name == "trainings" and done and table.exists():
             printed = table.read_text().splitlines()
         else:

@@ -12,6 +12,7 @@ from benchmarks.gpu import length
 from benchmarks.gpu.block import Command, Skipped
 from leangan.core.errors import ConfigError
 from leangan.core.yaml_files import parse_yaml
+from leangan.data.outline import check_source
 from leangan.runs.config import load_config
 from leangan.runs.grid import expand
 
@@ -23,7 +24,7 @@ OWN = ("scale", "artefacts", "device")
 class Options:
     """What the command line says. The trainings make `artefact` at `scale`, with the further keys `config`.
 
-    `runs` is their number; `length` is their kimg where `config` states it.
+    `runs` is their number; `length` is their kimg where `config` states it; `output` is what their table is called.
     """
 
     device: str
@@ -32,6 +33,7 @@ class Options:
     config: list[str]
     runs: int
     length: float | None
+    output: str
 
 
 def options_of(device: str, config: list[str]) -> Options:
@@ -49,10 +51,10 @@ def options_of(device: str, config: list[str]) -> Options:
             raise ConfigError(f"{text!r} in CONFIG (--config) is not valid YAML: {error}") from None
     whole = load_config(json.dumps({"scale": scale, "artefacts": [artefact], "device": device, **keys}))
     for name, entry in whole.datasets.items():
-        if entry.path and not Path(entry.path).exists():
-            raise ConfigError(f"datasets.{name}.path in CONFIG (--config): there is no {entry.path}")
+        if (path := whole.path_of(name)) is not None:
+            check_source(name, entry.resolution, path, "CONFIG (--config)")
     runs = len({spec.run_id for spec in expand(artefact, whole)})
-    return Options(device, scale, artefact, config, runs, whole.kimg)
+    return Options(device, scale, artefact, config, runs, whole.kimg, whole.output_name(artefact))
 
 
 def trainings(options: Options) -> Command:

@@ -13,6 +13,7 @@ from leangan.results.method_titles import distinguish_titles
 from leangan.results.published import PublishedNumber, find_published
 from leangan.runs.artefact_sections import ArtefactConfig, Expectation, PublishedPart, Sweep
 from leangan.runs.row import Row
+from leangan.runs.sections import AUTO
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _groups(content: ArtefactConfig, columns: list[Column]) -> list[Group]:
         of_setting.setdefault(tuple(column.setting.values()), []).append(column)
     groups = []
     for grid in content.grid:
-        settings = [own for own in of_setting.values() if own[0].setting["preset"] in grid.preset]
+        settings = [own for own in of_setting.values() if {AUTO, own[0].setting["preset"]} & set(grid.preset)]
         for own in settings:
             title = grid.title if len(settings) == 1 else f"{grid.title}, {own[0].title}"
             groups.append(Group(title, [method for method in grid.method if own[0].runs_of(method)], own))

@@ -4,7 +4,8 @@
 
 It reads rows/ in the folder of results: for each artefact, the existing rows of its runs. In the same folder it writes
 tables/<artefact>.md|csv|tex and figures/<artefact>/<figure>.png|svg|pdf for each of the artefact's `figures:`, and
-removes the artefact's other figures. If an artefact's rows do not fit together, or the log or pictures of a figure are
+removes the artefact's other figures. Data sets that replace the artefact's own are part of these names, as in
+tables/own-images-flowers.md. If an artefact's rows do not fit together, or the log or pictures of a figure are
 missing or damaged, it raises an error after everything else is written.
 """
 
@@ -24,6 +25,7 @@ from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.results.collect import read_rows
 from leangan.results.published import FILE, PublishedNumber, read_published
+from leangan.runs.asked import asked
 from leangan.runs.config import add_config_option, artefact, load_config, read_scale
 from leangan.runs.grid import expand
 from leangan.runs.sections import Config
@@ -64,7 +66,7 @@ def remove_other_figures(folder: Path, kinds: Iterable[str]) -> None:
 
 def load_from_rows(name: str, config: Config, rows_dir: Path, reported: list[PublishedNumber]) -> Artefact:
     """The artefact under `config` with its rows in the folder `rows_dir`; `reported` has all published numbers."""
-    content, specs = artefact(name), expand(name, config)
+    content, specs = asked(artefact(name), config), expand(name, config)
     rows = read_rows(specs, content.protocol, rows_dir)
     return load_artefact(name, content, specs, rows, reported, read_scale(config.scale).fakes)
 
@@ -81,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<scale>")
     args = parser.parse_args(argv)
     config = load_config(args.config)
-    figures = {name: artefact(name).figures for name in args.artefacts}
+    figures = {name: asked(artefact(name), config).figures for name in args.artefacts}
     drawings = {kind: figure_module(kind) for kinds in figures.values() for kind in kinds}
     rows_dir, reported = args.results / "rows", read_published(FILE)
     if not rows_dir.is_dir():
@@ -93,8 +95,9 @@ def main(argv: list[str] | None = None) -> None:
         except ConfigError as error:
             lacking.append(f"{name}: {error}")
             continue
-        write_table(content, rows_dir, args.results / "tables" / name)
-        folder = args.results / "figures" / name
+        written = config.output_name(name)
+        write_table(content, rows_dir, args.results / "tables" / written)
+        folder = args.results / "figures" / written
         remove_other_figures(folder, figures[name])
         for kind, methods in figures[name].items():
             chosen = content if methods is None else content.only(methods)

@@ -6,6 +6,7 @@ hold. The JSON schema follows from the class: `json_schema` gives it, `workflow/
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -21,6 +22,9 @@ R = TypeVar("R", bound="Record")
 T = TypeVar("T")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+COMMENT = "$comment"
+"""The key of a schema that says in words what a value may be, for messages: "must be ..."."""
 
 Number = Annotated[int | float, WithJsonSchema({"type": "number"})]
 """A number that stays as it was written: 15 does not become 15.0."""
@@ -80,16 +84,17 @@ class _Generator(GenerateJsonSchema):
         inner = self.generate_inner(schema["schema"])
         allowed = inner.get("enum", [inner["const"]] if "const" in inner else [])
         if allowed:
-            return {"enum": [*allowed, None]}
+            stated = {key: inner[key] for key in (COMMENT,) if key in inner}
+            return {"enum": [*allowed, None], **stated}
         if isinstance(inner.get("type"), str):
             return {**inner, "type": [inner["type"], "null"]}
         return super().nullable_schema(schema)
 
     def dict_schema(self, schema: Any) -> dict[str, Any]:
-        """A key that does not have the pattern of its type is an error that states the pattern."""
+        """A key that does not have the pattern of its type is an error that says what the type takes."""
         stated = super().dict_schema(schema)
-        for pattern, values in stated.pop("patternProperties", {}).items():
-            stated |= {"propertyNames": {"pattern": pattern}, "additionalProperties": values}
+        for values in stated.pop("patternProperties", {}).values():
+            stated |= {"propertyNames": self.generate_inner(schema["keys_schema"]), "additionalProperties": values}
         return stated
 
     def field_title_should_be_set(self, schema: Any) -> bool:
@@ -129,6 +134,10 @@ def parse(kind: type[R], value: Any, where: str) -> R:
         raise ConfigError(f"{key} = {first['input']!r} is not allowed: {first['msg']}. Change it in {where}.") from None
 
 
+def _in_yaml(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _explain(error: ValidationError, where: str) -> ConfigError:
     key = ".".join(str(part) for part in error.absolute_path)
     schema: Any = error.schema
@@ -140,10 +149,10 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
         return unknown_name(
             "key", f"{key}.{extra}" if key else extra, [f"{key}.{k}" if key else k for k in known], where
         )
+    if isinstance(schema, dict) and COMMENT in schema:
+        return ConfigError(f"{key or where} = {instance!r} must be {schema[COMMENT]}. Change it in {where}.")
     if error.validator == "enum":
-        return unknown_name(
-            f"value for {key}:", instance, ["null" if value is None else str(value) for value in stated], where
-        )
+        return unknown_name(f"value for {key}:", instance, [_in_yaml(value) for value in stated], where)
     if error.validator == "required":
         missing = [name for name in stated if name not in instance]
         return ConfigError(f"{where} lacks {', '.join(missing)}{f' under {key}' if key else ''}.")

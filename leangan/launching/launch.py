@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 
+from leangan.core import visible_gpus
 from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.launching import gpus
@@ -45,8 +46,8 @@ def take_gpus(places: int, runs_per_gpu: int, ranks: int) -> list[str] | None:
             "devices_per_run in config/config.yaml"
         )
     # A process sees one instance of a card at most, so several of them are of no use to a job.
-    devices = [device for device in gpus.visible_gpus() if count == 1 or not device.startswith("MIG-")]
-    given = gpus.named_by_environment() is not None and len(devices) == count and runs_per_gpu == 1
+    devices = [device for device in visible_gpus.visible_gpus() if count == 1 or not device.startswith("MIG-")]
+    given = visible_gpus.named_by_environment() is not None and len(devices) == count and runs_per_gpu == 1
     if given or not 0 < count <= len(devices):
         return None
     return gpus.take(devices, count, 1 if whole else runs_per_gpu)

@@ -150,9 +150,3 @@ def feature_bytes(spec: RunSpec, protocol: str, scale: str) -> int:
     """Bytes of the features of all fakes that the protocol asks for."""
     extractor = find_extractor(read_protocol(protocol).extractor)
     return measurements(spec, protocol) * fakes_of(scale, protocol) * extractor.floats * FLOAT
-
-
-def array_bytes(dataset: str, resolution: int) -> int | None:
-    """Bytes of a prepared set; None where its number of images is not known before it is prepared."""
-    row = known_sets().get(dataset)
-    return row.count * 3 * resolution**2 if row and row.count else None

@@ -21,8 +21,10 @@ from leangan.core.project import ROOT
 from leangan.data.known_sets import find_test_split, locate
 from leangan.metrics.protocols import check_protocol, read_protocol
 from leangan.planning import cost
+from leangan.planning.own_data import describe_sets
 from leangan.runs.cells import Cell, cells
-from leangan.runs.config import add_config_option, artefact, load_config
+from leangan.runs.choices import outline_of
+from leangan.runs.config import add_config_option, artefact, load_config, source_faults
 from leangan.runs.sections import Config
 
 TRAINED, BEGUN, TO_DO, REFUSED = "trained", "begun", "to do", "refused"
@@ -144,22 +146,26 @@ def data_of(members: list[Cell]) -> Iterator[tuple[str, int, str]]:
 
 
 def missing_data(members: list[Cell], config: Config) -> Iterator[str]:
-    """A line for each data set that the runs of `members` read and that is neither prepared nor in its place."""
+    """A line for each path of `config` that leads to no images, and for each data set that the runs of `members` read
+    and that is neither prepared nor in its place.
+    """
+    yield from (f"missing: {fault}" for fault in source_faults(config))
     for dataset, resolution, split in data_of(members):
         try:
             name = find_test_split(dataset) if split == "test" else dataset
-            if not (ROOT / f"resources/data/{name}-{resolution}.npy").exists():
-                locate(name, config.path_of(name))
+            if config.path_of(name) is None and not (ROOT / f"resources/data/{name}-{resolution}.npy").exists():
+                locate(name)
         except ConfigError as error:
             yield f"missing: {error}"
 
 
-def prepared_bytes(members: list[Cell]) -> int:
+def prepared_bytes(members: list[Cell], config: Config) -> int:
     """Bytes of the prepared arrays, as far as the sizes of the sets are known."""
     total = 0
     for dataset, resolution, split in data_of(members):
         with suppress(ConfigError):  # a set without a test split, which `missing_data` tells
-            total += cost.array_bytes(find_test_split(dataset) if split == "test" else dataset, resolution) or 0
+            name = find_test_split(dataset) if split == "test" else dataset
+            total += (outline_of(name, resolution, config).count or 0) * 3 * resolution**2
     return total
 
 
@@ -184,7 +190,8 @@ def summary(config: Config) -> dict[str, Any]:
         },
         "total": totals(runs.values()),
         "sources": list(cost.sources((cell.spec for cell in members if not cell.refused), rates)),
-        "prepared_bytes": prepared_bytes(members),
+        "data_sets": list(dict.fromkeys(describe_sets(members_of, config))),
+        "prepared_bytes": prepared_bytes(members, config),
         "missing": list(dict.fromkeys(missing_data(members, config))),
         "runs": [asdict(run) for run in runs.values()],
     }
@@ -232,6 +239,7 @@ def describe(config: Config) -> Iterator[str]:
         f"{total['runs']} runs, {_count(total['kimg'])} kimg: {states.get(TRAINED, 0)} trained, {states.get(BEGUN, 0)} "
         f"begun, {states.get(TO_DO, 0)} to do; {1 - total['kimg_to_do'] / (total['kimg'] or 1):.0%} of the images shown"
     )
+    yield from plan["data_sets"]
     yield from plan["sources"]
     disk = ", ".join(f"{kind} {_size(value)}" for kind, value in total["disk_bytes"].items())
     yield f"Disk when all is done: {disk or 'nothing'}; prepared images {_size(plan['prepared_bytes'])}"

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from leangan.core.schemas import Distinct, Omissible, Positive, Record, Sha256, Text
 from leangan.core.spec import SUBSET_DEFAULTS
-from leangan.runs.sections import Count, Resolution
+from leangan.runs.sections import Conditional, Count, Resolution
 
 Names = Annotated[list[Text], Field(min_length=1)]
 
@@ -42,7 +42,8 @@ class Grid(Record):
     """Training-set sizes. Twice the images of a known set means all of them with their mirror images."""
 
     preset: Names
-    """Hyper-parameters: entries of config/presets.yaml ([presets.md](presets.md))."""
+    """Hyper-parameters: entries of config/presets.yaml ([presets.md](presets.md)), or auto, by resolution and device
+    ([your-data.md](your-data.md#which-preset))."""
 
     method: Names
     """Methods: entries of config/methods.yaml or files of augment/."""
@@ -106,6 +107,9 @@ class ScalePart(Record):
 
     method: Omissible[Names] = None
     """The methods that the scale has. Left out: all."""
+
+    method_args: dict[str, dict[str, Any]] = {}
+    """Arguments by plugin at this scale, in place of the artefact's for the same plugin."""
 
 
 class PublishedPart(Record):
@@ -185,8 +189,8 @@ class ArtefactConfig(Record):
     protocol: str
     """How the runs are measured: an entry of config/protocols.yaml."""
 
-    conditional: bool = False
-    """Whether the networks learn the classes of the images."""
+    conditional: Conditional = False
+    """Whether the networks learn the classes of the images; auto: if the set has two classes or more."""
 
     subset_seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Seed of the order in which training images are drawn."""

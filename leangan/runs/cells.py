@@ -31,7 +31,7 @@ def cells(config: Config) -> dict[str, list[Cell]]:
 
     def refused(spec: RunSpec) -> tuple[str, str] | None:
         if spec.run_id not in refusals:
-            refusals[spec.run_id] = refusal(spec)
+            refusals[spec.run_id] = refusal(spec, config.path_of(spec.dataset))
             if spec.parent and (parent := refused(spec.parent)) and not refusals[spec.run_id]:
                 refusals[spec.run_id] = parent[0], f"{spec.parent.run_id}, which it starts from: {parent[1]}"
         return refusals[spec.run_id]

@@ -11,7 +11,7 @@ from leangan.plugins import registry
 from leangan.runs.artefact_sections import Grid
 from leangan.runs.config import artefact
 from leangan.runs.grid import kept_at
-from leangan.runs.sections import Config
+from leangan.runs.sections import AUTO, Config
 
 
 def needed_config(spec: RunSpec, name: str, config: Config) -> dict[str, Any]:
@@ -29,7 +29,12 @@ def needed_config(spec: RunSpec, name: str, config: Config) -> dict[str, Any]:
         needed["datasets"] = {spec.dataset: entry}
     if config.images:
         needed["images"] = [spec.images]
-    if not any(_holds(grid, spec, name, config) for grid in artefact(name).grid):
+    content = artefact(name)
+    if config.preset is not None or any(AUTO in grid.preset for grid in content.grid):
+        needed["preset"] = spec.preset
+    if AUTO in (content.conditional, config.conditional) or config.conditional not in (None, content.conditional):
+        needed["conditional"] = spec.conditional
+    if not any(_holds(grid, spec, name, config, "preset" in needed) for grid in content.grid):
         needed["methods"] = [spec.method]
     if any(registry.find_home(plugin) == "folder" for plugin, _ in spec.plugins):
         needed["method_folders"] = config.method_folders
@@ -39,13 +44,15 @@ def needed_config(spec: RunSpec, name: str, config: Config) -> dict[str, Any]:
     return needed
 
 
-def _holds(grid: Grid, spec: RunSpec, name: str, config: Config) -> bool:
-    """Whether the grid itself, without `methods` of the configuration, has the run."""
+def _holds(grid: Grid, spec: RunSpec, name: str, config: Config, preset_given: bool) -> bool:
+    """Whether the grid itself, without `methods` of the configuration, has the run.
+
+    `preset_given`: every grid has the run's preset, because the configuration says so.
+    """
     kept = kept_at(artefact(name), grid, config.scale)
-    own_sets = any(entry.resolution is not None for entry in config.datasets.values())
     return (
         spec.method in kept.method
-        and spec.preset in kept.preset
-        and (own_sets or (spec.dataset in kept.dataset and spec.resolution in kept.resolution))
+        and (preset_given or spec.preset in kept.preset)
+        and (bool(config.own_sets) or (spec.dataset in kept.dataset and spec.resolution in kept.resolution))
         and (bool(config.images) or spec.images in kept.images)
     )

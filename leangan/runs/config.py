@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -12,9 +13,11 @@ from leangan.core.project import PACKAGE, project_file
 from leangan.core.schemas import parse
 from leangan.core.yaml_files import parse_yaml, read
 from leangan.data.known_sets import known_sets, sets_not_read
+from leangan.data.outline import check_source
 from leangan.plugins import registry
 from leangan.runs.artefact_sections import ArtefactConfig
-from leangan.runs.sections import Config, Scale
+from leangan.runs.presets import presets
+from leangan.runs.sections import AUTO, Config, Scale
 
 PAPER = "paper"
 """Among the artefacts of a configuration, and as a target of the workflow: all those of both papers."""
@@ -54,6 +57,8 @@ def check_config(content: dict[str, Any]) -> Config:
     config = config.model_copy(update={"artefacts": list(dict.fromkeys(itertools.chain(*names)))})
     for name in config.artefacts:
         artefact(name)
+    if config.preset is not None:
+        check_names("preset", [config.preset], [*presets(), AUTO], CONFIG)
     for name, entry in config.datasets.items():
         missing = [key for key in ("path", "resolution") if getattr(entry, key) is None]
         if missing and name not in known_sets():
@@ -62,6 +67,22 @@ def check_config(content: dict[str, Any]) -> Config:
                 f" leangan/data/sources.csv.{sets_not_read()}"
             )
     return config
+
+
+def source_faults(config: Config) -> Iterator[str]:
+    """A line for each data set whose path in `config` leads to no images, see `data.outline.check_source`."""
+    for name, entry in config.datasets.items():
+        if (path := config.path_of(name)) is not None:
+            try:
+                check_source(name, entry.resolution, path, CONFIG)
+            except ConfigError as error:
+                yield str(error)
+
+
+def check_sources(config: Config) -> None:
+    """Raise ConfigError with the first of `source_faults`."""
+    for fault in source_faults(config):
+        raise ConfigError(fault)
 
 
 def configured(**changes: Any) -> Config:

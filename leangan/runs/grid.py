@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from leangan.core.errors import ConfigError, check_names
 from leangan.core.schemas import parse
 from leangan.core.spec import TRANSFER, RunSpec
-from leangan.data.known_sets import is_amplified, known_sets
+from leangan.data.known_sets import is_amplified
+from leangan.data.outline import Outline, outline, why_unconditional
 from leangan.plugins import registry
 from leangan.plugins.backbone import LOOP_KEYS, missing_part
 from leangan.runs.artefact_sections import ArtefactConfig, Grid
-from leangan.runs.config import artefact, artefact_names, read_scale
+from leangan.runs.asked import asked
+from leangan.runs.choices import choose_conditional, choose_preset, outline_of
+from leangan.runs.config import CONFIG, artefact, artefact_names, read_scale
 from leangan.runs.methods import (
     ParentRun,
     bind_all,
@@ -34,27 +38,41 @@ def expand(name: str, config: Config) -> list[RunSpec]:
     """The runs of one artefact under `config` (config/config.yaml): its grids at the config's scale.
 
     Where the artefact names data sets, sizes or methods for the scale, only those of its grids belong to it.
-    The `methods` of `config` are added to the artefact's own. Its `images` and those of its `datasets` that have a
-    resolution replace the artefact's, its `kimg` and `snapshot_kimg` the lengths of the scale. A run comes once for
-    each pair of a method's and a preset's name that it has.
+    The `methods` of `config` are added to the artefact's own. Its `only_methods`, `preset`, `conditional`, `images` and
+    those of its `datasets` that have a resolution replace the artefact's, its `kimg` and `snapshot_kimg` the lengths of
+    the scale. A run comes once for each pair of a method's and a preset's name that it has.
     """
-    content = artefact(name)
+    content = asked(artefact(name), config)
     where = f"method_args of config/artefacts/{name}.yaml"
     check_names("plugin", content.method_args, registry.names("method"), where)
     for plugin, args in content.method_args.items():
         check_argument_names(plugin, args, where)
-    own_sets = [(own, entry.resolution) for own, entry in config.datasets.items() if entry.resolution is not None]
-    start = content.start.given() if content.start and not own_sets else None
+    start = content.start.given() if content.start and not config.own_sets else None
     specs, seeds = {}, read_scale(config.scale).seeds
     for grid in content.grid:
         kept = kept_at(content, grid, config.scale)
-        sets = own_sets or list(itertools.product(kept.dataset, kept.resolution))
-        methods = dict.fromkeys([*kept.method, *config.methods])
-        cells = itertools.product(sets, config.images or kept.images, kept.preset, methods, seeds)
-        for (dataset, resolution), images, preset, method, seed in cells:
-            spec = _spec(name, config, dataset, resolution, images, preset, method, seed, start)
-            specs[spec.run_id, method, preset] = spec
+        methods = dict.fromkeys([*(config.only_methods or kept.method), *config.methods])
+        for dataset, resolution in config.own_sets.items() or itertools.product(kept.dataset, kept.resolution):
+            sizes = list(dict.fromkeys(_sizes(config.images or kept.images, dataset, resolution, config)))
+            chosen = [choose_preset(preset, resolution, config) for preset in kept.preset]
+            for images, preset, method, seed in itertools.product(sizes, chosen, methods, seeds):
+                spec = _spec(name, config, dataset, resolution, images, preset, method, seed, start)
+                specs[spec.run_id, method, preset] = spec
     return list(specs.values())
+
+
+def _sizes(stated: Sequence[int | str], dataset: str, resolution: int, config: Config) -> Iterator[int]:
+    """How many images each stated size means of a set. Raises ConfigError for `all` of a known set of unknown size.
+
+    Where a set of the user's own is not there, `all` is left out: `check_sources` says what is missing.
+    """
+    for size in stated:
+        if isinstance(size, int):
+            yield size
+        elif (count := outline_of(dataset, resolution, config).count) is not None:
+            yield count
+        elif config.path_of(dataset) is None:
+            raise ConfigError(f"images: how many all of {dataset} are is not known. Give a number in {CONFIG}.")
 
 
 def find(run_id: str, config: Config) -> RunSpec:
@@ -97,7 +115,7 @@ def _spec(
     `start` has the arguments of transfer for a run whose method says nothing of where it starts. `later` are the runs
     that start from this one.
     """
-    content, where = artefact(name), f"config/artefacts/{name}.yaml"
+    content, where = asked(artefact(name), config), f"config/artefacts/{name}.yaml"
     later = (*later, {"method": method, "dataset": dataset, "images": images, "preset": preset})
     kimg, snapshot_kimg = (_length(key, content, config) for key in ("kimg", "snapshot_kimg"))
     stated = preset_at(preset, resolution, where, method_preset(method), config.arithmetic.half)
@@ -123,7 +141,7 @@ def _spec(
         subset_seed=content.subset_seed,
         subset_rule=content.subset_rule,
         validation_images=content.validation_images,
-        conditional=content.conditional,
+        conditional=choose_conditional(content.conditional, dataset, resolution, config),
         backbone=stated.backbone,
         hyper=hyper,
         plugins=bind_all(before) + plugins,
@@ -147,8 +165,14 @@ def _length(key: str, content: ArtefactConfig, config: Config) -> float | None:
     return getattr(part if key in part.model_fields_set else read_scale(config.scale), key)
 
 
-def refusal(spec: RunSpec) -> tuple[str, str] | None:
-    """(status, reason) where the run cannot or should not be trained: a plugin that cannot be used, or a skip."""
+def refusal(spec: RunSpec, path: str | None = None) -> tuple[str, str] | None:
+    """(status, reason) where the run cannot or should not be trained: a plugin that cannot be used, or a skip.
+
+    `path` is where its data set lies, as far as the configuration says.
+    """
+    known = outline(spec.dataset, spec.resolution, path)
+    if reason := _unfit(spec, known):
+        return "skip", reason
     backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
     if isinstance(backbone, registry.FailedImport):
         return "error", backbone.reason
@@ -164,7 +188,7 @@ def refusal(spec: RunSpec) -> tuple[str, str] | None:
         except Exception as error:
             return "error", f"skip of method {name!r} raised {registry.explain(error)}"
         try:
-            reason = reason or _without_validation(spec, build_method(name, args).needs_validation)
+            reason = reason or _without_validation(spec, known, build_method(name, args).needs_validation)
         except Exception as error:
             return "error", f"method {name!r} cannot be built: {registry.explain(error)}"
         if reason:
@@ -184,13 +208,21 @@ def _fault(name: str, hyper: str, resolution: int) -> str | None:
     return None
 
 
-def _without_validation(spec: RunSpec, needed: bool) -> str | None:
+def _unfit(spec: RunSpec, known: Outline) -> str | None:
+    """Why a set does not have the images or labels that the run trains on; None if it does, or if that is not known."""
+    if known.count is not None and spec.images > known.count and not is_amplified(spec.dataset, spec.images):
+        return f"it trains on {spec.images:,} images, and {spec.dataset} has {known.count:,}"
+    if spec.subset_rule == "balanced" and known.classes == 0:
+        return f"subset rule 'balanced' needs labels, and the images of {spec.dataset} have none"
+    return why_unconditional(spec.dataset, known) if spec.conditional else None
+
+
+def _without_validation(spec: RunSpec, known: Outline, needed: bool) -> str | None:
     """Why a run cannot have the batch of held-out images that its method needs; None if it can, or is not known."""
-    row = known_sets().get(spec.dataset)
     validation = spec.validation_images
-    if row is not None and row.count is not None:
+    if known.count is not None:
         trained = spec.images // 2 if is_amplified(spec.dataset, spec.images) else spec.images
-        validation = min(validation, max(row.count - trained, 0))
+        validation = min(validation, max(known.count - trained, 0))
     if not needed or validation >= spec.hyper["batch"]:
         return None
     return f"it needs a batch of {spec.hyper['batch']} held-out images; the run holds out {validation}"

@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from leangan.core.schemas import Distinct, Omissible, Positive, Record, Text
+from leangan.core.schemas import COMMENT, Distinct, Omissible, Positive, Record, Text
+
+SIDES = [8, 16, 32, 64, 128, 256, 512, 1024]
 
 Resolution = Annotated[
-    int, WithJsonSchema({"type": "integer", "enum": [8, 16, 32, 64, 128, 256, 512, 1024]}, mode="validation")
+    int,
+    WithJsonSchema(
+        {"type": "integer", "enum": SIDES, COMMENT: f"a power of two from {SIDES[0]} to {SIDES[-1]}"},
+        mode="validation",
+    ),
 ]
 """Side of square images in pixels."""
 
 Count = Annotated[int, Field(ge=1)]
 
-Name = Annotated[str, Field(pattern="^[a-z0-9]+([_-][a-z0-9]+)*$")]
+Size = Annotated[
+    Count | Literal["all"],
+    WithJsonSchema(
+        {
+            "type": ["integer", "string"],
+            "minimum": 1,
+            "maximum": 2**53,
+            "pattern": "^all$",
+            COMMENT: "a whole number from 1 up, or all",
+        },
+        mode="validation",
+    ),
+]
+"""Number of training images; all: as many as the set has."""
+
+NAME = "lower-case letters and digits, with single - or _ between them, such as my-flowers"
+
+Name = Annotated[str, Field(pattern="^[a-z0-9]+([_-][a-z0-9]+)*$", json_schema_extra={COMMENT: NAME})]
 """What may name a data set: lower-case letters, digits, - and _ between them."""
+
+AUTO = "auto"
+"""In place of a preset or of `conditional`: chosen for the data set, see `leangan.runs.choices`."""
+
+Conditional = Literal["auto", True, False]
+"""Whether networks learn the classes of the images; auto: if these have at least two."""
 
 
 class OwnDataset(Record):
@@ -26,7 +56,7 @@ class OwnDataset(Record):
 
     path: Omissible[Text] = None
     """A folder of images, a folder of class folders, a ZIP with an optional dataset.json, or another form of
-    [data.md](data.md)."""
+    [data.md](data.md). It starts at the project's folder unless it is absolute; `~` is the home folder."""
 
     resolution: Omissible[Resolution] = None
     """Side of the images in pixels, after scaling."""
@@ -65,16 +95,29 @@ class Config(Record):
     """Methods to add to those that every artefact compares: names of config/methods.yaml, or of files in augment/ or in
     `method_folders`."""
 
+    only_methods: Annotated[list[Text], Distinct()]
+    """Methods to compare in place of those of every artefact; an empty list keeps theirs. Those of `methods` are added
+    to these, too."""
+
     method_folders: Annotated[list[Text], Distinct()]
     """Folders of your own with methods, one file each as in augment/."""
 
     datasets: dict[Name, OwnDataset]
-    """Image sets by name. Those with a resolution replace the sets of the artefacts. A set that is not in
-    leangan/data/sources.csv needs `path` and `resolution`. A known set may omit `resolution`; its path and preparation
-    still apply."""
+    """Image sets by name. Those with a resolution replace the sets of the artefacts, whose tables and figures then have
+    the names of these sets in theirs. A set that is not in leangan/data/sources.csv needs `path` and `resolution`. A
+    known set may omit `resolution`; its path and preparation still apply."""
 
-    images: Annotated[list[Count], Distinct()]
-    """Training-set sizes in place of the artefacts' own; an empty list keeps theirs."""
+    images: Annotated[list[Size], Distinct()]
+    """Training-set sizes in place of the artefacts' own; an empty list keeps theirs. `all` is the size of the set. A
+    size that the set does not have is a row that says so."""
+
+    preset: Text | None
+    """Hyper-parameters in place of the artefacts' own: an entry of config/presets.yaml, or auto, by resolution and
+    device ([your-data.md](your-data.md#which-preset)). null keeps theirs."""
+
+    conditional: Conditional | None
+    """Whether the networks learn the classes of the images, in place of what the artefacts say: true, false, or auto,
+    if the set has two classes or more. null keeps theirs."""
 
     kimg: Positive | None
     """Training length in thousands of images shown to D. It replaces the scale's, and null keeps that. A run of another
@@ -112,7 +155,17 @@ class Config(Record):
 
     def path_of(self, dataset: str) -> str | None:
         """Where a data set is, as far as the configuration says."""
-        return self.datasets[dataset].path if dataset in self.datasets else None
+        path = self.datasets[dataset].path if dataset in self.datasets else None
+        return path and os.path.expanduser(path)
+
+    @property
+    def own_sets(self) -> dict[str, int]:
+        """The resolutions of the data sets that replace those of the artefacts, by name."""
+        return {name: own.resolution for name, own in self.datasets.items() if own.resolution is not None}
+
+    def output_name(self, artefact: str) -> str:
+        """What tables and figures of an artefact are called: by the data sets, too, that replace its own."""
+        return "-".join([artefact, *self.own_sets])
 
 
 class Scale(Record):

@@ -35,6 +35,7 @@ from leangan.core.files import sha256, write_atomic
 from leangan.core.ranks import rank, world_size
 from leangan.core.spec import RunSpec, snapshot_name
 from leangan.data.contracts import Dataset, open_dataset
+from leangan.data.outline import described, why_unconditional
 from leangan.data.subset import read_subset
 from leangan.plugins import registry
 from leangan.plugins.check import HookError
@@ -64,13 +65,13 @@ def open_images(spec: RunSpec, data_path: Path, subset_path: Path) -> tuple[Data
     """The prepared data set and the choice of its images that the run trains on; ConfigError where they do not fit."""
     dataset = open_dataset(data_path)
     subset = read_subset(subset_path, dataset)
-    resolution, classes = dataset.meta["resolution"], dataset.meta["classes"]
+    resolution = dataset.meta["resolution"]
     if resolution != spec.resolution:
         raise ConfigError(f"{data_path} holds {resolution}-pixel images; the spec asks for {spec.resolution}.")
     if subset["size"] != spec.images:
         raise ConfigError(f"{subset_path} lists {subset['size']} images; the spec asks for {spec.images}.")
-    if spec.conditional and not classes:
-        raise ConfigError(f"{spec.run_id} is conditional, but the data set {spec.dataset!r} has no labels.")
+    if spec.conditional and (reason := why_unconditional(spec.dataset, described(dataset.meta))):
+        raise ConfigError(f"{spec.run_id}: {reason}. Say conditional: false in the artefact or the configuration.")
     return dataset, subset
 
 

@@ -15,9 +15,9 @@ import pytest
 
 from benchmarks import estimate
 from benchmarks.estimate import Measuring, Training, counted, left, main, seconds
+from leangan.core import visible_gpus
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
-from leangan.launching import gpus
 from leangan.metrics.protocols import read_protocol
 from leangan.planning import plan
 from leangan.runs.artefact_sections import ArtefactConfig
@@ -165,7 +165,7 @@ def test_an_extractor_that_is_not_installed_is_named_and_never_loaded(results, p
 def test_there_is_no_estimate_that_takes_long_or_is_of_the_wrong_device(results, pool, capsys, monkeypatch):
     pool.late = True
     assert told(capsys) == "No estimate: 5 trials take more than 60 seconds.\n"
-    monkeypatch.setattr(gpus, "installed", lambda: ["GPU-a"])
+    monkeypatch.setattr(visible_gpus, "installed", lambda: ["GPU-a"])
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     pool.asked.clear()
     assert told(capsys, device="auto") == "No estimate: the runs go to a GPU, which docs/gpu.md measures.\n"
@@ -177,13 +177,13 @@ def test_there_is_no_estimate_that_takes_long_or_is_of_the_wrong_device(results,
     [("cpu", None, False), ("auto", None, True), ("auto", "-1", False), ("cuda", "-1", True)],
 )
 def test_jobs_use_gpus_that_are_there_and_not_hidden(monkeypatch, device, hidden, expected):
-    monkeypatch.setattr(gpus, "installed", lambda: ["GPU-a"])
+    monkeypatch.setattr(visible_gpus, "installed", lambda: ["GPU-a"])
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if hidden:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    assert gpus.uses_gpus(device) is expected
-    monkeypatch.setattr(gpus, "installed", list)
-    assert gpus.uses_gpus(device) is (device == "cuda")
+    assert visible_gpus.uses_gpus(device) is expected
+    monkeypatch.setattr(visible_gpus, "installed", list)
+    assert visible_gpus.uses_gpus(device) is (device == "cuda")
 
 
 def test_a_trial_is_of_whole_repetitions_after_one_to_warm_up(monkeypatch):

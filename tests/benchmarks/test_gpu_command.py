@@ -24,7 +24,7 @@ from benchmarks.gpu.trainings import Options, options_of, trainings
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 
-OPTIONS = Options("cuda", "minutes", "first-minutes", ["images=[500]"], 4, None)
+OPTIONS = Options("cuda", "minutes", "first-minutes", ["images=[500]"], 4, None, "first-minutes")
 
 
 def python(code: str) -> list[str]:
@@ -203,7 +203,10 @@ def test_a_length_that_is_given_is_taken(tmp_path):
         ("kimg=abc", "kimg = 'abc' must be of type number or null"),
         ("images", "'images' in CONFIG (--config) is not KEY=VALUE"),
         ("scale=paper", "'scale=paper' in CONFIG (--config) is set by the session"),
-        ("datasets={mine: {path: /no/such.zip, resolution: 32}}", "datasets.mine.path.*there is no /no/such.zip"),
+        (
+            "datasets={mine: {path: /no/such.zip, resolution: 32}}",
+            "no file or folder /no/such.zip.*datasets.mine.path",
+        ),
         ("images=[", "'images=[' in CONFIG (--config) is not valid YAML"),
     ],
 )

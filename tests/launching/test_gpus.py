@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from leangan.launching.gpus import named_by_environment, usable
+from leangan.core.visible_gpus import named_by_environment, usable
 
 A, B, C = (f"GPU-{digit * 8}-5b1d-90b1-96d4-e66fa77d3ddc" for digit in "abc")
 A1, A2, C1 = (f"MIG-{digit * 8}-d1f2-5f0a-8f5b-0812b597ae69" for digit in "123")

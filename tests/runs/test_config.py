@@ -18,22 +18,29 @@ config = configured
         ({"scale": "dmo"}, ["unknown scale 'dmo'", "'demo'", "smoke", "config/config.yaml"]),
         ({"artefacts": ["dem"]}, ["unknown artefact 'dem'", "Did you mean 'demo'?"]),
         ({"device": "gpu"}, ["device", "'gpu'", "auto, cpu, cuda"]),
-        ({"images": ["128"]}, ["images.0 = '128'", "integer"]),
+        ({"images": ["128"]}, ["images.0 = '128' must be a whole number from 1 up, or all"]),
+        ({"images": [100, "al"]}, ["images.1 = 'al' must be a whole number from 1 up, or all"]),
         ({"images": 128}, ["images = 128", "must be a list, such as [128]"]),
-        ({"images": [0]}, ["images.0 = 0", "minimum"]),
+        ({"images": [0]}, ["images.0 = 0 must be a whole number from 1 up, or all"]),
         ({"artefacts": []}, ["artefacts = []"]),
         ({"seeds": [1]}, ["unknown key 'seeds'", "Known: arithmetic, artefacts"]),
         ({"threads": 0}, ["threads = 0"]),
         ({"datasets": {"mine": {"path": "/x"}}}, ["lacks resolution", "datasets.mine"]),
         (
             {"datasets": {"mine": {"path": "/x", "resolution": 48}}},
-            ["datasets.mine.resolution", "48", "32, 512, 64, 8"],
+            ["datasets.mine.resolution = 48 must be a power of two from 8 to 1024", "config/config.yaml"],
         ),
         (
             {"datasets": {"mine": {"pth": "/x", "path": "/x", "resolution": 32}}},
             ["'datasets.mine.pth'", "'datasets.mine.path'"],
         ),
-        ({"datasets": {"My Set": {"path": "/x", "resolution": 32}}}, ["My Set"]),
+        (
+            {"datasets": {"My Set": {"path": "/x", "resolution": 32}}},
+            ["'My Set' must be lower-case letters and digits, with single - or _ between them, such as my-flowers"],
+        ),
+        ({"preset": "tny"}, ["unknown preset 'tny'", "Did you mean 'tiny'", "config/config.yaml"]),
+        ({"conditional": "yes"}, ["unknown value for conditional: 'yes'", "auto, false, null, true"]),
+        ({"only_methods": "ada"}, ["only_methods = 'ada' must be a list, such as [ada]"]),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(changes, words):

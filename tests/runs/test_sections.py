@@ -53,10 +53,10 @@ def content(**changes) -> ArtefactConfig:
         ({"title": None}, "title = None must be of type string"),
         ({"grid": 7}, "grid = 7 must be of type object or array"),
         ({"grid": []}, "grid = [] is not allowed"),
-        ({"grid": {**GRID, "resolution": [48]}}, "unknown value for grid.resolution.0: 48"),
+        ({"grid": {**GRID, "resolution": [48]}}, "grid.resolution.0 = 48 must be a power of two from 8 to 1024"),
         ({"grid": {**GRID, "images": 32}}, "grid.images = 32 must be a list"),
         ({"grid": {**GRID, "images": [1.5]}}, "grid.images.0 = 1.5 must be of type integer"),
-        ({"conditional": "yes"}, "conditional = 'yes' must be of type boolean"),
+        ({"conditional": "yes"}, "unknown value for conditional: 'yes'. Known: auto, false, true"),
         ({"subset_rule": "frist"}, "unknown value for subset_rule: 'frist'. Did you mean 'first'"),
         ({"subset_seed": 2**32}, "subset_seed = 4294967296 is not allowed"),
         ({"method_args": {"ada": 0.6}}, "method_args.ada = 0.6 must be of type object"),
@@ -127,8 +127,8 @@ def test_whole_numbers_may_be_written_with_a_point():
 
 
 def test_a_number_that_no_machine_holds_is_refused_in_words():
-    with pytest.raises(ConfigError, match=r"^images\.0 = 1e\+30 is not allowed: .* Change it in config/config.yaml"):
-        configured(images=[1e30])
+    with pytest.raises(ConfigError, match=r"^threads = 1e\+30 is not allowed: .* Change it in config/config.yaml"):
+        configured(threads=1e30)
 
 
 def test_nothing_of_a_section_can_be_changed():

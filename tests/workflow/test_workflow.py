@@ -94,13 +94,19 @@ def test_every_method_gives_rows_and_the_artefact_and_the_page_are_there(finishe
     assert all(row["status"] == "done" and row["proxy"] and "fid" not in row["metric"] for row in measured)
     assert {row["kimg"] for row in measured} == {0.256, 0.512}
     results = finished / "results/smoke"
-    for name in ("tables/demo.md", "tables/demo.csv", "tables/demo.tex", "results.csv", "page/index.html"):
+    for name in (
+        "tables/demo-blobs.md",
+        "tables/demo-blobs.csv",
+        "tables/demo-blobs.tex",
+        "results.csv",
+        "page/index.html",
+    ):
         assert (results / name).stat().st_size > 0
     for figure in ("curves", "d_outputs", "controller", "samples"):
-        with Image.open(results / f"figures/demo/{figure}.png") as image:
+        with Image.open(results / f"figures/demo-blobs/{figure}.png") as image:
             assert min(image.size) > 100
-        assert "<svg" in (results / f"figures/demo/{figure}.svg").read_text()[:2000]
-    table = (results / "tables/demo.md").read_text()
+        assert "<svg" in (results / f"figures/demo-blobs/{figure}.svg").read_text()[:2000]
+    table = (results / "tables/demo-blobs.md").read_text()
     assert "DiffAugment" in table and "ADA" in table and "proxy" in table.lower()
     assert not list(results.glob("runs/*/*/features-*")), "features are kept no longer than needed"
 
@@ -179,9 +185,11 @@ def test_a_clone_renders_every_scale_from_what_is_tracked_and_trains_nothing(fin
     lengths = ("kimg=0.512", "snapshot_kimg=0.256")
     process = snakemake(cloned, "figures", config=(OWN_SET, "images=[24]", *lengths))
     assert process.returncode == 0, said(process)
-    assert (results / "tables/demo.csv").read_text() == (finished / "results/smoke/tables/demo.csv").read_text()
+    assert (results / "tables/demo-blobs.csv").read_text() == (
+        finished / "results/smoke/tables/demo-blobs.csv"
+    ).read_text()
     for figure in ("curves", "d_outputs", "controller", "samples"):
-        with Image.open(results / f"figures/demo/{figure}.png") as image:
+        with Image.open(results / f"figures/demo-blobs/{figure}.png") as image:
             assert min(image.size) > 100
     for page in (results / "page", cloned / "results/page"):
         board = json.loads((page / "leaderboard.json").read_text())["rows"]
@@ -224,7 +232,7 @@ def jobs_of(project: Path, *config: str) -> dict[str, int]:
 
 def test_rows_that_came_without_their_runs_are_taken_as_they_are(clone):
     assert not jobs_of(clone)
-    (clone / "results/smoke/tables/demo.md").unlink()
+    (clone / "results/smoke/tables/demo-blobs.md").unlink()
     count = jobs_of(clone, "methods=[diffaugment-ct]")
     assert count["train"] == count["measure"] == 1 and count["render"] == 1
     # A missing spec.json is written again, and trains nothing.
@@ -261,7 +269,7 @@ def test_a_broken_method_harms_nobody(finished):
         assert status["mine"] == ("done", None)
         assert status["broken"][0] == "error" and "no_such_module" in status["broken"][1]
         assert "Mine" in (finished / "results/smoke/page/index.html").read_text()
-        assert "augment/broken.py failed to import" in (finished / "results/smoke/tables/demo.md").read_text()
+        assert "augment/broken.py failed to import" in (finished / "results/smoke/tables/demo-blobs.md").read_text()
         for title, name in (("Mine", "mine"), ("DiffAugment", "diffaugment")):
             (file,) = finished.glob(f"results/smoke/rows/*/*-{name}-*/proxy.jsonl")
             before = file.read_text()
@@ -309,10 +317,26 @@ def test_an_artefact_is_a_target_whether_or_not_it_is_configured_and_what_runs_s
     assert count["subset"] == 2 and "demo" not in count and "page" not in count
 
 
-def test_too_many_images_are_refused_with_both_numbers(project):
-    process = snakemake(project, "all", config=("scale=smoke", OWN_SET, "images=[49]"))
+def test_sizes_that_the_set_does_not_have_are_rows_that_say_so_and_the_others_run(project):
+    process = snakemake(project, "demo", "-n", config=("scale=smoke", OWN_SET, "images=[24,49,all]"))
+    assert process.returncode == 0, said(process)
+    count = jobs(process)
+    assert count["refuse"] == 4 and count["train"] == count["measure"] == 8, "four methods of each size"
+
+
+def test_a_mistyped_path_is_one_line_before_anything_else(project):
+    """Whatever is there already; targets that take no images go on."""
+    mistyped = ("scale=smoke", "datasets={blobs: {path: blob, resolution: 8}}", "images=[24]")
+    (project / "results/smoke/rows").mkdir(parents=True, exist_ok=True)
+    process = snakemake(project, "all", config=mistyped)
     assert process.returncode != 0
-    assert "49" in said(process) and "48" in said(process)
+    text = " ".join(said(process).split())
+    assert f"blobs: no file or folder blob: {project} has no 'blob'. Did you mean 'blobs'" in text
+    assert "Change datasets.blobs.path in config/config.yaml or --config." in text
+    assert "InputFunctionException" not in text and "latency" not in text
+    planned = snakemake(project, "plan", config=mistyped)
+    assert planned.returncode == 0 and "missing: blobs: no file or folder blob" in said(planned)
+    assert snakemake(project, "figures", "-n", config=mistyped).returncode == 0
 
 
 def test_the_workflow_is_lint_clean(project):

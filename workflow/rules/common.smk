@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from snakemake.api import DAGApi
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -14,10 +15,11 @@ from snakemake.logging import logger
 sys.path.insert(0, workflow.basedir)
 
 from leangan.core.errors import ConfigError
+from leangan.core.visible_gpus import uses_gpus
 from leangan.core.yaml_files import read, parse_leaves
 from leangan.data.fingerprint import fingerprint
 from leangan.data.known_sets import is_amplified, downloads, find_test_split, known_sets, locate
-from leangan.launching import devices, gpus
+from leangan.launching import devices
 from leangan.metrics.protocols import check_protocol, read_protocol
 from leangan.planning import cost
 from leangan.plugins import registry
@@ -31,6 +33,21 @@ from leangan.runs.sections import OwnDataset
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
 shell.prefix(f"set -euo pipefail; export TQDM_MININTERVAL=10 PATH={Path(sys.executable).parent}:$PATH; ")
+
+
+
+def targets():
+    """The rules and files that this call is to make.
+
+    The engine has read its command line before it reads this file, but hands the targets over only afterwards.
+    """
+    frame = sys._getframe()
+    while frame is not None and not isinstance(frame.f_locals.get("self"), DAGApi):
+        frame = frame.f_back
+    return list(frame.f_locals["self"].dag_settings.targets) if frame is not None else []
+
+
+TARGETS = targets() or ["all"]
 
 # What this call asks for: config/config.yaml and --config, checked. The engine keeps its own copy, `config`.
 try:
@@ -52,7 +69,7 @@ DOWNLOADS = downloads()
 SUBSETS = {spec.subset_size: spec for spec in SPECS.values()}
 
 # Whether jobs run on GPUs. On a cluster, where this machine may have none, the config says device: cuda.
-GPU = gpus.uses_gpus(ASKED.device)
+GPU = uses_gpus(ASKED.device)
 DEVICES = ASKED.devices_per_run
 
 # Runs that may share a GPU. On a cluster, where --jobs limits the jobs, each has GPUs of its own, and the calls of

@@ -115,8 +115,9 @@ def of_all(files):
 
 def rendered(name):
     """The tables of an artefact and the folder of its figures."""
-    return [f"results/{SCALE}/tables/{name}.{kind}" for kind in ("md", "csv", "tex")] + [
-        f"results/{SCALE}/figures/{name}"
+    stem = ASKED.output_name(name)
+    return [f"results/{SCALE}/tables/{stem}.{kind}" for kind in ("md", "csv", "tex")] + [
+        f"results/{SCALE}/figures/{stem}"
     ]
 
 
@@ -128,11 +129,34 @@ def warn_once(text):
     logger.warning(text)
 
 
+def check_own_images():
+    """End the call, before it looks for anything else, where the configuration gives a path that holds no images.
+
+    The same holds for a set that lacks the test images which a protocol compares with. Targets that take no images go on, as do artefacts whose rows are all there.
+    """
+    if not workflow.is_main_process or set(TARGETS) <= {"figures", "leaderboard", "plan"}:
+        return
+    shown = [cell for name in set(TARGETS) & set(CELLS) or ASKED.artefacts for cell in CELLS[name] if cell.protocol]
+    rows = [Path(f"results/{SCALE}/rows/{cell.spec.run_id}/{cell.protocol}.jsonl") for cell in shown]
+    if "all" in ASKED.images or not all(file.exists() for file in rows):
+        try:
+            configuration.check_sources(ASKED)
+            for cell in shown:
+                if PROTOCOLS[cell.protocol].reference == "test" and not cell.refused:
+                    find_test_split(cell.spec.dataset)
+        except ConfigError as error:
+            raise WorkflowError(str(error)) from None
+
+
+check_own_images()
+
+
 def source_file(dataset, prepared):
     """The file or folder that a set is prepared from.
 
     A missing one is an error, by which the engine ends before the first job unless no job needs the set. A dry run
-    only says so. Where the prepared array exists, the engine learns of a missing file and takes the array.
+    only says so. Where the prepared array exists, the engine learns of a missing file and takes the array. Paths that
+    the configuration gives have been checked before, see `check_own_images`.
     """
     path = ASKED.path_of(dataset)
     try:
@@ -151,7 +175,8 @@ def source_file(dataset, prepared):
 def source_option(dataset):
     """What the config says of a set: where it lies, and how it is cropped and resized if not as published."""
     own = ASKED.datasets.get(dataset, OwnDataset())
-    options = [f"--path {shlex.quote(own.path)}"] if own.path else []
+    path = ASKED.path_of(dataset)
+    options = [f"--path {shlex.quote(path)}"] if path else []
     options += ["--crop" if own.crop else "--no-crop"] if own.crop is not None else []
     return " ".join(options + ([f"--resize {own.resize}"] if own.resize else []))
 

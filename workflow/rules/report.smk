@@ -2,6 +2,7 @@
 # engine fetches declared files, and the commands find the other files of results/<scale> next to them.
 RENDER = f"python -m leangan render --config {CONFIG}"
 RESULTS = 'results=$(dirname "$(dirname {log})")'
+RENDERED = ASKED.output_name("{artefact}")
 PAGE = "python -m leangan page --published {input.published} --submitted results/submitted"
 
 
@@ -13,10 +14,10 @@ rule render:
         artefact=local("config/artefacts/{artefact}.yaml"),
         published=local("results/published/published.csv"),
     output:
-        f"results/{SCALE}/tables/{{artefact}}.md",
-        f"results/{SCALE}/tables/{{artefact}}.csv",
-        f"results/{SCALE}/tables/{{artefact}}.tex",
-        figures=directory(f"results/{SCALE}/figures/{{artefact}}"),
+        f"results/{SCALE}/tables/{RENDERED}.md",
+        f"results/{SCALE}/tables/{RENDERED}.csv",
+        f"results/{SCALE}/tables/{RENDERED}.tex",
+        figures=directory(f"results/{SCALE}/figures/{RENDERED}"),
     log:
         f"results/{SCALE}/logs/render-{{artefact}}.log",
     localrule: True

@@ -1,0 +1,42 @@
+"""What the plan says of data sets: what images of one's own are, and what `auto` has chosen for a set, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from leangan.runs.artefact_sections import ArtefactConfig
+from leangan.runs.asked import asked
+from leangan.runs.cells import Cell
+from leangan.runs.choices import auto_preset, choose_conditional, outline_of
+from leangan.runs.config import artefact
+from leangan.runs.sections import AUTO, Config
+
+
+def describe_sets(members_of: dict[str, list[Cell]], config: Config) -> Iterator[str]:
+    """A line for each set of one's own and for each that something was chosen for, by artefacts with their cells."""
+    for name, members in members_of.items():
+        content = asked(artefact(name), config)
+        for dataset, resolution in dict.fromkeys((cell.spec.dataset, cell.spec.resolution) for cell in members):
+            facts = [*_images(dataset, resolution, config), *_choices(content, dataset, resolution, config)]
+            if facts:
+                yield f"{dataset} at {resolution} px: {'; '.join(facts)}"
+
+
+def _images(dataset: str, resolution: int, config: Config) -> Iterator[str]:
+    """How many images a set of one's own has, and in how many classes."""
+    known = outline_of(dataset, resolution, config)
+    if config.path_of(dataset) is None or known.count is None:
+        return
+    images = f"{known.count:,} image{'s' * (known.count != 1)}"
+    classes = {0: "without labels", 1: "all of one class"}
+    yield images if known.classes is None else f"{images}, {classes.get(known.classes, f'{known.classes} classes')}"
+
+
+def _choices(content: ArtefactConfig, dataset: str, resolution: int, config: Config) -> Iterator[str]:
+    """What `auto` stands for in the artefact."""
+    if any(AUTO in grid.preset for grid in content.grid):
+        chosen = auto_preset(resolution, config.device)
+        yield f"preset {chosen.preset}, {chosen.reason}"
+    if content.conditional == AUTO:
+        learns = choose_conditional(AUTO, dataset, resolution, config)
+        yield "class-conditional" if learns else "unconditional, for want of two classes"
