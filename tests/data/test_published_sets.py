@@ -6,6 +6,7 @@ import dataclasses
 import io
 import pickle
 import zipfile
+from pathlib import Path
 
 import lmdb
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from leangan.data import known_sets as table
 from leangan.data import open_source as sources
 from leangan.data.contracts import DatasetError, Source
+from leangan.data.forms import Form
 from leangan.data.open_source import open_source
 from leangan.data.prepare import prepare
 from leangan.data.readers import images
@@ -87,7 +89,7 @@ class Levels(Source):
 
 
 def test_ffhq_records_are_those_of_the_resolution_and_keep_what_is_published(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "open_path", lambda name, path, licence: Levels())
+    monkeypatch.setattr(images, "form_of", lambda path: Form("levels", Path.is_dir, lambda *_: Levels()))
     source = open_source("ffhq", tmp_path)
     assert reds(source) == [10] * 3
     moved = source.at(256)
