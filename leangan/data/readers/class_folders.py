@@ -36,7 +36,7 @@ def find_classes(
         names = sorted(_first_folders(images, top))
         empty = sorted(_without_images(folders, left_out, top).difference(names))
         stray = next((image for image in images if "/" not in image[len(top) :]), None)
-        if len(names) != 1 or classes == 1 or empty or stray:
+        if len(names) != 1 or empty or stray:
             break
         top += f"{names[0]}/"
     if not names or (classes is None and not stray and all(map(_SHARD.fullmatch, names))):
@@ -47,8 +47,8 @@ def find_classes(
         raise DatasetError(f"{path / top / empty[0]}: class folder without an image; fill or remove it")
     if classes is None and _SPLITS.issuperset(name.lower() for name in names):
         raise DatasetError(
-            f"{path / top}: {' and '.join(names)} are splits, no classes; give the path of one of them, or of a folder"
-            " or ZIP with all their images"
+            f"{path / top}: {' and '.join(names)} are splits, not classes; give one of them alone (its path, or a ZIP"
+            " of it), or put their images together"
         )
     if len({unicodedata.normalize("NFC", name) for name in names}) < len(names):
         raise DatasetError(f"{path / top}: two class folders of the same name, accents stored differently; merge them")

@@ -19,7 +19,7 @@ OTHER = "not images"
 
 # Those of `data.image.FORMATS`. "BM" and "P5" also begin texts, so that more of their headers is looked at.
 _IMAGE = re.compile(
-    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|P[1-6]\s+[#\d]"
+    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|II[*+]\0|MM\0[*+]|P[1-6]\s+[#\d]"
     rb"|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
     re.DOTALL,
 )

@@ -97,15 +97,15 @@ def _sort_out(names: Iterable[str]) -> tuple[dict[str, list[str]], set[str], lis
     """Files by plain name, each with the names that it is listed under; all folders; and what is hidden of both."""
     files: dict[str, list[str]] = defaultdict(list)
     folders: set[str] = set()
-    hidden: dict[str, None] = {}
+    hidden: set[str] = set()
     for listed in names:
         name = plain_name(listed)
         steps = name.split("/")
         if any(map(is_hidden, steps)):
             depth = 1 + next(i for i, step in enumerate(steps) if is_hidden(step))
-            hidden["/".join(steps[:depth]) + "/" * (depth < len(steps))] = None
+            hidden.add("/".join(steps[:depth]) + "/" * (depth < len(steps)))
             steps = steps[:depth]
         elif steps[-1]:
             files[name].append(listed)
         folders.add("".join(f"{step}/" for step in steps[:-1]))
-    return files, folders, list(hidden)
+    return files, folders, sorted(hidden)
