@@ -20,7 +20,7 @@ def fingerprint(place: Path) -> str:
     files nor on where the folder lies. Which files these are says `data.tree`: links are followed, hidden files are
     passed over, and what cannot be read counts by its name and the reason.
 
-    Raises FileNotFoundError if `place` is missing, and OSError if it cannot be read.
+    Raises FileNotFoundError if `place` is missing.
     """
     digest = hashlib.sha256()
     for line in _lines(place) if place.is_dir() else [stamp("", place.stat())]:

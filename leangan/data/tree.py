@@ -35,7 +35,7 @@ class Tree:
 
 
 def walk(top: Path) -> Tree:
-    """List `top` and all folders below it, through links too. Raises OSError where `top` itself cannot be listed.
+    """List `top` and all folders below it, through links too.
 
     A folder that links reach a second time is a fault: followed again, it would double its images, or never end.
     """
@@ -49,8 +49,6 @@ def walk(top: Path) -> Tree:
             with os.scandir(place) as listing:
                 entries = list(listing)
         except OSError as error:
-            if not prefix:
-                raise
             tree.faults[prefix] = f"cannot be listed ({error.strerror}); allow it, or move the folder elsewhere"
             continue
         for entry in entries:

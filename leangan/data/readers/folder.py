@@ -18,10 +18,7 @@ class Folder(NamedFiles):
 
     def listing(self) -> list[str]:
         self.origin = f"folder {self.path.name}"
-        try:
-            tree = walk(self.path)
-        except OSError as error:
-            raise DatasetError(f"{self.path}: cannot be listed ({error.strerror})") from error
+        tree = walk(self.path)
         for name, fault in sorted(tree.faults.items()):
             more = f" ({len(tree.faults) - 1} more cannot be read)" if len(tree.faults) > 1 else ""
             raise DatasetError(f"{self.path / name}: {fault}{more}")

@@ -106,7 +106,7 @@ def test_folders_are_classes_where_they_tell_images_apart(tmp_path, names, label
         (["cat/1.png", "dog/"], "dog: class folder without an image; fill or remove it"),
         (["cat/1.png", "cow/1.png", "dog/"], "dog: class folder without an image"),
         (["cat/1.png", "cow/1.png", "dog/.DS_Store"], "dog: class folder without an image"),
-        (["cat/1.png", "dog/1.heic"], "dog: class folder without an image"),
+        (["cat/1.png", "dog/1.heic", "dog/readme.txt"], "dog: class folder without an image"),
         (["train/cat/1.png", "test/cat/1.png"], "test and train are splits, not classes; give one of them alone"),
         (["caf\u00e9/1.png", "cafe\u0301/1.png"], "two class folders of the same name, accents stored differently"),
         (
@@ -116,7 +116,7 @@ def test_folders_are_classes_where_they_tell_images_apart(tmp_path, names, label
     ],
 )
 def test_folders_that_fit_no_rule_are_refused(tmp_path, names, message):
-    refused(tmp_path, dict.fromkeys(names, PNG) | {name: b"" for name in names if "heic" in name}, message)
+    refused(tmp_path, dict.fromkeys(names, PNG) | {name: b"" for name in names if not name.endswith("png")}, message)
 
 
 def test_files_of_systems_are_left_out_and_said(tmp_path):
@@ -172,6 +172,7 @@ def test_every_suffix_is_one_of_a_format_that_is_decoded():
         ("a.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC images"),
         ("a", b"\0\0\0\x18ftypmif1\0\0\0\0", "HEIC images"),
         ("a.bin", b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF images"),
+        ("b.avif", b"", "AVIF images"),
         ("a.mov", b"\0\0\0\x14ftypqt  ", "videos"),
         ("a.mkv", b"\x1a\x45\xdf\xa3", "videos"),
         ("a.nef", encoded(form="TIFF"), "cameras' raw files"),
@@ -233,8 +234,10 @@ def test_links_are_followed(tmp_path):
 def test_links_that_lead_nowhere_new_are_refused_by_name(tmp_path, link, goal, message):
     root = folder_of(tmp_path / "pets", {"cat/1.png": PNG, "dog/1.png": PNG})
     (root / link).symlink_to(goal)
-    with pytest.raises(DatasetError, match=f"pets/{message}"):
-        Folder("mine", root, "free")
+    (tmp_path / "way").symlink_to(root)
+    for path in (root, tmp_path / "way"):
+        with pytest.raises(DatasetError, match=f"{path}/{message}"):
+            Folder("mine", path, "free")
 
 
 def test_several_broken_links_are_counted(tmp_path):
