@@ -28,10 +28,10 @@ class Archive(NamedFiles):
     Entries are read in memory, nothing is unpacked; names that would leave the folder are refused all the same.
     """
 
+    kind = "archive"
     handles = ("_zip", "_entries")
 
     def listing(self) -> list[str]:
-        self.origin = f"archive {self.path.name}"
         for entry in self._zip.infolist():
             self._check_entry(entry)
         return [_name(entry) for entry in self._zip.infolist()]

@@ -16,10 +16,12 @@ from leangan.data.tree import walk
 class Folder(NamedFiles):
     """The images below the folder `path`, also those that links in it lead to; see `NamedFiles`."""
 
+    kind = "folder"
+
     def listing(self) -> list[str]:
-        self.origin = f"folder {self.path.name}"
         tree = walk(self.path)
-        for name, fault in sorted(tree.faults.items()):
+        if tree.faults:
+            name, fault = min(tree.faults.items())
             more = f" ({len(tree.faults) - 1} more cannot be read)" if len(tree.faults) > 1 else ""
             raise DatasetError(f"{self.path / name}: {fault}{more}")
         return [*tree.files, *tree.folders, *tree.hidden]

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from leangan.core.errors import first_few
 from leangan.data.contracts import DatasetError, Source
@@ -22,10 +23,14 @@ class NamedFiles(Source):
     labels, their number where it is known, None where the files are to tell. Raises DatasetError.
     """
 
+    kind: ClassVar[str]
+    """What `origin` calls a place of this form."""
+
     def __init__(self, name: str, path: Path, licence: str, part: str = "", classes: int | None = None):
         self.name = name
         self.path = path
         self.licence = licence
+        self.origin = f"{self.kind} {path.name}"
         listed, folders, hidden = _sort_out(_within(self.listing(), part))
         images, label_files, self.left_out = self._divide(listed)
         if hidden:
@@ -82,8 +87,8 @@ class NamedFiles(Source):
         outside = [image for image in images if not image.startswith(folder)]
         if outside:
             raise DatasetError(
-                f"{self.place_of(label_files[0])}: labels the images beside and below it, which {first_few(outside)} is"
-                " not; put it at the top and label all images in it, or remove it"
+                f"{self.place_of(label_files[0])}: labels only images in its folder, outside which lie"
+                f" {first_few(outside)}; put it at the top and label all images in it, or remove it"
             )
         return folder
 

@@ -279,7 +279,10 @@ def test_labels_lie_at_the_top_or_in_the_folder_that_all_images_share(tmp_path, 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a/dataset.json", "a/1.png", "b/2.png"], "a/dataset.json: labels .* which b/2.png is not; put it at the top"),
+        (
+            ["a/dataset.json", "a/1.png", "b/2.png"],
+            "a/dataset.json: labels only .* outside which lie b/2.png; put it at the top",
+        ),
         (["dataset.json", "a/dataset.json", "a/1.png"], "pets.*: holds a/dataset.json, dataset.json; keep the one"),
     ],
 )
