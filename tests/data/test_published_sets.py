@@ -169,10 +169,11 @@ def test_brecahad_crops_are_the_published_ones(tmp_path):
 def test_crops_of_images_that_are_too_small_or_differ(tmp_path):
     with pytest.raises(DatasetError, match="500 x 600 holds no crop of 512"):
         open_source("brecahad", write(tmp_path / "a", {"1.png": encoded(1, (500, 600))}))
-    files = {"1.png": encoded(1, (512, 512)), "2.png": encoded(1, (512, 768))}
+    files = {"1.png": encoded(1, (512, 512)), "2.png": encoded(1, (512, 768)), "notes.txt": b""}
     with pytest.raises(DatasetError, match="2.png: .512, 768. pixels, while the first has .512, 512"):
         open_source("brecahad", write(tmp_path / "b", files)).image(1)
     assert isinstance(open_source("brecahad", tmp_path / "b"), Crops)
+    assert open_source("brecahad", tmp_path / "b").left_out == {"not images": ["notes.txt"]}
 
 
 def test_low_shot_archives_hold_their_images_at_the_top(tmp_path):

@@ -190,11 +190,13 @@ def test_pictures_that_are_not_read_are_named_by_their_kind(tmp_path, name, head
 def test_known_sets_say_themselves_whether_folders_are_classes(tmp_path):
     names = ["train/00001/1.png", "train/00002/2.png", "val/x/3.png"]
     root = folder_of(tmp_path / "a" / "numbers", {name: encoded(i) for i, name in enumerate(names)})
+    folder_of(root, {"train/notes.txt": b"", "val/notes.txt": b"", "readme.txt": b""})
     base = dataclasses.replace(known_sets()["imagenet"], name="numbers", count=None, crop=False)
     for path in (root, zip_of(root), zip_of(root, folders=False), root.parent, zip_of(root.parent)):
         source = images.open_set(dataclasses.replace(base, classes=2), path)
         assert (source.labels.tolist(), source.class_names) == ([0, 1], ["00001", "00002"])
-        assert source.left_out == {}
+        ((reason, names),) = source.left_out.items()
+        assert (reason, [Path(name).name for name in names]) == ("not images", ["notes.txt"])
         source = images.open_set(dataclasses.replace(base, classes=0), path)
         assert (len(source), source.labels) == (2, None)
         source = images.open_set(dataclasses.replace(base, classes=0, part="val"), path)
