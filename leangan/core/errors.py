@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -34,6 +34,11 @@ def check_names(what: str, names: Iterable[str], known: Iterable[str], where: st
     for name in names:
         if name not in known:
             raise unknown_name(what, name, known, where)
+
+
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """The first `most` of `names`, and how many more there are: "a, b, c and 7 more"."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 @contextmanager

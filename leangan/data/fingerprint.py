@@ -7,6 +7,8 @@ import json
 import os
 from pathlib import Path
 
+from leangan.data.tree import walk
+
 LOCK = "lock.mdb"  # of an LMDB; its readers write to it
 
 
@@ -15,15 +17,14 @@ def fingerprint(place: Path) -> str:
 
     If `place` is a file, the digest covers its size and time. The digest changes if a file is added, removed, renamed,
     overwritten or touched, at any depth of a folder. It depends neither on the order in which the file system lists the
-    files nor on where the folder lies. As in `data.readers.folder`, names that begin with a dot are ignored,
-    links to files are followed, and links to folders are ignored.
+    files nor on where the folder lies. Which files these are says `data.tree`: links are followed, hidden files are
+    passed over, and what cannot be read counts by its name and the reason.
 
-    Raises FileNotFoundError if `place` is missing, and OSError if part of it cannot be read.
+    Raises FileNotFoundError if `place` is missing.
     """
-    files = _below(place, "") if place.is_dir() else [("", place.stat())]
     digest = hashlib.sha256()
-    for name, stat in sorted(files, key=lambda file: file[0]):
-        digest.update(stamp(name, stat))
+    for line in _lines(place) if place.is_dir() else [stamp("", place.stat())]:
+        digest.update(line)
     return digest.hexdigest()
 
 
@@ -32,15 +33,7 @@ def stamp(name: str, stat: os.stat_result) -> bytes:
     return json.dumps([name, stat.st_size, stat.st_mtime_ns]).encode()
 
 
-def _below(folder: str | Path, prefix: str) -> list[tuple[str, os.stat_result]]:
-    """(name relative to the source, stat) of the files in `folder` and its sub-folders, in no particular order."""
-    files = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name == LOCK:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                files += _below(entry.path, f"{prefix}{entry.name}/")
-            elif entry.is_file():
-                files.append((prefix + entry.name, entry.stat()))
-    return files
+def _lines(folder: Path) -> list[bytes]:
+    tree = walk(folder)
+    files = [stamp(name, entry.stat()) for name, entry in sorted(tree.files.items()) if entry.name != LOCK]
+    return files + [json.dumps(fault).encode() for fault in sorted(tree.faults.items())]

@@ -41,12 +41,17 @@ def forms() -> tuple[list[Form], list[str]]:
     return sorted(found, key=lambda form: form.last), faults
 
 
-def open_path(name: str, path: Path, licence: str) -> Source:
-    """The images at `path`, read in its form. Raises DatasetError if it has no known form."""
+def form_of(path: Path) -> Form:
+    """The form of the images at `path`. Raises DatasetError if it is none of the known ones."""
     known, faults = forms()
     for form in known:
         if form.recognises(path):
-            return form.open(name, path, licence)
+            return form
     *others, last = [form.description for form in reversed(known)]
     advice = f"give {', '.join(others)} or {last}"
     raise DatasetError(f"{path}: holds no images in a known form; {advice}{'.' * bool(faults)}{not_read(faults)}")
+
+
+def open_path(name: str, path: Path, licence: str) -> Source:
+    """The images at `path`, read in its form. Raises DatasetError."""
+    return form_of(path).open(name, path, licence)

@@ -10,20 +10,13 @@ from PIL import Image, ImageOps
 
 from leangan.data.contracts import DatasetError
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-
 # Pillow opens more than these, among them PostScript, which it hands to an interpreter. JPEG includes MPO.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 MAX_PIXELS = 2**26  # 8192 x 8192; a small file can claim far more and fill the memory
 
 # FFHQ at 256 px is published with box (area) filtering, LSUN with a Lanczos type: FIDs of the two differ.
 RESIZE = {"box": Image.Resampling.BOX, "lanczos": Image.Resampling.LANCZOS}
-
-
-def is_image(name: str) -> bool:
-    """Whether a file of this name is taken for an image; hidden files never are."""
-    return Path(name).suffix.lower() in SUFFIXES and not Path(name).name.startswith(".")
 
 
 def decode(file: Path | BinaryIO, where: str) -> Image.Image:

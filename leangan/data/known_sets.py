@@ -28,8 +28,8 @@ class KnownSet:
     that comes with the installation. location: where the files are looked for unless a path is given; of an embedded
     set the reader. url, md5: the one file that is downloaded when missing, its name the location's. part: the folder
     within, where the set is one of several. count: images in the set; first: of a larger source, these are the first.
-    classes: 0 where folders are no classes. crop, resize: as published. split_of: the set that this one is the
-    held-out split of.
+    classes: 0 where folders are no classes, else how many are, whatever they are called. crop, resize: as published.
+    split_of: the set that this one is the held-out split of.
     """
 
     name: str

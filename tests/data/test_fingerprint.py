@@ -72,8 +72,9 @@ def test_what_is_no_part_of_the_set_does_not_show(folder):
     (folder / "cats/.thumbnails").mkdir()
     (folder / "cats/.thumbnails/0.png").write_bytes(b"1")
     (folder / "lock.mdb").write_bytes(b"1")
-    (folder / "loop").symlink_to(folder)
-    (folder / "gone.png").symlink_to(folder / "nowhere")
+    (folder / "cats/Thumbs.db").write_bytes(b"1")
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX/0.png").write_bytes(b"1")
     os.mkfifo(folder / "pipe")
     assert fingerprint(folder) == before
 
@@ -87,6 +88,27 @@ def test_a_link_counts_as_the_file_it_leads_to(folder, tmp_path):
     assert fingerprint(folder) != before
     (tmp_path / "link").symlink_to(folder)
     assert fingerprint(tmp_path / "link") == fingerprint(folder)
+
+
+def test_a_change_behind_a_link_to_a_folder_shows(folder, tmp_path):
+    (folder / "cats").rename(tmp_path / "elsewhere")
+    before = fingerprint(folder)
+    (folder / "cats").symlink_to(tmp_path / "elsewhere")
+    linked = fingerprint(folder)
+    assert linked != before
+    overwrite(tmp_path / "elsewhere/tabby/0.png")
+    assert fingerprint(folder) != linked
+
+
+def test_a_link_that_cannot_be_followed_shows_and_ends(folder):
+    found = {fingerprint(folder)}
+    (folder / "loop").symlink_to(folder)
+    found.add(fingerprint(folder))
+    (folder / "gone.png").symlink_to(folder / "nowhere")
+    found.add(fingerprint(folder))
+    (folder / "circle").symlink_to(folder / "circle")
+    found.add(fingerprint(folder))
+    assert len(found) == 4
 
 
 def test_neither_the_order_of_the_file_system_nor_the_place_matters(folder, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import pickle
 import zipfile
+from pathlib import Path
 
 import lmdb
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from leangan.data import known_sets as table
 from leangan.data import open_source as sources
 from leangan.data.contracts import DatasetError, Source
+from leangan.data.forms import Form
 from leangan.data.open_source import open_source
 from leangan.data.prepare import prepare
 from leangan.data.readers import images
@@ -87,7 +89,7 @@ class Levels(Source):
 
 
 def test_ffhq_records_are_those_of_the_resolution_and_keep_what_is_published(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "open_path", lambda name, path, licence: Levels())
+    monkeypatch.setattr(images, "form_of", lambda path: Form("levels", Path.is_dir, lambda *_: Levels()))
     source = open_source("ffhq", tmp_path)
     assert reds(source) == [10] * 3
     moved = source.at(256)
@@ -167,10 +169,11 @@ def test_brecahad_crops_are_the_published_ones(tmp_path):
 def test_crops_of_images_that_are_too_small_or_differ(tmp_path):
     with pytest.raises(DatasetError, match="500 x 600 holds no crop of 512"):
         open_source("brecahad", write(tmp_path / "a", {"1.png": encoded(1, (500, 600))}))
-    files = {"1.png": encoded(1, (512, 512)), "2.png": encoded(1, (512, 768))}
+    files = {"1.png": encoded(1, (512, 512)), "2.png": encoded(1, (512, 768)), "notes.txt": b""}
     with pytest.raises(DatasetError, match="2.png: .512, 768. pixels, while the first has .512, 512"):
         open_source("brecahad", write(tmp_path / "b", files)).image(1)
     assert isinstance(open_source("brecahad", tmp_path / "b"), Crops)
+    assert open_source("brecahad", tmp_path / "b").left_out == {"not images": ["notes.txt"]}
 
 
 def test_low_shot_archives_hold_their_images_at_the_top(tmp_path):

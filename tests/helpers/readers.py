@@ -117,7 +117,7 @@ def image_seeds() -> list[bytes]:
     exif = Image.Exif()
     exif[0x0112] = 6
     return [
-        *(encoded(picture, kind) for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF")),
+        *(encoded(picture, kind) for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM")),
         *(encoded(picture.convert(mode), "PNG") for mode in ("P", "LA", "RGBA", "1")),
         *(encoded(picture, "TIFF", compression=each) for each in ("raw", "tiff_lzw", "jpeg", "tiff_deflate")),
         encoded(picture.convert("CMYK"), "JPEG"),

@@ -5,48 +5,36 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections import Counter
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from leangan.data.contracts import DatasetError, Source
+from leangan.data.contracts import DatasetError
 from leangan.data.forms import Form
-from leangan.data.image import SUFFIXES, decode, is_image
-from leangan.data.readers.labels import FILE_NAME, parse_labels
+from leangan.data.image import decode
+from leangan.data.readers.named_files import NamedFiles
 
 MAX_ENTRY_BYTES = 2**28  # a ZIP of a few kB can unpack to terabytes
 
 COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # Python unpacks others without a limit
 
+UTF_8_NAME = 0x800  # the flag of an entry
 
-class Archive(Source):
-    """The images of the ZIP `path`, sorted by name; labels from its dataset.json or none.
 
-    Entries are read in memory, nothing is unpacked; names that would leave the folder are refused all
-    the same. Raises DatasetError.
+class Archive(NamedFiles):
+    """The images of the ZIP `path`; see `NamedFiles`.
+
+    Entries are read in memory, nothing is unpacked; names that would leave the folder are refused all the same.
     """
 
-    handles = ("_zip",)
+    kind = "archive"
+    handles = ("_zip", "_entries")
 
-    def __init__(self, name: str, path: Path, licence: str):
-        self.name = name
-        self.path = path
-        self.licence = licence
-        self.origin = f"archive {path.name}"
-        entries = [entry for entry in self._zip.infolist() if not entry.filename.endswith("/")]
-        for entry in entries:
+    def listing(self) -> list[str]:
+        for entry in self._zip.infolist():
             self._check_entry(entry)
-        names = [entry.filename for entry in entries]
-        self.files = sorted(name for name in names if is_image(name) and not name.startswith("__MACOSX/"))
-        if not self.files:
-            raise DatasetError(f"{path}: no image in this ZIP (looked for {', '.join(sorted(SUFFIXES))})")
-        for file, times in Counter(names).items():
-            if times > 1 and (is_image(file) or file == FILE_NAME):
-                raise DatasetError(f"{path}: holds {file} {times} times; which one counts is not defined")
-        if FILE_NAME in names:
-            self.labels, self.class_names = parse_labels(self._read(FILE_NAME), self.files, f"{path}, {FILE_NAME}")
+        return [_name(entry) for entry in self._zip.infolist()]
 
     @cached_property
     def _zip(self) -> zipfile.ZipFile:
@@ -55,6 +43,10 @@ class Archive(Source):
         # A damaged directory: BadZipFile, OSError, NotImplementedError, UnicodeDecodeError, struct.error.
         except Exception as error:
             raise DatasetError(f"{self.path}: not a readable ZIP file ({error})") from error
+
+    @cached_property
+    def _entries(self) -> dict[str, zipfile.ZipInfo]:
+        return {_name(entry): entry for entry in self._zip.infolist()}
 
     def _check_entry(self, entry: zipfile.ZipInfo) -> None:
         # A name is judged as both Unix and Windows would read it.
@@ -71,28 +63,36 @@ class Archive(Source):
                 " with the usual one, deflate, or without compression"
             )
 
-    def _read(self, file: str) -> bytes:
+    def content(self, file: str, size: int = -1) -> bytes:
+        entry = self._entries[file]
         try:
-            with self._zip.open(file) as entry:
+            with self._zip.open(entry) as opened:
                 # With a number of bytes no more is unpacked, whatever the entry turns out to hold.
-                return entry.read(self._zip.getinfo(file).file_size + 1)
+                return opened.read(entry.file_size + 1 if size < 0 else size)
         except MemoryError:
             raise
         # Damaged or encrypted entries: BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError.
         except Exception as error:
             raise DatasetError(f"{self.path}: cannot read entry {file} ({error})") from error
 
-    def __len__(self) -> int:
-        return len(self.files)
-
     def paths(self) -> list[Path]:
         return [self.path]
 
-    def where(self, index: int) -> str:
-        return f"{self.path}, {self.files[index]}"
+    def place_of(self, file: str) -> str:
+        return f"{self.path}, {file}"
 
     def image(self, index: int) -> Image.Image:
-        return decode(io.BytesIO(self._read(self.files[index])), self.where(index))
+        return decode(io.BytesIO(self.content(self.files[index])), self.where(index))
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    """The name of an entry. Programs of macOS and Linux write UTF-8 without saying so, which zipfile reads as cp437."""
+    if not entry.flag_bits & UTF_8_NAME:
+        try:
+            return entry.filename.encode("cp437").decode()
+        except UnicodeError:
+            pass
+    return entry.filename
 
 
 def is_archive(path: Path) -> bool:

@@ -29,6 +29,7 @@ class Crops(Source):
     def __init__(self, source: Source):
         self.source = source
         self.name, self.licence, self.origin = source.name, source.licence, f"crops of {source.origin}"
+        self.left_out = source.left_out
         self.size = source.image(0).size
         if min(self.size) < CROP_PX:
             width, height = self.size

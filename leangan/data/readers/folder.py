@@ -4,64 +4,40 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from leangan.data.contracts import DatasetError, Source
+from leangan.data.contracts import DatasetError
 from leangan.data.forms import Form
-from leangan.data.image import SUFFIXES, decode, is_image
-from leangan.data.readers.labels import FILE_NAME, parse_labels
+from leangan.data.image import decode
+from leangan.data.readers.named_files import NamedFiles
+from leangan.data.tree import walk
 
 
-class Folder(Source):
-    """The images below `path`, sorted by name.
+class Folder(NamedFiles):
+    """The images below the folder `path`, also those that links in it lead to; see `NamedFiles`."""
 
-    Labels come from `path`/dataset.json when there is one, else from the first level of sub-folders,
-    in alphabetical order. Raises DatasetError when the folder is empty or mixes the two layouts.
-    """
+    kind = "folder"
 
-    def __init__(self, name: str, path: Path, licence: str):
-        self.name = name
-        self.path = path
-        self.licence = licence
-        self.origin = f"folder {path.name}"
-        self.files = sorted(
-            file.relative_to(path).as_posix()
-            for file in path.rglob("*")
-            if file.is_file() and is_image(file.name)
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        )  # fmt: skip
-        if not self.files:
-            raise DatasetError(f"{path}: no image in this folder (looked for {', '.join(sorted(SUFFIXES))})")
-        if (path / FILE_NAME).is_file():
-            json_path = path / FILE_NAME
-            self.labels, self.class_names = parse_labels(json_path.read_bytes(), self.files, str(json_path))
-        else:
-            self.labels, self.class_names = self._class_folders()
+    def listing(self) -> list[str]:
+        tree = walk(self.path)
+        if tree.faults:
+            name, fault = min(tree.faults.items())
+            more = f" ({len(tree.faults) - 1} more cannot be read)" if len(tree.faults) > 1 else ""
+            raise DatasetError(f"{self.path / name}: {fault}{more}")
+        return [*tree.files, *tree.folders, *tree.hidden]
 
-    def _class_folders(self) -> tuple[np.ndarray | None, list[str]]:
-        class_of = [file.split("/")[0] for file in self.files if "/" in file]
-        if not class_of:
-            return None, []
-        if len(class_of) < len(self.files):
-            stray = next(file for file in self.files if "/" not in file)
-            raise DatasetError(
-                f"{self.path}: {stray} lies beside class folders; move it into one, or all images to the top"
-            )
-        names = sorted(set(class_of))
-        for folder in self.path.iterdir():
-            if folder.is_dir() and folder.name not in names and not folder.name.startswith("."):
-                raise DatasetError(f"{folder}: class folder without an image; fill or remove it")
-        return np.array([names.index(label) for label in class_of], dtype=np.int64), names
-
-    def __len__(self) -> int:
-        return len(self.files)
+    def content(self, file: str, size: int = -1) -> bytes:
+        try:
+            with (self.path / file).open("rb", buffering=0) as opened:
+                return opened.read(size)
+        except OSError as error:
+            raise DatasetError(f"{self.path / file}: cannot be read ({error.strerror})") from error
 
     def paths(self) -> list[Path]:
         return [self.path / file for file in self.files]
 
-    def where(self, index: int) -> str:
-        return str(self.path / self.files[index])
+    def place_of(self, file: str) -> str:
+        return str(self.path / file)
 
     def image(self, index: int) -> Image.Image:
         return decode(self.path / self.files[index], self.where(index))

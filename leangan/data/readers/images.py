@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from leangan.data.contracts import DatasetError, Source
-from leangan.data.forms import open_path
+from leangan.data.forms import form_of
 from leangan.data.known_sets import KnownSet
-from leangan.data.readers.archive import Archive
-from leangan.data.readers.selection import Selection, in_folder
+from leangan.data.readers.named_files import NamedFiles
+from leangan.data.readers.selection import Selection
 
 
 def open_set(row: KnownSet, path: Path) -> Source:
     """The images of the known set `row` at `path`. Raises DatasetError."""
-    if row.part and (path / row.part).is_dir():
-        path = path / row.part
-    source = open_path(row.name, path, row.licence)
-    indices = in_folder(source.files, row.part) if row.part and isinstance(source, Archive) else range(len(source))
-    if row.first and row.count is not None:
-        indices = indices[: row.count]
-    selection = Selection(source, indices, labelled=row.classes != 0)
+    part = row.part
+    if part and (path / part).is_dir():
+        path, part = path / part, ""
+    opens: Any = form_of(path).open
+    if isinstance(opens, type) and issubclass(opens, NamedFiles):
+        source = opens(row.name, path, row.licence, part, row.classes)
+    else:
+        source = opens(row.name, path, row.licence)
+    count = row.count if row.first and row.count is not None else len(source)
+    selection = Selection(source, range(len(source))[:count], labelled=row.classes != 0)
     if row.classes and len(selection.class_names) != row.classes:
         raise DatasetError(
             f"{path}: {len(selection.class_names)} classes, while {row.name} has {row.classes}; labels come from"
-            " class folders or from the dataset.json of a ZIP"
+            " class folders or from a dataset.json"
         )
     return selection

@@ -1,4 +1,4 @@
-"""Some images of another source as a source of its own: those of one folder, or the first ones."""
+"""Some images of another source as a source of its own: those of one class, or the first ones."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Selection(Source):
         self.source = source
         self.indices = indices
         self.name, self.licence, self.origin = source.name, source.licence, source.origin
+        self.left_out = source.left_out
         if labelled and source.labels is not None:
             self.labels, self.class_names = source.labels[indices], source.class_names
 
@@ -38,9 +39,3 @@ class Selection(Source):
         moved.source = self.source.at(resolution)
         moved.origin = moved.source.origin
         return moved
-
-
-def in_folder(files: Sequence[str], folder: str) -> list[int]:
-    """The indices of the `files` below `folder`, at whatever depth that lies; all, where there is no such folder."""
-    inside = [i for i, file in enumerate(files) if f"/{folder}/" in f"/{file}"]
-    return inside or list(range(len(files)))

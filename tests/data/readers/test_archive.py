@@ -29,6 +29,7 @@ def test_a_pickled_archive_reads_the_same(tmp_path):
     copy = pickle.loads(pickle.dumps(source))
     assert [copy.image(i).getpixel((0, 0))[0] for i in range(3)] == [0, 1, 2]
     assert np.array_equal(source.image(1), copy.image(1))
+    assert b"ZipInfo" not in pickle.dumps(source)  # 100,000 of them for each process
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -62,3 +63,47 @@ def test_an_encrypted_entry(tmp_path):
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(DatasetError, match="a.zip: cannot read entry a.png .*encrypted"):
         Archive("mine", tmp_path / "a.zip", "free").image(0)
+
+
+def test_names_of_windows_with_backslashes(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for number, name in enumerate(
+            ["pets\\dog\\2.png", "pets\\cat\\1.png", "pets\\cat\\Thumbs.db", "pets\\cat2\\1.png"]
+        ):
+            file.writestr(name, png(number))
+    source = Archive("mine", tmp_path / "a.zip", "free")
+    assert (source.labels.tolist(), source.class_names) == ([0, 1, 2], ["cat", "cat2", "dog"])
+    assert [source.image(i).getpixel((0, 0))[0] for i in range(3)] == [1, 3, 0]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("other", ["a/1.png", "a\\1.png", "./a/1.png", "a//1.png"])
+def test_one_name_in_two_spellings(tmp_path, other):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("a/1.png", png(1))
+        file.writestr(other, png(2))
+    with pytest.raises(DatasetError, match="a.zip: holds a/1.png 2 times"):
+        Archive("mine", tmp_path / "a.zip", "free")
+
+
+def test_names_that_differ_by_case_are_two_images(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("a.png", png(1))
+        file.writestr("A.png", png(2))
+    source = Archive("mine", tmp_path / "a.zip", "free")
+    assert [source.image(i).getpixel((0, 0))[0] for i in range(2)] == [2, 1]
+
+
+@pytest.mark.parametrize(("stored", "read"), [(b"caf\xc3\xa9", "caf\u00e9"), (b"caf\x82\xff", "caf\u00e9\u00a0")])
+def test_names_without_the_flag_of_utf_8(tmp_path, stored, read):
+    """Programs of macOS write UTF-8 without it; in the code page of DOS, 0x82 is the same letter."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("cafXY/1.png", png(1))
+        file.writestr("dog/2.png", png(2))
+    content = (tmp_path / "a.zip").read_bytes()
+    assert content.count(b"cafXY") == 2
+    (tmp_path / "a.zip").write_bytes(content.replace(b"cafXY", stored))
+    source = Archive("mine", tmp_path / "a.zip", "free")
+    assert source.class_names == [read, "dog"]
+    assert source.image(0).getpixel((0, 0))[0] == 1
+    assert pickle.loads(pickle.dumps(source)).image(1).getpixel((0, 0))[0] == 2
