@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
 from collections import Counter
@@ -87,6 +88,10 @@ class Archive(Source):
 
     def paths(self) -> list[Path]:
         return [self.path]
+
+    def stamps(self) -> list[str]:
+        entries = [self._zip.getinfo(file) for file in self.files]
+        return [json.dumps([entry.filename, entry.file_size, entry.CRC]) for entry in entries]
 
     def where(self, index: int) -> str:
         return f"{self.path}, {self.files[index]}"

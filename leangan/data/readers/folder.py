@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from leangan.data.contracts import DatasetError, Source
+from leangan.data.fingerprint import stamp
 from leangan.data.forms import Form
 from leangan.data.image import SUFFIXES, decode, is_image
 from leangan.data.readers.labels import FILE_NAME, parse_labels
@@ -59,6 +61,10 @@ class Folder(Source):
 
     def paths(self) -> list[Path]:
         return [self.path / file for file in self.files]
+
+    def stamps(self) -> list[str]:
+        places = [f"{self.path}/{file}" for file in self.files]
+        return [stamp(place, os.stat(place)).decode() for place in places]
 
     def where(self, index: int) -> str:
         return str(self.path / self.files[index])
