@@ -20,11 +20,11 @@ class BrokenImages(DatasetError):
         return "\n".join([self.summary, *self.lines])
 
 
-def broken_images(source: Source, errors: Sequence[DatasetError], seen: int) -> DatasetError:
-    """The error that stands for `errors`, one of each broken image of `source`, of which `seen` were looked at."""
+def broken_images(source: Source, errors: Sequence[DatasetError], seen: int | None = None) -> DatasetError:
+    """The error that stands for `errors`, one of each broken image of `source`; of `seen` images, if not of all."""
     if len(errors) == 1:
         return errors[0]
-    looked_at = "" if seen == len(source) else f" (of {seen} that were decoded)"
+    looked_at = "" if seen is None else f" (of the first {seen} that were tried)"
     return BrokenImages(
         list(_lines(errors)),
         f"{source.name}: {len(errors)} of {len(source)} images cannot be prepared{looked_at}; when those named"

@@ -22,7 +22,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -146,26 +146,23 @@ def decode_missing(decoder: Decoder, partial: Partial, stamps: list[str], jobs: 
             if len(broken) > LISTED and 2 * len(broken) > seen:
                 raise broken_images(source, broken, seen)  # the others will be no better
     if broken:
-        raise broken_images(source, broken, len(missing))
+        raise broken_images(source, broken)
 
 
 def check_white(source: Source, facts: Sequence[Facts], white: int | None) -> None:
     """Whether 16-bit images use their range. Raises DatasetError where what they hold would become nearly black."""
-    brightest = max((each.brightest for each in facts), default=0)
-    if not brightest or brightest >= 2**15 or white == 65535:
-        return
-    if any("deep colour" in each.done for each in facts):
-        raise DatasetError(
-            f"{source.name}: no 16-bit image has a value above {brightest}, so that they would become nearly black,"
-            " and of colours only the upper 8 bits are read; save them with 8 bits, or say that they are so dark with"
-            " white: 65535 of the set under datasets (--white 65535)"
-        )
-    if white is None:
+    for kind in ("deep grey", "deep colour"):
+        brightest = max((each.brightest for each in facts if kind in each.done), default=0)
+        if not brightest or brightest >= 2**15 or white == 65535 or (kind == "deep grey" and white is not None):
+            continue
         full = max(2 ** brightest.bit_length() - 1, 255)
+        remedy = {
+            "deep grey": f"say which value is white, with white: {full} of the set (--white {full}), or 65535",
+            "deep colour": "save them with 8 bits of each colour, or state white: 65535 of the set (--white 65535)",
+        }[kind]
         raise DatasetError(
-            f"{source.name}: no 16-bit image has a value above {brightest}, so that they would become nearly black; say"
-            f" which value is white: white: {full} of the set under datasets (--white {full}), or 65535 if they are"
-            " so dark"
+            f"{source.name}: none of its 16-bit images ({kind.removeprefix('deep ')}) has a value above {brightest}, so"
+            f" that they would become nearly black; {remedy} if they are so dark"
         )
 
 
@@ -238,12 +235,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, type=Path, help="*.npy; metadata goes to *.json beside it")
     args = parser.parse_args(argv)
     source = open_source(args.dataset, args.path or None)
+    options = (args.resolution, args.crop, args.resize, args.jobs, args.fingerprint or None, args.white)
     try:
-        meta = prepare(
-            source, args.out, args.resolution, args.crop, args.resize, args.jobs, args.fingerprint or None, args.white
-        )
+        with redirect_stderr(sys.stdout):  # progress; errors alone go to stderr, see workflow/rules/data.smk
+            meta = prepare(source, args.out, *options)
     except BrokenImages as error:
-        print(*error.lines, sep="\n", file=sys.stderr)
+        sys.stdout.flush()
+        print("", *error.lines, sep="\n", file=sys.stderr)
         raise Reported(error.summary) from error
     except BrokenProcessPool as error:
         raise Reported(

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from leangan.data.image import Facts
 
 DONE = {
@@ -19,7 +21,7 @@ DONE = {
     "deep colour": "with 16 bits of each colour, whose upper 8 are kept",
     "turned": "turned upright by EXIF",
     "cropped": "cropped to the central square",
-    "resized": "made smaller{sizes}",
+    "resized": "made smaller",
     "profile": "with a colour profile other than sRGB, taken as they are",
 }
 """What is done to images, in the order in which it is said. The keys stand in `data.image.Facts`."""
@@ -48,15 +50,28 @@ def count(facts: Iterable[Facts], copies: int, left_out: Mapping[str, Sequence[s
     }
 
 
+def copies_in(images: Iterable[np.ndarray]) -> int:
+    """How many of some prepared images equal one before them in every pixel."""
+    seen, number = set(), 0
+    for image in images:
+        seen.add(hash(image.tobytes()))
+        number += 1
+    return number - len(seen)
+
+
 def sentence(meta: Mapping[str, Any]) -> str:
     """A prepared set in one line, from its description (see `data.contracts.Dataset`)."""
     preparation = meta.get("preparation")
-    parts = [f"{meta['name']}: {_images(meta['count'])} of {meta['resolution']} px, {_classes(meta)}"]
+    head = f"{meta['name']}: {_images(meta['count'])}"
     if preparation is None:
-        return f"{parts[0]}; prepared by an earlier version, which counted no more"
-    sizes = [" x ".join(map(str, preparation[key])) for key in ("smallest", "largest")]
-    words = {"sizes": f" from {' to '.join(dict.fromkeys(sizes))}", "white": meta.get("white") or 65535}
-    done = [f"{number:,} {DONE[key].format(**words)}" for key, number in preparation["done"].items() if key in DONE]
+        return f"{head} at {meta['resolution']} px, {_classes(meta)}; prepared by a version that counted no more"
+    side = meta["resolution"]
+    sizes = [preparation["smallest"], preparation["largest"]]
+    before = " to ".join(dict.fromkeys(f"{width} x {height}" for width, height in sizes))
+    head += "" if sizes == [[side, side]] * 2 else f" of {before}"
+    parts = [f"{head} at {side} px, {_classes(meta)}"]
+    white = meta.get("white") or 65535
+    done = [f"{number:,} {DONE[key].format(white=white)}" for key, number in preparation["done"].items() if key in DONE]
     parts += [", ".join(done)] if done else []
     copies = preparation["copies"]
     parts.append(f"{copies:,} equal {'an image' if copies == 1 else 'images'} before them" if copies else "no copies")

@@ -1,10 +1,9 @@
-"""Pixel values of the rarer kinds of files, from closed form. The files are written byte by byte, not by Pillow."""
+"""Pixel values of the rarer kinds of files, from closed form. Pillow does not write the files."""
 
 from __future__ import annotations
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -13,42 +12,22 @@ from PIL import Image, ImageCms
 from leangan.data import image
 from leangan.data.colour_profile import is_srgb
 from leangan.data.contracts import DatasetError
-
-GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # colour types of PNG
-
-WHITE_IS_ZERO, BLACK_IS_ZERO, COLOUR, SEPARATED, YCBCR, CIELAB = 0, 1, 2, 5, 6, 8  # photometric interpretations of TIFF
-
-
-def png(bits: int, kind: int, row: bytes, width: int, **chunks: bytes) -> io.BytesIO:
-    """A PNG of one row of packed samples."""
-    parts = {"IHDR": struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0), **chunks}
-    parts |= {"IDAT": zlib.compress(b"\0" + row), "IEND": b""}
-    content = b"\x89PNG\r\n\x1a\n"
-    for name, data in parts.items():
-        named = name.encode() + data
-        content += struct.pack(">I", len(data)) + named + struct.pack(">I", zlib.crc32(named))
-    return io.BytesIO(content)
-
-
-def tiff(
-    bits: int, samples: int, photometric: int, row: bytes, order: str = "<", kind: int = 1, extra: int | None = None
-) -> io.BytesIO:
-    """A TIFF of one row of packed samples; `kind` 1 is unsigned, 2 signed, 3 float; `extra` 1 and 2 are alpha."""
-    width = len(row) * 8 // (bits * samples)
-    tags = {256: [width], 257: [1], 258: [bits] * samples, 259: [1], 262: [photometric], 277: [samples], 278: [1]}
-    tags |= {339: [kind] * samples} | ({} if extra is None else {338: [extra]})
-    entries, beyond = {}, b""
-    start = 8 + 2 + 12 * (len(tags) + 2) + 4
-    for tag, values in tags.items():
-        packed = struct.pack(f"{order}{len(values)}H", *values)
-        if len(packed) > 4:
-            place, beyond = start + len(beyond), beyond + packed
-            packed = struct.pack(f"{order}I", place)
-        entries[tag] = struct.pack(f"{order}HHI", tag, 3, len(values)) + packed.ljust(4, b"\0")
-    entries[273] = struct.pack(f"{order}HHII", 273, 4, 1, start + len(beyond))
-    entries[279] = struct.pack(f"{order}HHII", 279, 4, 1, len(row))
-    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}IH", 8, len(entries))
-    return io.BytesIO(head + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4) + beyond + row)
+from tests.helpers.image_files import (
+    BLACK_IS_ZERO,
+    CIELAB,
+    COLOUR,
+    GREY,
+    GREY_ALPHA,
+    PALETTE,
+    RGB,
+    RGBA,
+    SEPARATED,
+    WHITE_IS_ZERO,
+    YCBCR,
+    png,
+    tiff,
+    words,
+)
 
 
 def pixels(file: io.BytesIO, white: int | None = None) -> list[list[int]]:
@@ -66,10 +45,6 @@ def greys(file: io.BytesIO, white: int | None = None) -> list[int]:
 
 def facts(file: io.BytesIO, white: int | None = None) -> image.Facts:
     return image.to_rgb(image.decode(file, "cat"), "cat", white)[1]
-
-
-def words(*values: int, order: str = "<") -> bytes:
-    return struct.pack(f"{order}{len(values)}H", *values)
 
 
 @pytest.mark.parametrize(

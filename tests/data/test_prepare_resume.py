@@ -267,7 +267,7 @@ def test_a_set_of_which_most_is_broken_is_given_up_early(folder, tmp_path):
         prepare(here, tmp_path / "mine.npy", resolution=8)
     assert len(here.read) == 24  # pieces of 4 until more than 20 are broken
     said = str(error.value).splitlines()
-    assert said[0].startswith("mine: 21 of 30 images cannot be prepared (of 24 that were decoded)")
+    assert said[0].startswith("mine: 21 of 30 images cannot be prepared (of the first 24 that were tried)")
     assert said[1] == f"{folder}/03.png: 8 x 12 is not square" and len(said) == 1 + 20 + 2
     assert said[-2:] == ["and 1 more", "-> crop: true (--crop) takes the central square"]
 

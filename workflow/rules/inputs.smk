@@ -153,6 +153,7 @@ def source_option(dataset):
     own = ASKED.datasets.get(dataset, OwnDataset())
     options = [f"--path {shlex.quote(own.path)}"] if own.path else []
     options += ["--crop" if own.crop else "--no-crop"] if own.crop is not None else []
+    options += [f"--white {own.white}"] if own.white else []
     return " ".join(options + ([f"--resize {own.resize}"] if own.resize else []))
 
 
