@@ -76,7 +76,7 @@ def sentence(meta: Mapping[str, Any]) -> str:
     copies = preparation["copies"]
     parts.append(f"{copies:,} equal {'an image' if copies == 1 else 'images'} before them" if copies else "no copies")
     if left_out := preparation["left_out"]:
-        parts.append("left out: " + ", ".join(f"{number:,} {reason}" for reason, number in left_out.items()))
+        parts.append("left out: " + ", ".join(f"{number:,} ({reason})" for reason, number in left_out.items()))
     return "; ".join(parts)
 
 

@@ -93,7 +93,7 @@ def test_files_that_a_source_leaves_out_are_counted_by_reason(varied, tmp_path):
     source.left_out = {"hidden": [".a", ".b"], "not an image": ["notes.txt"]}
     meta = prepare(source, tmp_path / "pets-8.npy", 8, crop=True)
     assert meta["preparation"]["left_out"] == {"hidden": 2, "not an image": 1}
-    assert sentence(meta).endswith("; left out: 2 hidden, 1 not an image")
+    assert sentence(meta).endswith("; left out: 2 (hidden), 1 (not an image)")
 
 
 def described(counts: list[int], **changes) -> dict:
