@@ -229,6 +229,10 @@ def test_all_broken_images_are_named_at_once_and_only_they_are_decoded_again(fol
         "-> crop: true (--crop) takes the central square",
     ]
     assert not out.exists()
+    unmended = source(folder)
+    with pytest.raises(DatasetError) as same:
+        prepare(unmended, out)
+    assert (str(same.value), unmended.read[1:]) == (str(error.value), [9, 25, 30])
     for i, content in good.items():
         (folder / f"{i:02d}.png").write_bytes(content)
     (folder / "99.png").unlink()
