@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from leangan.core.errors import ConfigError
+from leangan.data.fingerprint import stamp
 
 META_KEYS = ("name", "resolution", "channels", "count", "classes", "labels", "class_names", "licence",
              "source", "sha256")  # fmt: skip
@@ -20,6 +22,17 @@ META_KEYS = ("name", "resolution", "channels", "count", "classes", "labels", "cl
 
 class DatasetError(ConfigError):
     """A data set that cannot be used; the message names the file or value and the remedy."""
+
+
+class BrokenImage(DatasetError):
+    """An image that cannot be prepared: `where` it is, what was `found`, the `remedy`, one for each kind of fault."""
+
+    def __init__(self, where: str, found: str, remedy: str):
+        super().__init__(where, found, remedy)
+        self.where, self.found, self.remedy = where, found, remedy
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.found}; {self.remedy}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,7 @@ class Source(ABC):
 
     @abstractmethod
     def image(self, index: int) -> Image.Image:
-        """Image `index` in mode RGB, at its original size. Raises DatasetError."""
+        """Image `index`, upright, at its original size, in RGB or another mode of Pillow. Raises DatasetError."""
 
     def where(self, index: int) -> str:
         """What an error message calls image `index`."""
@@ -78,6 +91,17 @@ class Source(ABC):
     def paths(self) -> list[Path]:
         """The files that the images are read from; `expected.sha256` is that of the first."""
         return []
+
+    def stamps(self) -> list[str]:
+        """A text for each image that changes when the image does; no two images share one.
+
+        Pixels that were decoded under a stamp are not decoded again. Unless a source knows better, all stamps change
+        with its origin and with names, sizes or times of its files.
+        """
+        whole = hashlib.sha256(f"{self.name}\n{self.origin}\n{len(self)}".encode())
+        for path in self.paths():
+            whole.update(stamp(str(path), path.stat()))
+        return [f"{whole.hexdigest()} {index}" for index in range(len(self))]
 
     def at(self, resolution: int | None) -> Source:
         """The source to prepare for `resolution` pixels: another one where the set is published at several."""
@@ -92,8 +116,9 @@ class Dataset:
     """A prepared data set: `images` uint8 [N, C, H, W] (memory-mapped), `labels` int64 [N] or None.
 
     `meta` is the content of the JSON file beside the array: name, resolution, channels, count, classes
-    (0 = none), labels, class_names, licence, source, sha256 (of the array's bytes) and fingerprint (of the source, see
-    `data.fingerprint`; None if none was given to `data.prepare`).
+    (0 = none), labels, class_names, licence, source, sha256 (of the array's bytes), fingerprint (of the source, see
+    `data.fingerprint`; None if none was given to `data.prepare`) and preparation (see `data.report.count`; arrays of
+    earlier versions lack it).
     """
 
     images: np.ndarray

@@ -22,6 +22,7 @@ from leangan.core.command_line import command_parser
 from leangan.core.errors import unknown_name
 from leangan.core.files import write_atomic
 from leangan.data.contracts import Dataset, DatasetError, open_dataset
+from leangan.data.report import copies_in
 
 DEFAULT_VALIDATION = 500
 
@@ -164,3 +165,8 @@ def main(argv: list[str] | None = None) -> None:
         "digest": digest(meta["sha256"], chosen["indices"]),
     }
     write_atomic(args.out, json.dumps(subset) + "\n")
+    # Where the whole set has none, neither has a part of it. Arrays of earlier versions do not say.
+    if meta.get("preparation", {}).get("copies", 1):
+        copies = copies_in(dataset.images[index] for index in chosen["indices"])
+        if copies:
+            print(f"{meta['name']}: {copies:,} of {len(chosen['indices']):,} training images equal one before them")

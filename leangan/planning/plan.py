@@ -17,8 +17,10 @@ from typing import Any
 
 from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
+from leangan.core.files import read_json
 from leangan.core.project import ROOT
 from leangan.data.known_sets import find_test_split, locate
+from leangan.data.report import sentence
 from leangan.metrics.protocols import check_protocol, read_protocol
 from leangan.planning import cost
 from leangan.planning.own_data import describe_sets
@@ -159,6 +161,16 @@ def missing_data(members: list[Cell], config: Config) -> Iterator[str]:
             yield f"missing: {error}"
 
 
+def prepared_sets(members: list[Cell]) -> Iterator[dict[str, Any]]:
+    """The descriptions of the sets that the runs of `members` read and that are prepared already."""
+    for dataset, resolution, split in data_of(members):
+        with suppress(ConfigError):  # a set without a test split, or a damaged file, which preparation mends
+            name = find_test_split(dataset) if split == "test" else dataset
+            description = ROOT / f"resources/data/{name}-{resolution}.json"
+            if description.exists() and description.with_suffix(".npy").exists():
+                yield read_json(description)
+
+
 def prepared_bytes(members: list[Cell], config: Config) -> int:
     """Bytes of the prepared arrays, as far as the sizes of the sets are known."""
     total = 0
@@ -192,6 +204,10 @@ def summary(config: Config) -> dict[str, Any]:
         "sources": list(cost.sources((cell.spec for cell in members if not cell.refused), rates)),
         "data_sets": list(dict.fromkeys(describe_sets(members_of, config))),
         "prepared_bytes": prepared_bytes(members, config),
+        "prepared": [
+            {**{key: each.get(key) for key in ("name", "resolution", "count", "preparation")}, "said": sentence(each)}
+            for each in prepared_sets(members)
+        ],
         "missing": list(dict.fromkeys(missing_data(members, config))),
         "runs": [asdict(run) for run in runs.values()],
     }
@@ -245,6 +261,7 @@ def describe(config: Config) -> Iterator[str]:
     yield f"Disk when all is done: {disk or 'nothing'}; prepared images {_size(plan['prepared_bytes'])}"
     if total["measuring_bytes"]:
         yield f"Besides, each run that is being measured has features there: up to {_size(total['measuring_bytes'])}"
+    yield from (f"prepared: {each['said']}" for each in plan["prepared"])
     refused = Counter(run["reason"] for run in plan["runs"] if run["state"] == REFUSED)
     yield from (f"refused, {count} runs: {reason}" for reason, count in refused.items())
     yield from plan["missing"]

@@ -68,6 +68,10 @@ class OwnDataset(Record):
     resize: Omissible[Literal["box", "lanczos"]] = None
     """Filter that scales images down. Left out: that of the set's publication, box for sets of your own."""
 
+    white: Omissible[Annotated[int, Field(ge=1, le=65535)]] = None
+    """Which value of grey images with 16 bits is white, such as 4095 where a camera used 12 of them. Left out: 65535,
+    and images that use less than half of that are an error."""
+
 
 class Arithmetic(Record):
     """How GPUs compute."""

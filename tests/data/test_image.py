@@ -21,17 +21,31 @@ def encoded(picture: Image.Image, kind: str = "PNG", **options) -> io.BytesIO:
     return file
 
 
-@pytest.mark.parametrize("mode", ["RGB", "P", "CMYK", "RGBA"])
-def test_colour_modes_become_rgb(mode):
+def rgb(file: io.BytesIO | Image.Image, white: int | None = None, where: str = "cat.png") -> np.ndarray:
+    """The pixels that a file, or an image of another origin, becomes, uint8 [H, W, 3]."""
+    decoded = image.decode(file, where) if isinstance(file, io.BytesIO) else file
+    made, _ = image.to_rgb(decoded, where, white)
+    assert made.mode == "RGB"
+    return np.asarray(made)
+
+
+def done(file: io.BytesIO, white: int | None = None) -> tuple[str, ...]:
+    return image.to_rgb(image.decode(file, "cat.png"), "cat.png", white)[1].done
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [("RGB", ()), ("P", ("palette",)), ("CMYK", ("cmyk",)), ("RGBA", ("opaque",)), ("L", ("grey",))]
+)
+def test_colour_modes_become_rgb(mode, said):
     picture = Image.fromarray(RED).convert(mode)
-    decoded = image.decode(encoded(picture, "TIFF" if mode == "CMYK" else "PNG"), "a")
-    assert decoded.mode == "RGB"
-    assert np.array_equal(np.asarray(decoded), RED)
+    file = encoded(picture, "TIFF" if mode == "CMYK" else "PNG")
+    assert np.array_equal(rgb(file), np.full((4, 4, 3), 76) if mode == "L" else RED)  # 0.299 of red is grey
+    assert done(file) == said
 
 
 def test_sixteen_bits_scale_to_eight():
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    decoded = np.asarray(image.decode(encoded(Image.fromarray(values)), "a"))
+    decoded = rgb(encoded(Image.fromarray(values)))
     assert np.array_equal(decoded[:, :, 0], np.round(values / 65535 * 255))
     assert (decoded == decoded[:, :, :1]).all()
 
@@ -39,11 +53,11 @@ def test_sixteen_bits_scale_to_eight():
 def test_grey_beyond_sixteen_bits_and_floats_have_no_known_range():
     for values in (np.array([[70000]], np.int32), np.array([[-1]], np.int32), np.array([[0.5]], np.float32)):
         with pytest.raises(DatasetError, match="cat.tif: .*save it with 8 or 16 bits"):
-            image.decode(encoded(Image.fromarray(values), "TIFF"), "cat.tif")
+            rgb(encoded(Image.fromarray(values), "TIFF"), where="cat.tif")
 
 
 def test_printers_jpeg_becomes_rgb():
-    decoded = np.asarray(image.decode(encoded(Image.fromarray(RED).convert("CMYK"), "JPEG", quality=100), "a"))
+    decoded = rgb(encoded(Image.fromarray(RED).convert("CMYK"), "JPEG", quality=100))
     assert np.abs(decoded.astype(int) - RED).max() <= 2
 
 
@@ -74,14 +88,36 @@ def test_real_transparency_is_an_error_that_names_the_file():
     picture = Image.fromarray(RED).convert("RGBA")
     picture.putpixel((1, 1), (255, 0, 0, 10))
     with pytest.raises(DatasetError, match="cat.png.*transparent"):
-        image.decode(encoded(picture), "cat.png")
+        rgb(encoded(picture))
 
 
-def test_exif_orientation_is_applied():
-    pixels = np.zeros((8, 16, 3), np.uint8)
+UPRIGHT = [
+    lambda stored: stored,
+    lambda stored: stored[:, ::-1],
+    lambda stored: stored[::-1, ::-1],
+    lambda stored: stored[::-1],
+    lambda stored: stored.swapaxes(0, 1),
+    lambda stored: stored[::-1].swapaxes(0, 1),
+    lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    lambda stored: stored[:, ::-1].swapaxes(0, 1),
+]
+"""By the number of the tag, from 1: what its words make of stored rows and columns ("0th row is the right side, 0th
+column the top" is 6)."""
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_images_upright(kind, orientation):
+    stored = np.zeros((16, 32, 3), np.uint8)
+    stored[:8, :8], stored[:8, 8:16] = 255, 128  # a corner and, beside it in the row, a darker square
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by 90 degrees
-    assert image.decode(encoded(Image.fromarray(pixels), "PNG", exif=exif), "a").size == (8, 16)
+    exif[0x0112] = orientation
+    exact = {"PNG": {}, "TIFF": {}, "JPEG": {"quality": 100}, "WEBP": {"lossless": True}}[kind]
+    file = encoded(Image.fromarray(stored), kind, exif=exif, **exact)
+    upright = UPRIGHT[orientation - 1](stored)
+    assert rgb(file).shape == upright.shape
+    assert np.abs(rgb(file).astype(int) - upright).max() <= (2 if kind == "JPEG" else 0)
+    assert ("turned" in done(file)) == (orientation != 1)
 
 
 @pytest.mark.parametrize("cut", [0, 10, 60])

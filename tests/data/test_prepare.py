@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 
 def files(path):
-    return sorted(file.name for file in path.iterdir() if file.is_file())
+    return sorted(file.name for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
 
 
 def test_pixels_arrive_unchanged_with_their_metadata(folder, tmp_path):

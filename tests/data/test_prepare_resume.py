@@ -69,6 +69,10 @@ def whole(folder, tmp_path):
     return [(tmp_path / f"whole.{kind}").read_bytes() for kind in ("npy", "json")]
 
 
+def pixels(i):
+    return np.random.RandomState(i).randint(0, 255, (8, 8, 3)).astype(np.uint8).transpose(2, 0, 1)
+
+
 def made(path):
     return [path.read_bytes(), path.with_suffix(".json").read_bytes()]
 
@@ -153,33 +157,141 @@ def test_a_lost_file_means_starting_over(folder, whole, tmp_path, lost):
     assert hidden(tmp_path) == []
 
 
-def test_a_changed_source_or_argument_starts_over_and_says_so(folder, tmp_path, caplog):
+def test_a_changed_image_is_decoded_anew_and_no_other(folder, tmp_path):
     out = tmp_path / "mine.npy"
     interrupt(folder, out)
-    Image.new("RGB", (8, 8)).save(folder / "00.png")
-    prepare(source(folder), out)
-    assert "mine.npy: source or arguments have changed since the interruption; starts over" in caplog.text
-    assert open_dataset(out).images[0].max() == 0
-    out.unlink()
-    caplog.clear()
+    Image.new("RGB", (8, 8)).save(folder / "03.png")
+    again = source(folder)
+    prepare(again, out)
+    assert again.read[1:] == [3, *range(20, 30)]
+    images = open_dataset(out).images
+    assert images[3].max() == 0
+    assert all(np.array_equal(images[i], pixels(i)) for i in range(30) if i != 3)
+    assert hidden(tmp_path) == []
+
+
+def test_images_that_are_added_removed_and_renamed_shift_the_others(folder, tmp_path):
+    out = tmp_path / "mine.npy"
+    interrupt(folder, out)
+    (folder / "05.png").unlink()
+    (folder / "25.png").unlink()
+    Image.fromarray(np.full((8, 8, 3), 7, np.uint8)).save(folder / "00a.png")
+    again = source(folder)
+    assert prepare(again, out)["count"] == 29
+    order = [0, None, *range(1, 5), *range(6, 25), *range(26, 30)]
+    assert again.read[1:] == [1, *range(order.index(20), 29)]
+    for image, i in zip(open_dataset(out).images, order, strict=True):
+        assert np.array_equal(image, np.full((3, 8, 8), 7) if i is None else pixels(i))
+
+
+def test_another_argument_starts_over_and_says_so(folder, tmp_path, caplog):
+    out = tmp_path / "mine.npy"
     interrupt(folder, out)
     prepare(source(folder), out, resolution=4)
-    assert "starts over" in caplog.text
+    assert "mine.npy: was begun with other arguments; starts over" in caplog.text
     assert open_dataset(out).images.shape == (30, 3, 4, 4)
 
 
-def test_the_first_broken_image_is_named_by_any_number_of_jobs(folder, tmp_path):
+def test_a_second_change_loses_nothing_of_what_was_kept_before_the_first(folder, tmp_path):
+    """Rows are appended and never moved until the whole set is there, whatever happens in between."""
+    out = tmp_path / "mine.npy"
+    (folder / "09.png").write_bytes(b"no image")
+    with pytest.raises(DatasetError):
+        prepare(source(folder), out)
+    Image.new("RGB", (8, 8)).save(folder / "02.png")
+    Image.new("RGB", (8, 8)).save(folder / "22.png")
+    interrupt(folder, out)
+    (folder / "09.png").unlink()
+    again = source(folder)
+    prepare(again, out)
+    assert again.read[1:] == [2, 21]  # 22.png is image 21 now
+    assert len(open_dataset(out).images) == 29
+
+
+REMEDY = "when those named are mended or left out, the same command decodes only what has changed"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_all_broken_images_are_named_at_once_and_only_they_are_decoded_again(folder, whole, tmp_path, jobs):
+    out, good = tmp_path / "out" / "mine.npy", {i: (folder / f"{i:02d}.png").read_bytes() for i in (9, 25)}
+    for i in good:
+        (folder / f"{i:02d}.png").write_bytes(b"no image")
+    Image.new("RGB", (8, 9)).save(folder / "99.png")
+    with pytest.raises(DatasetError) as error:
+        prepare(source(folder), out, jobs=jobs)
+    said = str(error.value).splitlines()
+    assert said == [
+        f"mine: 3 of 31 images cannot be prepared; {REMEDY}",
+        f"{folder}/09.png: not a readable image (no format that is read)",
+        f"{folder}/25.png: not a readable image (no format that is read)",
+        "-> save it anew or leave it out",
+        f"{folder}/99.png: 8 x 9 is not square",
+        "-> crop: true (--crop) takes the central square",
+    ]
+    assert not out.exists()
+    unmended = source(folder)
+    with pytest.raises(DatasetError) as same:
+        prepare(unmended, out)
+    assert (str(same.value), unmended.read[1:]) == (str(error.value), [9, 25, 30])
+    for i, content in good.items():
+        (folder / f"{i:02d}.png").write_bytes(content)
+    (folder / "99.png").unlink()
+    again = source(folder)
+    prepare(again, out)
+    assert again.read[1:] == [9, 25]
+    assert made(out) == whole
+    assert hidden(out.parent) == []
+
+
+def test_a_zip_that_is_replaced_by_one_without_the_broken_image_keeps_the_others(folder, tmp_path):
+    def zipped(without: str) -> Archive:
+        with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+            for file in folder.iterdir():
+                if file.name != without:
+                    archive.write(file, file.name)
+        return Archive("mine", tmp_path / "images.zip", "free")
+
+    (folder / "09.png").write_bytes(b"no image")
+    with pytest.raises(DatasetError, match="09.png: not a readable image"):
+        prepare(zipped(without=""), tmp_path / "mine.npy")
+    again, read = zipped(without="09.png"), []
+    again.image = lambda index: read.append(index) or Archive.image(again, index)
+    prepare(again, tmp_path / "mine.npy")
+    assert read == [0]  # its size
+    images = open_dataset(tmp_path / "mine.npy").images
+    for image, i in zip(images, [i for i in range(30) if i != 9], strict=True):
+        assert np.array_equal(image, pixels(i))
+
+
+def test_a_set_of_which_most_is_broken_is_given_up_early(folder, tmp_path):
+    for i in range(3, 30):
+        Image.new("RGB", (8, 9 + i)).save(folder / f"{i:02d}.png")
+    here = source(folder)
+    with pytest.raises(DatasetError) as error:
+        prepare(here, tmp_path / "mine.npy", resolution=8)
+    assert len(here.read) == 24  # pieces of 4 until more than 20 are broken
+    said = str(error.value).splitlines()
+    assert said[0].startswith("mine: 21 of 30 images cannot be prepared (of the first 24 that were tried)")
+    assert said[1] == f"{folder}/03.png: 8 x 12 is not square" and len(said) == 1 + 20 + 2
+    assert said[-2:] == ["and 1 more", "-> crop: true (--crop) takes the central square"]
+
+
+def test_the_command_lists_them_and_ends_with_one_line(folder, tmp_path, capsys):
     for i in (9, 25):
         (folder / f"{i:02d}.png").write_bytes(b"no image")
-    for jobs in (1, 2):
-        with pytest.raises(DatasetError, match="09.png: not a readable image"):
-            prepare(source(folder), tmp_path / "out" / "mine.npy", jobs=jobs)
-        assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(Reported, match=r"^mine: 2 of 30 images cannot be prepared; [^\n]*$"):
+        main(["--dataset", "mine", "--path", str(folder), "--jobs", "1", "--out", str(tmp_path / "x.npy")])
+    lines = capsys.readouterr().err.splitlines()[-3:]
+    assert [line.split(": ")[0] for line in lines] == [
+        f"{folder}/09.png",
+        f"{folder}/25.png",
+        "-> save it anew or leave it out",
+    ]
 
 
 def test_one_process_at_a_time(tmp_path):
-    with Partial(tmp_path / "a.npy", "work", b"", 4), pytest.raises(ConfigError, match="a.npy: another process"):
-        Partial(tmp_path / "a.npy", "work", b"", 4).__enter__()
+    with Partial(tmp_path / "a.npy", "work", 0, 4), pytest.raises(ConfigError, match="a.npy: another process"):
+        Partial(tmp_path / "a.npy", "work", 0, 4).__enter__()
 
 
 def test_a_full_disk_is_known_before_the_work(folder, tmp_path, monkeypatch):
@@ -265,7 +377,6 @@ def test_few_results_exist_ahead_of_the_one_in_use(tmp_path):
 
 
 def test_a_job_that_dies_is_one_line(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(module.Decoder, "__call__", lambda self, indices: b"")
     monkeypatch.setattr(module, "ordered", lambda function, items, jobs: ordered(die, items, jobs))
     with pytest.raises(Reported, match="a job was killed, .*the same command continues[^\n]*$"):
         main(["--dataset", "mine", "--path", str(folder), "--jobs", "2", "--out", str(tmp_path / "x.npy")])

@@ -29,7 +29,7 @@ from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.core.spec import SUBSET_DEFAULTS, RunSpec
 from leangan.core.yaml_files import parse_leaves, parse_yaml, read
-from leangan.data.image import MAX_PIXELS, decode
+from leangan.data.image import MAX_PIXELS, decode, to_rgb
 from leangan.data.readers._example import Example
 from leangan.data.readers.archive import Archive
 from leangan.data.readers.labels import parse_labels
@@ -100,7 +100,7 @@ def try_reading(reader: Reader, content: bytes, folder: Path) -> str:
 
 
 def read_image(path: Path) -> None:
-    image = decode(path, "image")
+    image, _ = to_rgb(decode(path, "image"), "image")
     assert image.mode == "RGB" and image.width * image.height <= MAX_PIXELS
 
 

@@ -12,6 +12,8 @@ rule download:
         "python -m leangan download --dataset {params.dataset} --out {output} 2>&1 | tee {log}"
 
 
+# What is wrong with images is said in the log alone, which the engine shows when the job has failed; the rest is shown as
+# it comes. A second try would find the same images broken. On a cluster a job may also have lost its node.
 rule prepare:
     input:
         lambda wildcards: source_file(wildcards.dataset, f"resources/data/{wildcards.dataset}-{wildcards.px}.npy"),
@@ -24,6 +26,7 @@ rule prepare:
     resources:
         mem_mb=2000,
         runtime=240,
+    retries: 0 if workflow.resource_settings.nodes is None else None
     params:
         source=lambda wildcards: source_option(wildcards.dataset),
         state=lambda wildcards: source_state(
@@ -31,8 +34,8 @@ rule prepare:
         )
         or "",
     shell:
-        "python -m leangan prepare --dataset {wildcards.dataset} --resolution {wildcards.px}"
-        " {params.source} --fingerprint '{params.state}' --jobs {threads} --out {output.images} 2>&1 | tee {log}"
+        ": > {log}; python -m leangan prepare --dataset {wildcards.dataset} --resolution {wildcards.px}"
+        " {params.source} --fingerprint '{params.state}' --jobs {threads} --out {output.images} 2>> {log} | tee -a {log}"
 
 
 rule subset:

@@ -178,6 +178,7 @@ def source_option(dataset):
     path = ASKED.path_of(dataset)
     options = [f"--path {shlex.quote(path)}"] if path else []
     options += ["--crop" if own.crop else "--no-crop"] if own.crop is not None else []
+    options += [f"--white {own.white}"] if own.white else []
     return " ".join(options + ([f"--resize {own.resize}"] if own.resize else []))
 
 

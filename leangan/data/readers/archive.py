@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
 from functools import cached_property
@@ -77,6 +78,10 @@ class Archive(NamedFiles):
 
     def paths(self) -> list[Path]:
         return [self.path]
+
+    def stamps(self) -> list[str]:
+        entries = [self._entries[file] for file in self.files]
+        return [json.dumps([entry.filename, entry.file_size, entry.CRC]) for entry in entries]
 
     def place_of(self, file: str) -> str:
         return f"{self.path}, {file}"

@@ -43,6 +43,9 @@ class Crops(Source):
     def paths(self) -> list[Path]:
         return self.source.paths()
 
+    def stamps(self) -> list[str]:
+        return [f"{stamp} {crop}" for stamp in self.source.stamps() for crop in range(len(self.corners))]
+
     def where(self, index: int) -> str:
         number, crop = divmod(index, len(self.corners))
         return f"{self.source.where(number)}, crop {crop}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from PIL import Image
 
 from leangan.data.contracts import DatasetError
+from leangan.data.fingerprint import stamp
 from leangan.data.forms import Form
 from leangan.data.image import decode
 from leangan.data.readers.named_files import NamedFiles
@@ -35,6 +37,10 @@ class Folder(NamedFiles):
 
     def paths(self) -> list[Path]:
         return [self.path / file for file in self.files]
+
+    def stamps(self) -> list[str]:
+        places = [f"{self.path}/{file}" for file in self.files]
+        return [stamp(place, os.stat(place)).decode() for place in places]
 
     def place_of(self, file: str) -> str:
         return str(self.path / file)

@@ -34,6 +34,10 @@ class Selection(Source):
     def paths(self) -> list[Path]:
         return self.source.paths()
 
+    def stamps(self) -> list[str]:
+        stamps = self.source.stamps()
+        return [stamps[index] for index in self.indices]
+
     def at(self, resolution: int | None) -> Selection:
         moved = copy.copy(self)
         moved.source = self.source.at(resolution)

@@ -1,0 +1,99 @@
+"""What preparation found and did: counted for the description of the array, and said in one line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from leangan.data.image import Facts
+
+DONE = {
+    "grey": "grey",
+    "palette": "with a palette",
+    "cmyk": "in CMYK",
+    "other colours": "in CIELAB, YCbCr or HSV",
+    "opaque": "with an alpha channel that was opaque",
+    "deep grey": "with 16 bits of grey, {white:,} of which is white",
+    "12-bit grey": "with 12 bits of grey",
+    "deep colour": "with 16 bits of each colour, whose upper 8 are kept",
+    "turned": "turned upright by EXIF",
+    "cropped": "cropped to the central square",
+    "resized": "made smaller",
+    "profile": "with a colour profile other than sRGB, taken as they are",
+}
+"""What is done to images, in the order in which it is said. The keys stand in `data.image.Facts`."""
+
+CLASSES_LISTED = 6
+
+
+def count(facts: Iterable[Facts], copies: int, left_out: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The key `preparation` of a description, numbers only.
+
+    `done`: how many images by key of DONE. `smallest` and `largest`: [width, height] by area, before cropping.
+    `copies`: how many equal an image before them in every prepared pixel. `left_out`: how many files, by the reason.
+    """
+    done: Counter[str] = Counter()
+    sizes: set[tuple[int, int]] = set()
+    for each in facts:
+        done.update(each.done)
+        sizes.add((each.width, each.height))
+    by_area = sorted(sizes, key=lambda size: (size[0] * size[1], size))
+    return {
+        "done": {key: done[key] for key in DONE if done[key]},
+        "smallest": list(by_area[0]),
+        "largest": list(by_area[-1]),
+        "copies": copies,
+        "left_out": {reason: len(names) for reason, names in left_out.items()},
+    }
+
+
+def copies_in(images: Iterable[np.ndarray]) -> int:
+    """How many of some prepared images equal one before them in every pixel."""
+    seen, number = set(), 0
+    for image in images:
+        seen.add(hash(image.tobytes()))
+        number += 1
+    return number - len(seen)
+
+
+def sentence(meta: Mapping[str, Any]) -> str:
+    """A prepared set in one line, from its description (see `data.contracts.Dataset`)."""
+    preparation = meta.get("preparation")
+    head = f"{meta['name']}: {_images(meta['count'])}"
+    if preparation is None:
+        return f"{head} at {meta['resolution']} px, {_classes(meta)}; prepared by a version that counted no more"
+    side = meta["resolution"]
+    sizes = [preparation["smallest"], preparation["largest"]]
+    before = " to ".join(dict.fromkeys(f"{width} x {height}" for width, height in sizes))
+    head += "" if sizes == [[side, side]] * 2 else f" of {before}"
+    parts = [f"{head} at {side} px, {_classes(meta)}"]
+    white = meta.get("white") or 65535
+    done = [f"{number:,} {DONE[key].format(white=white)}" for key, number in preparation["done"].items() if key in DONE]
+    parts += [", ".join(done)] if done else []
+    copies = preparation["copies"]
+    parts.append(f"{copies:,} equal {'an image' if copies == 1 else 'images'} before them" if copies else "no copies")
+    if left_out := preparation["left_out"]:
+        parts.append("left out: " + ", ".join(f"{number:,} ({reason})" for reason, number in left_out.items()))
+    return "; ".join(parts)
+
+
+def _images(number: int) -> str:
+    return f"{number:,} image{'s' * (number != 1)}"
+
+
+def _classes(meta: Mapping[str, Any]) -> str:
+    if meta["labels"] is None:
+        return "no classes"
+    held = Counter(meta["labels"])
+    counts = [(held[label], name) for label, name in enumerate(meta["class_names"])]
+    title = f"{len(counts):,} class{'es' * (len(counts) != 1)}"
+    ends, joint = counts, ", "
+    if len(counts) > CLASSES_LISTED:
+        by_number = sorted(counts, key=lambda each: each[0])
+        ends, joint = [by_number[0], by_number[-1]], " to "
+        if ends[0][0] == ends[1][0]:
+            return f"{title} of {_images(ends[0][0])} each"
+    return f"{title} ({joint.join(f'{name} {number:,}' for number, name in ends)})"
