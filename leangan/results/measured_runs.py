@@ -81,6 +81,8 @@ def runs_of(rows: Iterable[Row], metric: Metric, best_by: Metric | None = None) 
             found.append(Run(run, method, seed, NO_VALUE, reason, [], preset=preset))
             continue
         judging = [kimg for kimg in kimgs if not math.isnan(judged[kimg])]
+        if not judging:
+            reason = f"no snapshot is the best: {judge.label}, which says so, has no value"
         best_kimg = (max if judge.higher_is_better else min)(judging, key=judged.__getitem__, default=math.nan)
         final_kimg = max(values)
         best, final = values.get(best_kimg, math.nan), values[final_kimg]
