@@ -58,7 +58,7 @@ def metric_of(family: str) -> str:
     return metrics[0]
 
 
-def code_of(families: Iterable[str]) -> dict[str, str]:
+def code_of_metrics(families: Iterable[str]) -> dict[str, str]:
     """The digests of the code of the metrics that report these families, by their names. Raises as `metric_of`."""
     return {name: code_sha256([registry.file_of("metric", name)]) for name in map(metric_of, families)}
 

@@ -244,7 +244,7 @@ def metric_code(protocol):
     """The digests of the code of a protocol's metrics, so that an edit triggers measuring."""
     try:
         check_families(PROTOCOLS[protocol].metrics, f"config/protocols.yaml, {protocol}")
-        return code_of(PROTOCOLS[protocol].metrics)
+        return code_of_metrics(PROTOCOLS[protocol].metrics)
     except ConfigError as error:
         raise WorkflowError(str(error)) from None
 
