@@ -23,7 +23,6 @@ from leangan.core.command_line import command_parser
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.results.collect import read_rows
-from leangan.results.measured_runs import NO_VALUE
 from leangan.results.published import FILE, PublishedNumber, read_published
 from leangan.runs.config import add_config_option, artefact, load_config, read_scale
 from leangan.runs.grid import expand
@@ -50,10 +49,8 @@ def write_figure(drawing: ModuleType, content: Artefact, rows_dir: Path, stem: P
     if content.main_columns or draws_without_runs:
         drawn = drawing.draw(content, rows_dir)
     else:
-        runs = [run for column in content.first_columns for run in column.runs]
-        without_value = any(run.status == NO_VALUE for run in runs)
-        lacking = "has a value under its first metric" if without_value else "has finished"
-        drawn = style.message(f"No run of this artefact {lacking}.")
+        lacking = "a value of its first metric" if any(c.lacks_a_value for c in content.first_columns) else "finished"
+        drawn = style.message(f"No run of this artefact has {lacking}.")
     style.save(drawn, stem)
 
 

@@ -149,6 +149,7 @@ def test_a_column_of_which_no_run_has_a_value_says_why(project):
     assert [cell.text for cell in cells] == ["no value", "no value", "–", "0.500"]
     assert table.notes[0] == "no value: one image" and table.notes[1].startswith("no snapshot is the best: FD")
     assert [cell.note for cell in cells] == ["1", "1", "2", "2"]
+    assert "No run has a value of these metrics." in caption(project(rows[:1], [spec("none")]))
 
 
 def test_only_the_planned_runs_are_in_the_table(project):
