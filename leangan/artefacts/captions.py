@@ -22,7 +22,8 @@ def caption(artefact: Artefact) -> str:
     if columns:
         sentences += _measured_sentences(artefact, columns)
     else:
-        sentences.append("No run has finished.")
+        lacking = "a value of these metrics" if any(column.lacks_a_value for column in artefact.columns) else "finished"
+        sentences.append(f"No run has {lacking}.")
     sentences += agreement.sentences(artefact)
     presets: dict[str, list[str]] = {artefact.methods[spec.method]: [] for spec in artefact.specs}
     for spec in artefact.specs:

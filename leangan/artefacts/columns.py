@@ -13,7 +13,7 @@ from leangan.core.spec import RunSpec
 from leangan.metrics.families import compared_with, known_families
 from leangan.metrics.protocols import read_protocol
 from leangan.results import origin
-from leangan.results.measured_runs import NOT_YET_RUN, Run, runs_of
+from leangan.results.measured_runs import NO_VALUE, NOT_YET_RUN, Run, runs_of
 from leangan.results.metric_names import Metric, metric_of
 from leangan.results.origin import Origin, origin_of
 from leangan.runs.artefact_sections import ArtefactConfig
@@ -46,6 +46,11 @@ class Column:
     def finished_runs(self, method: str) -> list[Run]:
         """The runs of one method that have numbers, by seed."""
         return [run for run in self.runs_of(method) if run.status == "done"]
+
+    @property
+    def lacks_a_value(self) -> bool:
+        """Whether a run has finished and been measured without a value of this metric."""
+        return any(run.status == NO_VALUE for run in self.runs)
 
 
 def columns_of(

@@ -51,7 +51,8 @@ def write_figure(drawing: ModuleType, content: Artefact, rows_dir: Path, stem: P
     if content.main_columns or draws_without_runs:
         drawn = drawing.draw(content, rows_dir)
     else:
-        drawn = style.message("No run of this artefact has finished.")
+        lacking = "a value of its first metric" if any(c.lacks_a_value for c in content.first_columns) else "finished"
+        drawn = style.message(f"No run of this artefact has {lacking}.")
     style.save(drawn, stem)
 
 

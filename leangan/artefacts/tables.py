@@ -8,6 +8,7 @@ layout). Each column keeps to one protocol, which the caption states.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from leangan.artefacts.captions import caption
 from leangan.artefacts.columns import Column
 from leangan.artefacts.table_formats import Cell, Table
 from leangan.results import scores
-from leangan.results.measured_runs import Run, mean_and_std, seeds_of
+from leangan.results.measured_runs import NO_VALUE, Run, mean_and_std, seeds_of
 from leangan.results.metric_names import Metric
 from leangan.results.scores import Score
 from leangan.results.training_log import TRAINING, value_at_end
@@ -73,43 +74,54 @@ def _lines_by_setting(artefact: Artefact) -> Iterator[dict[str, Any]]:
 def _lines_by_title(artefact: Artefact, rows_dir: Path) -> Iterator[dict[str, Any]]:
     for group in artefact.groups:
         for method in group.methods:
-            runs = group.columns[0].runs_of(method)
             shared = {
                 "group": group.title,
                 "method": method,
                 "method_title": artefact.methods[method],
                 **group.columns[0].setting,
-                **_outcome(runs),
             }
-            for quantity, snapshot, values in _quantities(artefact, group, method, rows_dir):
-                yield {**shared, "quantity": quantity, "snapshot": snapshot, **_summary(values)}
+            for quantity, snapshot, column, values in _quantities(artefact, group, method, rows_dir):
+                outcome = _outcome(column.runs_of(method))
+                yield {**shared, **outcome, "quantity": quantity, "snapshot": snapshot, **_summary(values)}
 
 
 def _quantities(
     artefact: Artefact, group: Group, method: str, rows_dir: Path
-) -> Iterator[tuple[str, str, list[tuple[Run, float | None]]]]:
-    """(name, snapshot, value of each run) of everything that the table shows of a method under a title."""
+) -> Iterator[tuple[str, str, Column, list[tuple[Run, float | None]]]]:
+    """(name, snapshot, column, value of each run) of everything that the table shows of a method under a title.
+
+    What training logs say belongs to the first column, whether or not its metric has a value.
+    """
     for column, snapshot in itertools.product(group.columns, ("best", "final")):
-        yield column.metric.name, snapshot, [(run, getattr(run, snapshot)) for run in column.finished_runs(method)]
+        values = [(run, getattr(run, snapshot)) for run in column.finished_runs(method)]
+        yield column.metric.name, snapshot, column, values
+    first = group.columns[0]
+    trained = [run for run in first.runs_of(method) if run.status in ("done", NO_VALUE)]
     for key in artefact.training:
-        yield key, "", [(run, value_at_end(rows_dir, run.run, key)) for run in group.columns[0].finished_runs(method)]
+        yield key, "", first, [(run, value_at_end(rows_dir, run.run, key)) for run in trained]
 
 
 def _summary(values: Iterable[tuple[Run, float | None]]) -> dict[str, Any]:
     """Mean and deviation of the runs that have a value, and of how many seeds they are."""
-    known = [(run, value) for run, value in values if value is not None]
+    known = [(run, value) for run, value in values if value is not None and not math.isnan(value)]
     mean, std = mean_and_std([value for _, value in known]) if known else (None, None)
     return {"mean": mean, "std": std, "n": seeds_of(run for run, _ in known)}
 
 
 def _outcome(runs: list[Run]) -> dict[str, Any]:
-    """How many seeds are planned, and what became of the runs."""
-    reasons = (f"{run.status}: {run.reason}" if run.reason else run.status for run in runs if run.status != "done")
+    """How many seeds are planned, and what became of the runs under a metric."""
     return {
         "planned": seeds_of(runs),
         "status": ", ".join(dict.fromkeys(run.status for run in runs)),
-        "reason": "; ".join(dict.fromkeys(reasons)),
+        "reason": "; ".join(dict.fromkeys(filter(None, map(_fate, runs)))),
     }
+
+
+def _fate(run: Run) -> str:
+    """Why a run, or one of its snapshots, has no value; nothing for one that has all."""
+    if run.status == "done":
+        return run.reason or ""
+    return f"{run.status}: {run.reason}" if run.reason else run.status
 
 
 def _build_by_setting(artefact: Artefact, numbers: pd.DataFrame) -> Table:
@@ -161,8 +173,13 @@ def _build_by_title(artefact: Artefact, numbers: pd.DataFrame) -> Table:
         for _, of_method in lines.groupby("method", sort=False):
             first, *others = of_method.itertuples()
             cells = [_measured_cell(table, first, printed[first.quantity])]
-            # Why there is no number, the first cell says for all.
-            cells += [_measured_cell(table, line, printed[line.quantity]) if line.n else Cell("–") for line in others]
+            # Why there is no number, the first cell says for all that have none for the same reason.
+            cells += [
+                _measured_cell(table, line, printed[line.quantity])
+                if line.n or line.reason != first.reason
+                else Cell("–")
+                for line in others
+            ]
             table.rows.append((first.method_title, cells))
     return table
 
@@ -192,7 +209,7 @@ def _score(line: Any) -> Score:
 
 def _measured_cell(table: Table, line: Any, printed: Callable[[float], str], bold: bool = False) -> Cell:
     """Mean ± deviation, with the number of seeds if some are missing; or why there is no mean."""
-    text = line.status or "–"
+    text = ", ".join(status for status in line.status.split(", ") if status != "done") or "–"
     if line.n:
         text = " ± ".join(printed(number) for number in (line.mean, line.std) if not pd.isna(number))
         text += f" (n = {line.n} of {line.planned})" if line.n < line.planned else ""

@@ -9,6 +9,7 @@ titles.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any
 
 from leangan.leaderboard.entry import Entry
@@ -77,7 +78,9 @@ def comparisons_of(entries: list[Entry]) -> list[Comparison]:
     found: dict[tuple, tuple[Comparison, dict[str, list[Entry]]]] = {}
     for entry in entries:
         common = entry.peers, entry.model, entry.credit, str(entry.setting.get("conditional"))
-        for metric in (each for each in entry.runs if not is_sign_of_copying(each.family)):
+        for metric, run in entry.runs.items():
+            if is_sign_of_copying(metric.family) or isnan(run.best):
+                continue
             _, measured = found.setdefault(
                 (*common, metric), (Comparison(entry, metric.label, metric.higher_is_better), {})
             )

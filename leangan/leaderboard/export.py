@@ -6,10 +6,12 @@ Both hold one record per line of the page; the CSV leaves out what is nested.
 from __future__ import annotations
 
 import json
+from math import isnan
 
 from leangan.leaderboard.entry import Entry
 from leangan.leaderboard.line import NESTED, Line, Measurement, Sample
 from leangan.leaderboard.standing import RANKINGS
+from leangan.results.metric_names import Metric
 from leangan.results.table import csv_text
 
 VERSION = 1
@@ -57,8 +59,8 @@ def lines(entries: list[Entry]) -> list[Line]:
                         metric=metric.label,
                         name=metric.name,
                         higher_is_better=metric.higher_is_better,
-                        value=float(metric.in_label_unit(run.best)),
-                        final_value=float(metric.in_label_unit(run.final)),
+                        value=_number(metric, run.best),
+                        final_value=_number(metric, run.final),
                         curve=[[kimg, metric.in_label_unit(value)] for kimg, value in run.curve],
                     )
                     for metric, run in entry.runs.items()
@@ -68,6 +70,11 @@ def lines(entries: list[Entry]) -> list[Line]:
         )
         for entry in entries
     ]
+
+
+def _number(metric: Metric, value: float) -> float | None:
+    """A value in the unit that the metric's title names; None for none."""
+    return None if isnan(value) else float(metric.in_label_unit(value))
 
 
 def to_json(entries: list[Entry]) -> str:

@@ -23,11 +23,11 @@ class Measurement(Record):
     higher_is_better: bool
     """Whether higher values are better."""
 
-    value: Number
-    """At the best snapshot of the run."""
+    value: Number | None
+    """At the best snapshot of the run; null: the metric has none there."""
 
-    final_value: Number
-    """At the last snapshot."""
+    final_value: Number | None
+    """At the last snapshot; null: the metric has none there."""
 
     curve: list[Annotated[list[Number], Field(min_length=2, max_length=2)]]
     """[[kimg, value], ...]."""
@@ -88,7 +88,7 @@ class Line(Record):
     """What became of the run."""
 
     reason: str | None
-    """Why there is no number."""
+    """Why there is no number: of the run, or, if its status is done, of some of its metrics."""
 
     doubt: str | None
     """Why a published number is not ranked."""

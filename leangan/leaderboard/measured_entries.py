@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ def _distinct_titles(rows: Iterable[Row]) -> dict[tuple[str, str], str]:
 def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
     """The entry of the rows of one run. A run without a number is listed with its protocol's runs.
 
+    It is judged by its first metric that has a value, and the reason names those that have none.
+
     `proxies` are the protocols whose numbers are proxies.
 
     Title, command and pictures are not complete yet.
@@ -76,11 +79,12 @@ def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
     order = list(known_families())
     known = dict.fromkeys(metric_of(row) for row in rows if row.family)
     metrics = sorted(known, key=lambda each: order.index(each.family))
-    metric = metrics[0] if metrics else None
     failed = failure(rows)
-    runs = {} if failed else _runs(rows, metrics)
+    measured = [] if failed else [each for each in metrics if any(row.value is not None for row in _of(rows, each))]
+    metric = next(iter(measured or metrics), None)
+    runs = _runs(rows, measured)
     run = runs.get(metric) if metric else None
-    row = [row for row in rows if row.metric == (metric.name if metric else "")][-1]
+    row = _of(rows, metric)[-1]
     resolution = f"{row.resolution} px"
     planned_kimg = None if row.total_kimg is None else float(row.total_kimg)
     published_kimg = float(row.published_kimg) if row.published_kimg else None
@@ -118,9 +122,20 @@ def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
         facts=facts_of(row, _snapshots(rows, run) if run else {}),
         runs=runs,
         status=failed.status if failed else "done",
-        reason=failed.reason if failed else None,
+        reason=failed.reason if failed else _lacking(rows, metrics),
         **(_values(metric, run) if metric and run else {}),
     )
+
+
+def _of(rows: Iterable[Row], metric: Metric | None) -> list[Row]:
+    """The rows of a metric; None: those of a run without any."""
+    return [row for row in rows if row.metric == (metric.name if metric else "")]
+
+
+def _lacking(rows: Sequence[Row], metrics: list[Metric]) -> str | None:
+    """Which metrics have no value, and why; None where all have one."""
+    said = [f"{metric.label}: {run.reason}" for metric in metrics for run in runs_of(rows, metric) if run.reason]
+    return "; ".join(said) or None
 
 
 def _runs(rows: Sequence[Row], metrics: list[Metric]) -> dict[Metric, Run]:
@@ -146,7 +161,7 @@ def _values(metric: Metric, run: Run) -> dict[str, Any]:
         "best": metric.in_label_unit(run.best),
         "best_text": metric.text(run.best),
         "best_kimg": run.best_kimg,
-        "final": metric.in_label_unit(run.final),
+        "final": None if isnan(run.final) else metric.in_label_unit(run.final),
         "final_text": metric.text(run.final),
         "kimg": run.final_kimg,
     }

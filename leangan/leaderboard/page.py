@@ -153,7 +153,7 @@ def _snapshots(entry: Entry) -> list[list[str]]:
     lines = [["kimg", *(metric.label for metric in entry.runs)]]
     lines += [
         [f"{kimg:,.9g}", *(metric.text(curve[kimg]) if kimg in curve else "–" for metric, curve in curves)]
-        for kimg in dict.fromkeys(kimg for _, curve in curves for kimg in curve)
+        for kimg in sorted({kimg for _, curve in curves for kimg in curve})
     ]
     return lines
 

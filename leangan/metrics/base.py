@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, get_args
 
 from leangan.core.errors import ConfigError
+from leangan.metrics.extractor_facts import is_published
 
 if TYPE_CHECKING:  # tables and pages read families, and do without torch
     from torch import Tensor, nn
@@ -73,17 +75,28 @@ class Family:
         low, high = self.bounds
         return -math.inf if low is None else low, math.inf if high is None else high
 
+    def goes_with(self, extractor: str | None) -> bool:
+        """Whether a number from the features of this extractor has the name; None: it is not known, and no Inception.
+
+        FID, KID and IS are names of Inception's numbers alone.
+        """
+        if self.for_proxies:
+            return extractor is None or not is_published(extractor)
+        return not self.extractors or extractor in self.extractors
+
 
 @dataclass(frozen=True)
 class Features:
     """What an extractor says of N images: `pooled` float32 [N, D], `logits` float32 [N, classes] or None.
 
-    `trained`, int64 on the CPU, says which of N reals the run was trained on; None: not known.
+    `trained`, int64 on the CPU, says which of N reals the run was trained on; None: not known. `extractor` is the name
+    of the extractor, from which the names of numbers follow; None: not known.
     """
 
     pooled: Tensor
     logits: Tensor | None = None
     trained: Tensor | None = None
+    extractor: str | None = None
 
     def __len__(self) -> int:
         return len(self.pooled)
@@ -97,25 +110,38 @@ class Value(NamedTuple):
     over: str | None = None
 
 
+class NoValue(Exception):
+    """Says in words why these images define no number: raised by a metric, or given in place of one Value.
+
+    The row then has no value and these words as its reason. All other rows are what they would be without it.
+    """
+
+
 class Metric(ABC):
-    """A metric against one reference set: `Metric(real)(fake)` gives a Value for each of its families."""
+    """A metric against one reference set: `Metric(real)(fake)` gives a Value for each of its families.
+
+    What it cannot compute is a NoValue. A number that is not finite is taken for one.
+    """
 
     families: ClassVar[tuple[Family, ...]]
     """What it reports, in plain values, which are read without running the file."""
 
     minimum: ClassVar[int] = 1
-    """Fewest images of either kind that define the number."""
+    """Fewest fakes that define the numbers, and fewest reals unless all families are against nothing."""
 
     @abstractmethod
     def __init__(self, real: Features): ...
 
     @abstractmethod
-    def __call__(self, fake: Features) -> dict[str, Value]:
-        """A value for each of its families, whatever extractor they are for. `fake` is on the device of `real`."""
+    def __call__(self, fake: Features) -> Mapping[str, Value | NoValue]:
+        """A value for each of its families that goes with the features' extractor. `fake` is on the device of `real`.
 
-    def under_each_name(self, value: Value) -> dict[str, Value]:
-        """One value under the names of all families, which differ only in the extractors that they are for."""
-        return {family.name: value for family in self.families}
+        Raises NoValue where none of them has one.
+        """
+
+    def under_its_name(self, value: Value, fake: Features) -> dict[str, Value]:
+        """A value of `fake` under the name that belongs to the extractor; the families differ in nothing else."""
+        return {family.name: value for family in self.families if family.goes_with(fake.extractor)}
 
 
 class Extractor(ABC):

@@ -8,7 +8,7 @@ If the protocol looks for copies and --data is given, the picture of `leangan ne
 
 from __future__ import annotations
 
-import statistics
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +16,9 @@ import torch
 from tqdm import tqdm
 
 from leangan.core.command_line import command_parser
-from leangan.core.errors import ConfigError
 from leangan.core.schemas import parse
 from leangan.metrics.base import Metric, Value
-from leangan.metrics.contract import check_values, require
+from leangan.metrics.contract import require
 from leangan.metrics.families import (
     compared_with,
     is_of_training_images,
@@ -29,7 +28,8 @@ from leangan.metrics.families import (
 )
 from leangan.metrics.guard import SAME, check_fake, check_real, read_run, trained_images
 from leangan.metrics.protocols import FILE, Protocol, check_protocol, read_protocol
-from leangan.metrics.store import CPU, load_features, load_meta, load_reference, part_file
+from leangan.metrics.store import CPU, load_meta, load_reference, part_file
+from leangan.metrics.values import prepare, snapshot_values
 from leangan.runs.row import Row
 from leangan.runs.rows import identity, without_value, write
 from leangan.training.device import add_device_options, pick_device, set_up
@@ -46,33 +46,6 @@ def metric_classes(protocol: Protocol) -> dict[str, type[Metric]]:
     return {name: require("metric", name, where) for name in map(metric_of, protocol.metrics)}
 
 
-def over_seeds(values: list[Value]) -> Value:
-    """The value of one measurement, or mean and sample deviation of several with different fakes."""
-    if len(values) == 1:
-        return values[0]
-    numbers = [value.value for value in values]
-    return Value(statistics.fmean(numbers), statistics.stdev(numbers), "evaluation seeds")
-
-
-def snapshot_values(metrics: dict[str, Metric], files: list[Path], device: torch.device) -> dict[str, Value]:
-    """The value of each metric for one snapshot, from its features under each evaluation seed; {} if it has none."""
-    found: list[dict[str, Value]] = []
-    for file in files:
-        fake = load_features(file, device)
-        if fake is None:
-            return {}
-        found.append({})
-        for name, metric in metrics.items():
-            if len(fake) < metric.minimum:
-                raise ConfigError(
-                    f"{file}: {len(fake)} fakes; metric {name} needs {metric.minimum} (fakes in config/scales.yaml)"
-                )
-            values = metric(fake)
-            check_values(metric, values)
-            found[-1] |= values
-    return {family: over_seeds([values[family] for values in found]) for family in found[0]}
-
-
 def compute(
     protocol: Protocol,
     real_path: Path,
@@ -85,8 +58,8 @@ def compute(
 
     `real_path` and `fake_path` are what `metrics.features` wrote, `run_dir` holds spec.json and train.json,
     `subset` lists the training images, which only the metrics of memorisation need. `device` computes; a GPU must be
-    set up without TF32, in which distances of neighbours drown. A run or snapshot that gives no number has rows that
-    say why.
+    set up without TF32, in which distances of neighbours drown. A run, snapshot or metric that gives no number has rows
+    that say why.
 
     Raises ConfigError if spec.json and train.json belong to different runs, or if the features are not those of the
     run's images.
@@ -98,11 +71,8 @@ def compute(
     real_meta = load_meta(real_path)
     check_real(real_meta, protocol, spec, train, real_path)
     real = replace(load_reference(real_path, device), trained=trained_images(real_meta, train, subset))
-    metrics = {}
-    for name, metric in classes.items():
-        if len(real) < metric.minimum:
-            raise ConfigError(f"{real_path}: {len(real)} images; metric {name} needs {metric.minimum}")
-        metrics[name] = metric(real)
+    metrics = {name: prepare(metric, real) for name, metric in classes.items()}
+    families = {family: metric_of(family) for family in protocol.metrics}
 
     n_trained = None if real.trained is None else len(real.trained)
     rows = []
@@ -112,9 +82,9 @@ def compute(
         for file, meta in zip(files, metas, strict=True):
             check_fake(meta, snapshot, real_meta, file)
         meta = metas[0]
-        values = snapshot_values(metrics, files, device)
-        for family in protocol.metrics:
-            value = values.get(family)
+        for family, outcome in snapshot_values(metrics, families, files, device).items():
+            value = outcome if isinstance(outcome, Value) else None
+            status, reason = ("done", None) if isinstance(outcome, Value) else outcome
             reference = compared_with(family, protocol.reference)
             n_real = n_trained if is_of_training_images(family) else reference and real_meta["n_real"]
             content = {
@@ -136,8 +106,8 @@ def compute(
                     "eval_seeds": protocol.eval_seeds,
                 },
                 "provenance": train["provenance"],
-                "status": "done" if value else "diverged",
-                "reason": next((meta["reason"] for meta in metas if meta["reason"]), None),
+                "status": status,
+                "reason": reason,
                 "source": "measured",
                 "snapshot_sha256": snapshot["sha256"],
             }
@@ -159,14 +129,23 @@ def write_rows(
 
     If the protocol looks for copies, and `data` and `subset` are given, the picture of `metrics.neighbours` is
     written next to them. `device` computes the metrics, set up without TF32, and generates the fakes of the picture.
+    Metrics without a value are named on stderr.
     """
     rows = compute(protocol, real, fake, run_dir, subset, device)
-    if data and subset and any(map(is_sign_of_copying, protocol.metrics)) and rows[-1].status == "done":
+    has_fakes = rows[-1].family and rows[-1].status != "diverged"
+    if data and subset and any(map(is_sign_of_copying, protocol.metrics)) and has_fakes:
         from leangan.metrics import neighbours  # which needs the networks: seconds of imports
 
         picture = neighbours.picture(protocol, real, fake, run_dir, data, subset, device)
         neighbours.save(picture, out.with_name(f"neighbours-{protocol.name}.png"))
     write(out, rows)
+    lacking = dict.fromkeys((row.metric, row.status, row.reason) for row in rows if row.metric and row.value is None)
+    for metric, status, reason in lacking:
+        print(f"{metric} of {rows[0].run} has no value: {status}: {reason}", file=sys.stderr)
+    if any(status == "error" for _, status, _ in lacking):
+        print(
+            f"after the fix, measure again: the same command, with --forcerun {out} if it skips this", file=sys.stderr
+        )
 
 
 def main(argv: list[str] | None = None) -> None:

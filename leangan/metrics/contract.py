@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from leangan.core.errors import ConfigError
-from leangan.metrics.base import Extractor, Features, Metric, Value
+from leangan.metrics.base import Extractor, Features, Metric, NoValue, Value
 from leangan.plugins import registry
 from leangan.plugins.check import source_location
 
@@ -45,17 +45,28 @@ def objection(kind: str, cls: type[ABC]) -> str | None:
     return None
 
 
-def check_values(metric: Metric, values: Any) -> None:
-    """Raise ConfigError unless a metric gave a Value for each of its families and for nothing else."""
+def values_objection(metric: Metric, values: Any, fake: Features) -> str | None:
+    """Why what a metric gave of `fake` breaks the contract; None: it keeps it."""
     where = f"{source_location(type(metric))}: __call__ gave"
     if not isinstance(values, dict):
-        raise ConfigError(f"{where} {type(values).__name__}, must give a dict of Value")
-    wanted = [family.name for family in metric.families]
-    if values.keys() != {*wanted}:
-        raise ConfigError(f"{where} values of {', '.join(values) or 'nothing'}, must be of {', '.join(wanted)}")
+        return f"{where} {type(values).__name__}, must give a dict of Value"
+    own = {family.name for family in metric.families}
+    wanted = [family.name for family in metric.families if family.goes_with(fake.extractor)]
+    if not {*wanted} <= values.keys() <= own:
+        return f"{where} values of {', '.join(map(str, values)) or 'nothing'}, must be of {', '.join(wanted)}"
     for name, value in values.items():
-        if not isinstance(value, Value):
-            raise ConfigError(f"{where} {type(value).__name__} for {name}, must give a Value")
+        if not isinstance(value, Value | NoValue):
+            return f"{where} {type(value).__name__} for {name}, must give a Value or a NoValue"
+        if isinstance(value, Value) and not _holds_numbers(value):
+            return f"{where} {value} for {name}, must hold a float, a spread of 0 or more or None, and a text or None"
+    return None
+
+
+def _holds_numbers(value: Value) -> bool:
+    """Whether the parts of a Value are of their types. A spread may be no number, which is no fault of the type."""
+    number, spread, over = value
+    spread_fits = spread is None or (isinstance(spread, int | float) and not spread < 0)
+    return isinstance(number, int | float) and spread_fits and (over is None or isinstance(over, str))
 
 
 def check_loaded(extractor: type[Extractor], loaded: Any) -> tuple[Any, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from leangan.core.code import code_sha256
 from leangan.core.errors import ConfigError, unknown_name
 from leangan.core.project import show_path
 from leangan.metrics.base import Family
@@ -57,6 +58,11 @@ def metric_of(family: str) -> str:
     return metrics[0]
 
 
+def code_of_metrics(families: Iterable[str]) -> dict[str, str]:
+    """The digests of the code of the metrics that report these families, by their names. Raises as `metric_of`."""
+    return {name: code_sha256([registry.file_of("metric", name)]) for name in map(metric_of, families)}
+
+
 def check_families(names: Iterable[str], where: str, what: str = "metric") -> None:
     """Raise ConfigError for the first of `names` that is no family. It also says which files could not be read."""
     for name in names:
@@ -66,10 +72,7 @@ def check_families(names: Iterable[str], where: str, what: str = "metric") -> No
 
 def goes_with(family: str, extractor: str) -> bool:
     """Whether a number of the family may be computed from the features of an extractor."""
-    stated = known_families()[family]
-    if stated.for_proxies:
-        return not is_published(extractor)
-    return not stated.extractors or extractor in stated.extractors
+    return known_families()[family].goes_with(extractor)
 
 
 def check_extractor(family: str, extractor: str, where: str = "metrics or extractor in config/protocols.yaml") -> None:

@@ -16,6 +16,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def extract(extractor: LoadedExtractor, batches: Iterable[Tensor], count: int, t
             if features.logits is not None:
                 logits.append(features.logits.float())
             progress.update(len(images))
-    return Features(on_cpu(pooled), on_cpu(logits) if logits else None) if pooled else None
+    if not pooled:
+        return None
+    return Features(on_cpu(pooled), on_cpu(logits) if logits else None, extractor=features.extractor)
 
 
 def on_cpu(parts: list[Tensor]) -> Tensor:
@@ -102,7 +105,7 @@ def gather_features(own: Features | None, count: int, block: int) -> Features | 
     if own is None:
         return None
     logits = None if own.logits is None else gather(own.logits, count, block)
-    return Features(gather(own.pooled, count, block), logits)
+    return replace(own, pooled=gather(own.pooled, count, block), logits=logits)
 
 
 def fake_features(extractor: LoadedExtractor, fakes: Fakes, batch: int, title: str) -> Features | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -31,7 +31,7 @@ class LoadedExtractor:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Features:
-        return check_features(self.network, self.network(images), len(images))
+        return replace(check_features(self.network, self.network(images), len(images)), extractor=self.name)
 
     def identity(self) -> dict[str, str | int | None]:
         """What has to agree before two sets of features may be compared."""

@@ -52,7 +52,7 @@ def load_meta(path: Path) -> dict[str, Any]:
 
 def load_features(path: Path, device: torch.device = CPU) -> Features | None:
     """The features of a file, on `device`; None where it holds none."""
-    load_meta(path)
+    extractor = load_meta(path).get("extractor")
     with safe_open(str(path), framework="pt") as file:
         tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}
     if not tensors:
@@ -60,7 +60,7 @@ def load_features(path: Path, device: torch.device = CPU) -> Features | None:
     named = tensors.keys() - {"logits"} == {"pooled"}
     if not named or any(t.ndim != 2 or len(t) != len(tensors["pooled"]) for t in tensors.values()):
         raise ConfigError(f"{path}: holds no matrix of features; delete it and run `leangan features`")
-    return Features(**tensors)
+    return Features(**tensors, extractor=extractor)
 
 
 def load_reference(path: Path, device: torch.device = CPU) -> Features:

@@ -26,6 +26,7 @@ from leangan.core.yaml_files import read
 from leangan.data.known_sets import known_sets
 from leangan.metrics.families import known_families
 from leangan.results.collect import read_file
+from leangan.results.measured_runs import failure
 from leangan.results.sample_grids import KEPT_PX, read_picture, webp
 from leangan.results.spec_file import NAME, SpecFile, read_spec
 from leangan.runs.row import Provenance, Row
@@ -56,16 +57,16 @@ def second_picture(dataset: str, content: list[Row]) -> str | None:
     """The name of the second picture that is kept, after the last snapshot's, for a run with the rows `content`.
 
     Training images are copied only of sets that come with the installation, whose licence allows it. For other sets it
-    is the picture of the snapshot that is best by the first metric of the rows; None where no snapshot has a number.
+    is the picture of the snapshot that is best by the first metric with a value; None where no snapshot has a number.
     """
     known = known_sets().get(dataset)
     if known is not None and known.kind == "embedded":
         return "reals"
-    judge = content[0]
+    judge = next((row for row in content if row.value is not None), None)
+    if judge is None:
+        return None
     points = ((row.kimg, row.value) for row in content if row.metric == judge.metric)
     values = {kimg: value for kimg, value in points if kimg is not None and value is not None}
-    if not values:
-        return None
     best = (max if known_families()[judge.family].higher_is_better else min)(values, key=values.__getitem__)
     return snapshot_name(round(best * 1000))
 
@@ -86,15 +87,17 @@ def write_pictures(samples: Path, second: str | None, resolution: int) -> None:
 def reason_against(folder: Path, content: list[Row], stated: SpecFile | None) -> str | None:
     """Why the run in a folder, with these rows and this spec.json, does not go into version control; None: it does.
 
-    A run that diverged or was skipped is a result. Raises ConfigError where a file is damaged.
+    A run that diverged or was skipped is a result, and so is one of which a metric has no value or failed. Raises
+    ConfigError where a file is damaged.
     """
     if not content:
         return "it has no rows: it is not trained or not measured yet"
     if stated is not None:
         stated.check(content)
-    if failed := next((row for row in content if row.status == "error"), None):
+    failed = failure(content)
+    if failed and failed.status == "error":
         return f"it ended with an error: {failed.reason}"
-    if all(row.status == "skip" for row in content):
+    if failed and failed.status == "skip":
         return None
     for name in (NAME, "train.jsonl"):
         if not (folder / name).exists():

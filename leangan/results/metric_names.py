@@ -6,6 +6,7 @@ another extractor the same formulas are called FD and KD and are proxies. Naming
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from leangan.core.errors import ConfigError
@@ -61,7 +62,9 @@ class Metric:
         return value * known_families()[self.family].scale
 
     def text(self, value: float, std: float | None = None) -> str:
-        """The value, ± its standard deviation, as printed: with the decimals usual for the family."""
+        """The value, ± its standard deviation, as printed: with the decimals usual for the family; NaN is none."""
+        if math.isnan(value):
+            return "–"
         return " ± ".join(f"{self.in_label_unit(each):.{self.digits}f}" for each in (value, std) if each is not None)
 
 

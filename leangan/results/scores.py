@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -31,13 +32,14 @@ class Score:
 
 
 def measured_score(metric: Metric, runs: list[Run], method_name: str, method_title: str) -> Score:
-    """The score of runs that differ in the seed and have numbers: of their best snapshots."""
-    best, final = ([getattr(run, snapshot) for run in runs] for snapshot in ("best", "final"))
+    """The score of runs that differ in the seed and have numbers: of their best snapshots, of one at least."""
+    judged = [run for run in runs if not math.isnan(run.best)]
+    best, final = [run.best for run in judged], [run.final for run in runs if not math.isnan(run.final)]
     (mean, std), (final_mean, final_std) = mean_and_std(best), mean_and_std(final)
     return Score(
         metric.in_label_unit(mean),
         None if std is None else metric.in_label_unit(std),
-        seeds_of(runs),
+        seeds_of(judged),
         metric.text(mean, std),
         final=metric.text(final_mean, final_std),
         method_name=method_name,

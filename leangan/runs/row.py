@@ -231,7 +231,8 @@ class Row(Record):
     """Where it comes from."""
 
     status: Literal["done", "skip", "diverged", "error"]
-    """done, or why the run has no number: it makes no sense, diverged, or a plugin failed."""
+    """done, or why there is no number: skip, the run makes no sense or the images define no value of this metric;
+    diverged; error, a plugin failed. A row without a metric says it of the run, any other one of the metric alone."""
 
     reason: str | None
     """Why there is no number."""

@@ -23,6 +23,7 @@ from tests.helpers.synthetic import (
     content_of,
     distance,
     failed_row,
+    lacking_row,
     row,
     spec,
     write_demo,
@@ -89,6 +90,18 @@ def test_a_heading_per_grid_then_what_the_command_line_added(folder, grouped):
     assert [cell.text.split(" ±")[0] for cell in cells["ADA"][4:]] == ["62", f"{17.75 / 40:.2f}"]
     assert cells["bcr"][0].text == "77.50" and not any(cell.bold for of_row in cells.values() for cell in of_row)
     assert "D right:" in table.caption and "a proxy, not FID" in table.caption
+
+
+def test_a_metric_without_a_value_says_so_in_its_own_cell(folder):
+    """The distance and the training log stand."""
+    (of,) = {row.run for row in read_results(folder / "results.csv") if row.method == "bcr"}
+    lacking = lacking_row("bcr", 0, "recall", 20.0, "too few").model_copy(update={"run": of})
+    rows = [*read_results(folder / "results.csv"), lacking]
+    artefact = load_artefact("demo", content_of(**GROUPED), [*SPECS, *ADDED], rows)
+    table = build_table(artefact, measure_table(artefact, folder / "rows"))
+    cells = dict(table.rows)["bcr"]
+    assert [cell.text for cell in cells] == ["77.50", "77.50", "no value", "no value", "62", "0.44"]
+    assert cells[0].note == "" and table.notes[int(cells[2].note) - 1] == "no value: too few"
 
 
 def test_both_formats_keep_their_shape(folder, grouped):

@@ -14,7 +14,18 @@ from leangan.artefacts.tables import build_table, measure_table
 from leangan.core.errors import ConfigError
 from leangan.results.collect import collect
 from tests.helpers.papers import number
-from tests.helpers.synthetic import ARTEFACT, SEEDS, SPECS, content_of, failed_row, measured_rows, row, spec, write_rows
+from tests.helpers.synthetic import (
+    ARTEFACT,
+    SEEDS,
+    SPECS,
+    content_of,
+    failed_row,
+    lacking_row,
+    measured_rows,
+    row,
+    spec,
+    write_rows,
+)
 
 FD = "fd1k_full_efficientnet_lite0"
 PUBLISHED = [
@@ -111,6 +122,34 @@ def test_bold_is_the_lowest_distance_and_the_highest_recall_unless_spreads_overl
     table = print_table(artefact)
     for column in range(4):
         assert [method for method, cells in table.rows if cells[column].bold] == bold
+
+
+def test_a_metric_without_a_value_is_a_note_and_the_rest_of_the_table_stands(project):
+    """One seed has no recall at all, another none at its last snapshot; the distances are those of all seeds."""
+    specs = [spec("none", seed) for seed in (0, 1, 2)]
+    rows = [row("none", seed, "fd", kimg, 10.0 + seed - kimg) for seed in (0, 1, 2) for kimg in (1.0, 2.0)]
+    rows += [lacking_row("none", 0, "recall", kimg, "too few") for kimg in (1.0, 2.0)]
+    rows += [row("none", 1, "recall", 1.0, 0.25), lacking_row("none", 1, "recall", 2.0, "all alike", "error")]
+    rows += [row("none", 2, "recall", kimg, 0.5) for kimg in (1.0, 2.0)]
+    artefact = project(rows, specs, layout={"metrics": ["fd", "recall"]})
+    table = print_table(artefact)
+    ((_, cells),) = table.rows
+    assert [cell.text for cell in cells] == ["9.00 ± 1.00"] * 2 + ["0.500 (n = 1 of 3)"] * 2
+    assert [cell.note for cell in cells] == ["", "", "1", "1"]
+    assert table.notes == ["no value: too few; at 2 kimg all alike"]
+    assert "no value" in markdown(table) and "nan" not in markdown(table) + latex(table)
+    assert curves.draw(artefact, NO_LOGS).axes
+
+
+def test_a_column_of_which_no_run_has_a_value_says_why(project):
+    """The one that judges: the others have values of their last snapshots."""
+    rows = [lacking_row("none", 0, "fd", 1.0, "one image"), row("none", 0, "recall", 1.0, 0.5)]
+    table = print_table(project(rows, [spec("none")], layout={"metrics": ["fd", "recall"]}))
+    ((_, cells),) = table.rows
+    assert [cell.text for cell in cells] == ["no value", "no value", "–", "0.500"]
+    assert table.notes[0] == "no value: one image" and table.notes[1].startswith("no snapshot is the best: FD")
+    assert [cell.note for cell in cells] == ["1", "1", "2", "2"]
+    assert "No run has a value of these metrics." in caption(project(rows[:1], [spec("none")]))
 
 
 def test_only_the_planned_runs_are_in_the_table(project):

@@ -121,6 +121,11 @@ def failed_row(method: str, seed: int, status: str, reason: str, **changes: Any)
     return row(method, seed, "", None, None, status=status, reason=reason, **changes)
 
 
+def lacking_row(method: str, seed: int, family: str, kimg: float, reason: str, status: str = "skip") -> Row:
+    """The row of a metric that has no value for a snapshot."""
+    return row(method, seed, family, kimg, None, status=status, reason=reason)
+
+
 def distance(method: str, seed: int, kimg: float) -> float:
     """Falls, then rises again for the baseline, which overfits."""
     floor, overfits = {"none": (150, 6), "diffaugment-tc": (95, 0.5), "da": (110, 1), "ada": (105, 0.2)}[method]

@@ -97,6 +97,22 @@ def test_data_of_a_results_folder(tmp_path):
     assert len(measurements) == len(synthetic.measured_rows()) + 1
 
 
+def test_data_of_a_run_with_metrics_that_have_no_value(tmp_path):
+    """Null is what the page shows as a dash; the reason is on the page and in the data."""
+    rows = [synthetic.row("none", 0, "fd", kimg, 9.0 - kimg) for kimg in (1.0, 2.0)]
+    rows += [synthetic.row("none", 0, "kd", 1.0, 0.5), synthetic.lacking_row("none", 0, "kd", 2.0, "all alike")]
+    rows += [synthetic.lacking_row("ada", 0, "fd", 1.0, "one image")]
+    synthetic.write_rows(tmp_path / "demo", rows)
+    page.main(["--rows", str(tmp_path / "demo/rows"), "--out", str(tmp_path / "page/index.html")])
+    document = json.loads((tmp_path / "page/leaderboard.json").read_text())
+    SCHEMA.validate(document)
+    measured, without = [line for line in document["rows"] if line["source"] == "measured"]
+    assert [(each["value"], each["final_value"]) for each in measured["measurements"]] == [(7.0, 7.0), (None, None)]
+    assert measured["measurements"][1]["curve"] == [[1.0, 500.0]]
+    assert measured["reason"] == "KD ×10³ (EfficientNet-Lite0): at 2 kimg all alike" and measured["status"] == "done"
+    assert (without["value"], without["reason"]) == (None, "FD (EfficientNet-Lite0): one image")
+
+
 def test_without_rows_the_page_shows_what_is_published(tmp_path, published):
     page.main(["--rows", "--submitted", str(tmp_path / "none"), "--published",
                str(ROOT / "results/published/published.csv"), "--out", str(tmp_path / "index.html")])  # fmt: skip

@@ -14,7 +14,7 @@ from leangan.leaderboard.measured_entries import measured_entries
 from leangan.leaderboard.published_entries import published_entries
 from leangan.results.collect import collect
 from tests.helpers.papers import number
-from tests.helpers.synthetic import SPECS, failed_row, measured_rows, row, spec, write_rows, write_spec
+from tests.helpers.synthetic import SPECS, failed_row, lacking_row, measured_rows, row, spec, write_rows, write_spec
 
 NOTHING = dict.fromkeys(["commit", "dirty", "torch", "device", "seconds", "images_per_s", "time_utc"])
 
@@ -71,6 +71,24 @@ def test_failed_run_has_no_rank_but_a_reason(tmp_path):
     )
     (skipped,) = (entry for entry in found if entry.status == "skip")
     assert (skipped.rank, skipped.best, skipped.reason, skipped.proxy) == (None, None, "needs labels", True)
+
+
+def test_metrics_without_a_value_are_named_and_the_run_ranks_by_the_first_that_has_one(tmp_path):
+    rows = [row("none", 0, "fd", kimg, 9.0 - kimg) for kimg in (1.0, 2.0)]
+    rows += [lacking_row("none", 0, "recall", kimg, "too few") for kimg in (1.0, 2.0)]
+    rows += [row("none", 0, "kd", 1.0, 0.5), lacking_row("none", 0, "kd", 2.0, "all alike", "error")]
+    rows += [lacking_row("ada", 0, "fd", 1.0, "one image"), row("ada", 0, "recall", 1.0, 0.5)]
+    rows += [lacking_row("da", 0, "fd", 1.0, "one image")]
+    found = {entry.method_name: entry for entry in entries(tmp_path, rows)}
+    first = found["none"]
+    assert (first.status, first.rank, first.best, first.final) == ("done", 1, 7.0, 7.0)
+    assert first.reason == ("KD ×10³ (EfficientNet-Lite0): at 2 kimg all alike; Recall (EfficientNet-Lite0): too few")
+    assert [metric.family for metric in first.runs] == ["fd", "kd"]
+    assert (found["ada"].status, found["ada"].rank, found["ada"].best) == ("done", 1, 0.5)
+    assert found["ada"].metric.startswith("Recall") and found["ada"].reason == "FD (EfficientNet-Lite0): one image"
+    assert (found["da"].status, found["da"].rank, found["da"].best_text, found["da"].runs) == ("done", None, "–", {})
+    compared = {comparison.metric for comparison in comparisons_of(list(found.values()))}
+    assert compared == {"FD (EfficientNet-Lite0)", "Recall (EfficientNet-Lite0)"}
 
 
 def test_length_is_compared_with_the_published_one(tmp_path):

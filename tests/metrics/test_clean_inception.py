@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cleanfid.fid
@@ -17,7 +18,6 @@ from cleanfid.inception_torchscript import InceptionV3W
 from cleanfid.resize import build_resizer
 from PIL import Image
 
-from leangan.metrics.base import Features
 from leangan.metrics.extractors.clean_inception import resize
 from leangan.metrics.features import extract, real_batches
 from leangan.metrics.formulas.fid import Metric as FrechetDistance
@@ -84,7 +84,9 @@ def test_the_distance_between_two_folders_is_clean_fids(weights, extractor, tmp_
         verbose=False,
     )
     features = [
-        Features(extract(extractor, real_batches(x, None, 32, CPU), len(x), "test").pooled[:, some])
+        replace(
+            found := extract(extractor, real_batches(x, None, 32, CPU), len(x), "test"), pooled=found.pooled[:, some]
+        )
         for x in (real, fake)
     ]
     assert features[0].pooled.shape == (80, 48)

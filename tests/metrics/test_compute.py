@@ -24,7 +24,7 @@ from leangan.data.readers.procedural import Procedural
 from leangan.metrics import compute, features, measure, neighbours
 from leangan.metrics.fakes import BLOCK, Fakes, NotFinite
 from leangan.metrics.formulas.fid import Metric as FrechetDistance
-from leangan.metrics.protocols import Protocol
+from leangan.metrics.protocols import Protocol, read_protocol
 from leangan.metrics.store import load_features, load_meta, save_features
 from leangan.plugins.pair import Generator
 from leangan.runs import rows
@@ -441,6 +441,64 @@ def test_several_evaluation_seeds_are_a_mean_and_a_deviation(place, monkeypatch)
     assert (broken.status, broken.value, broken.spread) == ("diverged", None, None)
     (one, _) = compute.compute(several(["fd"], 1), *paths)
     assert (one.value, one.spread, one.spread_over) == (by_hand[0], None, None)
+
+
+FAILING = """
+from leangan.metrics import base
+from leangan.metrics.base import Family, NoValue
+
+class Metric(base.Metric):
+    families = (Family(name="NAME", title="NAME"),)
+    def __init__(self, real): pass
+    def __call__(self, fake): raise ERROR
+"""
+
+
+def test_a_metric_that_fails_is_rows_with_its_reason_and_costs_no_other_number(place, add, monkeypatch, capsys):
+    """The command ends well, the picture is drawn, and the other rows are those of a protocol without it."""
+    add("metric", "mine_failing", FAILING.replace("NAME", "mine_failing").replace("ERROR", "KeyError('colour')"))
+    add("metric", "mine_without", FAILING.replace("NAME", "mine_without").replace("ERROR", "NoValue('all are grey')"))
+    extract_real(place)
+    monkeypatch.setattr(neighbours, "load_generator", lambda *_: Painter())
+    train_json(place, snapshots=train_json(place)["snapshots"][:1])
+    families = ["mine_failing", "fd", "precision", "mine_without", "copying"]
+    for module in (measure, features):
+        monkeypatch.setattr(module, "read_protocol", lambda _: several(families, 1))
+    measure.main(
+        ["--protocol", "several", "--run-dir", f"{place}/run", "--real", f"{place}/real.safetensors", "--device", "cpu"]
+        + ["--data", f"{place}/procedural-16.npy", "--subset", f"{place}/subset.json", "--out", f"{place}/rows.jsonl"]
+    )
+    failing, *good, without, copying = found = rows.read(place / "rows.jsonl")
+    assert [row.family for row in found] == families and (place / "neighbours-several.png").exists()
+    assert {row.status for row in (*good, copying)} == {"done"}
+    assert (failing.status, failing.value, failing.kimg) == ("error", None, 0.064)
+    assert failing.reason == "KeyError: 'colour' (mine_failing.py, line 8)"
+    assert (without.status, without.value, without.reason) == ("skip", None, "all are grey")
+    said = capsys.readouterr().err
+    assert f"mine_failing12_full_efficientnet_lite0 of {failing.run} has no value: error: KeyError" in said
+    assert f"--forcerun {place}/rows.jsonl" in said
+    extract_fake(place)
+    paths = place / "real.safetensors", place / "run" / "fake.json", place / "run", place / "subset.json"
+    assert compute.compute(several(["fd", "precision", "copying"], 1), *paths) == [*good, copying]
+
+
+def test_sets_of_one_and_of_three_images_have_rows(place):
+    """What the images define has its value, and every other row its reason."""
+    extract_real(place)
+    whole = load_features(place / "real.safetensors")
+    meta = load_meta(place / "real.safetensors")
+    extract_fake(place)
+    for count, defined in ((1, set()), (3, {"fd", "kd", "copying", "nn_ratio"})):
+        few = replace(whole, pooled=whole.pooled[:count])
+        save_features(place / "real.safetensors", few, {**meta, "n_real": count})
+        chosen = json.loads((place / "subset.json").read_text())
+        (place / "few.json").write_text(json.dumps({**chosen, "indices": list(range(count))}))
+        paths = place / "real.safetensors", place / "run" / "fake.json", place / "run", place / "few.json"
+        good = compute.compute(read_protocol("proxy"), *paths)[:6]
+        assert {row.family for row in good if row.status == "done"} == defined
+        lacking = {(row.status, row.value, row.reason) for row in good if row.family not in defined}
+        least = {1: {2, 4}, 3: {4}}[count]
+        assert lacking == {("skip", None, f"real images: {count}, must be {few} or more") for few in least}
 
 
 def test_the_statistics_of_norms_are_stated_and_guarded(place, monkeypatch):

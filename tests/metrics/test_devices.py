@@ -37,7 +37,7 @@ def features(count: int, seed: int, device: torch.device = CPU, trained: int | N
 @pytest.mark.parametrize("trained", [20, 90])
 @pytest.mark.parametrize("name", registry.names("metric"))
 def test_a_metric_is_the_same_number_on_another_device(monkeypatch, name, trained):
-    """In pieces as well, with a random part of the held-out images; only the number itself is read."""
+    """In pieces as well, with a random part of the held-out images; one number of each image is read at most."""
     monkeypatch.setattr(kid, "MAX_SUBSET_SIZE", 40)
     monkeypatch.setattr(precision_recall, "CHUNK", 13)
     monkeypatch.setattr("leangan.metrics.formulas.memorisation.MOST", 25)
@@ -51,7 +51,7 @@ def test_a_metric_is_the_same_number_on_another_device(monkeypatch, name, traine
     for family, value in expected.items():
         assert found[family].value == pytest.approx(value.value, rel=1e-5, abs=1e-6), family
         assert (found[family].spread or 0) == pytest.approx(value.spread or 0, rel=1e-5, abs=1e-6), family
-    assert not there.downloads and there.reads < 50
+    assert all(size <= 90 for size in there.downloads) and there.reads < 50
 
 
 def test_the_stand_in_refuses_what_a_gpu_refuses():
@@ -173,8 +173,9 @@ def test_leak_rates_are_read_once_each():
 
 
 def test_held_out_images_are_chosen_before_their_features_are(monkeypatch):
-    """The rows that are left out are copied nowhere."""
+    """The rows that are left out are copied nowhere, but for a few at a time."""
     monkeypatch.setattr("leangan.metrics.formulas.memorisation.MOST", 5)
+    monkeypatch.setattr("leangan.metrics.nearest.CHUNK", 4)
     taken = []
     original = torch.Tensor.__getitem__
 
@@ -186,4 +187,4 @@ def test_held_out_images_are_chosen_before_their_features_are(monkeypatch):
 
     monkeypatch.setattr(torch.Tensor, "__getitem__", counted)
     Memorisation(features(90, 0, trained=20))
-    assert taken == [20, 5]
+    assert [rows for rows in taken if rows > 4] == [20, 5]

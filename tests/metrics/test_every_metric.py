@@ -9,12 +9,11 @@ from collections import Counter
 import pytest
 import torch
 
-from leangan.core.errors import ConfigError
-from leangan.metrics import base, compute
-from leangan.metrics.base import Family, Features
+from leangan.metrics import base
+from leangan.metrics.base import Family, Features, Value
 from leangan.metrics.extractor_facts import find_extractor
 from leangan.metrics.families import goes_with, known_families, metric_name, metric_of
-from leangan.metrics.store import save_features
+from leangan.metrics.values import Lacking, measure, prepare
 from leangan.plugins.registry import FailedImport, load, names
 
 WIDTH, CLASSES, COUNT = 16, 7, 60
@@ -33,18 +32,30 @@ def metric_class(name) -> type[base.Metric]:
 
 
 @pytest.fixture
-def features(metric_class):
+def extractor(metric_class) -> str:
+    """An extractor that the metric is for."""
+    return next(iter(metric_class.families[0].extractors), "efficientnet_lite0")
+
+
+@pytest.fixture
+def families(metric_class, extractor) -> list[Family]:
+    """The families that the metric has under this extractor."""
+    return [family for family in metric_class.families if goes_with(family.name, extractor)]
+
+
+@pytest.fixture
+def features(metric_class, extractor):
     """features(count, seed, shift) -> random Features of the width that the metric's extractor has, 16 at most.
 
     The run was trained on the first half.
     """
-    extractors = metric_class.families[0].extractors
-    width = min(WIDTH, find_extractor(extractors[0]).floats) if extractors else WIDTH
+    width = min(WIDTH, find_extractor(extractor).floats)
 
     def make(count: int = COUNT, seed: int = 0, shift: float = 0.0) -> Features:
         generator = torch.Generator().manual_seed(seed)
         pooled = torch.randn(count, width, generator=generator) / 4 + shift
-        return Features(pooled, torch.randn(count, CLASSES, generator=generator), torch.arange((count + 1) // 2))
+        logits = torch.randn(count, CLASSES, generator=generator)
+        return Features(pooled, logits, torch.arange((count + 1) // 2), extractor)
 
     return make
 
@@ -70,10 +81,10 @@ def test_its_extractors_exist_and_each_number_has_a_name(metric_class):
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5, 40.0])
-def test_values_are_finite_numbers_within_the_bounds(metric_class, features, shift):
+def test_values_are_finite_numbers_within_the_bounds(metric_class, families, features, shift):
     values = metric_class(features())(features(seed=1, shift=shift))
-    assert values.keys() == {family.name for family in metric_class.families}
-    for family in metric_class.families:
+    assert values.keys() == {family.name for family in families}
+    for family in families:
         number, spread, over = values[family.name]
         low, high = family.limits
         assert type(number) is float and math.isfinite(number) and low <= number <= high, family.name
@@ -81,22 +92,46 @@ def test_values_are_finite_numbers_within_the_bounds(metric_class, features, shi
         assert spread is None or (type(spread) is float and 0 <= spread < math.inf)
 
 
-def test_the_minimum_defines_the_number(metric_class, features):
+def test_the_minimum_defines_a_number(metric_class, families, features):
     few = metric_class.minimum
-    values = metric_class(features(few))(features(few, seed=1))
-    for family in metric_class.families:
+    outcomes = measure(prepare(metric_class, features(few)), features(few, seed=1))
+    numbers = [(family, value) for family in families if isinstance(value := outcomes[family.name], Value)]
+    assert numbers
+    for family, value in numbers:
         low, high = family.limits
-        assert low <= values[family.name].value <= high and math.isfinite(values[family.name].value), family.name
+        assert low - 1e-9 <= value.value <= high and math.isfinite(value.value), family.name
 
 
-def test_fewer_fakes_than_the_minimum_are_refused(name, metric_class, features, tmp_path):
+def test_fewer_images_than_the_minimum_give_no_value(metric_class, features):
     if metric_class.minimum == 1:
         pytest.skip("defined for one image")
-    file = tmp_path / "fake.safetensors"
     few = features(metric_class.minimum - 1)
-    save_features(file, Features(few.pooled, few.logits), {})
-    with pytest.raises(ConfigError, match=f"fakes; metric {name} needs {metric_class.minimum} "):
-        compute.snapshot_values({name: metric_class(features())}, [file], torch.device("cpu"))
+    found_by_kind = {"generated": measure(metric_class(features()), few)}
+    if any(family.against != "nothing" for family in metric_class.families):
+        found_by_kind["real"] = prepare(metric_class, few)
+    for kind, found in found_by_kind.items():
+        assert isinstance(found, Lacking) and found.status == "skip"
+        assert f"{kind} images: {len(few)}, must be {metric_class.minimum} or more" in found.reason
+
+
+def test_generators_that_collapsed_have_numbers_within_the_bounds_or_reasons(metric_class, families, features):
+    """All fakes are the same, all reals are, or both; no case ends the measurement."""
+    for real, fake in ((features(), one_image(features)), (one_image(features), features()), 2 * [one_image(features)]):
+        metric = prepare(metric_class, real)
+        outcomes = metric if isinstance(metric, Lacking) else measure(metric, fake)
+        for family in families:
+            outcome = outcomes if isinstance(outcomes, Lacking) else outcomes[family.name]
+            low, high = family.limits
+            if isinstance(outcome, Lacking):
+                assert outcome.status == "skip" and outcome.reason
+            else:
+                assert low - 1e-4 <= outcome.value <= high, family.name
+
+
+def one_image(features) -> Features:
+    """One image many times."""
+    pooled, logits, trained, extractor = vars(features()).values()
+    return Features(pooled[:1].expand_as(pooled), logits[:1].expand_as(logits), trained, extractor)
 
 
 def test_the_same_features_give_the_same_numbers_and_stay_as_they_are(metric_class, features):
@@ -108,11 +143,11 @@ def test_the_same_features_give_the_same_numbers_and_stay_as_they_are(metric_cla
         assert torch.equal(left.logits, features(seed=seed).logits)
 
 
-def test_the_direction_is_that_of_quality(metric_class, features):
+def test_the_direction_is_that_of_quality(metric_class, families, features):
     """The reference itself is better than what lies far away, unless it is the training images that fakes repeat."""
     real = features()
     copies, far = (metric_class(real)(fake) for fake in (features(), features(seed=1, shift=40.0)))
-    for family in metric_class.families:
+    for family in families:
         if family.against == "nothing":
             continue
         sign = (1 if family.higher_is_better else -1) * (-1 if family.signs_of_copying else 1)

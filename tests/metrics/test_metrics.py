@@ -38,8 +38,23 @@ def test_frechet_distance_of_axis_aligned_gaussians():
     real = exact_sample(np.zeros(2), np.diag([1.0, 9.0]), 50, seed=0)
     fake = exact_sample(np.array([3.0, 4.0]), np.diag([4.0, 1.0]), 80, seed=1)
     result = FrechetDistance(real)(fake)
-    assert result["fid"].value == pytest.approx(30, rel=1e-5)
-    assert result["fid"] == result["fd"]
+    assert result["fd"].value == pytest.approx(30, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("extractor", "names"),
+    [
+        ("inception_v3", ["fid", "fid_inf", "kid"]),
+        ("clean_inception", ["clean_fid", "clean_fid_inf", "clean_kid"]),
+        ("efficientnet_lite0", ["fd", "fd_inf", "kd"]),
+        (None, ["fd", "fd_inf", "kd"]),
+    ],
+)
+def test_a_number_has_the_one_name_that_belongs_to_its_extractor(extractor, names):
+    """Of features of which nothing is known as well: they are not said to be Inception's."""
+    real, fake = (Features(torch.randn(30, 4), extractor=extractor) for _ in range(2))
+    for metric, name in zip((FrechetDistance, FrechetInfinity, KernelDistance), names, strict=True):
+        assert list(metric(real)(fake)) == [name]
 
 
 def test_frechet_distance_of_correlated_gaussians_against_scipy():
@@ -58,7 +73,7 @@ def test_frechet_distance_is_that_of_both_libraries(n_fake, n_real):
     mixing = torch.randn(40, 40, generator=generator)
     real = torch.randn(n_real, 40, generator=generator).relu() @ mixing
     fake = torch.randn(n_fake, 40, generator=generator).relu() @ mixing + 1
-    ours = FrechetDistance(Features(real))(Features(fake))["fid"].value
+    ours = FrechetDistance(Features(real))(Features(fake))["fd"].value
     fidelity = fid_statistics_to_metric(fid_features_to_statistics(fake), fid_features_to_statistics(real), False)
     assert ours == pytest.approx(fidelity["frechet_inception_distance"], rel=1e-5)
     if min(n_fake, n_real) > 40:  # scipy's square root of a singular matrix is not exact
@@ -74,8 +89,8 @@ def test_frechet_distance_without_its_bias():
     finite, infinite = [], []
     for _ in range(20):
         fake = Features(torch.randn(1000, 16, generator=generator) + shift)
-        finite.append(FrechetDistance(real)(fake)["fid"].value)
-        infinite.append(FrechetInfinity(real)(fake)["fid_inf"].value)
+        finite.append(FrechetDistance(real)(fake)["fd"].value)
+        infinite.append(FrechetInfinity(real)(fake)["fd_inf"].value)
     error = np.std(infinite, ddof=1) / np.sqrt(len(infinite))
     assert np.mean(finite) > 0.25 + 0.05
     assert abs(np.mean(infinite) - 0.25) < max(3 * error, 0.01)
@@ -97,7 +112,7 @@ def test_kernel_distance_against_brute_force():
     rng = np.random.RandomState(0)
     x, y = rng.randn(12, 5), rng.randn(12, 5) + 0.5
     real, fake = Features(torch.from_numpy(y).float()), Features(torch.from_numpy(x).float())
-    result = KernelDistance(real)(fake)["kid"]
+    result = KernelDistance(real)(fake)["kd"]
     assert result.value == pytest.approx(brute_force_mmd(x, y), rel=1e-4)
     assert result.spread == pytest.approx(0, abs=1e-5)  # each of the 100 subsets is the whole set
 
@@ -120,7 +135,7 @@ def test_kernel_distance_is_clean_fids():
     generator = torch.Generator().manual_seed(0)
     fake, real = torch.randn(50, 16, generator=generator), torch.randn(50, 16, generator=generator) + 0.3
     theirs = cleanfid.fid.kernel_distance(real.double().numpy(), fake.double().numpy(), num_subsets=2)
-    assert KernelDistance(Features(real))(Features(fake))["clean_kid"].value == pytest.approx(theirs, rel=1e-5)
+    assert KernelDistance(Features(real))(Features(fake))["kd"].value == pytest.approx(theirs, rel=1e-5)
 
 
 def test_kernel_distance_of_equal_distributions_is_zero_on_average():

@@ -12,12 +12,12 @@ import torch
 from leangan.core.errors import ConfigError
 from leangan.core.project import ROOT
 from leangan.metrics.base import Features
-from leangan.metrics.compute import metric_classes, snapshot_values
+from leangan.metrics.compute import metric_classes
 from leangan.metrics.extractor_facts import find_extractor, is_published, title_of
 from leangan.metrics.families import known_families, metric_name
 from leangan.metrics.loading import load_extractor
 from leangan.metrics.protocols import Protocol
-from leangan.metrics.store import save_features
+from leangan.metrics.values import Lacking, measure, prepare
 from leangan.plugins.registry import file_of
 from leangan.results.published import FILE, read_published
 
@@ -95,18 +95,24 @@ def test_a_metric_for_other_extractors_is_refused_before_anything_is_computed(ad
     [
         ("{}", "gave values of nothing, must be of mine"),
         ('{"mine": Value(1.0), "fd": Value(2.0)}', "gave values of mine, fd, must be of mine"),
-        ('{"mine": 1.0}', "gave float for mine, must give a Value"),
+        ('{"mine": 1.0}', "gave float for mine, must give a Value or a NoValue"),
         ("Value(1.0)", "gave Value, must give a dict of Value"),
+        ('{"mine": Value(None)}', "gave Value(value=None, spread=None, over=None) for mine, must hold a float, "),
+        (
+            '{"mine": Value(1.0, -1.0, "splits")}',
+            "gave Value(value=1.0, spread=-1.0, over='splits') for mine, must hold",
+        ),
+        ('{"mine": Value(1.0, 1.0, 7)}', "gave Value(value=1.0, spread=1.0, over=7) for mine, must hold"),
     ],
 )
-def test_a_metric_gives_values_of_its_own_families_and_no_others(add, tmp_path, gives, said):
-    """A missing one would be taken for a run that diverged, another metric's would replace that one's."""
+def test_a_metric_gives_values_of_its_own_families_and_no_others(add, gives, said):
+    """Another metric's would replace that one's."""
     add("metric", "mine", METRIC.replace("return {}", f"return {gives}"))
     features = Features(torch.zeros(4, 3))
-    save_features(tmp_path / "fake.safetensors", features, {})
-    metrics = {name: metric(features) for name, metric in metric_classes(protocol("mine")).items()}
-    with pytest.raises(ConfigError, match=f"mine.py, line 5: __call__ {said}"):
-        snapshot_values(metrics, [tmp_path / "fake.safetensors"], torch.device("cpu"))
+    (metric,) = metric_classes(protocol("mine")).values()
+    found = measure(prepare(metric, features), features)
+    assert isinstance(found, Lacking) and found.status == "error"
+    assert f"mine.py, line 5: __call__ {said}" in found.reason
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from leangan.results.measured_runs import mean_and_std, runs_of
 from leangan.results.metric_names import Metric
 from leangan.results.table import read_results, to_csv
 from leangan.runs.rows import line_of
-from tests.helpers.synthetic import failed_row, measured_rows, row, spec, write_rows, write_spec
+from tests.helpers.synthetic import failed_row, lacking_row, measured_rows, row, spec, write_rows, write_spec
 
 
 def test_nested_keys_become_dotted_columns_and_values_survive(tmp_path):
@@ -209,7 +209,7 @@ def test_rows_of_planned_runs_come_under_the_labels_of_their_specs(tmp_path):
         read_rows([spec("ada", 2)], "proxy", tmp_path / "rows")
 
 
-FD, RECALL = (Metric(family, 1000, "full", "efficientnet_lite0") for family in ("fd", "recall"))
+FD, KD, RECALL = (Metric(family, 1000, "full", "efficientnet_lite0") for family in ("fd", "kd", "recall"))
 
 
 def read(tmp_path, rows):
@@ -241,6 +241,51 @@ def test_a_diverged_run_gives_no_number(tmp_path):
     assert math.isnan(run.best) and math.isnan(run.final_kimg)
 
 
+def test_a_metric_without_a_value_leaves_the_others_theirs(tmp_path):
+    """What the images do not define, and what failed, is the metric's alone."""
+    rows = [row("ada", 0, "fd", kimg, 9.0 - kimg) for kimg in (1.0, 2.0)]
+    rows += [lacking_row("ada", 0, "recall", kimg, "three real images") for kimg in (1.0, 2.0)]
+    rows += [lacking_row("ada", 0, "kd", kimg, "ZeroDivisionError", "error") for kimg in (1.0, 2.0)]
+    results = read(tmp_path, rows)
+    (run,) = runs_of(results, FD)
+    assert (run.status, run.reason, run.best, run.final) == ("done", None, 7.0, 7.0)
+    for metric, reason in ((RECALL, "three real images"), (KD, "ZeroDivisionError")):
+        (run,) = runs_of(results, metric, best_by=FD)
+        assert (run.status, run.reason, run.curve) == ("no value", reason, [])
+        assert math.isnan(run.best) and math.isnan(run.final)
+
+
+def test_a_snapshot_without_a_value_is_no_point_and_never_replaced_by_another(tmp_path):
+    """The distance is best at 2; recall has no value there, the distance none at the end."""
+    rows = [row("ada", 0, "fd", 1.0, 5.0), row("ada", 0, "fd", 2.0, 3.0), lacking_row("ada", 0, "fd", 3.0, "why")]
+    rows += [
+        row("ada", 0, "recall", 1.0, 0.9),
+        lacking_row("ada", 0, "recall", 2.0, "so"),
+        row("ada", 0, "recall", 3.0, 0.4),
+    ]
+    results = read(tmp_path, rows)
+    (run,) = runs_of(results, FD)
+    assert (run.best, run.best_kimg, run.final_kimg) == (3.0, 2.0, 3.0) and math.isnan(run.final)
+    assert run.curve == [(1.0, 5.0), (2.0, 3.0)] and run.reason == "at 3 kimg why"
+    (run,) = runs_of(results, RECALL, best_by=FD)
+    assert (run.best_kimg, run.final, run.final_kimg) == (2.0, 0.4, 3.0) and math.isnan(run.best)
+    assert run.curve == [(1.0, 0.9), (3.0, 0.4)] and run.reason == "at 2 kimg so"
+
+
+def test_without_the_metric_that_judges_no_snapshot_is_the_best(tmp_path):
+    rows = [lacking_row("ada", 0, "fd", 1.0, "one image"), row("ada", 0, "recall", 1.0, 0.9)]
+    (run,) = runs_of(read(tmp_path, rows), RECALL, best_by=FD)
+    assert math.isnan(run.best) and run.final == 0.9
+    assert run.reason == "no snapshot is the best: FD (EfficientNet-Lite0), which says so, has no value"
+
+
+def test_a_snapshot_of_images_that_are_no_numbers_is_a_run_without_one(tmp_path):
+    rows = [row("ada", 0, "fd", 1.0, 5.0), lacking_row("ada", 0, "fd", 2.0, "not finite at 2 kimg", "diverged")]
+    (run,) = runs_of(read(tmp_path, rows), FD)
+    assert (run.status, run.reason, run.curve) == ("diverged", "not finite at 2 kimg", [])
+
+
 def test_sample_standard_deviation():
     assert mean_and_std([1.0, 2.0, 4.0]) == (pytest.approx(7 / 3), pytest.approx((7 / 3) ** 0.5))
     assert mean_and_std([5.0]) == (5.0, None)
+    assert math.isnan(mean_and_std([])[0])

@@ -22,7 +22,7 @@ from leangan.results import keep
 from leangan.results.sample_grids import grid_path, read_grid, reals_path
 from leangan.runs.config import read_scale
 from leangan.runs.rows import without_value
-from tests.helpers.synthetic import SPECS, images, row, spec, write_rows, write_spec
+from tests.helpers.synthetic import KIMG, SPECS, images, lacking_row, row, spec, write_rows, write_spec
 
 KILOBYTE = 1000
 HOURS = read_scale("hours")
@@ -207,6 +207,21 @@ def test_a_run_that_diverged_or_was_skipped_is_a_result_and_one_with_an_error_is
     for method in ("lecam", "bcr"):
         assert any(line.startswith(f"{spec(method).run_id}: ") for line in said.splitlines())
     assert f"left out: {spec('zcr').run_id}: it ended with an error: for a reason" in said
+
+
+def test_a_run_of_which_a_metric_has_no_value_or_failed_is_a_result(scale, capsys):
+    for status in ("skip", "error"):
+        rows = [lacking_row("none", 0, "fd", KIMG[0], "for a reason", status), row("none", 0, "recall", KIMG[0], 0.5)]
+        write_rows(scale, rows)
+        keep.main(["--scale", "paper"])
+        assert f"{rows[0].run}: " in (said := capsys.readouterr().out) and f"left out: {rows[0].run}" not in said
+
+
+def test_the_best_picture_is_chosen_by_the_first_metric_that_has_a_value():
+    content = [lacking_row("none", 0, "fd", kimg, "why") for kimg in (5.0, 10.0)]
+    assert keep.second_picture("mine", content) is None
+    content += [row("none", 0, "recall", kimg, kimg / 20) for kimg in (5.0, 10.0)]
+    assert keep.second_picture("mine", content) == "000010.000"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from leangan.core.yaml_files import read, parse_leaves
 from leangan.data.fingerprint import fingerprint
 from leangan.data.known_sets import is_amplified, downloads, find_test_split, known_sets, locate
 from leangan.launching import devices
+from leangan.metrics.families import check_families, code_of_metrics
 from leangan.metrics.protocols import check_protocol, read_protocol
 from leangan.planning import cost
 from leangan.plugins import registry

@@ -62,6 +62,7 @@ rule measure:
     params:
         protocol=lambda wildcards: measured_by(wildcards.protocol),
         fakes=lambda wildcards: cost.fakes_of(SCALE, wildcards.protocol),
+        code=lambda wildcards: metric_code(wildcards.protocol),
     shell:
         f"{LAUNCH} leangan measure --protocol {{wildcards.protocol}} --run-dir $(dirname {{input.run}})"
         " --real {input.real} --data {input.images} --subset {input.subset} --n-fake {params.fakes} --out {output}"

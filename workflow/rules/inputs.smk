@@ -88,13 +88,13 @@ def came_alone(file):
     """Whether a file in results/<scale>/rows came without its run, as in a fresh clone or from a bucket.
 
     It is then taken as it is: asking how it would be made would train the run whenever its data set is prepared. Rows
-    without a number are made here, since what refused the run may be mended.
+    that hold no number at all are made here, since what refused the run may be mended.
     """
     path = Path(file)
     if not path.exists() or Path(f"results/{SCALE}/runs/{path.parent.parent.name}/{path.parent.name}").exists():
         return False
     with path.open() as rows:
-        return path.name == "train.jsonl" or '"status": "done"' in rows.readline()
+        return path.name == "train.jsonl" or any('"status": "done"' in row for row in rows)
 
 
 def made_here(files):
@@ -263,6 +263,16 @@ def extractor_options(stated):
 def measured_by(protocol):
     """What a protocol asks for, without the text that says where it was published."""
     return PROTOCOLS[protocol].model_dump(exclude_unset=True, exclude={"name", "source"})
+
+
+@cache
+def metric_code(protocol):
+    """The digests of the code of a protocol's metrics, so that an edit triggers measuring."""
+    try:
+        check_families(PROTOCOLS[protocol].metrics, f"config/protocols.yaml, {protocol}")
+        return code_of_metrics(PROTOCOLS[protocol].metrics)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
 
 
 # ---- Tables, figures, page ----

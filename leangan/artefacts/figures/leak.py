@@ -6,6 +6,7 @@ draws no clean shapes leaves it as well: the baseline is what training at this l
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from statistics import fmean
 
@@ -49,8 +50,8 @@ def draw(artefact: Artefact, rows_dir: Path) -> Figure:
 
 
 def finals(column: Column, method: str) -> list[float]:
-    """The values at the last snapshot of each run of a method; none where it has no run."""
-    return [run.final for run in column.finished_runs(method)]
+    """The values at the last snapshot of each run of a method, as far as it has any."""
+    return [run.final for run in column.finished_runs(method) if not isnan(run.final)]
 
 
 def strength(spec: RunSpec) -> tuple[str, float] | None:

@@ -82,4 +82,4 @@ class Metric(base.Metric):
         return float((mean - self.mean).square().sum() + self.variance + x.square().sum() - 2 * trace)
 
     def __call__(self, fake: Features) -> dict[str, Value]:
-        return self.under_each_name(Value(self.distance(fake.pooled)))
+        return self.under_its_name(Value(self.distance(fake.pooled)), fake)

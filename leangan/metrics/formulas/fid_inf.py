@@ -32,4 +32,4 @@ class Metric(fid.Metric):
         sizes = np.linspace(SMALLEST_SHARE * len(fake), len(fake), POINTS).astype(int)
         distances = [self.distance(fake.pooled[rng.permutation(len(fake))[:size]]) for size in sizes]
         _, at_infinity = np.polyfit(1 / sizes, distances, 1)
-        return self.under_each_name(Value(float(at_infinity)))
+        return self.under_its_name(Value(float(at_infinity)), fake)

@@ -10,13 +10,16 @@ from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, i
 
 from leangan.core.errors import ConfigError
 from leangan.metrics import base
-from leangan.metrics.base import Family, Features, Value
+from leangan.metrics.base import Family, Features, NoValue, Value
 
 SPLITS = 10
 
 
 class Metric(base.Metric):
-    """Needs no reference set. Images are shuffled before they are split, with torch-fidelity's seed 2020."""
+    """Needs no reference set. Images are shuffled before they are split, with torch-fidelity's seed 2020.
+
+    Fewer images than splits define the number without splits alone. That of one image is 1 whatever it shows.
+    """
 
     families = (
         Family(
@@ -38,17 +41,16 @@ class Metric(base.Metric):
             extractors=("inception_v3",),
         ),
     )
-    minimum = SPLITS
+    minimum = 2
 
     def __init__(self, real: Features):
         pass
 
-    def __call__(self, fake: Features) -> dict[str, Value]:
+    def __call__(self, fake: Features) -> dict[str, Value | NoValue]:
         if fake.logits is None:
             raise ConfigError("metric 'is' needs class logits, which these features lack; extract them again")
+        whole = Value(isc_features_to_metric(fake.logits, splits=1)[KEY_METRIC_ISC_MEAN])
+        if len(fake) < SPLITS:
+            return {"is": NoValue(f"{len(fake)} fakes; {SPLITS} splits need {SPLITS}"), "is_unsplit": whole}
         split = isc_features_to_metric(fake.logits, splits=SPLITS)
-        whole = isc_features_to_metric(fake.logits, splits=1)
-        return {
-            "is": Value(split[KEY_METRIC_ISC_MEAN], split[KEY_METRIC_ISC_STD], "splits"),
-            "is_unsplit": Value(whole[KEY_METRIC_ISC_MEAN]),
-        }
+        return {"is": Value(split[KEY_METRIC_ISC_MEAN], split[KEY_METRIC_ISC_STD], "splits"), "is_unsplit": whole}

@@ -91,10 +91,11 @@ class Metric(base.Metric):
                 verbose=False,
             )
             value = Value(result[KEY_METRIC_KID_MEAN], result[KEY_METRIC_KID_STD], "subsets")
-            return self.under_each_name(value)
+            return self.under_its_name(value, fake)
         else:
             squared = subset_distances(fake.pooled, self.real, size)
-        return self.under_each_name(Value(float(squared.mean()), float(squared.std(correction=0)), "subsets"))
+        value = Value(float(squared.mean()), float(squared.std(correction=0)), "subsets")
+        return self.under_its_name(value, fake)
 
     def from_grams(self, real_gram: Tensor, fake: Tensor, size: int) -> Tensor:
         """The value of each subset, [SUBSETS], from all kernel values of fakes [N, D] and reals."""

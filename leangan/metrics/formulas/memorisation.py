@@ -12,8 +12,8 @@ from torch import Tensor
 
 from leangan.core.errors import ConfigError
 from leangan.metrics import base
-from leangan.metrics.base import Family, Features, Value
-from leangan.metrics.nearest import nearest
+from leangan.metrics.base import Family, Features, NoValue, Value
+from leangan.metrics.nearest import nearest, originals
 
 MOST = 10_000
 """Held-out images and fakes beyond this number are left out; the standard error of `copying` is then below 0.005."""
@@ -25,8 +25,9 @@ class Metric(base.Metric):
     where fakes are worse than unseen photographs. `nn_ratio`: the fakes' median distance over the held-out images'.
 
     Held out are reals that the run was not trained on. Where it was trained on all of them, each training image is
-    held out in turn. Fakes are not mirrored before they are compared; a mirrored copy lies farther than a copy, and
-    nearer than other images.
+    held out in turn. Copies of one real count as one image, trained on if one of them was: an image at no distance
+    from itself is no measure of what is new. Fakes are not mirrored before they are compared; a mirrored copy lies
+    farther than a copy, and nearer than other images.
     """
 
     families = (
@@ -58,11 +59,15 @@ class Metric(base.Metric):
                 "metrics 'copying' and 'nn_ratio' need the run's training images among the reference: give --subset and"
                 " a protocol with reference full or train, or take them out of its metrics in config/protocols.yaml"
             )
-        self.train = real.pooled[real.trained]
-        unseen = torch.ones(len(real), dtype=torch.bool)
-        unseen[real.trained] = False
+        original = originals(real.pooled).cpu()
+        trained = torch.tensor([*dict.fromkeys(original[real.trained].tolist())])
+        self.train = real.pooled[trained]
+        unseen = original == torch.arange(len(real))
+        unseen[trained] = False
         if unseen.any():
             distances, _ = nearest(real.pooled[subsample(unseen.nonzero()[:, 0])], self.train)
+        elif len(trained) == 1:
+            raise NoValue(f"the {len(real)} real images are copies of one, which leaves none to hold out")
         else:
             own = subsample(torch.arange(len(self.train))).to(self.train.device)
             distances, _ = nearest(self.train[own], self.train, own)
