@@ -12,8 +12,8 @@ from leangan.data.known_sets import is_amplified, known_sets
 from leangan.plugins import registry
 from leangan.plugins.backbone import LOOP_KEYS, missing_part
 from leangan.runs.artefact_sections import ArtefactConfig, Grid
-from leangan.runs.config import artefact, artefact_names, read_scale
-from leangan.runs.methods import bind_all, build_method, method_parts, method_preset, title_of
+from leangan.runs.config import CONFIG, artefact, read_scale
+from leangan.runs.methods import bind_all, build_method, check_methods, method_parts, method_preset, title_of
 from leangan.runs.presets import preset_at
 from leangan.runs.sections import Config
 
@@ -33,8 +33,9 @@ def expand(name: str, config: Config) -> list[RunSpec]:
     each pair of a method's and a preset's name that it has.
     """
     content = artefact(name)
-    where = f"method_args of config/artefacts/{name}.yaml"
-    check_names("plugin", content.method_args, registry.names("method"), where)
+    where = f"config/artefacts/{name}.yaml"
+    check_names("plugin", content.method_args, registry.names("method"), f"method_args of {where}")
+    check_methods(config.methods, f"methods of {CONFIG}")
     own_sets = [(own, entry.resolution) for own, entry in config.datasets.items() if entry.resolution is not None]
     start = content.start.given() if content.start and not own_sets else None
     specs, seeds = {}, read_scale(config.scale).seeds
@@ -47,21 +48,6 @@ def expand(name: str, config: Config) -> list[RunSpec]:
             spec = _spec(name, config, dataset, resolution, images, preset, method, seed, start)
             specs[spec.run_id, method, preset] = spec
     return list(specs.values())
-
-
-def find(run_id: str, config: Config) -> RunSpec:
-    """The spec of a run that any artefact has under `config`, or starts from; ConfigError where none does."""
-    for name in artefact_names():
-        for spec in expand(name, config):
-            run: RunSpec | None = spec
-            while run is not None:
-                if run.run_id == run_id:
-                    return run
-                run = run.parent
-    raise ConfigError(
-        f"no artefact has the run {run_id} under this configuration. Name its scale, data set, images and methods as "
-        "when it was made: the page shows the command of each row."
-    )
 
 
 def kept_at(content: ArtefactConfig, grid: Grid, scale: str) -> Grid:
@@ -94,7 +80,7 @@ def _spec(
     kimg, snapshot_kimg = (_length(key, content, config) for key in ("kimg", "snapshot_kimg"))
     stated = preset_at(preset, resolution, where, method_preset(method), config.arithmetic.half)
     hyper = {**stated.hyper, "mirror": True} if is_amplified(dataset, images) else stated.hyper
-    of_method = method_parts(method, content.method_args)
+    of_method = method_parts(method, content.method_args, where)
     before = [(TRANSFER, start)] if start and TRANSFER not in dict(of_method) else []
     parent, parts = None, []
     for plugin, args in of_method:
