@@ -1,5 +1,7 @@
+import getpass
 import hashlib
 import json
+import os
 import re
 import shlex
 import sys
@@ -35,6 +37,12 @@ def as_option(text):
     """A text as one word of a shell command that the engine formats: it would take single braces for wildcards."""
     return shlex.quote(text).replace("{", "{{").replace("}", "}}")
 
+
+# A container may run as a number that is no user's, which the engine and torch want a name for.
+try:
+    getpass.getuser()
+except (KeyError, OSError):
+    os.environ["USER"] = str(os.getuid())
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
 PROGRAMS = str(Path(sys.executable).parent)

@@ -32,7 +32,7 @@ rule prepare:
         or "",
     shell:
         "python -m leangan prepare --dataset {wildcards.dataset} --resolution {wildcards.px}"
-        " {params.source} --fingerprint {params.state:q} --jobs {threads} --out {output.images:q} 2>&1 | tee {log:q}"
+        " {params.source} --fingerprint={params.state:q} --jobs {threads} --out {output.images:q} 2>&1 | tee {log:q}"
 
 
 rule subset:
