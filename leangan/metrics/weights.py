@@ -85,7 +85,7 @@ def _download(file: WeightsFile, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WeightsError(
-            f"torch's cache folder {path.parent} cannot be made ({error.strerror}): set TORCH_HOME to a folder that can be "
+            f"torch's cache folder {path.parent} cannot be made ({error.strerror}): set TORCH_HOME to one that can be "
             f"written, or inception_weights in config/config.yaml to where {file.name} lies"
         ) from error
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

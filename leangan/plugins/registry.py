@@ -99,7 +99,9 @@ def search(folders: list[str]) -> None:
     paths = [str(ROOT / Path(folder).expanduser()) for folder in folders]
     for path in paths:
         if os.pathsep in path:
-            raise ConfigError(f"method_folders: {path} has {os.pathsep!r} in its path, which separates folders; link it.")
+            raise ConfigError(
+                f"method_folders: {path} has {os.pathsep!r} in its path, which separates folders; link it."
+            )
     os.environ[FOLDERS] = os.pathsep.join(paths)
     forget()
     _found("method")

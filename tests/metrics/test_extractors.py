@@ -246,7 +246,7 @@ def test_a_home_folder_that_cannot_be_written_is_one_line_that_names_the_variabl
     monkeypatch.setenv("HOME", "/dev/null/nobody")
     for variable in ("TORCH_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(WeightsError, match="/dev/null/nobody.*set TORCH_HOME to a folder that can be written") as error:
+    with pytest.raises(WeightsError, match="/dev/null/nobody.*set TORCH_HOME to one that can be written") as error:
         find_weights(FIDELITY)
     assert "\n" not in str(error.value)
 
