@@ -23,6 +23,8 @@ from filelock import FileLock
 from PIL import Image
 
 from leangan.core.project import ROOT
+from leangan.runs.config import configured
+from leangan.runs.grid import expand
 from tests.helpers import changes, odd_place
 
 OWN_SET = changes.own_set()
@@ -360,3 +362,31 @@ def test_an_artefact_with_the_name_of_a_rule_is_refused(project):
         artefact.unlink()
     assert process.returncode != 0 and "Traceback" not in said(process)
     assert "config/artefacts/train.yaml: 'train' is a rule of the workflow. Rename the file." in said(process)
+
+
+def test_an_unknown_target_offers_the_nearest(project):
+    process = snakemake(project, "demoo", config=("scale=smoke",))
+    assert process.returncode != 0 and "Traceback" not in said(process)
+    assert "unknown artefact 'demoo'. Did you mean 'demo' or 'demo-source'?" in said(process)
+
+
+def test_a_broken_artefact_stops_only_who_asks_for_it(project):
+    text = (project / "config/artefacts/first-minutes.yaml").read_text()
+    with changes.file_as(project / "config/artefacts/broken.yaml", text.replace("none,", "nonne,").encode()):
+        others = snakemake(project, "results/smoke/tables/first-minutes.md", "-n", config=("scale=smoke",))
+        asked = snakemake(project, "broken", "-n", config=("scale=smoke",))
+    assert others.returncode == 0 and jobs(others)["train"] == 4, said(others)
+    assert "config/artefacts/broken.yaml is left out" in said(others)
+    assert asked.returncode != 0 and "Traceback" not in said(asked)
+    assert re.search(r"unknown method 'none'\..*Change it in .* of config/artefacts/broken.yaml", said(asked))
+
+
+def test_a_single_job_finds_its_run_for_a_user_without_a_name(project, tmp_path):
+    """As a cluster starts it, for an artefact that is not configured, in a container whose user is a mere number."""
+    (tmp_path / "sitecustomize.py").write_text("import pwd\n\npwd.getpwuid = {}.__getitem__\n")
+    run_id = expand("first-minutes", configured(scale="smoke"))[0].run_id
+    unnamed = ["env", "-u", "USER", "-u", "LOGNAME", "-u", "LNAME", "-u", "USERNAME", f"PYTHONPATH={tmp_path}"]
+    asked = ["--cores", "1", "-n", "--target-jobs", f"spec:run={run_id}", "--config", "scale=smoke"]
+    process = run(project, *unnamed, *odd_place.engine(project), *asked)
+    assert process.returncode == 0, said(process)
+    assert jobs(process) == {"spec": 1, "total": 1}
