@@ -1,7 +1,5 @@
-import getpass
 import hashlib
 import json
-import os
 import re
 import shlex
 import sys
@@ -16,6 +14,7 @@ from snakemake.logging import logger
 # The checkout need not be installed, and another one may be.
 sys.path.insert(0, workflow.basedir)
 
+from leangan.core import user
 from leangan.core.errors import ConfigError
 from leangan.core.spec import SUBSET_SIZE, subset_of
 from leangan.core.yaml_files import read, parse_leaves
@@ -38,11 +37,7 @@ def as_option(text):
     return shlex.quote(text).replace("{", "{{").replace("}", "}}")
 
 
-# A container may run as a number that is no user's, which the engine and torch want a name for.
-try:
-    getpass.getuser()
-except (KeyError, OSError):
-    os.environ["USER"] = str(os.getuid())
+user.ensure_name()
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
 PROGRAMS = str(Path(sys.executable).parent)
