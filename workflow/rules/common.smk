@@ -32,19 +32,20 @@ from leangan.runs.rows import check_folder, line_of, without_value
 from leangan.runs.sections import OwnDataset
 from leangan.runs.targets import artefacts_of, check_target, run_of
 
+user.ensure_name()
+
+
 def as_option(text):
     """A text as one word of a shell command that the engine formats: it would take single braces for wildcards."""
     return shlex.quote(text).replace("{", "{{").replace("}", "}}")
 
 
-user.ensure_name()
-
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
 PROGRAMS = str(Path(sys.executable).parent)
 if ":" in PROGRAMS:
     raise WorkflowError(
-        f"{PROGRAMS}: a folder with ':' in its path cannot be searched for programs. Move the environment, or the checkout "
-        "that it is in, to a path without ':'."
+        f"{PROGRAMS}: a folder with ':' in its path cannot be searched for programs. Move the environment, or the "
+        "checkout that it is in, to a path without ':'."
     )
 shell.prefix(f'set -euo pipefail; export TQDM_MININTERVAL=10 PATH={as_option(PROGRAMS)}:"$PATH"; ')
 
