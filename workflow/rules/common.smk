@@ -52,7 +52,7 @@ shell.prefix(f'set -euo pipefail; export TQDM_MININTERVAL=10 PATH={as_option(PRO
 
 
 def targets():
-    """The rules and files that this call is to make, and, of one that carries out single jobs, their runs and artefacts.
+    """The rules and files that this call is to make; for single jobs, their runs and artefacts.
 
     The engine has read its command line before it reads this file, but hands the targets over only afterwards.
     """

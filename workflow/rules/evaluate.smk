@@ -64,8 +64,8 @@ rule measure:
         fakes=lambda wildcards: cost.fakes_of(SCALE, wildcards.protocol),
     shell:
         f"{LAUNCH} leangan measure --protocol {{wildcards.protocol}} --run-dir \"$(dirname {{input.run:q}})\""
-        " --real {input.real:q} --data {input.images:q} --subset {input.subset:q} --n-fake {params.fakes} --out {output:q}"
-        f" {FEATURE_OPTIONS} 2>&1 | tee {{log:q}}"
+        " --real {input.real:q} --data {input.images:q} --subset {input.subset:q} --n-fake {params.fakes}"
+        f" --out {{output:q}} {FEATURE_OPTIONS} 2>&1 | tee {{log:q}}"
 
 
 # A run that makes no sense, or whose method does not import, is a row that says so.
