@@ -50,7 +50,6 @@ if ":" in PROGRAMS:
 shell.prefix(f'set -euo pipefail; export TQDM_MININTERVAL=10 PATH={as_option(PROGRAMS)}:"$PATH"; ')
 
 
-
 def targets():
     """The rules and files that this call is to make; for single jobs, their runs and artefacts.
 
