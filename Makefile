@@ -8,29 +8,33 @@
 # make new-method NAME=mine   a method of your own to start from: augment/mine.py
 # make gpu MINUTES=9   what you need to know about a new card: tests, speed, profile, short trainings; docs/gpu.md
 # Each creates .venv from requirements.lock when it is missing or older than that or pyproject.toml; else it starts at once.
+# Recipes name no path of the checkout and start programs as modules, so that its path may hold spaces and other signs.
 
 PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
 INSTALLED := .venv/installed
+# Where the home folder cannot be written, packages are kept in .venv.
+UV = $(BIN)/uv $(shell d="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/uv}"; \
+	mkdir -p "$$d" 2>/dev/null && test -w "$$d" || echo --cache-dir .venv/packages)
 
 .PHONY: reproduce test lint lock audit new-method page docs status keep gpu
 
 reproduce: $(INSTALLED)
 	-@$(BIN)/python -m benchmarks.estimate --cores $(CORES)
-	$(BIN)/snakemake --cores $(CORES) all
+	$(BIN)/python -m snakemake --cores $(CORES) all
 	@cat results/demo/tables/demo.md
 	@echo "Figures: results/demo/figures/    Leaderboard: results/demo/page/index.html"
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not gpu" tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not gpu" tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@rm -rf .venv/types && mkdir -p .venv/types/leangan
-	@ln -sfn $(wildcard $(CURDIR)/leangan/*) $(CURDIR)/models $(CURDIR)/augment .venv/types/leangan
-	$(BIN)/mypy
+	@ln -sfn "$$PWD"/leangan/* "$$PWD/models" "$$PWD/augment" .venv/types/leangan
+	$(BIN)/python -m mypy
 	$(BIN)/python workflow/lint.py
 
 # Numbers of the scale smoke mean nothing. make page ROWS=results/paper/rows takes those of one scale alone.
@@ -64,18 +68,20 @@ new-method: $(INSTALLED)
 
 # Renews requirements.lock: the newest versions that fit pyproject.toml, for every platform, with hashes.
 lock: $(INSTALLED)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 # Known vulnerabilities of the locked packages; asks a public service.
 audit: $(INSTALLED)
-	$(BIN)/uv tool run pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
+	$(UV) tool run pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
 
 $(INSTALLED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null \
+	@"$(PYTHON)" -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null \
 		|| { echo "Python 3.11 or newer is needed; name yours with: make PYTHON=python3.12 ..."; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@case "$$PWD" in *[:{}]*) \
+		echo "Python's environments cannot lie in $$PWD. Move the checkout to a path without : { }"; exit 1;; esac
+	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --python $(BIN)/python -r requirements.lock
-	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	$(UV) pip install --quiet --compile-bytecode --require-hashes --python $(BIN)/python -r requirements.lock
+	$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	touch $@

@@ -41,7 +41,7 @@ rule paper:
     log:
         f"results/{SCALE}/logs/paper.log",
     shell:
-        f"{RESULTS}; {PAGE} --rows $results/rows --out $results/page/index.html 2>&1 | tee {{log}}"
+        f'{RESULTS}; {PAGE} --rows "$results/rows" --out "$results/page/index.html" 2>&1 | tee {{log:q}}'
 
 
 rule plan:
@@ -49,15 +49,15 @@ rule plan:
     log:
         f"results/{SCALE}/logs/plan.log",
     shell:
-        f"python -m leangan plan --config {CONFIG} 2>&1 | tee {{log}}"
+        f"python -m leangan plan --config {CONFIG} 2>&1 | tee {{log:q}}"
 
 
 # The name of every artefact is a target.
-if taken := {rule.name for rule in workflow.rules} & set(CELLS):
+if taken := {rule.name for rule in workflow.rules} & set(artefact_names()):
     name = min(taken)
     raise WorkflowError(f"config/artefacts/{name}.yaml: {name!r} is a rule of the workflow. Rename the file.")
 
-for name in CELLS:
+for name in artefact_names():
 
     rule:
         name:
@@ -66,3 +66,10 @@ for name in CELLS:
         input:
             rendered(name),
             lambda wildcards, name=name: made_here(rows_files(name)),
+
+
+try:
+    for target in TARGETS:
+        check_target(target, [rule.name for rule in workflow.rules if not rule.has_wildcards()], ASKED)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None

@@ -129,7 +129,7 @@ def test_the_types_of_every_package_are_checked():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
     assert settings["packages"] == ["leangan", "benchmarks"] and settings["check_untyped_defs"]
     lint = (ROOT / "Makefile").read_text().split("\nlint: ")[1].split("\n\n")[0]
-    assert "$(BIN)/mypy\n" in lint and "$(CURDIR)/models $(CURDIR)/augment .venv/types/leangan" in lint
+    assert "$(BIN)/python -m mypy\n" in lint and '"$$PWD/models" "$$PWD/augment" .venv/types/leangan' in lint
 
 
 def test_every_package_is_in_the_wheel():

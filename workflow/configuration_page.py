@@ -29,7 +29,8 @@ Keys of config.yaml can also be given on the command line, in a call of the work
     leangan plan --config '{scale: paper, artefacts: [demo]}'
 
 An unknown key, an unknown name or a value of the wrong type ends the call before anything runs. The message says what
-is allowed, which known name is nearest, and in which file to change it. Programs find the same rules as JSON schemas in
+is allowed, which known name is nearest, and in which file to change it. An artefact that is not asked for ends nothing:
+with a fault in its file it is left out, and a warning says so. Programs find the same rules as JSON schemas in
 [workflow/schemas/](../workflow/schemas).
 """
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 OWN_ENVIRONMENT = "Specify a conda environment or container for each rule."
 
 
 def main() -> int:
-    snakemake = Path(sys.executable).with_name("snakemake")
-    process = subprocess.run([snakemake, "--lint", *sys.argv[1:]], capture_output=True, text=True)
+    process = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint", *sys.argv[1:]], capture_output=True, text=True
+    )
     said = process.stdout + process.stderr
     titles = re.findall(r"^    \* (.*):$", said, flags=re.MULTILINE)
     if process.returncode and set(titles) == {OWN_ENVIRONMENT}:

@@ -78,7 +78,7 @@ rule upload:
         file=alternatives(HERE - THERE),
     localrule: True
     shell:
-        "cp {input} {output}"
+        "cp {input:q} {output:q}"
 
 
 rule fetch:
@@ -90,4 +90,4 @@ rule fetch:
         file=alternatives(THERE - HERE),
     localrule: True
     shell:
-        "cp {input} {output}"
+        "cp {input:q} {output:q}"

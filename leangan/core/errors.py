@@ -16,16 +16,32 @@ class ConfigError(Reported, ValueError):
     """A wrong name or value in the configuration; the message says what is allowed and where to change it."""
 
 
+LISTS = {
+    "artefact": "config/artefacts",
+    "data set": "leangan/data/sources.csv and leangan/data/readers",
+    "method": "config/methods.yaml, augment and method_folders",
+    "plugin": "augment and method_folders",
+    "preset": "config/presets.yaml",
+}
+"""Where all names of a kind can be read."""
+
+MANY = 20
+"""Of more names than these an error gives the nearest alone, if LISTS says where the others are."""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str], where: str) -> ConfigError:
-    """The error for `name`, which is no `what`: names the nearest known ones, all of them, and the place."""
+    """The error for `name`, which is no `what`: the nearest names, all or where they are, and the place."""
     known = sorted(known)
-    nearest, listed = did_you_mean(name, known), ", ".join(known) or "none"
-    return ConfigError(f"unknown {what} {name!r}.{nearest} Known: {listed}. Change it in {where}.")
+    if what in LISTS and len(known) > MANY:
+        said = f"{did_you_mean(name, known, 3)} The {len(known)} known ones are in {LISTS[what]}."
+    else:
+        said = f"{did_you_mean(name, known)} Known: {', '.join(known) or 'none'}."
+    return ConfigError(f"unknown {what} {name!r}.{said} Change it in {where}.")
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], most: int = 2) -> str:
     """A sentence, after a space, that offers the known names nearest to `name`; "" if none is near."""
-    close = difflib.get_close_matches(str(name), sorted(known), n=2, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), sorted(known), n=most, cutoff=0.5)
     return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 

@@ -122,6 +122,10 @@ class RunSpec:
         plugins = "-".join(name for name, _ in self.plugins)
         return f"{self.dataset}-{self.images}/{self.backbone}-{plugins}-s{self.seed}-{self.digest[:8]}"
 
+    def ancestors(self) -> list[RunSpec]:
+        """The run that this one starts from, the one which that starts from, and so on."""
+        return [] if self.parent is None else [self.parent, *self.parent.ancestors()]
+
     def to_json(self, labels: Iterable[Labels] = (), config: dict[str, Any] | None = None) -> str:
         """The text of spec.json. `labels` are all that the run has, its own by default.
 
@@ -201,6 +205,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+SUBSET_SIZE = "[0-9]+(-[a-z]+)?(-v[0-9]+)?"
+"""A regular expression for `RunSpec.subset_size`."""
+
+
+def subset_of(size: str) -> tuple[int, str, int]:
+    """(images, subset_rule, validation_images) of a `RunSpec.subset_size`."""
+    images, *others = size.split("-")
+    stated = {"validation_images" if part[1:].isdigit() else "subset_rule": part for part in others}
+    chosen = {**SUBSET_DEFAULTS, **stated}
+    return int(images), chosen["subset_rule"], int(str(chosen["validation_images"]).removeprefix("v"))
 
 
 def snapshot_name(nimg: int) -> str:

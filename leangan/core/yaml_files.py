@@ -45,6 +45,8 @@ def read(relative: str) -> Any:
         content = parse_yaml(project_file(relative).read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{relative} is missing.") from None
+    except OSError as error:
+        raise ConfigError(f"{relative} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise ConfigError(f"{relative} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):

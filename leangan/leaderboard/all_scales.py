@@ -22,7 +22,7 @@ from leangan.leaderboard import page
 from leangan.results.collect import row_files
 from leangan.results.published import FILE
 from leangan.results.scale_notes import MEANINGLESS
-from leangan.runs.config import add_config_option, artefact, artefact_names, check_config, load_config
+from leangan.runs.config import add_config_option, artefact, artefact_names, check_config, leave_out, load_config
 from leangan.runs.grid import expand
 from leangan.runs.sections import Config
 
@@ -33,9 +33,16 @@ def with_rows(config: Config, rows_dir: Path) -> list[str]:
     """The artefacts to render from the rows in a folder, under `config`.
 
     An artefact is rendered if it has all its rows there, if it is configured and has some, or if it has rows that no
-    complete artefact shows.
+    complete artefact shows. One that cannot be expanded is left out, as the log says; ConfigError if it is configured.
     """
-    needed = {name: set(_files(name, config, rows_dir)) for name in artefact_names()}
+    needed = {}
+    for name in artefact_names():
+        try:
+            needed[name] = set(_files(name, config, rows_dir))
+        except ConfigError as error:
+            if name in config.artefacts:
+                raise
+            leave_out(name, str(error))
     there = {name: {file for file in files if file.is_file()} for name, files in needed.items()}
     shown = {file for name, files in there.items() if files == needed[name] for file in files}
     return [

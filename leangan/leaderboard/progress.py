@@ -18,7 +18,7 @@ from leangan.leaderboard.standing import percent
 from leangan.results.collect import read_rows
 from leangan.results.measured_runs import seeds_of
 from leangan.results.published import PublishedNumber
-from leangan.runs.config import artefact, artefact_names, configured
+from leangan.runs.config import artefact, artefact_names, configured, leave_out
 from leangan.runs.grid import expand
 from leangan.runs.row import Row
 
@@ -85,9 +85,13 @@ def progress_of(rows_dirs: Iterable[Path], reported: list[PublishedNumber]) -> P
 
 
 def _line(name: str, rows_dir: Path, reported: list[PublishedNumber]) -> ProgressLine | None:
-    """None where no run has a number."""
-    content, scale = artefact(name), scale_of(rows_dir)
-    specs = expand(name, configured(**PLAIN, scale=scale))
+    """None where no run has a number, or where the artefact cannot be expanded, as the log says."""
+    scale = scale_of(rows_dir)
+    try:
+        content, specs = artefact(name), expand(name, configured(**PLAIN, scale=scale))
+    except ConfigError as error:
+        leave_out(name, str(error))
+        return None
     rows = read_rows(specs, content.protocol, rows_dir)
     if not rows:
         return None

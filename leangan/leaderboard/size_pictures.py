@@ -19,7 +19,7 @@ from leangan.results.method_looks import OWN, MethodLook, choose_looks
 from leangan.results.published import PublishedNumber, find_published
 from leangan.results.scores import Score
 from leangan.results.size_lines import SizeLine, group_by_picture, join_points, short_count, sizes_with_room
-from leangan.runs.config import artefact, artefact_names
+from leangan.runs.config import artefact, readable_artefacts
 
 WIDTH, HEIGHT = 560, 350
 TOP, RIGHT, BOTTOM = 28, WIDTH - 16, HEIGHT - 44
@@ -148,7 +148,7 @@ def _published_lines(
     presets = {comparison.first.setting["preset"] for comparison in members}
     titles = _titles(lines)
     points = []
-    for content in map(artefact, artefact_names()):
+    for content in map(artefact, readable_artefacts()):
         part = content.layout.published
         same_kind = content.conditional == bool(first.setting["conditional"])
         if part is None or content.protocol != first.protocol or not same_kind:

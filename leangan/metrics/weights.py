@@ -64,8 +64,8 @@ def find_weights(file: WeightsFile, path: str | Path | None = None, sha256: str 
     else:
         cache = Path(torch.hub.get_dir()) / "checkpoints" / file.name
         places = [cache, *([Path(file.also_in) / file.name] if file.also_in else [])]
-        path = next((place for place in places if place.is_file()), cache)
-        if not path.is_file():
+        path = next((place for place in places if os.path.isfile(place)), cache)  # False where it may not look
+        if not os.path.isfile(path):
             _download(file, path)
     return path, check_digest(path, sha256 or file.sha256, "inception_weights")
 
@@ -81,9 +81,15 @@ def check_digest(path: Path, expected: str, key: str) -> str:
 
 
 def _download(file: WeightsFile, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(
+            f"torch's cache folder {path.parent} cannot be made ({error.strerror}): set TORCH_HOME to one that can be "
+            f"written, or inception_weights in config/config.yaml to where {file.name} lies"
+        ) from error
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
         # Of torch's and urllib's downloads only this one gives up on a silent connection.
         with urllib.request.urlopen(file.url, timeout=TIMEOUT_S) as source, temporary.open("wb") as target:
             shutil.copyfileobj(source, target)

@@ -96,7 +96,13 @@ def search(folders: list[str]) -> None:
     A relative path starts at the project's root. ConfigError for a folder that does not exist and for a file that has
     the name of another method.
     """
-    os.environ[FOLDERS] = os.pathsep.join(str(ROOT / Path(folder).expanduser()) for folder in folders)
+    paths = [str(ROOT / Path(folder).expanduser()) for folder in folders]
+    for path in paths:
+        if os.pathsep in path:
+            raise ConfigError(
+                f"method_folders: {path} has {os.pathsep!r} in its path, which separates folders; link it."
+            )
+    os.environ[FOLDERS] = os.pathsep.join(paths)
     forget()
     _found("method")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -18,6 +19,8 @@ from leangan.plugins import registry
 from leangan.runs.artefact_sections import ArtefactConfig
 from leangan.runs.presets import presets
 from leangan.runs.sections import AUTO, Config, Scale
+
+logger = logging.getLogger("runs")
 
 PAPER = "paper"
 """Among the artefacts of a configuration, and as a target of the workflow: all those of both papers."""
@@ -43,7 +46,7 @@ def paper_artefacts(scale: str) -> list[str]:
     names = [name for name in artefact_names() if name.startswith(("ada-", "diffaugment-"))]
     if read_scale(scale).papers == "all":
         return names
-    return [name for name in names if scale in artefact(name).scales]
+    return [name for name in names if name in readable_artefacts() and scale in artefact(name).scales]
 
 
 def check_config(content: dict[str, Any]) -> Config:
@@ -112,13 +115,41 @@ def add_config_option(parser: argparse.ArgumentParser) -> None:
 
 
 def artefact_names() -> list[str]:
-    """The names of all artefacts, sorted."""
-    return sorted(path.stem for path in project_file("config/artefacts").glob("*.yaml"))
+    """The names of all artefacts, sorted. Hidden files, which editors and file systems leave, are none.
+
+    A file with braces in its name, which the workflow takes for wildcards, is left out, as the log says.
+    """
+    names = sorted(path.stem for path in project_file("config/artefacts").glob("[!.]*.yaml"))
+    braced = [name for name in names if {"{", "}"} & set(name)]
+    for name in braced:
+        leave_out(name, "the name of an artefact has no braces. Rename the file.")
+    return [name for name in names if name not in braced]
+
+
+@cache
+def readable_artefacts() -> list[str]:
+    """The names of those whose files can be read. The log names each other one, and its fault."""
+    found = []
+    for name in artefact_names():
+        try:
+            artefact(name)
+        except ConfigError as error:
+            leave_out(name, str(error))
+        else:
+            found.append(name)
+    return found
+
+
+@cache
+def leave_out(name: str, fault: str) -> None:
+    """Log, once, that what is made of all artefacts goes on without this one."""
+    file = f"config/artefacts/{name}.yaml"
+    logger.warning("%s is left out: %s", file, fault)
 
 
 def figure_names() -> list[str]:
     """The names of all figures: the files of leangan/artefacts/figures/."""
-    return sorted(path.stem for path in (PACKAGE / "artefacts" / "figures").glob("*.py") if path.stem != "__init__")
+    return sorted(path.stem for path in (PACKAGE / "artefacts" / "figures").glob("[!_.]*.py"))
 
 
 @cache

@@ -17,12 +17,13 @@ from leangan.plugins.backbone import LOOP_KEYS, missing_part
 from leangan.runs.artefact_sections import ArtefactConfig, Grid
 from leangan.runs.asked import asked
 from leangan.runs.choices import choose_conditional, choose_preset, outline_of
-from leangan.runs.config import CONFIG, artefact, artefact_names, read_scale
+from leangan.runs.config import CONFIG, artefact, read_scale
 from leangan.runs.methods import (
     ParentRun,
     bind_all,
     build_method,
     check_argument_names,
+    check_methods,
     method_parts,
     method_preset,
     title_of,
@@ -43,10 +44,12 @@ def expand(name: str, config: Config) -> list[RunSpec]:
     the scale. A run comes once for each pair of a method's and a preset's name that it has.
     """
     content = asked(artefact(name), config)
-    where = f"method_args of config/artefacts/{name}.yaml"
-    check_names("plugin", content.method_args, registry.names("method"), where)
+    where = f"config/artefacts/{name}.yaml"
+    check_names("plugin", content.method_args, registry.names("method"), f"method_args of {where}")
     for plugin, args in content.method_args.items():
-        check_argument_names(plugin, args, where)
+        check_argument_names(plugin, args, f"method_args of {where}")
+    check_methods(config.methods, f"methods of {CONFIG}")
+    check_methods(config.only_methods, f"only_methods of {CONFIG}")
     start = content.start.given() if content.start and not config.own_sets else None
     specs, seeds = {}, read_scale(config.scale).seeds
     for grid in content.grid:
@@ -73,21 +76,6 @@ def _sizes(stated: Sequence[int | str], dataset: str, resolution: int, config: C
             yield count
         elif config.path_of(dataset) is None:
             raise ConfigError(f"images: how many all of {dataset} are is not known. Give a number in {CONFIG}.")
-
-
-def find(run_id: str, config: Config) -> RunSpec:
-    """The spec of a run that any artefact has under `config`, or starts from; ConfigError where none does."""
-    for name in artefact_names():
-        for spec in expand(name, config):
-            run: RunSpec | None = spec
-            while run is not None:
-                if run.run_id == run_id:
-                    return run
-                run = run.parent
-    raise ConfigError(
-        f"no artefact has the run {run_id} under this configuration. Name its scale, data set, images and methods as "
-        "when it was made: the page shows the command of each row."
-    )
 
 
 def kept_at(content: ArtefactConfig, grid: Grid, scale: str) -> Grid:
@@ -121,7 +109,7 @@ def _spec(
     stated = preset_at(preset, resolution, where, method_preset(method), config.arithmetic.half)
     hyper = {**stated.hyper, "mirror": True} if is_amplified(dataset, images) else stated.hyper
     given_in = f"config/methods.yaml, entry {method!r}, or method_args of {where}"
-    of_method = method_parts(method, content.method_args)
+    of_method = method_parts(method, content.method_args, where)
     before = [(TRANSFER, start)] if start and TRANSFER not in dict(of_method) else []
     parent, parts = None, []
     for plugin, args in of_method:

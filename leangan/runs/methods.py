@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -36,15 +36,25 @@ class ParentRun(Record):
     """Its preset."""
 
 
-def method_parts(name: str, overrides: dict[str, dict[str, Any]] | None = None) -> Plugins:
+def check_methods(names: Iterable[str], where: str) -> None:
+    """Raise ConfigError for the first of `names`, which were given in `where`, that is no method.
+
+    A method is an entry of config/methods.yaml or a file of augment/, of a method folder or of a package.
+    """
+    check_names("method", names, {*read("config/methods.yaml"), *registry.names("method")}, where)
+
+
+def method_parts(
+    name: str,
+    overrides: dict[str, dict[str, Any]] | None = None,
+    where: str = "config/config.yaml or --config methods=[...]",
+) -> Plugins:
     """The plugins behind a method's name, in order, with the arguments that it and `overrides`, by plugin, give them.
 
-    The name is an entry of config/methods.yaml or a file of augment/; otherwise ConfigError with the closest matches.
+    Raises ConfigError for an unknown name, which was given in `where`.
     """
+    check_methods([name], where)
     named = read("config/methods.yaml")
-    known = set(named) | set(registry.names("method"))
-    if name not in known:
-        raise unknown_name("method", name, known, "config/config.yaml, an artefact's grid or --config methods=[...]")
     parts = []
     for plugin, args in _stated(name, named.get(name, [name])):
         if plugin == PRESET:

@@ -40,8 +40,8 @@ from leangan.data.subset import read_subset
 from leangan.plugins import registry
 from leangan.plugins.check import HookError
 from leangan.plugins.fault import is_plugin_fault
+from leangan.runs.cells import Runs
 from leangan.runs.config import add_config_option, load_config
-from leangan.runs.grid import find
 from leangan.training.device import add_device_options, arithmetic, pick_device, set_up
 from leangan.training.loop import TrainResult, train
 from leangan.training.origin import Origin, origin_of
@@ -58,7 +58,7 @@ TRY_SECONDS = 2.0  # how long rank 0 tries for a lock before all ranks agree to 
 
 def find_run(run_id: str, config: str) -> RunSpec:
     """The spec of a run under the configuration with the keys in `config`, a text; ConfigError where it has none."""
-    return find(run_id, load_config(config))
+    return Runs(load_config(config)).find(run_id)
 
 
 def open_images(spec: RunSpec, data_path: Path, subset_path: Path) -> tuple[Dataset, dict[str, Any]]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from tests.helpers import odd_place
+
 Change = Callable[[Path], AbstractContextManager[tuple[str, ...]]]
 """Within it the project is changed; it gives what the command line gets besides."""
 
@@ -52,19 +54,26 @@ def given(*config: str) -> Change:
     return change
 
 
+def own_set(**keys: object) -> list[str]:
+    """The value on the command line for the set of one's own that the project has."""
+    return odd_place.config(datasets={"blobs": {"path": odd_place.IMAGES, "resolution": 16, **keys}})
+
+
 def overwritten(project: Path) -> AbstractContextManager[tuple[str, ...]]:
     """Other pixels in an image of a sub-folder, in a file of the same size."""
-    path, other = project / "blobs/all/47.png", (project / "blobs/all/00.png").read_bytes()
+    folder = project / odd_place.IMAGES / "all"
+    path, other = folder / "47.png", (folder / "00.png").read_bytes()
     assert len(other) == path.stat().st_size and other != path.read_bytes()
     return file_as(path, other)
 
 
 def added(project: Path) -> AbstractContextManager[tuple[str, ...]]:
-    return file_as(project / "blobs/all/48.png", (project / "blobs/all/00.png").read_bytes())
+    folder = project / odd_place.IMAGES / "all"
+    return file_as(folder / "48.png", (folder / "00.png").read_bytes())
 
 
 def removed(project: Path) -> AbstractContextManager[tuple[str, ...]]:
-    return file_as(project / "blobs/all/47.png", None)
+    return file_as(project / odd_place.IMAGES / "all/47.png", None)
 
 
 def submission(project: Path) -> AbstractContextManager[tuple[str, ...]]:
@@ -103,7 +112,7 @@ CHANGES: list[tuple[str, Change]] = [
     (DEFAULT, edited("models/stylegan2/__init__.py", '"pl_decay": Key(float, 0.01', '"pl_decay": Key(float, 0.02')),
     ("TF32", given("arithmetic={tf32: true, half: bfloat16}")),
     ("the code of a method", edited("augment/da.py", "self.pipeline(x, ", "self.pipeline(-x, ")),
-    (SOURCE, given("datasets={blobs: {path: blobs, resolution: 16, resize: lanczos}}")),
+    (SOURCE, given(*own_set(resize="lanczos"))),
     (IMAGES, overwritten),
     (IMAGES, added),
     (IMAGES, removed),

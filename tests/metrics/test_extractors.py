@@ -242,6 +242,15 @@ def test_missing_weights_are_one_line_that_says_what_to_do(tmp_path, monkeypatch
         find_weights(FIDELITY, tmp_path / "elsewhere")
 
 
+def test_a_home_folder_that_cannot_be_written_is_one_line_that_names_the_variable(monkeypatch):
+    monkeypatch.setenv("HOME", "/dev/null/nobody")
+    for variable in ("TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(WeightsError, match="/dev/null/nobody.*set TORCH_HOME to one that can be written") as error:
+        find_weights(FIDELITY)
+    assert "\n" not in str(error.value)
+
+
 def test_weights_in_torchs_cache_need_no_network(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     path = tmp_path / "hub" / "checkpoints" / FIDELITY.name

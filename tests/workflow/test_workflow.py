@@ -1,4 +1,8 @@
-"""The whole workflow at smoke scale, in a copy of the project, as a user runs it."""
+"""The whole workflow at smoke scale, in a copy of the project, as a user runs it.
+
+The copy, the images, the methods and the folder for temporary files have the names of tests/helpers/odd_place.py, and
+there is no home folder.
+"""
 
 from __future__ import annotations
 
@@ -19,36 +23,47 @@ from filelock import FileLock
 from PIL import Image
 
 from leangan.core.project import ROOT
-from tests.helpers import changes
+from leangan.runs.config import configured
+from leangan.runs.grid import expand
+from tests.helpers import changes, odd_place
 
-SNAKEMAKE = Path(sys.executable).with_name("snakemake")
-OWN_SET = "datasets={blobs: {path: blobs, resolution: 16}}"
-SMOKE = ("scale=smoke", OWN_SET, "images=[24]")
+OWN_SET = changes.own_set()
+SMOKE = ("scale=smoke", *OWN_SET, "images=[24]")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A copy of the tracked tree with a folder of 48 images of its own."""
-    folder = tmp_path_factory.mktemp("project") / "leangan"
+    folder = tmp_path_factory.mktemp("project") / odd_place.CHECKOUT
     ignored = shutil.ignore_patterns(
         ".venv", ".git", ".snakemake", "__pycache__", "resources", "demo", "smoke", "hours", ".*_cache"
     )
     shutil.copytree(ROOT, folder, ignore=ignored)
     rng = np.random.default_rng(0)
-    (folder / "blobs/all").mkdir(parents=True)
+    odd_place.link_environment(folder)
+    (folder / odd_place.TEMPORARY).mkdir()
+    images = folder / odd_place.IMAGES / "all"
+    images.mkdir(parents=True)
     for i in range(48):
         coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         # Uncompressed, all files have one size.
-        coarse.resize((16, 16), Image.Resampling.BICUBIC).save(folder / f"blobs/all/{i:02d}.png", compress_level=0)
+        coarse.resize((16, 16), Image.Resampling.BICUBIC).save(images / f"{i:02d}.png", compress_level=0)
     return folder
 
 
 def snakemake(project: Path, *arguments: str, config: tuple[str, ...] = SMOKE):
-    command = [SNAKEMAKE, "--cores", "2", *arguments, "--config", *config]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
-    return subprocess.run(
-        list(map(str, command)), cwd=project, env=environment, capture_output=True, text=True, timeout=400
-    )
+    return run(project, *odd_place.engine(project), "--cores", "2", *arguments, "--config", *config)
+
+
+def run(project: Path, *command: str) -> subprocess.CompletedProcess:
+    """A command in the project, as on a machine where nobody is at home."""
+    return subprocess.run(command, cwd=project, env=environment(project), capture_output=True, text=True, timeout=400)
+
+
+def environment(project: Path) -> dict[str, str]:
+    odd = {"HOME": odd_place.NO_HOME, "TMPDIR": str(project / odd_place.TEMPORARY)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    return {**kept, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200", **odd}
 
 
 def said(process: subprocess.CompletedProcess) -> str:
@@ -65,8 +80,9 @@ def jobs(process: subprocess.CompletedProcess) -> dict[str, int]:
 def finished(project) -> Path:
     """The project after `snakemake all`, interrupted once by kill -9 of the engine and every job, and continued."""
     first = subprocess.Popen(
-        [str(SNAKEMAKE), "--cores", "2", "all", "--config", *SMOKE],
+        [*odd_place.engine(project), "--cores", "2", "all", "--config", *SMOKE],
         cwd=project,
+        env=environment(project),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -132,8 +148,22 @@ def test_what_runs_again_is_what_the_documentation_says(finished, change, apply)
         assert jobs["train"] == jobs["measure"] == 1
 
 
+def test_make_works_there(finished, tmp_path):
+    """`make lint` with programs that do nothing: they have tests of their own."""
+    page = finished / "results/page/index.html"
+    process = run(finished, "make", "page", "ROWS=results/smoke/rows")
+    assert process.returncode == 0 and "Baseline" in page.read_text(), said(process)
+    for name in ("ruff", "python"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    process = run(finished, "make", "lint", f"BIN={tmp_path}")
+    assert process.returncode == 0, said(process)
+    linked = {path.name for path in (finished / ".venv/types/leangan").iterdir() if path.exists()}
+    assert linked >= {"__init__.py", "core", "models", "augment"}
+
+
 def test_a_second_call_at_the_same_time_waits_for_the_first_and_takes_what_that_has_made(finished):
-    command = [SNAKEMAKE, "--cores", "2", "all", "--config", *SMOKE]
+    command = [*odd_place.engine(finished), "--cores", "2", "all", "--config", *SMOKE]
     tables = finished / "results/smoke/tables"
     with FileLock(finished / ".snakemake/leangan.lock"):
         tables.rename(tables.with_suffix(".later"))
@@ -156,7 +186,7 @@ def git(folder: Path, *arguments: str) -> str:
 def cloned(finished, tmp_path_factory) -> Path:
     """A clone of the project after `make keep`, with the rows as those of another scale, measured by a commit."""
     origin, clone = (tmp_path_factory.mktemp("version-control") / name for name in ("origin", "clone"))
-    ignored = shutil.ignore_patterns("resources", "smoke", "page", ".snakemake", "blobs")
+    ignored = shutil.ignore_patterns("resources", "smoke", "page", ".snakemake", ".venv", odd_place.TEMPORARY, "my *")
     shutil.copytree(finished, origin, ignore=ignored)
     rows = shutil.copytree(finished / "results/smoke/rows", origin / "results/minutes/rows")
     for path in rows.glob("*/*/proxy.jsonl"):
@@ -169,6 +199,8 @@ def cloned(finished, tmp_path_factory) -> Path:
     git(origin, "add", ".")
     git(origin, "commit", "-qm", "rows")
     git(origin, "clone", "-q", str(origin), str(clone))
+    odd_place.link_environment(clone)
+    (clone / odd_place.TEMPORARY).mkdir()
     return clone
 
 
@@ -183,7 +215,7 @@ def test_a_clone_renders_every_scale_from_what_is_tracked_and_trains_nothing(fin
             *(str(path.relative_to(run)) for path in run.glob("samples/000000.256.webp")),  # if it was better
         }
     lengths = ("kimg=0.512", "snapshot_kimg=0.256")
-    process = snakemake(cloned, "figures", config=(OWN_SET, "images=[24]", *lengths))
+    process = snakemake(cloned, "figures", config=(*OWN_SET, "images=[24]", *lengths))
     assert process.returncode == 0, said(process)
     assert (results / "tables/demo-blobs.csv").read_text() == (
         finished / "results/smoke/tables/demo-blobs.csv"
@@ -257,9 +289,10 @@ def test_a_run_that_no_artefact_has_is_named(finished):
 def test_a_broken_method_harms_nobody(finished):
     """And each row's command makes that row again, for data and methods of one's own."""
     (finished / "augment/broken.py").write_text("import no_such_module\n\n\nclass Method:\n    pass\n")
-    (finished / "own").mkdir()
-    (finished / "own/mine.py").write_text(METHOD)
-    config = (*SMOKE, "methods=[mine,broken]", "method_folders=[own]")
+    own = finished / odd_place.METHODS
+    own.mkdir()
+    (own / "mine.py").write_text(METHOD)
+    config = (*SMOKE, "methods=[mine,broken]", *odd_place.config(method_folders=[odd_place.METHODS]))
     try:
         process = snakemake(finished, "all", config=config)
         assert process.returncode == 0, said(process)
@@ -274,11 +307,10 @@ def test_a_broken_method_harms_nobody(finished):
             (file,) = finished.glob(f"results/smoke/rows/*/*-{name}-*/proxy.jsonl")
             before = file.read_text()
             file.unlink()
-            command = [SNAKEMAKE, *shlex.split(command_of(finished, title))[1:]]
-            process = subprocess.run(command, cwd=finished, capture_output=True, text=True)
+            process = run(finished, *odd_place.engine(finished), *shlex.split(command_of(finished, title))[1:])
             assert process.returncode == 0 and file.read_text() == before, said(process)
     finally:
-        shutil.rmtree(finished / "own")
+        shutil.rmtree(own)
         (finished / "augment/broken.py").unlink()
         shutil.rmtree(finished / "results/smoke/rows", ignore_errors=True)
 
@@ -318,7 +350,7 @@ def test_an_artefact_is_a_target_whether_or_not_it_is_configured_and_what_runs_s
 
 
 def test_sizes_that_the_set_does_not_have_are_rows_that_say_so_and_the_others_run(project):
-    process = snakemake(project, "demo", "-n", config=("scale=smoke", OWN_SET, "images=[24,49,all]"))
+    process = snakemake(project, "demo", "-n", config=("scale=smoke", *OWN_SET, "images=[24,49,all]"))
     assert process.returncode == 0, said(process)
     count = jobs(process)
     assert count["refuse"] == 4 and count["train"] == count["measure"] == 8, "four methods of each size"
@@ -326,16 +358,16 @@ def test_sizes_that_the_set_does_not_have_are_rows_that_say_so_and_the_others_ru
 
 def test_a_mistyped_path_is_one_line_before_anything_else(project):
     """Whatever is there already; targets that take no images go on."""
-    mistyped = ("scale=smoke", "datasets={blobs: {path: blob, resolution: 8}}", "images=[24]")
+    mistyped = ("scale=smoke", "datasets={blobs: {path: benchmark, resolution: 8}}", "images=[24]")
     (project / "results/smoke/rows").mkdir(parents=True, exist_ok=True)
     process = snakemake(project, "all", config=mistyped)
     assert process.returncode != 0
     text = " ".join(said(process).split())
-    assert f"blobs: no file or folder blob: {project} has no 'blob'. Did you mean 'blobs'" in text
+    assert f"blobs: no file or folder benchmark: {project} has no 'benchmark'. Did you mean 'benchmarks'" in text
     assert "Change datasets.blobs.path in config/config.yaml or --config." in text
     assert "InputFunctionException" not in text and "latency" not in text
     planned = snakemake(project, "plan", config=mistyped)
-    assert planned.returncode == 0 and "missing: blobs: no file or folder blob" in said(planned)
+    assert planned.returncode == 0 and "missing: blobs: no file or folder benchmark" in said(planned)
     assert snakemake(project, "figures", "-n", config=mistyped).returncode == 0
 
 
@@ -354,3 +386,31 @@ def test_an_artefact_with_the_name_of_a_rule_is_refused(project):
         artefact.unlink()
     assert process.returncode != 0 and "Traceback" not in said(process)
     assert "config/artefacts/train.yaml: 'train' is a rule of the workflow. Rename the file." in said(process)
+
+
+def test_an_unknown_target_offers_the_nearest(project):
+    process = snakemake(project, "demoo", config=("scale=smoke",))
+    assert process.returncode != 0 and "Traceback" not in said(process)
+    assert "unknown artefact 'demoo'. Did you mean 'demo' or 'demo-source'?" in said(process)
+
+
+def test_a_broken_artefact_stops_only_who_asks_for_it(project):
+    text = (project / "config/artefacts/first-minutes.yaml").read_text()
+    with changes.file_as(project / "config/artefacts/broken.yaml", text.replace("none,", "nonne,").encode()):
+        others = snakemake(project, "results/smoke/tables/first-minutes.md", "-n", config=("scale=smoke",))
+        asked = snakemake(project, "broken", "-n", config=("scale=smoke",))
+    assert others.returncode == 0 and jobs(others)["train"] == 4, said(others)
+    assert "config/artefacts/broken.yaml is left out" in said(others)
+    assert asked.returncode != 0 and "Traceback" not in said(asked)
+    assert re.search(r"unknown method 'none'\..*Change it in .* of config/artefacts/broken.yaml", said(asked))
+
+
+def test_a_single_job_finds_its_run_for_a_user_without_a_name(project, tmp_path):
+    """As a cluster starts it, for an artefact that is not configured, in a container whose user is a mere number."""
+    (tmp_path / "sitecustomize.py").write_text("import pwd\n\npwd.getpwuid = {}.__getitem__\n")
+    run_id = expand("first-minutes", configured(scale="smoke"))[0].run_id
+    unnamed = ["env", "-u", "USER", "-u", "LOGNAME", "-u", "LNAME", "-u", "USERNAME", f"PYTHONPATH={tmp_path}"]
+    asked = ["--cores", "1", "-n", "--target-jobs", f"spec:run={run_id}", "--config", "scale=smoke"]
+    process = run(project, *unnamed, *odd_place.engine(project), *asked)
+    assert process.returncode == 0, said(process)
+    assert jobs(process) == {"spec": 1, "total": 1}

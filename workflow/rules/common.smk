@@ -14,7 +14,9 @@ from snakemake.logging import logger
 # The checkout need not be installed, and another one may be.
 sys.path.insert(0, workflow.basedir)
 
+from leangan.core import user
 from leangan.core.errors import ConfigError
+from leangan.core.spec import SUBSET_SIZE, subset_of
 from leangan.core.visible_gpus import uses_gpus
 from leangan.core.yaml_files import read, parse_leaves
 from leangan.data.fingerprint import fingerprint
@@ -25,49 +27,71 @@ from leangan.metrics.protocols import check_protocol, read_protocol
 from leangan.planning import cost
 from leangan.plugins import registry
 from leangan.runs import config as configuration
-from leangan.runs.cells import cells
+from leangan.runs.cells import Runs
 from leangan.runs.command import needed_config
-from leangan.runs.config import artefact, artefact_names
-from leangan.runs.grid import find
+from leangan.runs.config import artefact, artefact_names, readable_artefacts
 from leangan.runs.rows import check_folder, line_of, without_value
 from leangan.runs.sections import OwnDataset
+from leangan.runs.targets import artefacts_of, check_target, run_of
+
+user.ensure_name()
+
+
+def as_option(text):
+    """A text as one word of a shell command that the engine formats: it would take single braces for wildcards."""
+    return shlex.quote(text).replace("{", "{{").replace("}", "}}")
+
 
 # Rules call the Python that runs Snakemake, whether or not its environment is activated.
-shell.prefix(f"set -euo pipefail; export TQDM_MININTERVAL=10 PATH={Path(sys.executable).parent}:$PATH; ")
-
+PROGRAMS = str(Path(sys.executable).parent)
+if ":" in PROGRAMS:
+    raise WorkflowError(
+        f"{PROGRAMS}: a folder with ':' in its path cannot be searched for programs. Move the environment, or the "
+        "checkout that it is in, to a path without ':'."
+    )
+shell.prefix(f'set -euo pipefail; export TQDM_MININTERVAL=10 PATH={as_option(PROGRAMS)}:"$PATH"; ')
 
 
 def targets():
-    """The rules and files that this call is to make.
+    """The rules and files that this call is to make; for single jobs, their runs and artefacts.
 
     The engine has read its command line before it reads this file, but hands the targets over only afterwards.
     """
     frame = sys._getframe()
     while frame is not None and not isinstance(frame.f_locals.get("self"), DAGApi):
         frame = frame.f_back
-    return list(frame.f_locals["self"].dag_settings.targets) if frame is not None else []
+    if frame is None:  # as for --lint
+        return ["all"]
+    asked = frame.f_locals["self"].dag_settings
+    jobs = [job.wildcards_dict for job in asked.target_jobs]
+    of_jobs = [job["artefact"] for job in jobs if "artefact" in job]
+    of_jobs += [f"results/{ASKED.scale}/rows/{job['run']}" for job in jobs if "run" in job]
+    return [*asked.targets, *of_jobs] if asked.targets or jobs else ["all"]
 
 
-TARGETS = targets() or ["all"]
+
 
 # What this call asks for: config/config.yaml and --config, checked. The engine keeps its own copy, `config`.
 try:
     ASKED = configuration.check_config(parse_leaves(dict(config)))
     registry.search(ASKED.method_folders)
-    CELLS = cells(ASKED.model_copy(update={"artefacts": artefact_names()}))
+    RUNS = Runs(ASKED)
+    PROTOCOLS = {name: read_protocol(name) for name in read("config/protocols.yaml")}
+    TARGETS = targets()
+    for target in TARGETS:
+        for name in artefacts_of(target, ASKED):
+            check_protocol(PROTOCOLS[artefact(name).protocol])
+            RUNS.cells(name)
+        if run_of(target):
+            RUNS.find(run_of(target))
     check_folder(Path(f"results/{ASKED.scale}/rows"))
     LENGTH = configuration.read_scale(ASKED.scale)
-    PROTOCOLS = {name: read_protocol(name) for name in read("config/protocols.yaml")}
-    for name in ASKED.artefacts:
-        check_protocol(PROTOCOLS[artefact(name).protocol])
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 SCALE = ASKED.scale
-SPECS = {cell.spec.run_id: cell.spec for members in CELLS.values() for cell in members}
-REFUSED = {cell.spec.run_id: cell.refused for members in CELLS.values() for cell in members if cell.refused}
+REFUSED = RUNS.refused()
 DOWNLOADS = downloads()
-SUBSETS = {spec.subset_size: spec for spec in SPECS.values()}
 
 # Whether jobs run on GPUs. On a cluster, where this machine may have none, the config says device: cuda.
 GPU = uses_gpus(ASKED.device)
@@ -98,11 +122,6 @@ LAUNCH = (
 )
 
 
-def as_option(text):
-    """A text as one word of a shell command that the engine formats: it would take single braces for wildcards."""
-    return shlex.quote(text).replace("{", "{{").replace("}", "}}")
-
-
 # Where a job computes and where files lie changes no number, so these are no parameters: with other ones nothing is made
 # again. The same holds for the configuration as a whole: what a job takes from it is among its parameters. A job that has
 # a GPU ends with an error where torch cannot use it, instead of going on on the CPU.
@@ -119,10 +138,10 @@ def alternatives(names):
 wildcard_constraints:
     dataset="[a-z0-9_-]+?",
     px="[0-9]+",
-    size=alternatives(SUBSETS),
+    size=SUBSET_SIZE,
     split="full|test",
     extractor="[a-z0-9_]+(-tf32)?",
     seed="[0-9]+",
     run="[^/]+/[^/]+",
     protocol=alternatives(PROTOCOLS),
-    artefact=alternatives(CELLS),
+    artefact=alternatives(artefact_names()),

@@ -9,7 +9,7 @@ rule download:
     params:
         dataset=lambda wildcards: DOWNLOADS[f"resources/sources/{wildcards.file}"],
     shell:
-        "python -m leangan download --dataset {params.dataset} --out {output} 2>&1 | tee {log}"
+        "python -m leangan download --dataset {params.dataset} --out {output:q} 2>&1 | tee {log:q}"
 
 
 # What is wrong with images is said in the log alone, which the engine shows when the job has failed; the rest is shown as
@@ -34,8 +34,9 @@ rule prepare:
         )
         or "",
     shell:
-        ": > {log}; python -m leangan prepare --dataset {wildcards.dataset} --resolution {wildcards.px}"
-        " {params.source} --fingerprint '{params.state}' --jobs {threads} --out {output.images} 2>> {log} | tee -a {log}"
+        ": > {log:q}; python -m leangan prepare --dataset {wildcards.dataset} --resolution {wildcards.px}"
+        " {params.source} --fingerprint={params.state:q} --jobs {threads} --out {output.images:q}"
+        " 2>> {log:q} | tee -a {log:q}"
 
 
 rule subset:
@@ -51,4 +52,5 @@ rule subset:
     params:
         options=lambda wildcards: subset_options(wildcards.dataset, wildcards.size),
     shell:
-        "python -m leangan subset --data {input} --seed {wildcards.seed} {params.options} --out {output} 2>&1 | tee {log}"
+        "python -m leangan subset --data {input:q} --seed {wildcards.seed} {params.options} --out {output:q}"
+        " 2>&1 | tee {log:q}"

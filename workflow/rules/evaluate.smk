@@ -15,8 +15,8 @@ rule reference_features:
         split=lambda wildcards: "--test" if wildcards.split == "test" else "",
         extractor=lambda wildcards: extractor_options(wildcards.extractor),
     shell:
-        f"{LAUNCH} leangan features --data {{input.images}} {{params.extractor}} --out {{output}}"
-        f" {{params.split}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
+        f"{LAUNCH} leangan features --data {{input.images:q}} {{params.extractor}} --out {{output:q}}"
+        f" {{params.split}} {FEATURE_OPTIONS} 2>&1 | tee {{log:q}}"
 
 
 rule subset_reference_features:
@@ -36,8 +36,8 @@ rule subset_reference_features:
     params:
         extractor=lambda wildcards: extractor_options(wildcards.extractor),
     shell:
-        f"{LAUNCH} leangan features --data {{input.images}} --subset {{input.subset}} --out {{output}}"
-        f" {{params.extractor}} {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
+        f"{LAUNCH} leangan features --data {{input.images:q}} --subset {{input.subset:q}}"
+        f" --out {{output:q}} {{params.extractor}} {FEATURE_OPTIONS} 2>&1 | tee {{log:q}}"
 
 
 # Features of the fakes are kept in the run's folder and are not declared, so that an interrupted job continues with the
@@ -64,9 +64,9 @@ rule measure:
         fakes=lambda wildcards: cost.fakes_of(SCALE, wildcards.protocol),
         code=lambda wildcards: metric_code(wildcards.protocol),
     shell:
-        f"{LAUNCH} leangan measure --protocol {{wildcards.protocol}} --run-dir $(dirname {{input.run}})"
-        " --real {input.real} --data {input.images} --subset {input.subset} --n-fake {params.fakes} --out {output}"
-        f" {FEATURE_OPTIONS} 2>&1 | tee {{log}}"
+        f"{LAUNCH} leangan measure --protocol {{wildcards.protocol}} --run-dir \"$(dirname {{input.run:q}})\""
+        " --real {input.real:q} --data {input.images:q} --subset {input.subset:q} --n-fake {params.fakes}"
+        f" --out {{output:q}} {FEATURE_OPTIONS} 2>&1 | tee {{log:q}}"
 
 
 # A run that makes no sense, or whose method does not import, is a row that says so.
@@ -83,7 +83,7 @@ rule refuse:
     localrule: True
     params:
         row=lambda wildcards: line_of(
-            without_value(SPECS[wildcards.run], wildcards.protocol, *REFUSED[wildcards.run])
+            without_value(spec_of(wildcards.run), wildcards.protocol, *REFUSED[wildcards.run])
         ),
     shell:
-        "(printf '%s\\n' {params.row:q} > {output}.tmp && mv {output}.tmp {output}) 2> {log}"
+        "(printf '%s\\n' {params.row:q} > {output:q}.tmp && mv {output:q}.tmp {output:q}) 2> {log:q}"

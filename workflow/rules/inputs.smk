@@ -9,12 +9,10 @@ def digest_of(content):
 
 def spec_of(run):
     """The spec of a run; an error in words for one that the configuration does not have."""
-    if run not in SPECS:
-        try:
-            find(run, ASKED)
-        except ConfigError as error:
-            raise WorkflowError(str(error)) from None
-    return SPECS[run]
+    try:
+        return RUNS.find(run)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def ranks_of(wildcards):
@@ -66,20 +64,20 @@ def subset_file(spec):
 def spec_files(name):
     """What the runs of an artefact are and are called, of those that are not refused."""
     hold_project_lock()
-    runs = dict.fromkeys(cell.spec.run_id for cell in CELLS[name] if not cell.refused)
+    runs = dict.fromkeys(cell.spec.run_id for cell in RUNS.cells(name) if not cell.refused)
     return [f"results/{SCALE}/rows/{run}/spec.json" for run in runs]
 
 
 def rows_files(name):
     """The row files that an artefact is rendered from."""
     hold_project_lock()
-    measured = dict.fromkeys((cell.spec.run_id, cell.protocol) for cell in CELLS[name] if cell.protocol)
+    measured = dict.fromkeys((cell.spec.run_id, cell.protocol) for cell in RUNS.cells(name) if cell.protocol)
     return [f"results/{SCALE}/rows/{run}/{protocol}.jsonl" for run, protocol in measured]
 
 
 def curve_files(name):
     """The training logs that an artefact's figures are drawn from."""
-    runs = dict.fromkeys(cell.spec.run_id for cell in CELLS[name] if cell.protocol and not cell.refused)
+    runs = dict.fromkeys(cell.spec.run_id for cell in RUNS.cells(name) if cell.protocol and not cell.refused)
     return [f"results/{SCALE}/rows/{run}/train.jsonl" for run in runs]
 
 
@@ -132,11 +130,13 @@ def warn_once(text):
 def check_own_images():
     """End the call, before it looks for anything else, where the configuration gives a path that holds no images.
 
-    The same holds for a set that lacks the test images which a protocol compares with. Targets that take no images go on, as do artefacts whose rows are all there.
+    The same holds for a set that lacks the test images which a protocol compares with. Targets that take no images go
+    on, as do artefacts whose rows are all there.
     """
-    if not workflow.is_main_process or set(TARGETS) <= {"figures", "leaderboard", "plan"}:
+    asked = {name for target in TARGETS for name in artefacts_of(target, ASKED)}
+    if not workflow.is_main_process or not asked:
         return
-    shown = [cell for name in set(TARGETS) & set(CELLS) or ASKED.artefacts for cell in CELLS[name] if cell.protocol]
+    shown = [cell for name in sorted(asked) for cell in RUNS.cells(name) if cell.protocol]
     rows = [Path(f"results/{SCALE}/rows/{cell.spec.run_id}/{cell.protocol}.jsonl") for cell in shown]
     if "all" in ASKED.images or not all(file.exists() for file in rows):
         try:
@@ -200,9 +200,9 @@ def source_state(dataset, description):
 
 def subset_options(dataset, size):
     """How the images that `size` stands for are chosen."""
-    spec = SUBSETS[size]
-    options = f"--size {spec.images} --rule {spec.subset_rule} --validation {spec.validation_images}"
-    return f"{options} --mirrored" if is_amplified(dataset, spec.images) else options
+    images, rule, validation = subset_of(size)
+    options = f"--size {images} --rule {rule} --validation {validation}"
+    return f"{options} --mirrored" if is_amplified(dataset, images) else options
 
 
 # ---- Training ----
@@ -212,8 +212,8 @@ def subset_options(dataset, size):
 def shown_as():
     """By run: the artefacts that have it, each with the spec under the labels that it has there."""
     found = {}
-    for name, members in CELLS.items():
-        for cell in members:
+    for name in RUNS.expandable():
+        for cell in RUNS.cells(name):
             found.setdefault(cell.spec.run_id, []).append((name, cell.spec))
     return found
 
@@ -223,7 +223,7 @@ def spec_text(run):
     """The content of a run's spec.json: its values, everything it is called, and the configuration that makes it."""
     configs = [needed_config(spec, name, ASKED) for name, spec in shown_as()[run]]
     labels = dict.fromkeys(spec.labels for _, spec in shown_as()[run])
-    return SPECS[run].to_json(labels, min(configs, key=len))
+    return spec_of(run).to_json(labels, min(configs, key=len))
 
 
 def code_of(run):
@@ -235,6 +235,11 @@ def parent_result(run):
     """What the run whose networks this one starts from leaves when it has ended; nothing for one without a parent."""
     parent = spec_of(run).parent
     return f"results/{SCALE}/runs/{parent.run_id}/train.json" if parent else []
+
+
+def parent_option(result):
+    """Where the run lies whose train.json is `result`; nothing where there is none."""
+    return f"--parent-run {shlex.quote(str(Path(result).parent))}" if result else ""
 
 
 # ---- Measuring ----
@@ -280,7 +285,7 @@ def metric_code(protocol):
 
 def shown_by(name):
     """What an artefact is rendered from besides its files: its runs, their labels and its protocol."""
-    runs = [(cell.spec.run_id, vars(cell.spec.labels)) for cell in CELLS[name]]
+    runs = [(cell.spec.run_id, vars(cell.spec.labels)) for cell in RUNS.cells(name)]
     rows = stored(rows_files(name) + curve_files(name))
     return digest_of([rows, runs, measured_by(artefact(name).protocol), LENGTH.fakes])
 
@@ -290,7 +295,7 @@ def shown_on_page():
     titles of those that are asked for, and the scale.
     """
     shown = {"protocol": True, "grid": True, "conditional": True, "expectation": True, "layout": {"published"}}
-    contents = [artefact(name) for name in artefact_names()]
+    contents = [artefact(name) for name in readable_artefacts()]
     beside = [(content.model_dump(include=shown), content.layout.metrics[:1]) for content in contents]
     titles = [artefact(name).title for name in ASKED.artefacts]
     tick_kimg = configuration.read_scale("paper").tick_kimg

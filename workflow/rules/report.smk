@@ -1,9 +1,9 @@
 # Tables and figures of one artefact are one job. Files under version control are local. With results in a bucket, the
 # engine fetches declared files, and the commands find the other files of results/<scale> next to them.
 RENDER = f"python -m leangan render --config {CONFIG}"
-RESULTS = 'results=$(dirname "$(dirname {log})")'
+RESULTS = 'results="$(dirname "$(dirname {log:q})")"'
 RENDERED = ASKED.output_name("{artefact}")
-PAGE = "python -m leangan page --published {input.published} --submitted results/submitted"
+PAGE = "python -m leangan page --published {input.published:q} --submitted results/submitted"
 
 
 rule render:
@@ -24,8 +24,8 @@ rule render:
     params:
         shown=lambda wildcards: shown_by(wildcards.artefact),
     shell:
-        f"{RENDER} --artefacts {{wildcards.artefact}} --results $(dirname $(dirname {{output.figures}}))"
-        " 2>&1 | tee {log}"
+        f"{RENDER} --artefacts {{wildcards.artefact:q}}"
+        ' --results "$(dirname "$(dirname {output.figures:q})")" 2>&1 | tee {log:q}'
 
 
 rule collect:
@@ -41,8 +41,8 @@ rule collect:
     params:
         stored=lambda wildcards: stored(of_all(rows_files)),
     shell:
-        "python -m leangan collect --rows $(dirname {output})/rows --submitted results/submitted --out {output}"
-        " 2>&1 | tee {log}"
+        'python -m leangan collect --rows "$(dirname {output:q})/rows" --submitted results/submitted --out {output:q}'
+        " 2>&1 | tee {log:q}"
 
 
 rule page:
@@ -59,10 +59,10 @@ rule page:
         f"results/{SCALE}/logs/page.log",
     localrule: True
     params:
-        shown=shown_on_page(),
+        shown=lambda wildcards: shown_on_page(),
     shell:
-        f"{PAGE} --results {{input.results}} --rows $(dirname {{input.results}})/rows --out {{output.page}}"
-        " 2>&1 | tee {log}"
+        f'{PAGE} --results {{input.results:q}} --rows "$(dirname {{input.results:q}})/rows" --out {{output.page:q}}'
+        " 2>&1 | tee {log:q}"
 
 
 # The targets below take the rows that already exist, ask for no run and so never train one.
@@ -75,7 +75,7 @@ rule leaderboard:
         f"results/{SCALE}/logs/leaderboard.log",
     localrule: True
     shell:
-        f"{RESULTS}; {PAGE} --rows $results/rows --out $results/page/index.html 2>&1 | tee {{log}}"
+        f'{RESULTS}; {PAGE} --rows "$results/rows" --out "$results/page/index.html" 2>&1 | tee {{log:q}}'
 
 
 # Of every scale, whichever is configured.
@@ -86,4 +86,5 @@ rule figures:
         f"results/{SCALE}/logs/figures.log",
     localrule: True
     shell:
-        f"{RESULTS}; python -m leangan figures --config {CONFIG} --results $(dirname $results) 2>&1 | tee {{log}}"
+        f"{RESULTS}; python -m leangan figures --config {CONFIG}"
+        ' --results "$(dirname "$results")" 2>&1 | tee {log:q}'

@@ -8,7 +8,7 @@ rule spec:
     params:
         spec=lambda wildcards: spec_text(wildcards.run),
     shell:
-        "(printf '%s\\n' {params.spec:q} > {output}.tmp && mv {output}.tmp {output}) 2> {log}"
+        "(printf '%s\\n' {params.spec:q} > {output:q}.tmp && mv {output:q}.tmp {output:q}) 2> {log:q}"
 
 
 # Checkpoints and snapshots of a run are not declared: the engine deletes the declared outputs of a job that failed, and
@@ -39,8 +39,8 @@ rule train:
     params:
         digest=lambda wildcards: spec_of(wildcards.run).digest,
         code=lambda wildcards: code_of(wildcards.run),
-        parent=lambda wildcards, input: f"--parent-run {Path(input.parent).parent}" if input.parent else "",
+        parent=lambda wildcards, input: parent_option(input.parent),
     shell:
-        f"trap '' TERM; {LAUNCH} leangan train --run-id {{wildcards.run}} --config {CONFIG} --data {{input.images}}"
-        " --subset {input.subset} --run-dir $(dirname {output.result}) --keep $(dirname {output.curve}) {params.parent}"
-        f" --tick-kimg {LENGTH.tick_kimg} {DEVICE} 2>&1 | tee {{log}}"
+        f"trap '' TERM; {LAUNCH} leangan train --run-id {{wildcards.run:q}} --config {CONFIG} --data {{input.images:q}}"
+        ' --subset {input.subset:q} --run-dir "$(dirname {output.result:q})" --keep "$(dirname {output.curve:q})"'
+        f" {{params.parent}} --tick-kimg {LENGTH.tick_kimg} {DEVICE} 2>&1 | tee {{log:q}}"
