@@ -28,12 +28,16 @@ DONE = {
 
 CLASSES_LISTED = 6
 
+NAMED = 3
+"""How many of the files that are left out for one reason are named."""
+
 
 def count(facts: Iterable[Facts], copies: int, left_out: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """The key `preparation` of a description, numbers only.
+    """The key `preparation` of a description.
 
     `done`: how many images by key of DONE. `smallest` and `largest`: [width, height] by area, before cropping.
-    `copies`: how many equal an image before them in every prepared pixel. `left_out`: how many files, by the reason.
+    `copies`: how many equal an image before them in every prepared pixel. `left_out`: by the reason, how many files and
+    the first names.
     """
     done: Counter[str] = Counter()
     sizes: set[tuple[int, int]] = set()
@@ -46,7 +50,7 @@ def count(facts: Iterable[Facts], copies: int, left_out: Mapping[str, Sequence[s
         "smallest": list(by_area[0]),
         "largest": list(by_area[-1]),
         "copies": copies,
-        "left_out": {reason: len(names) for reason, names in left_out.items()},
+        "left_out": {reason: [len(names), *names[:NAMED]] for reason, names in left_out.items()},
     }
 
 
@@ -74,10 +78,14 @@ def sentence(meta: Mapping[str, Any]) -> str:
     done = [f"{number:,} {DONE[key].format(white=white)}" for key, number in preparation["done"].items() if key in DONE]
     parts += [", ".join(done)] if done else []
     copies = preparation["copies"]
-    parts.append(f"{copies:,} equal {'an image' if copies == 1 else 'images'} before them" if copies else "no copies")
-    if left_out := preparation["left_out"]:
-        parts.append("left out: " + ", ".join(f"{number:,} ({reason})" for reason, number in left_out.items()))
+    parts.append(f"{copies:,} exact {'copy' if copies == 1 else 'copies'} of others" if copies else "no copies")
+    parts += [_left_out(reason, *files) for reason, files in preparation["left_out"].items()]
     return "; ".join(parts)
+
+
+def _left_out(reason: str, number: int, *names: str) -> str:
+    more = number - len(names)
+    return f"left out as {reason}: {', '.join(names)}" + (f" and {more:,} more" if more else "")
 
 
 def _images(number: int) -> str:

@@ -47,7 +47,7 @@ def varied(tmp_path):
 SAID = (
     "pets: 9 images of 8 x 8 to 24 x 16 at 8 px, 2 classes (cat 6, dog 3); 2 grey, 1 with a palette, 1 with an alpha"
     " channel that was opaque, 1 with 16 bits of grey, 65,535 of which is white, 1 turned upright by EXIF, 1 cropped to"
-    " the central square, 1 made smaller; 2 equal images before them"
+    " the central square, 1 made smaller; 2 exact copies of others"
 )
 
 PREPARATION = {
@@ -88,12 +88,12 @@ def test_counts_are_the_same_after_an_interruption(varied, tmp_path, monkeypatch
     assert asked == [0, 1, 2, 3, 4, 5, 5, 6, 7, 8]
 
 
-def test_files_that_a_source_leaves_out_are_counted_by_reason(varied, tmp_path):
+def test_files_that_a_source_leaves_out_are_counted_and_the_first_are_named(varied, tmp_path):
     source = Folder("pets", varied, "free")
-    source.left_out = {"hidden": [".a", ".b"], "not an image": ["notes.txt"]}
+    source.left_out = {"hidden": [".a", ".b", ".c", ".d", ".e"], "not images": ["notes.txt"]}
     meta = prepare(source, tmp_path / "pets-8.npy", 8, crop=True)
-    assert meta["preparation"]["left_out"] == {"hidden": 2, "not an image": 1}
-    assert sentence(meta).endswith("; left out: 2 (hidden), 1 (not an image)")
+    assert meta["preparation"]["left_out"] == {"hidden": [5, ".a", ".b", ".c"], "not images": [1, "notes.txt"]}
+    assert sentence(meta).endswith("; left out as hidden: .a, .b, .c and 2 more; left out as not images: notes.txt")
 
 
 def described(counts: list[int], **changes) -> dict:
@@ -129,7 +129,7 @@ def test_arrays_of_earlier_versions_stay_valid(varied, tmp_path):
     assert len(open_dataset(tmp_path / "pets-8.npy").images) == 9
 
 
-@pytest.mark.parametrize(("size", "said"), [(9, "pets: 2 of 9 training images equal one before them\n"), (1, "")])
+@pytest.mark.parametrize(("size", "said"), [(9, "pets: 2 of 9 training images are exact copies of others\n"), (1, "")])
 def test_copies_among_the_images_of_a_subset_are_said(varied, tmp_path, capsys, size, said):
     prepare(Folder("pets", varied, "free"), tmp_path / "pets-8.npy", 8, crop=True)
     capsys.readouterr()

@@ -14,7 +14,7 @@ HEAD = 32
 """As many bytes at the start of a file tell its kind."""
 
 # Reasons why a file is left out; for a picture of a kind that is not read, the kind is one.
-HIDDEN = "hidden, or left by a system"
+HIDDEN = "hidden or left by a system"
 OTHER = "not images"
 
 # Those of `data.image.FORMATS`. "BM" and "P5" also begin texts, so that more of their headers is looked at.

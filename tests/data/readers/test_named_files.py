@@ -128,7 +128,7 @@ def test_files_of_systems_are_left_out_and_said(tmp_path):
     assert source.files == ["cat/1.png", "dog/1.png"]
     assert source.class_names == ["cat", "dog"]
     assert source.left_out == {
-        "hidden, or left by a system": [
+        "hidden or left by a system": [
             "$RECYCLE.BIN/", ".DS_Store", ".ipynb_checkpoints/", "__MACOSX/", "cat/.DS_Store", "cat/._1.png",
             "cat/@eaDir/", "cat/Thumbs.db", "desktop.ini", "lost+found/",
         ]
