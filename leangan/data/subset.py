@@ -169,4 +169,6 @@ def main(argv: list[str] | None = None) -> None:
     if meta.get("preparation", {}).get("copies", 1):
         copies = copies_in(dataset.images[index] for index in chosen["indices"])
         if copies:
-            print(f"{meta['name']}: {copies:,} of {len(chosen['indices']):,} training images are exact copies of others")
+            print(
+                f"{meta['name']}: {copies:,} of {len(chosen['indices']):,} training images are exact copies of others"
+            )

@@ -127,7 +127,8 @@ class Metric(ABC):
     """What it reports, in plain values, which are read without running the file."""
 
     minimum: ClassVar[int] = 1
-    """Fewest fakes that define the numbers, and fewest reals unless all families are against nothing."""
+    """Fewest fakes that define the numbers, and fewest reals unless all families are against nothing. The plan reads it
+    without running the file."""
 
     @abstractmethod
     def __init__(self, real: Features): ...

@@ -63,6 +63,11 @@ def code_of_metrics(families: Iterable[str]) -> dict[str, str]:
     return {name: code_sha256([registry.file_of("metric", name)]) for name in map(metric_of, families)}
 
 
+def fewest_images(family: str) -> int:
+    """The fewest reals and fakes that define the numbers of a family. Raises as `metric_of`."""
+    return read_facts("metric", metric_of(family), [], ["minimum"]).get("minimum", 1)
+
+
 def check_families(names: Iterable[str], where: str, what: str = "metric") -> None:
     """Raise ConfigError for the first of `names` that is no family. It also says which files could not be read."""
     for name in names:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
+from leangan.metrics.families import compared_with, fewest_images, known_families
+from leangan.metrics.protocols import read_protocol
 from leangan.runs.artefact_sections import ArtefactConfig
 from leangan.runs.asked import asked
 from leangan.runs.cells import Cell
@@ -18,6 +20,8 @@ def describe_sets(members_of: dict[str, list[Cell]], config: Config) -> Iterator
         content = asked(artefact(name), config)
         for dataset, resolution in dict.fromkeys((cell.spec.dataset, cell.spec.resolution) for cell in members):
             facts = [*_images(dataset, resolution, config), *_choices(content, dataset, resolution, config)]
+            trained = {cell.spec.images for cell in members if cell.spec.dataset == dataset and not cell.refused}
+            facts += _too_few(content, outline_of(dataset, resolution, config).count, trained)
             if facts:
                 yield f"{dataset} at {resolution} px: {'; '.join(facts)}"
 
@@ -30,6 +34,17 @@ def _images(dataset: str, resolution: int, config: Config) -> Iterator[str]:
     images = f"{known.count:,} image{'s' * (known.count != 1)}"
     classes = {0: "without labels", 1: "all of one class"}
     yield images if known.classes is None else f"{images}, {classes.get(known.classes, f'{known.classes} classes')}"
+
+
+def _too_few(content: ArtefactConfig, count: int | None, trained: Set[int]) -> Iterator[str]:
+    """Which metrics have no value: for all runs on a set of `count` images, or for those that train on few of them."""
+    protocol = read_protocol(content.protocol)
+    for family in protocol.metrics:
+        needed = fewest_images(family)
+        against = compared_with(family, protocol.reference)
+        sizes = trained if against == "train" else {count} if against == "full" and count is not None else set()
+        if any(size < needed for size in sizes):
+            yield f"no {known_families()[family].title} of fewer than {needed} images"
 
 
 def _choices(content: ArtefactConfig, dataset: str, resolution: int, config: Config) -> Iterator[str]:

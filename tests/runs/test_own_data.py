@@ -271,3 +271,14 @@ def test_the_cost_of_every_choice_for_a_gpu_is_known(own):
     for resolution in (32, 64, 128, 256, 512, 1024):
         (run,) = expand(OWN, own(datasets={"elpv": {"resolution": resolution}}, device="cuda", only_methods=["none"]))
         assert plan.cost.training_hours(run, {}), resolution
+
+
+def test_the_plan_says_which_numbers_a_set_is_too_small_for(own, tmp_path):
+    images(tmp_path / "three", 3)
+    small = {"datasets": {"three": {"path": str(tmp_path / "three"), "resolution": 32}}, "images": ["all"]}
+    (line,) = plan.summary(own(**small))["data_sets"]
+    assert line.endswith("; no Precision of fewer than 4 images; no Recall of fewer than 4 images")
+    (line,) = plan.summary(own(images=[1, 8]))["data_sets"]
+    assert line.endswith("; no Copying of fewer than 2 images; no Distance ratio of fewer than 2 images")
+    (line,) = plan.summary(own(images=[8]))["data_sets"]
+    assert " of fewer than " not in line

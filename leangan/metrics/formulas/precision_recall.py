@@ -43,7 +43,7 @@ class Metric(base.Metric):
         Family(name="precision", title="Precision", place=120, higher_is_better=True, digits=3, bounds=(0, 1)),
         Family(name="recall", title="Recall", place=130, higher_is_better=True, digits=3, bounds=(0, 1)),
     )
-    minimum = NEIGHBOURS + 1
+    minimum = 4  # NEIGHBOURS and the image itself
 
     def __init__(self, real: Features):
         self.real = real.pooled
