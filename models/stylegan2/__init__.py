@@ -44,12 +44,14 @@ class Backbone(backbone.Backbone):
         "mbstd_features": Key(int, 1, "maps the minibatch standard deviation adds; 0: none", NOT_NEGATIVE),
         "adversarial_loss": Key(str, "logistic", "logistic (non-saturating) or wasserstein"),
         "r1_gamma": Key(float, 10.0, "weight of R1, gamma/2 E|grad D|^2; 0: no R1", NOT_NEGATIVE),
-        "r1_interval": Key(int, 16, "D steps between R1 evaluations, each times the interval", POSITIVE),
+        "r1_interval": Key(int, 16, "D steps between R1 evaluations, each times the interval; 0: none", NOT_NEGATIVE),
         "r1_at": Key(str, "real", "R1 differentiates by the real image or by the augmented one"),
         "pl_weight": Key(float, 2.0, "weight of the path-length regularisation; 0: none", NOT_NEGATIVE),
         "pl_decay": Key(float, 0.01, "step of the moving average of path lengths", NOT_NEGATIVE),
         "pl_batch_shrink": Key(int, 2, "the path length is measured on batch / this samples", POSITIVE),
-        "pl_interval": Key(int, 4, "G steps between path-length evaluations, each times the interval", POSITIVE),
+        "pl_interval": Key(
+            int, 4, "G steps between path-length evaluations, each times the interval; 0: none", NOT_NEGATIVE
+        ),
         "style_mixing": Key(float, 0.9, "probability of mixing two w in one batch", NOT_NEGATIVE),
         "noise_inputs": Key(bool, True, "whether G's convolutions add noise of learned strength"),
         "w_avg_decay": Key(float, 0.995, "decay of the moving average of w that truncation uses", NOT_NEGATIVE),

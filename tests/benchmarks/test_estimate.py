@@ -219,12 +219,11 @@ def test_a_wrong_number_of_cores_ends_the_command_with_one_line():
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_reproduce_goes_on_after_an_estimate_that_failed(tmp_path):
-    """A pretended python that fails, and a pretended snakemake that leaves the table."""
+    """A pretended python, whose snakemake leaves the table and whose other modules fail."""
     table = "mkdir -p results/demo/tables && echo made > results/demo/tables/demo.md"
-    for name, command in (("python", "echo broken; exit 1"), ("snakemake", table)):
-        program = tmp_path / ".venv/bin" / name
-        write(program, f"#!/bin/sh\n{command}\n")
-        program.chmod(0o755)
+    program = tmp_path / ".venv/bin/python"
+    write(program, f"#!/bin/sh\ncase $2 in snakemake) {table};; *) echo broken; exit 1;; esac\n")
+    program.chmod(0o755)
     for name in ("requirements.lock", "pyproject.toml"):
         write(tmp_path / name)
     write(tmp_path / ".venv/installed")

@@ -35,7 +35,7 @@ BROKEN = {
     "key": (changed() + b"titel: A", "unknown key 'titel'. Did you mean 'title'"),
     "yaml": (b"title: [1, 2", "is not valid YAML"),
     "bytes": (np.random.default_rng(0).bytes(300), "is not valid YAML"),
-    "empty": (b"", "must be of type object"),
+    "empty": (b"", "must hold names with their values"),
 }
 
 

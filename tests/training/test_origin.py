@@ -160,17 +160,18 @@ def test_data_prepared_again_with_the_same_pixels_changes_nothing(project, caplo
 
 
 def test_other_labels_matter_to_a_conditional_run(project, make_spec, caplog):
-    def labelled(classes: int) -> None:
+    def labelled(length: int) -> None:
+        """Two classes that take turns, each for so many images."""
         meta = json.loads((project.folder / "data.json").read_text())
-        meta |= {"classes": 2, "labels": [i % classes for i in range(40)], "class_names": ["a", "b"]}
+        meta |= {"classes": 2, "labels": [i // length % 2 for i in range(40)], "class_names": ["a", "b"]}
         (project.folder / "data.json").write_text(json.dumps(meta))
 
     for conditional, anew in ((False, 0), (True, 1)):
-        labelled(2)
+        labelled(1)
         spec = project.spec(conditional=conditional)
         project.train(spec)
         caplog.clear()
-        labelled(1)
+        labelled(2)
         project.train(spec)
         assert caplog.text.count("class labels ") == anew
 
