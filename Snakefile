@@ -71,6 +71,7 @@ for name in artefact_names():
 # A Snakefile that includes this one has targets of its own.
 try:
     for target in TARGETS if len(workflow.included_stack) == 1 else []:
-        check_target(target, [rule.name for rule in workflow.rules if not rule.has_wildcards()], ASKED)
+        if not workflow.is_rule(target):
+            check_target(target, [rule.name for rule in workflow.rules if not rule.has_wildcards()], ASKED)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -50,6 +51,11 @@ def check_names(what: str, names: Iterable[str], known: Iterable[str], where: st
     for name in names:
         if name not in known:
             raise unknown_name(what, name, known, where)
+
+
+def printable(text: str) -> str:
+    """The text with control characters, and bytes of a file name that are no text, as escapes."""
+    return "".join(ascii(sign)[1:-1] if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in text)
 
 
 def first_few(names: Sequence[str], most: int = 3) -> str:

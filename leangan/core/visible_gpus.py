@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
 import subprocess
 from functools import cache
+
+logger = logging.getLogger(__name__)
 
 LISTED = re.compile(r"(GPU \d+:|\s+MIG ).*\(UUID: ((GPU|MIG)-\S+)\)\s*")
 """A line of `nvidia-smi --list-gpus`: a card, or below it, indented, an instance (MIG) that it is divided into."""
@@ -30,9 +33,12 @@ def usable(listing: str) -> list[str]:
 def installed() -> list[str]:
     """The UUIDs of the GPUs that nvidia-smi finds; none where there is no nvidia-smi."""
     try:
-        return usable(subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True).stdout)
+        listing = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
     except OSError:
         return []
+    if listing.returncode:
+        logger.warning("nvidia-smi lists no GPU: %s", " ".join((listing.stdout + listing.stderr).split()))
+    return usable(listing.stdout)
 
 
 def named_by_environment() -> list[str] | None:

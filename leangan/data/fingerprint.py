@@ -18,7 +18,7 @@ def fingerprint(place: Path) -> str:
     If `place` is a file, the digest covers its size and time. The digest changes if a file is added, removed, renamed,
     overwritten or touched, at any depth of a folder. It depends neither on the order in which the file system lists the
     files nor on where the folder lies. Which files these are says `data.tree`: links are followed, hidden files are
-    passed over, and what cannot be read counts by its name and the reason.
+    passed over, and what cannot be read counts by its name.
 
     Raises FileNotFoundError if `place` is missing.
     """
@@ -36,4 +36,4 @@ def stamp(name: str, stat: os.stat_result) -> bytes:
 def _lines(folder: Path) -> list[bytes]:
     tree = walk(folder)
     files = [stamp(name, entry.stat()) for name, entry in sorted(tree.files.items()) if entry.name != LOCK]
-    return files + [json.dumps(fault).encode() for fault in sorted(tree.faults.items())]
+    return files + [json.dumps(name).encode() for name in sorted(tree.faults)]

@@ -70,7 +70,7 @@ def check_source(name: str, resolution: int | None, path: str, where: str) -> No
         _check_place(name, place, change)
         if name in known_sets():
             locate(name, path)
-        elif _description(name, resolution, path) is None and not len(open_source(name, path)):
+        elif description(name, resolution, path) is None and not len(open_source(name, path)):
             raise DatasetError(f"{name}: {path} holds no images. {change}")
     except OSError as error:
         raise DatasetError(f"{name}: {path} cannot be read ({error.strerror or error}). {change}") from None
@@ -109,7 +109,7 @@ def _is_picture(file: Path) -> bool:
         return False
 
 
-def _description(name: str, resolution: int | None, path: str) -> dict[str, Any] | None:
+def description(name: str, resolution: int | None, path: str) -> dict[str, Any] | None:
     """The description of the prepared array, if that is of the files at `path` as they are now, or these are gone."""
     file = PREPARED / f"{name}-{resolution}.json"
     try:
@@ -123,7 +123,7 @@ def _description(name: str, resolution: int | None, path: str) -> dict[str, Any]
 @cache
 def _listed(name: str, resolution: int, path: str) -> Outline:
     """The outline of a set of the user's own, asked for once in each process: other files are another call."""
-    if meta := _description(name, resolution, path):
+    if meta := description(name, resolution, path):
         return described(meta)
     try:
         source = open_source(name, path)

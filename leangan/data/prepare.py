@@ -20,7 +20,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, redirect_stderr
 from pathlib import Path
@@ -39,7 +39,7 @@ from leangan.data.decoder import Decoder, Piece, write_piece
 from leangan.data.image import RESIZE, Facts
 from leangan.data.open_source import open_source
 from leangan.data.partial import Partial
-from leangan.data.report import count, sentence
+from leangan.data.report import copies_in, count, sentence
 from leangan.data.workers import ordered
 
 PIECE_BYTES = 2**20  # of pixels decoded together; larger ones leave the processor's cache, smaller ones wait more
@@ -92,17 +92,17 @@ def prepare(
     # With Pillow, whose decoders may round differently in another version.
     work = json.dumps([size, like is None, crop, resize, white, PIL.__version__])
     with Partial(out, work, len(header.getvalue()), 3 * size * size) as partial:
+        if not out.exists():  # an array that was finished and is not described yet is part of the work again
+            meta_path.unlink(missing_ok=True)
         for remainder in out.parent.glob(f".{meta_path.name}.*"):
             remainder.unlink()  # of a call that was killed while it wrote the metadata
         decode_missing(decoder, partial, stamps, jobs)
         facts = [Facts(*partial.kept[stamp].note) for stamp in stamps]
         check_white(source, facts, white)
-        digest, distinct = hashlib.sha256(), set()
-        for row in partial.rows(stamps):
-            digest.update(row)
-            distinct.add(hash(row))
+        digest = hashlib.sha256()
+        copies = copies_in(digested(partial.rows(stamps), digest))
         meta = describe(decoder, digest.hexdigest(), fingerprint)
-        meta["preparation"] = count(facts, len(source) - len(distinct), source.left_out)
+        meta["preparation"] = count(facts, copies, source.left_out)
         text = json.dumps(meta) + "\n"
         # Metadata of an earlier array must not outlive it, whatever happens between the two files.
         meta_path.unlink(missing_ok=True)
@@ -110,6 +110,13 @@ def prepare(
         write_atomic(meta_path, text)
         partial.discard()
     return meta
+
+
+def digested(rows: Iterable[bytes], digest: Any) -> Iterator[bytes]:
+    """The same rows; on their way they go into `digest`."""
+    for row in rows:
+        digest.update(row)
+        yield row
 
 
 def first_size(source: Source) -> tuple[int, int]:

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from leangan.core.errors import printable
 from leangan.data.image import Facts
 
 DONE = {
@@ -36,7 +35,7 @@ def count(facts: Iterable[Facts], copies: int, left_out: Mapping[str, Sequence[s
     """The key `preparation` of a description.
 
     `done`: how many images by key of DONE. `smallest` and `largest`: [width, height] by area, before cropping.
-    `copies`: how many equal an image before them in every prepared pixel. `left_out`: by the reason, how many files and
+    `copies`: how many equal an earlier image in every prepared pixel. `left_out`: by the reason, how many files and
     the first names.
     """
     done: Counter[str] = Counter()
@@ -50,15 +49,15 @@ def count(facts: Iterable[Facts], copies: int, left_out: Mapping[str, Sequence[s
         "smallest": list(by_area[0]),
         "largest": list(by_area[-1]),
         "copies": copies,
-        "left_out": {reason: [len(names), *names[:NAMED]] for reason, names in left_out.items()},
+        "left_out": {reason: [len(names), *map(printable, names[:NAMED])] for reason, names in left_out.items()},
     }
 
 
-def copies_in(images: Iterable[np.ndarray]) -> int:
-    """How many of some prepared images equal one before them in every pixel."""
+def copies_in(images: Iterable[bytes]) -> int:
+    """How many of some prepared images equal an earlier one in every pixel."""
     seen, number = set(), 0
     for image in images:
-        seen.add(hash(image.tobytes()))
+        seen.add(hash(image))
         number += 1
     return number - len(seen)
 
@@ -68,7 +67,8 @@ def sentence(meta: Mapping[str, Any]) -> str:
     preparation = meta.get("preparation")
     head = f"{meta['name']}: {_images(meta['count'])}"
     if preparation is None:
-        return f"{head} at {meta['resolution']} px, {_classes(meta)}; prepared by a version that counted no more"
+        earlier = "prepared by an earlier version, which recorded nothing else"
+        return f"{head} at {meta['resolution']} px, {_classes(meta)}; {earlier}"
     side = meta["resolution"]
     sizes = [preparation["smallest"], preparation["largest"]]
     before = " to ".join(dict.fromkeys(f"{width} x {height}" for width, height in sizes))
@@ -85,7 +85,8 @@ def sentence(meta: Mapping[str, Any]) -> str:
 
 def _left_out(reason: str, number: int, *names: str) -> str:
     more = number - len(names)
-    return f"left out as {reason}: {', '.join(names)}" + (f" and {more:,} more" if more else "")
+    what, _, _remedy = reason.partition(";")
+    return f"left out {number:,} ({what}): {', '.join(names)}" + (f" and {more:,} more" if more else "")
 
 
 def _images(number: int) -> str:

@@ -167,7 +167,7 @@ def main(argv: list[str] | None = None) -> None:
     write_atomic(args.out, json.dumps(subset) + "\n")
     # Where the whole set has none, neither has a part of it. Arrays of earlier versions do not say.
     if meta.get("preparation", {}).get("copies", 1):
-        copies = copies_in(dataset.images[index] for index in chosen["indices"])
+        copies = copies_in(dataset.images[index].tobytes() for index in chosen["indices"])
         if copies:
             print(
                 f"{meta['name']}: {copies:,} of {len(chosen['indices']):,} training images are exact copies of others"

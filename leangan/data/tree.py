@@ -47,7 +47,7 @@ def walk(top: Path) -> Tree:
         place, prefix, real = pending.pop()
         try:
             with os.scandir(place) as listing:
-                entries = list(listing)
+                entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             tree.faults[prefix] = f"cannot be listed ({error.strerror}); allow it, or move the folder elsewhere"
             continue
@@ -68,7 +68,8 @@ def walk(top: Path) -> Tree:
                     pending.append((entry.path, f"{name}/", target))
                 elif entry.is_symlink():
                     goal = os.readlink(entry.path)
-                    tree.faults[name] = f"is a link to {goal}, where nothing is; bring that back or remove the link"
+                    what = "is neither a file nor a folder" if os.path.exists(entry.path) else "is not there"
+                    tree.faults[name] = f"is a link to {goal}, which {what}; mend or remove the link"
             except OSError as error:  # links in a circle, or to where nobody may look
                 tree.faults[name] = f"is a link that cannot be followed ({error.strerror}); mend or remove it"
     return tree

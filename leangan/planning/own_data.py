@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 
-from leangan.metrics.families import compared_with, fewest_images, known_families
+from leangan.metrics.families import fewest_images, known_families
 from leangan.metrics.protocols import read_protocol
 from leangan.runs.artefact_sections import ArtefactConfig
 from leangan.runs.asked import asked
@@ -37,14 +37,13 @@ def _images(dataset: str, resolution: int, config: Config) -> Iterator[str]:
 
 
 def _too_few(content: ArtefactConfig, count: int | None, trained: Set[int]) -> Iterator[str]:
-    """Which metrics have no value: for all runs on a set of `count` images, or for those that train on few of them."""
+    """Which metrics have no value, since the reals are a set of `count` images, or `trained` of it, by the protocol."""
     protocol = read_protocol(content.protocol)
+    sizes = {"full": {count} if count is not None else set(), "train": trained}.get(protocol.reference, set())
     for family in protocol.metrics:
-        needed = fewest_images(family)
-        against = compared_with(family, protocol.reference)
-        sizes = trained if against == "train" else {count} if against == "full" and count is not None else set()
-        if any(size < needed for size in sizes):
-            yield f"no {known_families()[family].title} of fewer than {needed} images"
+        known, needed = known_families()[family], fewest_images(family)
+        if known.against != "nothing" and any(size < needed for size in sizes):
+            yield f"no {known.title}: it needs {needed} images or more"
 
 
 def _choices(content: ArtefactConfig, dataset: str, resolution: int, config: Config) -> Iterator[str]:
@@ -54,4 +53,6 @@ def _choices(content: ArtefactConfig, dataset: str, resolution: int, config: Con
         yield f"preset {chosen.preset}, {chosen.reason}"
     if content.conditional == AUTO:
         learns = choose_conditional(AUTO, dataset, resolution, config)
-        yield "class-conditional" if learns else "unconditional, for want of two classes"
+        unknown = outline_of(dataset, resolution, config).classes is None
+        without = "nothing is known of its classes" if unknown else "fewer than two classes"
+        yield "class-conditional" if learns else f"unconditional: {without}"

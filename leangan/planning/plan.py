@@ -20,6 +20,7 @@ from leangan.core.errors import ConfigError
 from leangan.core.files import read_json
 from leangan.core.project import ROOT
 from leangan.data.known_sets import find_test_split, locate
+from leangan.data.outline import description
 from leangan.data.report import sentence
 from leangan.metrics.protocols import check_protocol, read_protocol
 from leangan.planning import cost
@@ -161,14 +162,17 @@ def missing_data(members: list[Cell], config: Config) -> Iterator[str]:
             yield f"missing: {error}"
 
 
-def prepared_sets(members: list[Cell]) -> Iterator[dict[str, Any]]:
-    """The descriptions of the sets that the runs of `members` read and that are prepared already."""
+def prepared_sets(members: list[Cell], config: Config) -> Iterator[dict[str, Any]]:
+    """The descriptions of the sets that the runs of `members` read, if prepared from their files as they are."""
     for dataset, resolution, split in data_of(members):
         with suppress(ConfigError):  # a set without a test split, or a damaged file, which preparation mends
             name = find_test_split(dataset) if split == "test" else dataset
-            description = ROOT / f"resources/data/{name}-{resolution}.json"
-            if description.exists() and description.with_suffix(".npy").exists():
-                yield read_json(description)
+            file = ROOT / f"resources/data/{name}-{resolution}.json"
+            path = config.path_of(name)
+            if not file.exists() or not file.with_suffix(".npy").exists():
+                continue
+            if meta := read_json(file) if path is None else description(name, resolution, path):
+                yield meta
 
 
 def prepared_bytes(members: list[Cell], config: Config) -> int:
@@ -206,7 +210,7 @@ def summary(config: Config) -> dict[str, Any]:
         "prepared_bytes": prepared_bytes(members, config),
         "prepared": [
             {**{key: each.get(key) for key in ("name", "resolution", "count", "preparation")}, "said": sentence(each)}
-            for each in prepared_sets(members)
+            for each in prepared_sets(members, config)
         ],
         "missing": list(dict.fromkeys(missing_data(members, config))),
         "runs": [asdict(run) for run in runs.values()],

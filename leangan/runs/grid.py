@@ -75,7 +75,9 @@ def _sizes(stated: Sequence[int | str], dataset: str, resolution: int, config: C
         elif (count := outline_of(dataset, resolution, config).count) is not None:
             yield count
         elif config.path_of(dataset) is None:
-            raise ConfigError(f"images: how many all of {dataset} are is not known. Give a number in {CONFIG}.")
+            raise ConfigError(
+                f"`images: [all]`: the number of images in {dataset} is not known. Give a number in {CONFIG}."
+            )
 
 
 def kept_at(content: ArtefactConfig, grid: Grid, scale: str) -> Grid:

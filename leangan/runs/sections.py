@@ -169,7 +169,7 @@ class Config(Record):
 
     def output_name(self, artefact: str) -> str:
         """What tables and figures of an artefact are called: by the data sets, too, that replace its own."""
-        return "-".join([artefact, *self.own_sets])
+        return f"{artefact}-{'+'.join(self.own_sets)}" if self.own_sets else artefact
 
 
 class Scale(Record):

@@ -62,7 +62,7 @@ def check_target(target: str, rules: Collection[str], config: Config) -> None:
             others = ", ".join(sorted(set(rules) - set(artefact_names())))
             raise ConfigError(
                 f"unknown artefact {name!r}.{did_you_mean(name, rules)} Targets are the {len(artefact_names())} files "
-                f"of config/artefacts, by their names without ending, and {others}."
+                f"of config/artefacts, by their names without extension, and {others}."
             )
         case ["results", scale, *_] if scale != config.scale:
             raise ConfigError(

@@ -310,6 +310,25 @@ def test_metadata_half_written_by_a_killed_process_is_cleaned_up(folder, whole, 
     assert hidden(tmp_path) == []
 
 
+def test_no_description_outlives_an_array_that_is_taken_back(folder, tmp_path, monkeypatch):
+    """Killed when both are written and the journal is not removed, then ended by a new image that is broken."""
+    out, calls = tmp_path / "mine.npy", []
+
+    def killed(partial):
+        calls.append(partial)
+        if len(calls) > 1:  # the first one begins the work
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Partial, "discard", killed)
+        prepare(source(folder), out)
+    assert out.exists() and out.with_suffix(".json").exists()
+    (folder / "99.png").write_bytes(b"no image")
+    with pytest.raises(DatasetError, match=r"99\.png"):
+        prepare(source(folder), out)
+    assert not out.exists() and not out.with_suffix(".json").exists()
+
+
 KILLED = """
 import os, signal, sys, time
 from multiprocessing import parent_process

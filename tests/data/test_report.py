@@ -11,6 +11,7 @@ from PIL import Image
 from leangan.core.errors import ConfigError
 from leangan.data import prepare as module
 from leangan.data.contracts import DatasetError, open_dataset
+from leangan.data.fingerprint import fingerprint
 from leangan.data.prepare import main, prepare
 from leangan.data.readers.folder import Folder
 from leangan.data.report import sentence
@@ -90,10 +91,12 @@ def test_counts_are_the_same_after_an_interruption(varied, tmp_path, monkeypatch
 
 def test_files_that_a_source_leaves_out_are_counted_and_the_first_are_named(varied, tmp_path):
     source = Folder("pets", varied, "free")
-    source.left_out = {"hidden": [".a", ".b", ".c", ".d", ".e"], "not images": ["notes.txt"]}
+    source.left_out = {"hidden": [".a", ".b", ".c", ".d", ".e"], "not images": ["n\udce4.txt"]}
     meta = prepare(source, tmp_path / "pets-8.npy", 8, crop=True)
-    assert meta["preparation"]["left_out"] == {"hidden": [5, ".a", ".b", ".c"], "not images": [1, "notes.txt"]}
-    assert sentence(meta).endswith("; left out as hidden: .a, .b, .c and 2 more; left out as not images: notes.txt")
+    assert meta["preparation"]["left_out"] == {"hidden": [5, ".a", ".b", ".c"], "not images": [1, r"n\udce4.txt"]}
+    assert sentence(meta).endswith(
+        "; left out 5 (hidden): .a, .b, .c and 2 more; left out 1 (not images): n\\udce4.txt"
+    )
 
 
 def described(counts: list[int], **changes) -> dict:
@@ -104,7 +107,7 @@ def described(counts: list[int], **changes) -> dict:
     return {**meta, "preparation": nothing, **changes}
 
 
-EARLIER = "prepared by a version that counted no more"
+EARLIER = "prepared by an earlier version, which recorded nothing else"
 
 
 @pytest.mark.parametrize(
@@ -140,13 +143,17 @@ def test_copies_among_the_images_of_a_subset_are_said(varied, tmp_path, capsys, 
 
 def test_the_plan_shows_what_is_prepared(varied, tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
     changes = {"datasets": {"pets": {"path": str(varied), "resolution": 8, "crop": True}}, "images": [4]}
     config = configured(artefacts=["own-images"], scale="smoke", **changes)
     assert not any(line.startswith("prepared: ") for line in plan.describe(config))
-    prepare(Folder("pets", varied, "free"), tmp_path / "resources/data/pets-8.npy", 8, crop=True)
+    out = tmp_path / "resources/data/pets-8.npy"
+    prepare(Folder("pets", varied, "free"), out, 8, crop=True, fingerprint=fingerprint(varied))
     assert [line for line in plan.describe(config) if line.startswith("prepared: ")] == [f"prepared: {SAID}"]
     (shown,) = plan.summary(config)["prepared"]
     assert shown == {"name": "pets", "resolution": 8, "count": 9, "preparation": PREPARATION, "said": SAID}
+    (varied / "cat/more.png").write_bytes(b"")
+    assert not plan.summary(config)["prepared"], "it is to be prepared again"
 
 
 # Grey values of more than 8 bits

@@ -48,7 +48,7 @@ def test_a_file_of_a_run_names_it():
         ("demoo", "unknown artefact 'demoo'. Did you mean 'demo'"),
         ("own_images", "Did you mean 'own-images'?"),
         ("papr", "Did you mean 'paper'"),
-        ("xyzzy", "Targets are the .* files of config/artefacts, by their names without ending, and all, paper."),
+        ("xyzzy", "Targets are the .* files of config/artefacts, by their names without extension, and all, paper."),
         ("results/hours/tables/demoo.md", "unknown artefact 'demoo'. Did you mean 'demo'"),
         ("results/day/tables/demo.md", "Add --config scale=day"),
     ],

@@ -69,8 +69,6 @@ def targets():
     return [*asked.targets, *of_jobs] if asked.targets or jobs else ["all"]
 
 
-
-
 # What this call asks for: config/config.yaml and --config, checked. The engine keeps its own copy, `config`.
 try:
     ASKED = configuration.check_config(parse_leaves(dict(config)))

@@ -9,11 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from leangan.core.errors import printable
 from leangan.data.contracts import DatasetError
 from leangan.data.readers.kinds import HIDDEN, OTHER
 
 # Folders of a thousand images each, as the tools of StyleGAN and FFHQ name them.
 _SHARD = re.compile(r"\d{5}")
+
+_IMAGES = frozenset({"image", "images", "imgs", "jpegimages"})
+
+_ANNOTATIONS = frozenset({"annotations", "depth", "labels", "mask", "masks", "segmentation", "segmentations"})
 
 _SPLITS = frozenset({"dev", "test", "testing", "train", "training", "val", "valid", "validation"})
 
@@ -50,6 +55,14 @@ def find_classes(
             f"{path / top}: {' and '.join(names)} are splits, not classes; give one of them alone (its path, or a ZIP"
             " of it), or put their images together"
         )
+    lower = {name.lower() for name in names}
+    if classes is None and lower & _IMAGES and lower & _ANNOTATIONS and lower <= _IMAGES | _ANNOTATIONS:
+        raise DatasetError(
+            f"{path / top}: {' and '.join(names)} are images and what belongs to them, not classes; give the folder of"
+            " images alone (its path, or a ZIP of it)"
+        )
+    if unclear := [name for name in names if printable(name) != name]:
+        raise DatasetError(f"{path / top}: class folder {printable(unclear[0])} has a name that is no text; rename it")
     if len({unicodedata.normalize("NFC", name) for name in names}) < len(names):
         raise DatasetError(f"{path / top}: two class folders of the same name, accents stored differently; merge them")
     number = {name: label for label, name in enumerate(names)}

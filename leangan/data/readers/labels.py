@@ -30,7 +30,10 @@ def parse_labels(content: bytes, files: Sequence[str], where: str) -> tuple[np.n
     are named may have none, as in a training subset. Raises DatasetError.
     """
     parsed = _parse(content, where)
-    entries = parsed.get("labels")
+    if "labels" not in parsed:
+        there = f"it has {first_few([*map(repr, parsed)])}" if parsed else "it is empty"
+        raise DatasetError(f'{where}: lacks the key "labels" ({there}); "labels": null says that there are none')
+    entries = parsed["labels"]
     if entries is None:
         return None, []
     if not isinstance(entries, list):

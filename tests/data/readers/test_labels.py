@@ -90,6 +90,12 @@ def test_the_first_names_and_the_count_of_what_does_not_fit():
         parsed(files, files[:5], numbers=(0,) * 9)
 
 
+@pytest.mark.parametrize(("content", "there"), [(b"{}", "it is empty"), (b'{"Labels": []}', "it has 'Labels'")])
+def test_labels_without_their_key_are_not_taken_for_none(content, there):
+    with pytest.raises(DatasetError, match=f'lacks the key "labels" .{there}.; "labels": null says'):
+        parse_labels(content, FILES, "dataset.json")
+
+
 @pytest.mark.parametrize(
     "content", [b'{"labels": [], "labels": null}', b'{"classes": [], "labels": null, "classes": []}']
 )
