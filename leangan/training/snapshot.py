@@ -99,9 +99,9 @@ def load_generator(path: Path, device: str = "cpu") -> Generator:
 
 
 def _built(path: Path, spec: RunSpec, of_generator: Container[str], channels: int, classes: int) -> Generator:
-    """A new G, prepared by the spec's plugins. ConfigError, which names the snapshot, where one that changes G is missing.
+    """A new G, prepared by the spec's plugins. Those that do not change it are left out where they cannot be imported.
 
-    The others are left out where they are missing or fail to import.
+    Raises ConfigError, which names the snapshot, where one of `of_generator` is missing.
     """
     there = registry.names("method")
     needed = [

@@ -15,6 +15,7 @@ from leangan.metrics.formulas.inception_score import Metric as InceptionScore
 from leangan.metrics.formulas.kid import Metric as KernelDistance
 from leangan.metrics.formulas.memorisation import Metric as Memorisation
 from leangan.metrics.formulas.precision_recall import Metric as PrecisionRecall
+from leangan.metrics.nearest import SAME, originals
 from leangan.metrics.store import save_features
 from leangan.metrics.values import Lacking, attempt, measure, outcome_of, over_seeds, prepare, snapshot_values
 
@@ -98,13 +99,40 @@ def test_a_copy_of_a_training_image_is_not_held_out():
     assert prepared.held_out.tolist() == [3] and prepared.train[:, 0].tolist() == [0, 10]
 
 
-def test_extractors_that_round_otherwise_make_no_two_images_of_a_copy():
-    """In another batch the features of an image may differ in their last digits."""
-    x = torch.randn(40, 64, generator=torch.Generator().manual_seed(0)).relu()
-    real = Features(torch.cat([x, x * (1 + 1e-6)]), trained=torch.arange(80))
-    expected = prepare(Memorisation, Features(x, trained=torch.arange(40)))
-    torch.testing.assert_close(prepare(Memorisation, real).held_out, expected.held_out, rtol=1e-4, atol=1e-4)
-    assert expected.held_out.min() > 1
+@pytest.mark.parametrize("mean", ["positive", "zero"])
+def test_extractors_that_round_otherwise_make_no_two_images_of_a_copy(mean):
+    """In another batch the features of an image may differ in their last digits; many images have nearly equal means.
+
+    Each of 500 images comes twice more, at random places among 20,000.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(19_000, 64, generator=generator)
+    x = x.relu() if mean == "positive" else x - x.mean(1, keepdim=True)
+    number = torch.cat([torch.arange(19_000), *2 * [torch.randperm(19_000, generator=generator)[:500]]])
+    number = number[torch.randperm(20_000, generator=generator)]
+    rounded = 1 + 1e-6 * torch.randn(20_000, 64, generator=generator)
+    firsts: dict[int, int] = {}
+    expected = [firsts.setdefault(of, place) for place, of in enumerate(number.tolist())]
+    assert originals(x[number] * rounded).tolist() == expected
+
+
+def test_copies_are_those_within_a_thousandth_of_their_length():
+    """Against all distances of a small set, with pairs on both sides of the bound and some of no length."""
+    generator = torch.Generator().manual_seed(0)
+    x, other = torch.randn(2, 60, 5, generator=generator)
+    x[:3] = 0
+    shift = other / other.norm(dim=1, keepdim=True) * x.norm(dim=1, keepdim=True)
+    x = torch.cat([x, x + 0.9 * SAME * shift, x - 1.1 * SAME * shift])
+    apart = (x[:, None].double() - x.double()).norm(dim=2)
+    same = apart <= SAME * x.double().norm(dim=1)
+    for _ in range(3):
+        same = same.float() @ same.float() > 0  # copies of copies
+    assert torch.equal(originals(x), same.int().argmax(1))
+    assert originals(x).unique().numel() == 57 + 1 + 57
+
+
+def test_one_image_many_times_is_one():
+    assert originals(torch.full((20_000, 8), 0.1)).sum() == 0
 
 
 def test_copies_of_one_image_leave_nothing_to_compare_with():
