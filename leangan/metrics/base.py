@@ -130,6 +130,9 @@ class Metric(ABC):
     """Fewest fakes that define the numbers, and fewest reals unless all families are against nothing. The plan reads it
     without running the file."""
 
+    of_logits: ClassVar[bool] = False
+    """Whether it reads logits. Features that are not finite, in all that it reads, are not given to it."""
+
     @abstractmethod
     def __init__(self, real: Features): ...
 

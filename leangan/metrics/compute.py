@@ -29,7 +29,7 @@ from leangan.metrics.families import (
 from leangan.metrics.guard import SAME, check_fake, check_real, read_run, trained_images
 from leangan.metrics.protocols import FILE, Protocol, check_protocol, read_protocol
 from leangan.metrics.store import CPU, load_meta, load_reference, part_file
-from leangan.metrics.values import prepare, snapshot_values
+from leangan.metrics.values import against_reals, snapshot_values
 from leangan.runs.row import Row
 from leangan.runs.rows import identity, without_value, write
 from leangan.training.device import add_device_options, pick_device, set_up
@@ -71,7 +71,7 @@ def compute(
     real_meta = load_meta(real_path)
     check_real(real_meta, protocol, spec, train, real_path)
     real = replace(load_reference(real_path, device), trained=trained_images(real_meta, train, subset))
-    metrics = {name: prepare(metric, real) for name, metric in classes.items()}
+    metrics = {name: against_reals(metric, real) for name, metric in classes.items()}
     families = {family: metric_of(family) for family in protocol.metrics}
 
     n_trained = None if real.trained is None else len(real.trained)

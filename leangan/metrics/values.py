@@ -20,20 +20,24 @@ from leangan.plugins.fault import is_plugin_fault
 T = TypeVar("T")
 
 
-class Lacking(NamedTuple):
+class Missing(NamedTuple):
     """Why there is no value: the row's status and reason.
 
-    skip: these images define none; error: the metric's code failed; diverged: the generator's images are no numbers.
+    skip: these images define none; error: the metric's or the extractor's code failed; diverged: the generator's images
+    are no numbers.
     """
 
     status: Literal["skip", "error", "diverged"]
     reason: str
 
 
-Outcome = Value | Lacking
+Outcome = Value | Missing
+
+NOT_FINITE = Missing("error", "the extractor's features are not finite")
+"""Whatever the metric: some count what is near, and would give a number."""
 
 
-def attempt(work: Callable[[], T]) -> T | Lacking:
+def attempt(work: Callable[[], T]) -> T | Missing:
     """What the code of a metric gives, or why it gives nothing.
 
     Faults of the machine and of the configuration are raised: after these the same command continues.
@@ -41,43 +45,53 @@ def attempt(work: Callable[[], T]) -> T | Lacking:
     try:
         return work()
     except NoValue as why:
-        return Lacking("skip", str(why))
+        return Missing("skip", str(why))
     except Exception as error:
         if not is_plugin_fault(error):
             raise
         traceback.print_exc()
-        return Lacking("error", registry.explain(error))
+        return Missing("error", registry.explain(error))
 
 
-def prepare(metric: type[Metric], real: Features) -> Metric | Lacking:
+def against_reals(metric: type[Metric], real: Features) -> Metric | Missing:
     """The metric against these reals."""
     compares = any(family.against != "nothing" for family in metric.families)
     if compares and len(real) < metric.minimum:
-        return Lacking("skip", f"real images: {len(real)}, must be {metric.minimum} or more")
+        return Missing("skip", f"real images: {len(real)}, must be {metric.minimum} or more")
+    if compares and not _finite(metric, real):
+        return NOT_FINITE
     return attempt(lambda: metric(real))
 
 
-def measure(metric: Metric, fake: Features) -> Mapping[str, Outcome] | Lacking:
+def measure(metric: Metric, fake: Features) -> Mapping[str, Outcome] | Missing:
     """The outcome for each family of a metric, or why there is none for all of them."""
     if len(fake) < metric.minimum:
         stated = "fakes of the scale or the protocol"
-        return Lacking("skip", f"generated images: {len(fake)}, must be {metric.minimum} or more ({stated})")
+        return Missing("skip", f"generated images: {len(fake)}, must be {metric.minimum} or more ({stated})")
+    if not _finite(type(metric), fake):
+        return NOT_FINITE
     found = attempt(lambda: metric(fake))
-    if isinstance(found, Lacking):
+    if isinstance(found, Missing):
         return found
     if objection := values_objection(metric, found, fake):
-        return Lacking("error", objection)
+        return Missing("error", objection)
     return {family: outcome_of(value) for family, value in found.items()}
+
+
+def _finite(metric: type[Metric], features: Features) -> bool:
+    """Whether what the metric reads of the features is finite."""
+    read = [features.pooled, features.logits if metric.of_logits else None]
+    return all(bool(part.isfinite().all()) for part in read if part is not None)
 
 
 def outcome_of(value: Value | NoValue) -> Outcome:
     """What a metric gave for one family: a number, if it is one."""
     if isinstance(value, NoValue):
-        return Lacking("skip", str(value))
+        return Missing("skip", str(value))
     if not math.isfinite(value.value):
-        return Lacking("skip", f"the formula gives {value.value}, which is no number")
+        return Missing("skip", f"the formula gives {value.value}, which is no number")
     if value.spread is not None and not math.isfinite(value.spread):
-        return Lacking("skip", f"the formula gives {value.value:g} ± {value.spread}, which is no number")
+        return Missing("skip", f"the formula gives {value.value:g} ± {value.spread}, which is no number")
     return value
 
 
@@ -85,29 +99,29 @@ def over_seeds(outcomes: list[Outcome]) -> Outcome:
     """The outcome of one measurement, or mean and sample deviation of several with different fakes."""
     numbers = [outcome.value for outcome in outcomes if isinstance(outcome, Value)]
     if len(numbers) < len(outcomes):
-        return next(outcome for outcome in outcomes if isinstance(outcome, Lacking))
+        return next(outcome for outcome in outcomes if isinstance(outcome, Missing))
     if len(outcomes) == 1:
         return outcomes[0]
     return Value(statistics.fmean(numbers), statistics.stdev(numbers), "evaluation seeds")
 
 
 def snapshot_values(
-    metrics: Mapping[str, Metric | Lacking], families: Mapping[str, str], files: list[Path], device: torch.device
+    metrics: Mapping[str, Metric | Missing], families: Mapping[str, str], files: list[Path], device: torch.device
 ) -> dict[str, Outcome]:
     """The outcome for each family of one snapshot, from its features under each evaluation seed.
 
-    `metrics` are those of `prepare` by their names, `families` says which of them reports a family.
+    `metrics` are those of `against_reals` by their names, `families` says which of them reports a family.
     """
-    found: list[dict[str, Mapping[str, Outcome] | Lacking]] = []
+    found: list[dict[str, Mapping[str, Outcome] | Missing]] = []
     for file in files:
         fake = load_features(file, device)
         if fake is None:
-            return dict.fromkeys(families, Lacking("diverged", load_meta(file)["reason"]))
+            return dict.fromkeys(families, Missing("diverged", load_meta(file)["reason"]))
         found.append(
-            {name: metric if isinstance(metric, Lacking) else measure(metric, fake) for name, metric in metrics.items()}
+            {name: metric if isinstance(metric, Missing) else measure(metric, fake) for name, metric in metrics.items()}
         )
     outcomes = {}
     for family, name in families.items():
-        of_seeds = [of_metric if isinstance(of_metric := each[name], Lacking) else of_metric[family] for each in found]
+        of_seeds = [of_metric if isinstance(of_metric := each[name], Missing) else of_metric[family] for each in found]
         outcomes[family] = over_seeds(of_seeds)
     return outcomes

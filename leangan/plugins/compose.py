@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from leangan.plugins.arguments import bind
-from leangan.plugins.make_up import make_up, same
 from leangan.plugins.method import DStep, GStep, Method, Networks, Role
+from leangan.plugins.structure import same_structure, structure_of
 
 
 class Compose(Method):
@@ -34,9 +34,9 @@ class Compose(Method):
 
     def prepare(self, networks: Networks) -> None:
         for name, method in self.methods.items():
-            before = make_up(networks.G)
+            before = structure_of(networks.G)
             method.prepare(networks)
-            if not same(before, make_up(networks.G)):
+            if not same_structure(before, structure_of(networks.G)):
                 self.of_generator.append(name)
 
     def initialize(self, networks: Networks) -> None:

@@ -87,8 +87,9 @@ def write_pictures(samples: Path, second: str | None, resolution: int) -> None:
 def reason_against(folder: Path, content: list[Row], stated: SpecFile | None) -> str | None:
     """Why the run in a folder, with these rows and this spec.json, does not go into version control; None: it does.
 
-    A run that diverged or was skipped is a result, and so is one of which a metric has no value or failed. Raises
-    ConfigError where a file is damaged.
+    A run that diverged or was skipped is a result, and so is one of which some metric has no value or failed. One of
+    which none has a value is measured anew wherever its rows are, which takes its training. Raises ConfigError where a
+    file is damaged.
     """
     if not content:
         return "it has no rows: it is not trained or not measured yet"
@@ -99,6 +100,8 @@ def reason_against(folder: Path, content: list[Row], stated: SpecFile | None) ->
         return f"it ended with an error: {failed.reason}"
     if failed and failed.status == "skip":
         return None
+    if failed is None and all(row.value is None for row in content):
+        return f"no metric has a value: {content[0].reason}"
     for name in (NAME, "train.jsonl"):
         if not (folder / name).exists():
             return f"its {name} is missing: it is being trained again, or was only copied in part"

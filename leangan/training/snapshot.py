@@ -1,7 +1,7 @@
 """Snapshots: the averaged generator as safetensors, with all that is needed to build it again in the header.
 
-That is the run's spec with the number of channels, the names of the classes and the plugins that change G. The files of
-those plugins are needed to load it, those of the others are not.
+That is the run's spec with the number of channels, the names of the classes and the plugins that change G. To load a
+snapshot the files of those plugins must be there; those of the others are used where they are.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from torch import nn
 from leangan.core.errors import ConfigError
 from leangan.core.files import parse_json, write_atomic
 from leangan.core.spec import RunSpec, check_scheme
+from leangan.plugins import registry
 from leangan.plugins.networks import build_networks
 from leangan.plugins.pair import Generator
+from leangan.plugins.registry import FailedImport
 from leangan.training.origin import Origin
 
 HEADER = "leangan"
@@ -97,8 +99,16 @@ def load_generator(path: Path, device: str = "cpu") -> Generator:
 
 
 def _built(path: Path, spec: RunSpec, of_generator: Container[str], channels: int, classes: int) -> Generator:
-    """A new G with those of the spec's plugins that change it. ConfigError, which names the snapshot, without them."""
-    needed = [(name, args) for name, args in spec.plugins if name in of_generator]
+    """A new G, prepared by the spec's plugins. Those that do not change it are left out where they cannot be imported.
+
+    Raises ConfigError, which names the snapshot, where one of `of_generator` is missing.
+    """
+    there = registry.names("method")
+    needed = [
+        (name, args)
+        for name, args in spec.plugins
+        if name in of_generator or (name in there and not isinstance(registry.load("method", name), FailedImport))
+    ]
     try:
         _, G, _, _ = build_networks(replace(spec, plugins=needed), channels, classes)
     except ConfigError as error:

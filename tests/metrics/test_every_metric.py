@@ -13,7 +13,7 @@ from leangan.metrics import base
 from leangan.metrics.base import Family, Features, Value
 from leangan.metrics.extractor_facts import find_extractor
 from leangan.metrics.families import goes_with, known_families, metric_name, metric_of
-from leangan.metrics.values import Lacking, measure, prepare
+from leangan.metrics.values import Missing, against_reals, measure
 from leangan.plugins.registry import FailedImport, load, names
 
 WIDTH, CLASSES, COUNT = 16, 7, 60
@@ -94,7 +94,7 @@ def test_values_are_finite_numbers_within_the_bounds(metric_class, families, fea
 
 def test_the_minimum_defines_a_number(metric_class, families, features):
     few = metric_class.minimum
-    outcomes = measure(prepare(metric_class, features(few)), features(few, seed=1))
+    outcomes = measure(against_reals(metric_class, features(few)), features(few, seed=1))
     numbers = [(family, value) for family in families if isinstance(value := outcomes[family.name], Value)]
     assert numbers
     for family, value in numbers:
@@ -108,21 +108,21 @@ def test_fewer_images_than_the_minimum_give_no_value(metric_class, features):
     few = features(metric_class.minimum - 1)
     found_by_kind = {"generated": measure(metric_class(features()), few)}
     if any(family.against != "nothing" for family in metric_class.families):
-        found_by_kind["real"] = prepare(metric_class, few)
+        found_by_kind["real"] = against_reals(metric_class, few)
     for kind, found in found_by_kind.items():
-        assert isinstance(found, Lacking) and found.status == "skip"
+        assert isinstance(found, Missing) and found.status == "skip"
         assert f"{kind} images: {len(few)}, must be {metric_class.minimum} or more" in found.reason
 
 
 def test_generators_that_collapsed_have_numbers_within_the_bounds_or_reasons(metric_class, families, features):
     """All fakes are the same, all reals are, or both; no case ends the measurement."""
     for real, fake in ((features(), one_image(features)), (one_image(features), features()), 2 * [one_image(features)]):
-        metric = prepare(metric_class, real)
-        outcomes = metric if isinstance(metric, Lacking) else measure(metric, fake)
+        metric = against_reals(metric_class, real)
+        outcomes = metric if isinstance(metric, Missing) else measure(metric, fake)
         for family in families:
-            outcome = outcomes if isinstance(outcomes, Lacking) else outcomes[family.name]
+            outcome = outcomes if isinstance(outcomes, Missing) else outcomes[family.name]
             low, high = family.limits
-            if isinstance(outcome, Lacking):
+            if isinstance(outcome, Missing):
                 assert outcome.status == "skip" and outcome.reason
             else:
                 assert low - 1e-4 <= outcome.value <= high, family.name

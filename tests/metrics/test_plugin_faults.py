@@ -17,7 +17,7 @@ from leangan.metrics.extractor_facts import find_extractor, is_published, title_
 from leangan.metrics.families import known_families, metric_name
 from leangan.metrics.loading import load_extractor
 from leangan.metrics.protocols import Protocol
-from leangan.metrics.values import Lacking, measure, prepare
+from leangan.metrics.values import Missing, against_reals, measure
 from leangan.plugins.registry import file_of
 from leangan.results.published import FILE, read_published
 
@@ -110,8 +110,8 @@ def test_a_metric_gives_values_of_its_own_families_and_no_others(add, gives, sai
     add("metric", "mine", METRIC.replace("return {}", f"return {gives}"))
     features = Features(torch.zeros(4, 3))
     (metric,) = metric_classes(protocol("mine")).values()
-    found = measure(prepare(metric, features), features)
-    assert isinstance(found, Lacking) and found.status == "error"
+    found = measure(against_reals(metric, features), features)
+    assert isinstance(found, Missing) and found.status == "error"
     assert f"mine.py, line 5: __call__ {said}" in found.reason
 
 

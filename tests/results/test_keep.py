@@ -217,6 +217,18 @@ def test_a_run_of_which_a_metric_has_no_value_or_failed_is_a_result(scale, capsy
         assert f"{rows[0].run}: " in (said := capsys.readouterr().out) and f"left out: {rows[0].run}" not in said
 
 
+def test_a_run_of_which_no_metric_has_a_value_is_left_out(scale, capsys):
+    """A clone would train it again, since nothing there is taken for a number."""
+    families = ("fd", "recall")
+    rows = [lacking_row("none", 0, family, KIMG[0], f"{family} fails", "error") for family in families]
+    write_rows(scale, rows)
+    keep.main(["--scale", "paper"])
+    assert f"left out: {rows[0].run}: no metric has a value: fd fails\n" in capsys.readouterr().out
+    write_rows(scale, [lacking_row("none", 0, "fd", KIMG[0], "not finite", "diverged")])
+    keep.main(["--scale", "paper"])
+    assert f"left out: {rows[0].run}" not in capsys.readouterr().out
+
+
 def test_the_best_picture_is_chosen_by_the_first_metric_that_has_a_value():
     content = [lacking_row("none", 0, "fd", kimg, "why") for kimg in (5.0, 10.0)]
     assert keep.second_picture("mine", content) is None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from safetensors.torch import save_file
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
 from leangan.data.contracts import Dataset
+from leangan.models.stylegan2 import Backbone
 from leangan.plugins import registry
 from leangan.plugins.networks import build_networks
 from leangan.plugins.pair import Generator
@@ -25,6 +28,7 @@ OF_GENERATOR = {"minegan", "shallow_mapping"}
 """The methods of the suite without which a G has other layers; scale/shift only says which of them learn."""
 
 HEAD = """
+import torch
 from torch import nn
 
 from leangan.plugins import method
@@ -102,6 +106,26 @@ def test_a_method_that_leaves_g_as_it_is_may_be_gone(others, body, make_spec, tm
     assert_same_images(G, load_generator(tmp_path / "G.safetensors"))
 
 
+@dataclass(slots=True)
+class Slots:
+    gain: int = 1
+
+
+def add_what_no_state_holds(monkeypatch) -> None:
+    """Give each new G a plain object, one of slots, a buffer that is not saved and a tensor that is no buffer."""
+    generator = Backbone.generator
+
+    def extended(self) -> Generator:
+        G = generator(self)
+        G.settings, G.slots = {"noise": SimpleNamespace(gain=1)}, Slots()
+        G.settings["noise"].back = G
+        G.register_buffer("filter", torch.ones(3), persistent=False)
+        G.unsaved = torch.ones(3)
+        return G
+
+    monkeypatch.setattr(Backbone, "generator", extended)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -110,9 +134,15 @@ def test_a_method_that_leaves_g_as_it_is_may_be_gone(others, body, make_spec, tm
         "networks.G.mapping.layers[0].gain_of_mine = 2.0",
         "networks.G = nn.Sequential(networks.G)",
         "del networks.G.mapping.layers[0]",
+        "G = networks.G; G.__class__ = type('Other', (type(G),), {'forward': lambda self, z, c: -z})",
+        "networks.G.settings['noise'].gain = 2",
+        "networks.G.slots.gain = 2",
+        "networks.G.filter.mul_(2)",
+        "networks.G.unsaved.mul_(2)",
     ],
 )
-def test_a_method_that_changes_g_is_asked_for_by_name(others, body, make_spec, tmp_path):
+def test_a_method_that_changes_g_is_asked_for_by_name(others, body, make_spec, tmp_path, monkeypatch):
+    add_what_no_state_holds(monkeypatch)
     file, spec = others(body), make_spec("theirs")
     _, G, _, method = build_networks(spec, 3, 0)
     assert method.of_generator == ["theirs"]
@@ -121,6 +151,29 @@ def test_a_method_that_changes_g_is_asked_for_by_name(others, body, make_spec, t
     file.unlink()
     registry.forget()
     with pytest.raises(ConfigError, match="the generator of .*G.safetensors cannot be built: unknown method 'theirs'"):
+        load_generator(tmp_path / "G.safetensors")
+
+
+def test_a_method_that_is_there_is_used_even_if_its_change_was_not_seen(others, make_spec, tmp_path):
+    """A change of a class, which all networks share, leaves each as it was."""
+    others("type(networks.G).changed = True")
+    spec = make_spec("theirs")
+    _, G, _, method = build_networks(spec, 3, 0)
+    assert method.of_generator == []
+    save_generator(tmp_path / "G.safetensors", G, spec, Kind(), 8, plugins=method.of_generator)
+    del type(G).changed
+    assert load_generator(tmp_path / "G.safetensors").changed
+    del type(G).changed
+
+
+def test_a_method_that_fails_to_import_is_missed_only_where_it_changed_g(others, make_spec, tmp_path):
+    file, spec = others("pass"), make_spec("theirs")
+    G = written(tmp_path / "G.safetensors", spec)
+    file.write_text("import no_such_module\n" + HEAD + "pass\n")
+    registry.forget()
+    assert_same_images(G, load_generator(tmp_path / "G.safetensors"))
+    rewrite(tmp_path / "G.safetensors", lambda header: header.update(plugins=["theirs"]))
+    with pytest.raises(ConfigError, match="cannot be built: .*theirs.py failed to import"):
         load_generator(tmp_path / "G.safetensors")
 
 

@@ -42,6 +42,7 @@ class Metric(base.Metric):
         ),
     )
     minimum = 2
+    of_logits = True
 
     def __init__(self, real: Features):
         pass

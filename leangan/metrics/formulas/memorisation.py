@@ -25,9 +25,9 @@ class Metric(base.Metric):
     where fakes are worse than unseen photographs. `nn_ratio`: the fakes' median distance over the held-out images'.
 
     Held out are reals that the run was not trained on. Where it was trained on all of them, each training image is
-    held out in turn. Copies of one real count as one image, trained on if one of them was: an image at no distance
-    from itself is no measure of what is new. Fakes are not mirrored before they are compared; a mirrored copy lies
-    farther than a copy, and nearer than other images.
+    held out in turn. Copies of one real count as one image, trained on if one of them was: an image at distance
+    0 from its own copy says nothing about novelty. Fakes are not mirrored before they are compared; a mirrored copy
+    lies farther than a copy, and nearer than other images.
     """
 
     families = (
