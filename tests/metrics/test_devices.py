@@ -174,7 +174,7 @@ def test_leak_rates_are_read_once_each():
 
 
 def test_held_out_images_are_chosen_before_their_features_are(monkeypatch):
-    """The features that are left out are copied nowhere, but for a few at a time; their places in an order are small."""
+    """The features that are left out are copied nowhere, but for a few at a time; their places in the order may be."""
     monkeypatch.setattr("leangan.metrics.formulas.memorisation.MOST", 5)
     monkeypatch.setattr("leangan.metrics.nearest.CHUNK", 4)
     taken = []
