@@ -17,7 +17,7 @@ def fingerprint(place: Path) -> str:
 
     If `place` is a file, the digest covers its size and time. The digest changes if a file is added, removed, renamed,
     overwritten or touched, at any depth of a folder. It depends neither on the order in which the file system lists the
-    files nor on where the folder lies. Which files these are says `data.tree`: links are followed, hidden files are
+    files nor on where the folder lies. `data.tree` says which files these are: links are followed, hidden files are
     passed over, and what cannot be read counts by its name.
 
     Raises FileNotFoundError if `place` is missing.

@@ -65,7 +65,7 @@ def copies_in(images: Iterable[bytes]) -> int:
 def sentence(meta: Mapping[str, Any]) -> str:
     """A prepared set in one line, from its description (see `data.contracts.Dataset`)."""
     preparation = meta.get("preparation")
-    head = f"{meta['name']}: {_images(meta['count'])}"
+    head = f"{meta['name']}: {count_images(meta['count'])}"
     if preparation is None:
         earlier = "prepared by an earlier version, which recorded nothing else"
         return f"{head} at {meta['resolution']} px, {_classes(meta)}; {earlier}"
@@ -89,7 +89,8 @@ def _left_out(reason: str, number: int, *names: str) -> str:
     return f"left out {number:,} ({what}): {', '.join(names)}" + (f" and {more:,} more" if more else "")
 
 
-def _images(number: int) -> str:
+def count_images(number: int) -> str:
+    """1 image; 1,000 images."""
     return f"{number:,} image{'s' * (number != 1)}"
 
 
@@ -104,5 +105,5 @@ def _classes(meta: Mapping[str, Any]) -> str:
         by_number = sorted(counts, key=lambda each: each[0])
         ends, joint = [by_number[0], by_number[-1]], " to "
         if ends[0][0] == ends[1][0]:
-            return f"{title} of {_images(ends[0][0])} each"
+            return f"{title} of {count_images(ends[0][0])} each"
     return f"{title} ({joint.join(f'{name} {number:,}' for number, name in ends)})"

@@ -49,9 +49,9 @@ def originals(x: Tensor) -> Tensor:
 
 
 def along(x: Tensor) -> Tensor:
-    """Where x [N, D] lie along a few orthogonal directions in which they differ much, float64 [N, DIRECTIONS].
+    """Coordinates of x [N, D] along a few orthogonal directions of large variance, float64 [N, DIRECTIONS].
 
-    Nearly those of the principal components, found by subspace iteration on some of x.
+    Nearly the principal components, found by subspace iteration on some of x.
     """
     some = x[:: len(x) // CHUNK + 1].double()
     some = some - some.mean(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 
+from leangan.data.report import count_images
 from leangan.metrics.families import fewest_images, known_families
 from leangan.metrics.protocols import read_protocol
 from leangan.runs.artefact_sections import ArtefactConfig
@@ -31,7 +32,7 @@ def _images(dataset: str, resolution: int, config: Config) -> Iterator[str]:
     known = outline_of(dataset, resolution, config)
     if config.path_of(dataset) is None or known.count is None:
         return
-    images = f"{known.count:,} image{'s' * (known.count != 1)}"
+    images = count_images(known.count)
     classes = {0: "without labels", 1: "all of one class"}
     yield images if known.classes is None else f"{images}, {classes.get(known.classes, f'{known.classes} classes')}"
 

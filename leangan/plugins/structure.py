@@ -1,7 +1,7 @@
 """The structure of a network: what shows whether a method has changed it.
 
-The values of parameters and persistent buffers are no part of it, nor whether they learn: a network that is built anew
-is given them.
+The values of parameters and persistent buffers are no part of it, nor whether they learn: a rebuilt network is
+given them.
 """
 
 from __future__ import annotations

@@ -88,8 +88,8 @@ def reason_against(folder: Path, content: list[Row], stated: SpecFile | None) ->
     """Why the run in a folder, with these rows and this spec.json, does not go into version control; None: it does.
 
     A run that diverged or was skipped is a result, and so is one of which some metric has no value or failed. One of
-    which none has a value is measured anew wherever its rows are, which takes its training. Raises ConfigError where a
-    file is damaged.
+    which none has a value would be trained and measured again in every clone. Raises ConfigError where a file is
+    damaged.
     """
     if not content:
         return "it has no rows: it is not trained or not measured yet"

@@ -1,7 +1,7 @@
 """Snapshots: the averaged generator as safetensors, with all that is needed to build it again in the header.
 
 That is the run's spec with the number of channels, the names of the classes and the plugins that change G. To load a
-snapshot the files of those plugins must be there; those of the others are used where they are.
+snapshot the files of those plugins must be there; the files of other plugins are used if they are there.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class NamedFiles(Source):
         return images, label_files, dict(left_out)
 
     def _labelled_folder(self, label_files: list[str], images: list[str]) -> str:
-        """The folder of the one file of labels, in which all images lie, with a / at the end, or ""."""
+        """The folder that holds the one label file and all images, with a / at the end, or ""."""
         if len(label_files) > 1:
             raise DatasetError(f"{self.path}: holds {first_few(label_files)}; keep the one that labels all images")
         folder = label_files[0][: -len(FILE_NAME)]
