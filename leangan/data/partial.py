@@ -1,10 +1,10 @@
 """The rows of a large array, kept from one call to the next, so that no row is made twice.
 
-Until the target is finished, two files are kept next to it. `.<name>.partial` has the rows so far, in the order in which
-they were made. `.<name>.journal` has one line that says how rows are made, then a line for each piece of rows that were
-written together: the stamps of what they were made from, a note on each, and a SHA-256 of all that. A piece counts when
-its line is complete and agrees, so that neither a killed process nor pages lost with the power leave a trace in the
-result.
+Until the target is finished, two files are kept next to it. `.<name>.partial` has the rows so far, in the order in
+which they were made. `.<name>.journal` has one line that says how rows are made, then a line for each piece of rows
+that were written together: the stamps of what they were made from, a note on each, and a SHA-256 of all that. A piece
+counts when its line is complete and agrees, so that neither a killed process nor pages lost with the power leave a
+trace in the result.
 """
 
 from __future__ import annotations
