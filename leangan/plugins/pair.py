@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from leangan.core.ranks import world_size
 
 
 class Generator(nn.Module):
@@ -73,8 +76,30 @@ class Discriminator(nn.Module):
     width: int
     """Length of the last hidden layer."""
 
+    group: int = 1
+    """Images that D compares with each other: image n of N with those n + N/group, n + 2N/group, ..."""
+
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
         return self.score(self.features(x), c)
+
+    def of_both(
+        self, real: tuple[Tensor, Tensor | None], fake: tuple[Tensor, Tensor | None]
+    ) -> tuple[Tensor, Tensor]:
+        """The logits of as many reals as fakes, images and labels of each, from one pass over all of them.
+
+        No image is compared with one of the other kind: rows alternate so that the groups are those of two passes.
+        """
+        (x_real, c_real), (x_fake, c_fake) = real, fake
+        if len(x_real) * world_size() < self.group:  # a single group, which would mix both
+            return self(x_real, c_real), self(x_fake, c_fake)
+
+        def alternating(a: Tensor, b: Tensor) -> Tensor:
+            return torch.stack([part.unflatten(0, (self.group, -1)) for part in (a, b)], dim=1).flatten(0, 2)
+
+        c = None if c_real is None or c_fake is None else alternating(c_real, c_fake)
+        logits = self(alternating(x_real, x_fake), c).unflatten(0, (self.group, 2, -1))
+        d_real, d_fake = (part.flatten(0, 1) for part in logits.unbind(1))
+        return d_real, d_fake
 
     def features(self, x: Tensor) -> Tensor:
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, width]."""

@@ -44,8 +44,8 @@ class Ema:
         averages: list[Tensor] = list(self.module.parameters())
         weights: list[Tensor] = list(G.parameters())
         torch._foreach_lerp_(averages, weights, 1 - self.beta(cur_nimg, batch))
-        for average, buffer in zip(self.module.buffers(), G.buffers(), strict=True):
-            average.copy_(buffer)
+        if buffers := list(G.buffers()):
+            torch._foreach_copy_(list(self.module.buffers()), buffers)
 
     @torch.no_grad()
     def settle(self) -> None:

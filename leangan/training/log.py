@@ -19,7 +19,7 @@ class Tally:
     """Means of named values over a tick and over the ranks, kept on the device so that no step waits for it.
 
     Counts are those of `add`, not of elements: batches are equally large, and a count that does not depend on how
-    they are cut lets another number of ranks continue the tick.
+    they are cut lets another number of ranks continue the tick. The sums stay where they are from tick to tick.
     """
 
     def __init__(self) -> None:
@@ -29,22 +29,32 @@ class Tally:
     def add(self, **values: Tensor) -> None:
         """Add the mean of each tensor, this rank's part of a batch."""
         for name, value in values.items():
-            mean = value.detach().double().mean()
-            self.sums[name] = self.sums[name] + mean if name in self.sums else mean
-            self.counts[name] = self.counts.get(name, 0) + 1
+            mean = value.detach().mean(dtype=torch.float64)
+            if name in self.sums:
+                self.sums[name] += mean
+            else:
+                self.sums[name] = mean
+        self.count(dict.fromkeys(values, 1))
+
+    def count(self, times: dict[str, int]) -> None:
+        """Note that each name was added to its sum so many times."""
+        for name, number in times.items():
+            self.counts[name] = self.counts.get(name, 0) + number
 
     def means(self) -> dict[str, float]:
         """The mean of each value since the last `clear`; the one place where the device is waited for."""
-        if not self.sums:
+        if not self.counts:
             return {}
-        totals = mean_over_ranks(torch.stack(list(self.sums.values()))).tolist()
-        return {name: total / self.counts[name] for name, total in zip(self.sums, totals, strict=True)}
+        totals = mean_over_ranks(torch.stack([self.sums[name] for name in self.counts])).tolist()
+        return {name: total / count for total, (name, count) in zip(totals, self.counts.items(), strict=True)}
 
     def clear(self) -> None:
-        self.sums, self.counts = {}, {}
+        for total in self.sums.values():
+            total.zero_()
+        self.counts = {}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"sums": {name: mean_over_ranks(total) for name, total in self.sums.items()}, "counts": self.counts}
+        return {"sums": {name: mean_over_ranks(self.sums[name]) for name in self.counts}, "counts": self.counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.sums, self.counts = dict(state["sums"]), dict(state["counts"])

@@ -1,4 +1,8 @@
-"""One G step and one D step, with every hook of the method at its place (arXiv:1912.04958; arXiv:2006.06676)."""
+"""One G step and one D step, with every hook of the method at its place (arXiv:1912.04958; arXiv:2006.06676).
+
+Each is a `Part`, which runs as it is written or as a CUDA graph. What is written here therefore only queues work, and
+works on tensors that stay where they are.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from leangan.core.cuda_graph import Recorder
 from leangan.core.distributed import GradientAverage, from_rank_0
 from leangan.core.ranks import world_size
 from leangan.core.spec import RunSpec
 from leangan.plugins.method import DStep, GStep
 from leangan.plugins.networks import build_networks
+from leangan.training.capture import Part
 from leangan.training.log import Tally
 from leangan.training.reals import Reals
 
-VALIDATION_INTERVAL = 4
+VALIDATION_INTERVALS = {True: 4, False: 16}
+"""Iterations from one held-out batch to the next: where the method needs them, and where they are for the log alone."""
 
 
 class NotApplicable(Exception):
@@ -32,7 +39,10 @@ def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_inter
     """
     ratio = reg_interval / (reg_interval + 1) if reg_interval > 1 else 1.0
     betas = tuple(float(beta) ** ratio for beta in hyper["betas"])
-    optimizer = torch.optim.Adam(params, lr=lr * ratio, betas=betas, eps=hyper["eps"], fused=True)
+    # All devices on which networks are trained have the fused kernels; a CUDA graph also wants them capturable.
+    kind = params[0].device.type if params else "cpu"
+    options = {"fused": kind in ("cpu", "cuda"), "capturable": kind == "cuda"}
+    optimizer = torch.optim.Adam(params, lr=lr * ratio, betas=betas, eps=hyper["eps"], **options)
     optimizer.register_load_state_dict_pre_hook(_with_own_groups)
     return optimizer
 
@@ -71,10 +81,18 @@ class Player:
         return value.detach()
 
 
-class Trainer:
-    """Networks, method and optimisers of a run, and the two steps that train them."""
+def is_due(every: int, iteration: int) -> bool:
+    """Whether a lazy regulariser, of every so many iterations, is due; one of every step is part of the step."""
+    return every > 1 and iteration % every == 0
 
-    def __init__(self, spec: RunSpec, data: Reals, device: torch.device) -> None:
+
+class Trainer:
+    """Networks, method and optimisers of a run, and the two steps that train them.
+
+    record: turns the parts of an iteration into CUDA graphs (`core.cuda_graph.captured`); None: all run as written.
+    """
+
+    def __init__(self, spec: RunSpec, data: Reals, device: torch.device, record: Recorder | None = None) -> None:
         self.data, self.device, self.hyper = data, device, spec.hyper
         self.batch = spec.hyper["batch"]
         self.own_batch = self.batch // world_size()
@@ -90,13 +108,38 @@ class Trainer:
         d_params = [*D.parameters(), *method.parameters()]
         self.d_player = Player(d_params, hyper["lr_d"], hyper, backbone.d_reg_interval)
         self.tally = Tally()
+        self.validation_interval = VALIDATION_INTERVALS[method.needs_validation]
+        functions: dict[str, Callable[..., None]] = {
+            "G step": partial(self._g_step, lazy=False),
+            "G step with regulariser": partial(self._g_step, lazy=True),
+            "D step": partial(self._d_step, lazy=False),
+            "D step with regulariser": partial(self._d_step, lazy=True),
+            "held-out batch": self._validate,
+        }
+        self.parts = {name: Part(name, function, self.tally, record) for name, function in functions.items()}
+        self._loaded: tuple[int, tuple[Tensor, Tensor | None]] | None = None
 
     def latents(self) -> tuple[Tensor, Tensor | None]:
         """This rank's part of a batch of z ~ N(0, 1) and of labels drawn from the training images' own."""
         return torch.randn(self.own_batch, self.G.z_dim, device=self.device), self.data.random_labels(self.own_batch)
 
+    def reals(self, cur_nimg: int) -> tuple[Tensor, Tensor | None]:
+        """This rank's part of the batch of reals that starts at `cur_nimg`, and their labels."""
+        if self._loaded is None or self._loaded[0] != cur_nimg:
+            self._loaded = cur_nimg, self.data.batch(cur_nimg, self.batch)
+        return self._loaded[1]
+
     def g_step(self, cur_nimg: int, iteration: int) -> None:
         """Move G so that D takes its images for real; then, where it is due, G's lazy regulariser."""
+        lazy = is_due(self.backbone.g_reg_interval, iteration)
+        self.parts["G step with regulariser" if lazy else "G step"](cur_nimg, *self.reals(cur_nimg))
+
+    def d_step(self, cur_nimg: int, iteration: int) -> None:
+        """Move D to tell reals from fakes; then, where it is due, D's lazy regulariser; then the controllers."""
+        lazy = is_due(self.backbone.d_reg_interval, iteration)
+        self.parts["D step with regulariser" if lazy else "D step"](cur_nimg, *self.reals(cur_nimg))
+
+    def _g_step(self, cur_nimg: int, x_real: Tensor, c_real: Tensor | None, lazy: bool) -> None:
         every = self.backbone.g_reg_interval
 
         def adversarial() -> Tensor:
@@ -115,7 +158,7 @@ class Trainer:
                 x_fake=x_fake,
                 t_fake=t_fake,
                 d_fake=d_fake,
-                reals=partial(self.data.batch, cur_nimg, self.batch),
+                reals=lambda: (x_real, c_real),
             )
             loss = self.method.g_adversarial(ctx, self.backbone.g_loss(d_fake)) + self.method.g_loss(ctx)
             return loss + regularizer() if every == 1 else loss
@@ -124,13 +167,11 @@ class Trainer:
             return self.backbone.g_regularizer(self.G, *self.latents())
 
         self.tally.add(loss_g=self.g_player.step(adversarial))
-        if every > 1 and iteration % every == 0:
+        if lazy:
             self.tally.add(path_length=self.g_player.step(lambda: every * regularizer()) / every)
 
-    def d_step(self, cur_nimg: int, iteration: int) -> None:
-        """Move D to tell reals from fakes; then, where it is due, D's lazy regulariser; then the controllers."""
+    def _d_step(self, cur_nimg: int, x_real: Tensor, c_real: Tensor | None, lazy: bool) -> None:
         every = self.backbone.d_reg_interval
-        x_real, c_real = self.data.batch(cur_nimg, self.batch)
         z, c_fake = self.latents()
         with torch.no_grad():
             x_fake = self.G(z, c_fake)
@@ -139,9 +180,13 @@ class Trainer:
 
         def adversarial() -> Tensor:
             at, t_real = self._transformed_reals(x_real, with_gradient=every == 1)
-            d_real = self.D(t_real, c_real)
-            t_fake = self.method.transform(x_fake, "fake_d")
-            d_fake = self.D(t_fake, c_fake)
+            if every == 1:  # a second derivative through the fakes as well would cost more than a pass for each
+                d_real = self.D(t_real, c_real)
+                t_fake = self.method.transform(x_fake, "fake_d")
+                d_fake = self.D(t_fake, c_fake)
+            else:
+                t_fake = self.method.transform(x_fake, "fake_d")
+                d_real, d_fake = self.D.of_both((t_real, c_real), (t_fake, c_fake))
             logits.update(d_real=d_real.detach(), d_fake=d_fake.detach())
             self.tally.add(accuracy_real=d_real > 0, accuracy_fake_d=d_fake < 0)
             ctx = DStep(
@@ -160,15 +205,15 @@ class Trainer:
                 d_real=d_real,
             )
             loss = self.method.d_adversarial(ctx, self.backbone.d_loss(d_real, d_fake)) + self.method.d_loss(ctx)
-            return loss + self._regularizer(at, d_real) if every == 1 else loss
+            return loss + self._r1(at, d_real) if every == 1 else loss
 
-        def lazy() -> Tensor:
+        def regularizer() -> Tensor:
             at, t_real = self._transformed_reals(x_real, with_gradient=True)
-            return every * self._regularizer(at, self.D(t_real, c_real))
+            return every * self._r1(at, self.D(t_real, c_real))
 
         self.tally.add(loss_d=self.d_player.step(adversarial), **logits)
-        if every > 1 and iteration % every == 0:
-            self.d_player.step(lazy)
+        if lazy:
+            self.d_player.step(regularizer)
         self.method.observe(logits["d_real"], logits["d_fake"], cur_nimg)
 
     def _transformed_reals(self, x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor]:
@@ -179,27 +224,29 @@ class Trainer:
             x = t = t.detach().requires_grad_()
         return x, t
 
-    def _regularizer(self, at: Tensor, d_real: Tensor) -> Tensor:
+    def _r1(self, at: Tensor, d_real: Tensor) -> Tensor:
         penalty = self.backbone.d_regularizer(at, d_real)
         self.tally.add(r1=penalty)
         return penalty
 
-    @torch.no_grad()
     def validate(self, cur_nimg: int, iteration: int) -> None:
-        """Every VALIDATION_INTERVAL iterations, D's logits of a batch of held-out reals, seen as it sees its own.
+        """Now and then, D's logits of a batch of held-out reals, seen as it sees its own; see VALIDATION_INTERVALS.
 
         Draws random numbers, so it comes last in an iteration: the next one seeds them anew.
         """
-        if iteration % VALIDATION_INTERVAL or len(self.data.validation) < self.batch:
-            return
-        x, c = self.data.validation_batch(iteration // VALIDATION_INTERVAL * self.batch, self.batch)
+        turn, rest = divmod(iteration, self.validation_interval)
+        if not rest and len(self.data.validation) >= self.batch:
+            self.parts["held-out batch"](cur_nimg, *self.data.validation_batch(turn * self.batch, self.batch))
+
+    @torch.no_grad()
+    def _validate(self, cur_nimg: int, x: Tensor, c: Tensor | None) -> None:
         self.D.eval()
         d_valid = self.D(self.method.transform(x, "real"), c)
         self.D.train()
         self.tally.add(d_valid=d_valid, accuracy_held_out=d_valid > 0)
         self.method.observe_validation(d_valid, cur_nimg)
 
-    def _parts(self) -> dict[str, Any]:
+    def _stateful(self) -> dict[str, Any]:
         optimizers = {"opt_g": self.g_player.optimizer, "opt_d": self.d_player.optimizer}
         return {"G": self.G, "D": self.D, "method": self.method, "tally": self.tally, **optimizers}
 
@@ -208,8 +255,10 @@ class Trainer:
 
         Every rank must call it; all get the same, whatever their number.
         """
-        return {name: part.state_dict() for name, part in self._parts().items()}
+        return {name: part.state_dict() for name, part in self._stateful().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts().items():
+        for name, part in self._stateful().items():
             part.load_state_dict(state[name])
+        for part_of_iteration in self.parts.values():
+            part_of_iteration.reset()

@@ -73,8 +73,8 @@ class Discriminator(pair.Discriminator):
         self.resolution = resolution
         self.channels = channels
         self.width = maps[4]
-        self.mbstd_group = mbstd_group
         self.mbstd_features = mbstd_features
+        self.group = mbstd_group if mbstd_features else 1
         self.in_half = (half or {}).get(resolution)
         self.from_rgb = Conv(channels, maps[resolution], 1, clamp=clamp)
         sizes = sorted(maps, reverse=True)
@@ -91,7 +91,7 @@ class Discriminator(pair.Discriminator):
         x = cast(x.contiguous(memory_format=torch.channels_last), compute_dtype(self.dense.bias, self.in_half))
         x = cast(self.blocks(self.from_rgb(x)), self.dense.bias.dtype)
         if self.mbstd_features:
-            x = minibatch_stddev(x, self.mbstd_group, self.mbstd_features)
+            x = minibatch_stddev(x, self.group, self.mbstd_features)
         return self.dense(self.conv(x).flatten(1))
 
     def score(self, features: Tensor, c: Tensor | None) -> Tensor:
