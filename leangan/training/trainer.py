@@ -39,10 +39,10 @@ def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_inter
     """
     ratio = reg_interval / (reg_interval + 1) if reg_interval > 1 else 1.0
     betas = tuple(float(beta) ** ratio for beta in hyper["betas"])
-    # All devices on which networks are trained have the fused kernels; a CUDA graph also wants them capturable.
-    kind = params[0].device.type if params else "cpu"
-    options = {"fused": kind in ("cpu", "cuda"), "capturable": kind == "cuda"}
-    optimizer = torch.optim.Adam(params, lr=lr * ratio, betas=betas, eps=hyper["eps"], **options)
+    on_gpu = any(param.is_cuda for param in params)  # where a CUDA graph may hold the step
+    optimizer = torch.optim.Adam(
+        params, lr=lr * ratio, betas=betas, eps=hyper["eps"], fused=True, capturable=on_gpu
+    )
     optimizer.register_load_state_dict_pre_hook(_with_own_groups)
     return optimizer
 
@@ -205,11 +205,11 @@ class Trainer:
                 d_real=d_real,
             )
             loss = self.method.d_adversarial(ctx, self.backbone.d_loss(d_real, d_fake)) + self.method.d_loss(ctx)
-            return loss + self._r1(at, d_real) if every == 1 else loss
+            return loss + self._regularizer(at, d_real) if every == 1 else loss
 
         def regularizer() -> Tensor:
             at, t_real = self._transformed_reals(x_real, with_gradient=True)
-            return every * self._r1(at, self.D(t_real, c_real))
+            return every * self._regularizer(at, self.D(t_real, c_real))
 
         self.tally.add(loss_d=self.d_player.step(adversarial), **logits)
         if lazy:
@@ -224,7 +224,7 @@ class Trainer:
             x = t = t.detach().requires_grad_()
         return x, t
 
-    def _r1(self, at: Tensor, d_real: Tensor) -> Tensor:
+    def _regularizer(self, at: Tensor, d_real: Tensor) -> Tensor:
         penalty = self.backbone.d_regularizer(at, d_real)
         self.tally.add(r1=penalty)
         return penalty

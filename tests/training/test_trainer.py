@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from leangan.augment import spectral_norm
 from leangan.plugins.method import Method
+from leangan.plugins.pair import Discriminator
 from leangan.training.ema import Ema
 from leangan.training.loop import train
 from leangan.training.reals import Reals
@@ -157,7 +159,7 @@ def test_r1_is_taken_at_its_interval(make_spec, make_reals, every, expected):
     taken = []
     for iteration in range(5):
         steps.d_step(0, iteration)
-        if "r1" in steps.tally.sums:
+        if "r1" in steps.tally.means():
             taken.append(iteration)
         steps.tally.clear()
     assert taken == expected
@@ -185,7 +187,7 @@ class Tagged(Method):
         self.heard = {"real": d_real, "fake": d_fake}
 
 
-class Mean(nn.Module):
+class Mean(Discriminator):
     def forward(self, x, c):
         return x.mean((1, 2, 3))[:, None]
 
@@ -207,7 +209,7 @@ def test_the_method_hears_logits_of_reals_and_of_fakes_and_the_log_has_both(make
 def test_a_lazy_regulariser_is_weighted_by_its_interval(make_spec, make_reals, every):
     """In every step it is part of the loss; every k-th step it is a loss of its own, times k."""
 
-    class Slope(nn.Module):
+    class Slope(Discriminator):
         def forward(self, x, c):
             return 0.01 * x.sum((1, 2, 3))[:, None]
 
@@ -227,6 +229,11 @@ def test_a_lazy_regulariser_is_weighted_by_its_interval(make_spec, make_reals, e
         assert taken == pytest.approx([loss + value] if every == 1 else [loss, 4 * value], rel=1e-5)
 
 
+def pairs(x: torch.Tensor, c: torch.Tensor) -> list[tuple[bytes, int]]:
+    """Images with their labels, in an order that depends on them alone."""
+    return sorted((image.numpy().tobytes(), int(label.argmax())) for image, label in zip(x.detach(), c, strict=True))
+
+
 def test_every_image_goes_to_the_discriminator_with_its_own_label(make_spec, make_reals):
     torch.manual_seed(0)
     steps = Trainer(
@@ -235,17 +242,18 @@ def test_every_image_goes_to_the_discriminator_with_its_own_label(make_spec, mak
     lazy = Trainer(
         make_spec(hyper={"r1_interval": 4}, conditional=True), make_reals(conditional=True), torch.device("cpu")
     )
-    for one, calls_of_d in ((steps, 2), (lazy, 3)):
-        made, seen, G, D = [], [], one.G, one.D
+    for one in (steps, lazy):
+        made, seen, G = [], [], one.G
         one.G = lambda z, c, G=G, made=made: made.append((G(z, c), c)) or made[-1][0]
         one.G.z_dim = G.z_dim
-        one.D = lambda x, c, D=D, seen=seen: seen.append((x, c)) or D(x, c)
+        one.D.register_forward_pre_hook(lambda D, inputs, seen=seen: seen.append(inputs))
         real = one.data.batch(8, 8)
         one.d_step(8, 0)
-        assert len(made) == 1 and len(seen) == calls_of_d
-        for (x, c), (wanted_x, wanted_c) in zip(seen, [real, made[0], real], strict=False):
-            assert torch.equal(x, wanted_x) and torch.equal(c, wanted_c)
-        assert not torch.equal(real[1], made[0][1])
+        assert len(made) == 1 and len(seen) == 2 and not torch.equal(real[1], made[0][1])
+        shown = [real, made[0]] if one is steps else [real, made[0], real]  # a lazy R1 shows the reals again
+        if one is lazy:
+            assert [len(x) for x, _ in seen] == [16, 8]
+        assert pairs(*map(torch.cat, zip(*seen, strict=True))) == pairs(*map(torch.cat, zip(*shown, strict=True)))
         made.clear(), seen.clear()
         one.g_step(8, 1)
         (((x, c),), ((wanted_x, wanted_c),)) = seen, made
@@ -270,8 +278,8 @@ def test_an_iteration_is_a_g_step_its_average_and_d_steps_on_fresh_reals(make_sp
     note(Reals, "batch", "reals")
     spec = make_spec(hyper={"d_steps": 2}, total_kimg=0.032, snapshot_kimg=0.032)
     train(spec, make_reals(), tmp_path, torch.device("cpu"), 0.032, 1e9, lambda: False)
-    one = [("G", 0, 0), ("average", 0, 16), ("D", 0, 0), ("reals", 0, 8), ("D", 8, 0), ("reals", 8, 8)]
-    two = [("G", 16, 1), ("average", 16, 16), ("D", 16, 1), ("reals", 16, 8), ("D", 24, 1), ("reals", 24, 8)]
+    one = [("G", 0, 0), ("reals", 0, 8), ("average", 0, 16), ("D", 0, 0), ("D", 8, 0), ("reals", 8, 8)]
+    two = [("G", 16, 1), ("reals", 16, 8), ("average", 16, 16), ("D", 16, 1), ("D", 24, 1), ("reals", 24, 8)]
     assert calls == [*one, ("held out", 16, 0), *two, ("held out", 32, 1)]
 
 
@@ -297,20 +305,25 @@ def test_r1_gradient_is_taken_at_the_stated_image(make_spec, make_reals, r1_at, 
     assert penalty.item() == pytest.approx(factor * gamma / 2 * 9 * x[0].numel(), rel=1e-6)
 
 
-def test_held_out_reals_pass_the_transform_at_their_interval_and_leave_no_trace(make_spec, make_reals):
+@pytest.mark.parametrize("needed, interval", [(True, 4), (False, 16)])
+def test_held_out_reals_pass_the_transform_at_their_interval_and_leave_no_trace(
+    make_spec, make_reals, monkeypatch, needed, interval
+):
     torch.manual_seed(0)
     # A D that a pass in training mode changes: it takes a step of power iteration.
-    steps = Trainer(make_spec("spectral_norm"), make_reals(), torch.device("cpu"))
+    with monkeypatch.context() as patch:
+        patch.setattr(spectral_norm.Method, "needs_validation", needed)
+        steps = Trainer(make_spec("spectral_norm"), make_reals(), torch.device("cpu"))
     steps.method = method = Recorder()
     before = {name: value.clone() for name, value in steps.D.state_dict().items()}
-    for iteration in range(8):
+    for iteration in range(2 * interval):
         steps.validate(8 * iteration, iteration)
     assert steps.D.training
     assert all(torch.equal(before[name], now) for name, now in steps.D.state_dict().items())
     x, D = steps.data.validation_batch(0, 16)[0], steps.D.eval()
     with torch.no_grad():
         expected = torch.cat([D(x[:8], None), D(x[8:16], None)]).mean()
-    assert method.calls == ["real", ("observe_validation", 0), "real", ("observe_validation", 32)]
+    assert method.calls == ["real", ("observe_validation", 0), "real", ("observe_validation", 8 * interval)]
     assert steps.tally.means()["d_valid"] == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -318,3 +331,31 @@ def test_a_method_that_learns_from_held_out_images_is_refused_without_enough(mak
     spec = make_spec(hyper={"batch": 20}, plugins=[("ada", {"heuristic": "rv"})])
     with pytest.raises(NotApplicable, match="^it needs a batch of 20 held-out images; the run holds out 16$"):
         Trainer(spec, make_reals(), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("features", [1, 0])
+def test_one_pass_over_reals_and_fakes_gives_the_logits_of_two(make_spec, make_reals, features):
+    """With the minibatch standard deviation, which must not compare a real with a fake."""
+    torch.manual_seed(0)
+    spec = make_spec(hyper={"mbstd_group": 4, "mbstd_features": features}, conditional=True)
+    steps = Trainer(spec, make_reals(conditional=True), torch.device("cpu"))
+    D = steps.D.double()
+    for number in (4, 8, 12):
+        sets = [(torch.randn(number, 3, 16, 16).double(), torch.eye(2).double()[torch.arange(number) % 2]) for _ in "rf"]
+        passes = []
+        D.register_forward_pre_hook(lambda D, inputs, passes=passes: passes.append(len(inputs[0])))
+        both = D.of_both(*sets)
+        assert passes == [2 * number]
+        for found, (x, c) in zip(both, sets, strict=True):
+            torch.testing.assert_close(found, D(x, c), rtol=1e-10, atol=1e-12)
+    mixed = torch.cat([sets[0][0], sets[1][0]])
+    plain = D(mixed, torch.cat([sets[0][1], sets[1][1]]))[:12]
+    assert torch.allclose(plain, both[0]) != bool(features)  # without the order, groups would mix
+
+
+def test_a_batch_smaller_than_a_group_takes_two_passes(make_spec, make_reals):
+    torch.manual_seed(0)
+    D = Trainer(make_spec(hyper={"mbstd_group": 8}), make_reals(), torch.device("cpu")).D
+    real, fake = torch.randn(2, 4, 3, 16, 16)
+    found = D.of_both((real, None), (fake, None))
+    assert all(map(torch.equal, found, (D(real, None), D(fake, None))))
