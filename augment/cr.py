@@ -41,6 +41,7 @@ class Method(method.Method):
 
     title = "CR"
     paper = "arXiv:1910.12027"
+    capturable = True
     neutral = {"weight": 0.0}
 
     def __init__(self, weight: float = 10.0, view: str = "flip-translation") -> None:

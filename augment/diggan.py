@@ -38,6 +38,7 @@ class Method(method.Method):
             raise ValueError(f"interval is {interval}; 1 or more D steps are allowed: change the method's `interval`")
         self.weight = weight
         self.interval = interval
+        self.capturable = interval == 1  # else the position of a step decides what it computes
 
     def d_loss(self, ctx: DStep) -> Tensor | float:
         step = ctx.cur_nimg // (len(ctx.t_real) * world_size())

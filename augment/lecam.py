@@ -32,6 +32,7 @@ class Method(method.Method):
 
     title = "LeCam"
     paper = "arXiv:2104.03310"
+    capturable = True
     quick = {"weight": 0.3}
     neutral = {"weight": 0.0}
     anchors: Tensor  # a_real, a_fake

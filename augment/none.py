@@ -10,3 +10,4 @@ class Method(method.Method):
 
     title = "Baseline"
     paper = "arXiv:1912.04958 (StyleGAN2), arXiv:1809.11096 (BigGAN)"
+    capturable = True

@@ -18,6 +18,7 @@ class Method(method.Method):
 
     title = "Scale/shift"
     paper = "arXiv:1904.01774, arXiv:2006.10738"
+    capturable = True
     neutral = {}
     needs = frozenset({"styled_layers"})
 

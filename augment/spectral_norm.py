@@ -20,6 +20,7 @@ class Method(method.Method):
 
     title = "Spectral norm"
     paper = "arXiv:1802.05957, arXiv:2006.06676"
+    capturable = True
     neutral = {}
     needs = frozenset({"d_layers", "equalised"})
 

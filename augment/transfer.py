@@ -41,6 +41,7 @@ class Method(method.Method):
 
     title = "Transfer"
     paper = "arXiv:1805.01677, arXiv:2006.06676"
+    capturable = True
     quick = {"checkpoint": {"file": "run/ckpt/earlier.pt", "sha256": "0" * 64}}
 
     def __init__(

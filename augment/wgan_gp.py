@@ -30,6 +30,7 @@ class Method(method.Method):
 
     title = "WGAN-GP"
     paper = "arXiv:1704.00028"
+    capturable = True
     neutral = {"weight": 0.0, "drift": 0.0}
 
     def __init__(self, weight: float = 10.0, target_norm: float = 1.0, drift: float = 0.001) -> None:

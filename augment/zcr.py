@@ -30,6 +30,7 @@ class Method(method.Method):
 
     title = "zCR"
     paper = "arXiv:2002.04724"
+    capturable = True
     neutral = {"d_weight": 0.0, "g_weight": 0.0}
 
     def __init__(self, noise: float = 0.1, d_weight: float = 0.2, g_weight: float = 0.02) -> None:

@@ -18,8 +18,8 @@ PROJECT = "leangan"
 PLUGINS = ("Method", "Backbone")
 """Names that many modules of the project define: they count with the last part of their module's name."""
 
-NAMES = ("title", "paper", "quick", "neutral")
-"""Attributes of a method that say what it is called and how it is tested, not what it does."""
+NAMES = ("title", "paper", "quick", "neutral", "capturable")
+"""Attributes of a method that say what it is called and how it is tested and run, not what it does."""
 
 
 def code_sha256(files: Iterable[Path]) -> str:

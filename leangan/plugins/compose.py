@@ -31,6 +31,7 @@ class Compose(Method):
         self.title = " + ".join(method.title for method in methods.values())
         self.paper = ", ".join(dict.fromkeys(method.paper for method in methods.values()))
         self.needs_validation = any(method.needs_validation for method in methods.values())
+        self.capturable = all(method.capturable for method in methods.values())
 
     def prepare(self, networks: Networks) -> None:
         for name, method in self.methods.items():

@@ -103,6 +103,9 @@ class Method(nn.Module):
     of a method that acts in a step and takes no p. `needs` names the parts of the networks (`plugins.backbone.PARTS`)
     that the method reads or changes, so that a run whose backbone does not offer them is refused. `needs_validation` is
     set by a method that learns nothing without `observe_validation`, so that a run without held-out images is refused.
+    `capturable` says that the method may become part of a CUDA graph: a step does the same on the device at every
+    iteration, with no number of Python's that changes, such as `cur_nimg`, and its tensors stay where they are. A run
+    checks it (`training.purity`); without it the steps are slower.
     """
 
     title: str = ""
@@ -111,6 +114,7 @@ class Method(nn.Module):
     neutral: dict[str, Any] | None = None
     needs: frozenset[str] = frozenset()
     needs_validation: bool = False
+    capturable: bool = False
 
     def prepare(self, networks: Networks) -> None:
         """Change or extend G and D before training starts, and, if that changed G, when a snapshot is loaded."""
@@ -146,7 +150,8 @@ class Method(nn.Module):
         """Called after every D step with its logits, detached; controllers live here."""
 
     def observe_validation(self, d_valid: Tensor, cur_nimg: int) -> None:
-        """Called every 4 iterations after the D step with the logits of a batch of held-out reals.
+        """Called with the logits of a batch of held-out reals after the D step: every 4 iterations if the method
+        `needs_validation`, else every 16.
 
         D sees them through `transform` and never learns from them. Not called where the run holds out
         fewer images than a batch.

@@ -143,6 +143,11 @@ class Config(Record):
     """How GPUs compute. It is part of every run's id: runs of another arithmetic are other runs
     ([run-identity.md](run-identity.md))."""
 
+    cuda_graphs: bool
+    """Whether a GPU runs each step of training as a CUDA graph, where the run's method allows it: the same numbers up to
+    rounding, and faster, since the processor no longer launches every kernel. The log of a run says whether it does. Not
+    part of a run's id, so that a run may be continued either way."""
+
     devices_per_run: Count
     """How many GPUs train one run, and measure it, together. Where a preset's batch or groups cannot be shared by so
     many, the next smaller number takes the run, so that it stays as published ([distributed.md](distributed.md)).

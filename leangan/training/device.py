@@ -54,11 +54,13 @@ def set_up(device: torch.device, threads: int, tf32: bool) -> None:
     """Settings of the process: CPU threads and, on a GPU, the arithmetic of float32.
 
     With `tf32` a GPU rounds float32 factors to 10 bits of mantissa. cuDNN measures which of its convolutions is fastest
-    at each shape, so that two runs on a GPU are close, not equal.
+    at each shape, so that two runs on a GPU are close, not equal. Work is queued on a stream of its own, since a CUDA
+    graph cannot be captured on the default one.
     """
     torch.set_num_threads(threads)
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)
+        torch.cuda.set_stream(torch.cuda.Stream())
         torch.backends.cudnn.benchmark = True
         torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cuda.matmul.allow_tf32 = tf32

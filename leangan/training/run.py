@@ -11,6 +11,7 @@ ended, its snapshots with their digests, and where the numbers come from.
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
@@ -200,6 +201,12 @@ def main(argv: list[str] | None = None) -> int:
     add_device_options(parser)
     parser.add_argument("--tick-kimg", type=float, default=1.0, help="thousands of images between two log lines")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="least time between two checkpoints")
+    parser.add_argument(
+        "--cuda-graphs",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="on a GPU, run each step as a CUDA graph where the method allows it: the same numbers, faster",
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     terminated = False
@@ -240,6 +247,7 @@ def main(argv: list[str] | None = None) -> int:
                 origin,
                 record,
                 args.parent_run,
+                args.cuda_graphs,
             )
         except NotApplicable as error:
             outcome = TrainResult("skip", str(error), 0, 0.0, spec.method, origin, record)

@@ -111,11 +111,13 @@ class Trainer:
         self.validation_interval = VALIDATION_INTERVALS[method.needs_validation]
         functions: dict[str, Callable[..., None]] = {
             "G step": partial(self._g_step, lazy=False),
-            "G step with regulariser": partial(self._g_step, lazy=True),
             "D step": partial(self._d_step, lazy=False),
-            "D step with regulariser": partial(self._d_step, lazy=True),
             "held-out batch": self._validate,
         }
+        if backbone.g_reg_interval > 1:
+            functions["G step with regulariser"] = partial(self._g_step, lazy=True)
+        if backbone.d_reg_interval > 1:
+            functions["D step with regulariser"] = partial(self._d_step, lazy=True)
         self.parts = {name: Part(name, function, self.tally, record) for name, function in functions.items()}
         self._loaded: tuple[int, tuple[Tensor, Tensor | None]] | None = None
 

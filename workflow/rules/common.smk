@@ -123,6 +123,7 @@ LAUNCH = (
 # Where a job computes and where files lie changes no number, so these are no parameters: with other ones nothing is made
 # again. The same holds for the configuration as a whole: what a job takes from it is among its parameters. A job that has
 # a GPU ends with an error where torch cannot use it, instead of going on on the CPU.
+GRAPHS = "--cuda-graphs" if ASKED.cuda_graphs else "--no-cuda-graphs"
 DEVICE = f"--device {'cuda' if GPU else ASKED.device}"
 FEATURE_OPTIONS = f"{DEVICE} --inception-weights {as_option(ASKED.inception_weights or '')}"
 CONFIG = as_option(json.dumps(ASKED.given()))

@@ -1,0 +1,117 @@
+"""Whether a run's iterations may be captured as CUDA graphs: whether each part does the same at every iteration.
+
+A graph holds the kernels of one iteration with the numbers that Python gave them. So each part is carried out at
+several positions of the run on torch's meta device, whose tensors have no contents: its calls, their numbers and the
+shapes of their tensors have to be the same each time, but for the first, which makes what is made once. Reading a
+tensor raises there, as it would in a capture.
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from leangan.core.cuda_graph import Recorder, captured
+from leangan.core.ranks import world_size
+from leangan.core.spec import RunSpec
+from leangan.training.reals import Reals
+from leangan.training.trainer import Trainer
+
+logger = logging.getLogger("training")
+
+META = torch.device("meta")
+
+ITERATIONS = (0, 1, 2, 3, 1000)
+"""Where each part is tried, in iterations: whatever happens every second, third or fourth time shows."""
+
+Call = tuple[str, tuple[Any, ...]]
+
+
+class Calls(TorchDispatchMode):
+    """Notes, within it, the calls of torch's operations with everything that a graph would hold of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[Call] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        self.noted.append((str(func), tuple(_held(value) for value in tree_leaves((args, kwargs or {})))))
+        return func(*args, **(kwargs or {}))
+
+
+def _held(value: Any) -> Any:
+    """Of an argument: a tensor's shape and type, and the numbers of one that lies in the memory of the host."""
+    if not isinstance(value, Tensor):
+        return value if isinstance(value, int | float | str | None) else str(value)
+    numbers = None if value.is_meta else tuple(value.flatten().tolist())
+    return tuple(value.shape), str(value.dtype), numbers
+
+
+def recorder_of(spec: RunSpec, data: Reals, device: torch.device) -> Recorder | None:
+    """What turns the parts of a run's iterations into CUDA graphs, or None where they run as written; logs which.
+
+    Draws from torch's global generators: seed them afterwards.
+    """
+    if device.type != "cuda":
+        return None
+    if reason := why_not_captured(spec, data.channels, data.classes):
+        logger.info("%s: no CUDA graphs, which is slower. %s", spec.run_id, reason)
+        return None
+    logger.info("%s: steps run as CUDA graphs", spec.run_id)
+    return captured
+
+
+def why_not_captured(spec: RunSpec, channels: int, classes: int) -> str | None:
+    """Why the iterations of a run cannot be captured, in words; None: they can. `classes` is 0 without labels."""
+    if world_size() > 1:
+        return f"{world_size()} processes train it together"
+    trainer = _on_meta(spec, channels, classes)
+    if unstated := [name for name, method in trainer.method.methods.items() if not method.capturable]:
+        return f"{', '.join(unstated)} does not say that it can be captured (Method.capturable)"
+    x, c = trainer.reals(0)
+    batch = spec.hyper["batch"] * spec.hyper["d_steps"]
+    for name, part in trainer.parts.items():
+        usual: list[Call] = []
+        for iteration in ITERATIONS:
+            try:
+                with Calls() as calls:
+                    part(iteration * batch, x, c)
+            except (RuntimeError, NotImplementedError) as error:
+                return f"{name}: {str(error).partition(chr(10))[0]}"
+            if iteration == ITERATIONS[0]:
+                continue
+            usual = usual or calls.noted
+            if difference := _difference(usual, calls.noted):
+                return f"{name}: {difference} at iterations {ITERATIONS[1]} and {iteration}"
+    return None
+
+
+def _on_meta(spec: RunSpec, channels: int, classes: int) -> Trainer:
+    """The networks of a run, as many images as its steps take, and optimisers that do nothing."""
+    batch = spec.hyper["batch"]
+    images = np.zeros((2 * batch, channels, spec.resolution, spec.resolution), dtype=np.uint8)
+    labels = np.zeros(len(images), dtype=np.int64) if classes else None
+    train, held_out = list(range(batch)), list(range(batch, 2 * batch))
+    data = Reals(images, labels, classes, train, held_out, spec.hyper["mirror"], 0, META, "device")
+    trainer = Trainer(spec, data, META)
+    for player in (trainer.g_player, trainer.d_player):
+        player.optimizer.step = lambda: None  # type: ignore[assignment]  # Adam's kernels do not run here
+    return trainer
+
+
+def _difference(first: list[Call], other: list[Call]) -> str | None:
+    """Where two lists of calls differ, in words."""
+    for one, two in zip_longest(first, other, fillvalue=("nothing", ())):
+        if one[0] != two[0]:
+            return f"{one[0]} and {two[0]}"
+        if one != two:
+            values = next((a, b) for a, b in zip_longest(one[1], two[1]) if a != b)
+            return f"{one[0]} with {values[0]} and {values[1]}"
+    return None
