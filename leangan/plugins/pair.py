@@ -82,9 +82,7 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
         return self.score(self.features(x), c)
 
-    def of_both(
-        self, real: tuple[Tensor, Tensor | None], fake: tuple[Tensor, Tensor | None]
-    ) -> tuple[Tensor, Tensor]:
+    def of_both(self, real: tuple[Tensor, Tensor | None], fake: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor]:
         """The logits of as many reals as fakes, images and labels of each, from one pass over all of them.
 
         No image is compared with one of the other kind: rows alternate so that the groups are those of two passes.

@@ -144,9 +144,9 @@ class Config(Record):
     ([run-identity.md](run-identity.md))."""
 
     cuda_graphs: bool
-    """Whether a GPU runs each step of training as a CUDA graph, where the run's method allows it: the same numbers up to
-    rounding, and faster, since the processor no longer launches every kernel. The log of a run says whether it does. Not
-    part of a run's id, so that a run may be continued either way."""
+    """Whether a GPU runs each step of training as a CUDA graph, where the run's method allows it: the same numbers up
+    to rounding, and faster, since the processor no longer launches every kernel. The log of a run says whether it does.
+    It is not part of a run's id: a run may be continued either way."""
 
     devices_per_run: Count
     """How many GPUs train one run, and measure it, together. Where a preset's batch or groups cannot be shared by so

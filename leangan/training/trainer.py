@@ -40,9 +40,7 @@ def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_inter
     ratio = reg_interval / (reg_interval + 1) if reg_interval > 1 else 1.0
     betas = tuple(float(beta) ** ratio for beta in hyper["betas"])
     on_gpu = any(param.is_cuda for param in params)  # where a CUDA graph may hold the step
-    optimizer = torch.optim.Adam(
-        params, lr=lr * ratio, betas=betas, eps=hyper["eps"], fused=True, capturable=on_gpu
-    )
+    optimizer = torch.optim.Adam(params, lr=lr * ratio, betas=betas, eps=hyper["eps"], fused=True, capturable=on_gpu)
     optimizer.register_load_state_dict_pre_hook(_with_own_groups)
     return optimizer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ SMALL_BIGGAN = {"z_dim": 8, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_dow
 EARLIER = (TRANSFER, {"run": "an-earlier-one"})  # its weights are read by `initialize`, which is not called here
 
 
-def run_of(name: str, make_spec: Callable[..., RunSpec], **changes: dict[str, Any]) -> RunSpec | str:
+def run_of(name: str, make_spec: Callable[..., RunSpec], presets: Sequence[str] = PRESETS, **changes: dict[str, Any]) -> RunSpec | str:
     """A tiny run that the method does not refuse, or why it refuses each.
 
     Tried are the method alone, after a transfer, and as the entries of config/methods.yaml have it. `changes` replace
@@ -38,7 +38,7 @@ def run_of(name: str, make_spec: Callable[..., RunSpec], **changes: dict[str, An
     tried = [([own], {}), ([EARLIER, own], {})]
     tried += [([_without_parent(part) for part in method_parts(entry)], method_preset(entry)) for entry in entries]
     reasons = []
-    for preset in PRESETS:
+    for preset in presets:
         for parts, hyper in tried:
             plugins = [(plugin, {**args, **changes.get(plugin, {})}) for plugin, args in parts]
             small = SMALL_BIGGAN if preset == "tiny-biggan" else {"pl_weight": 2.0, "style_mixing": 0.9}

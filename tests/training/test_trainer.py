@@ -341,7 +341,9 @@ def test_one_pass_over_reals_and_fakes_gives_the_logits_of_two(make_spec, make_r
     steps = Trainer(spec, make_reals(conditional=True), torch.device("cpu"))
     D = steps.D.double()
     for number in (4, 8, 12):
-        sets = [(torch.randn(number, 3, 16, 16).double(), torch.eye(2).double()[torch.arange(number) % 2]) for _ in "rf"]
+        sets = [
+            (torch.randn(number, 3, 16, 16).double(), torch.eye(2).double()[torch.arange(number) % 2]) for _ in "rf"
+        ]
         passes = []
         D.register_forward_pre_hook(lambda D, inputs, passes=passes: passes.append(len(inputs[0])))
         both = D.of_both(*sets)
