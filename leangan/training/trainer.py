@@ -26,6 +26,9 @@ from leangan.training.reals import Reals
 VALIDATION_INTERVALS = {True: 4, False: 16}
 """Iterations from one held-out batch to the next: where the method needs them, and where they are for the log alone."""
 
+WITH_REGULARIZER = "with regulariser"
+"""Of the name of a part of an iteration that contains the lazy regulariser."""
+
 
 class NotApplicable(Exception):
     """A run makes no sense with its data, which is known only when that is at hand; the message says why."""
@@ -113,9 +116,9 @@ class Trainer:
             "held-out batch": self._validate,
         }
         if backbone.g_reg_interval > 1:
-            functions["G step with regulariser"] = partial(self._g_step, lazy=True)
+            functions[f"G step {WITH_REGULARIZER}"] = partial(self._g_step, lazy=True)
         if backbone.d_reg_interval > 1:
-            functions["D step with regulariser"] = partial(self._d_step, lazy=True)
+            functions[f"D step {WITH_REGULARIZER}"] = partial(self._d_step, lazy=True)
         self.parts = {name: Part(name, function, self.tally, record) for name, function in functions.items()}
         self._loaded: tuple[int, tuple[Tensor, Tensor | None]] | None = None
 
@@ -132,12 +135,12 @@ class Trainer:
     def g_step(self, cur_nimg: int, iteration: int) -> None:
         """Move G so that D takes its images for real; then, where it is due, G's lazy regulariser."""
         lazy = is_due(self.backbone.g_reg_interval, iteration)
-        self.parts["G step with regulariser" if lazy else "G step"](cur_nimg, *self.reals(cur_nimg))
+        self.parts[f"G step {WITH_REGULARIZER}" if lazy else "G step"](cur_nimg, *self.reals(cur_nimg))
 
     def d_step(self, cur_nimg: int, iteration: int) -> None:
         """Move D to tell reals from fakes; then, where it is due, D's lazy regulariser; then the controllers."""
         lazy = is_due(self.backbone.d_reg_interval, iteration)
-        self.parts["D step with regulariser" if lazy else "D step"](cur_nimg, *self.reals(cur_nimg))
+        self.parts[f"D step {WITH_REGULARIZER}" if lazy else "D step"](cur_nimg, *self.reals(cur_nimg))
 
     def _g_step(self, cur_nimg: int, x_real: Tensor, c_real: Tensor | None, lazy: bool) -> None:
         every = self.backbone.g_reg_interval

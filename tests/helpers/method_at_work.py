@@ -27,7 +27,9 @@ SMALL_BIGGAN = {"z_dim": 8, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_dow
 EARLIER = (TRANSFER, {"run": "an-earlier-one"})  # its weights are read by `initialize`, which is not called here
 
 
-def run_of(name: str, make_spec: Callable[..., RunSpec], presets: Sequence[str] = PRESETS, **changes: dict[str, Any]) -> RunSpec | str:
+def run_of(
+    name: str, make_spec: Callable[..., RunSpec], presets: Sequence[str] = PRESETS, **changes: dict[str, Any]
+) -> RunSpec | str:
     """A tiny run that the method does not refuse, or why it refuses each.
 
     Tried are the method alone, after a transfer, and as the entries of config/methods.yaml have it. `changes` replace
