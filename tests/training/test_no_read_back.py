@@ -1,7 +1,7 @@
 """A training step only queues work: the host reads nothing back from the device, and no other device is mixed in.
 
-tests/training/test_capture.py shows it of every method that can be captured. Shown on torch's meta device, whose tensors have no contents: reading one raises, and so does computing with a tensor
-of the CPU beside it.
+Shown on torch's meta device, whose tensors have no contents: reading one raises, and so does computing with a tensor
+of the CPU beside it. tests/training/test_capture.py has every method that can be captured.
 """
 
 from __future__ import annotations
