@@ -34,6 +34,7 @@ class Method(ControlledMethod):
 
     title = "ADA"
     paper = "arXiv:2006.06676"
+    revision = 1
 
     def __init__(
         self,

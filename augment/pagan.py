@@ -32,6 +32,7 @@ class Method(ControlledMethod):
     title = "PA-GAN"
     paper = "arXiv:1901.10422, arXiv:2006.06676"
     needs = frozenset({"d_layers", "before_bias"})
+    revision = 1
     index: Tensor  # 0 to K - 1
 
     def __init__(

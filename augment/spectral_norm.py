@@ -22,6 +22,7 @@ class Method(method.Method):
     paper = "arXiv:1802.05957, arXiv:2006.06676"
     neutral = {}
     needs = frozenset({"d_layers", "equalised"})
+    revision = 1
 
     def prepare(self, networks: Networks) -> None:
         for layer in networks.D.layers():

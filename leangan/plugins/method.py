@@ -103,6 +103,8 @@ class Method(nn.Module):
     of a method that acts in a step and takes no p. `needs` names the parts of the networks (`plugins.backbone.PARTS`)
     that the method reads or changes, so that a run whose backbone does not offer them is refused. `needs_validation` is
     set by a method that learns nothing without `observe_validation`, so that a run without held-out images is refused.
+    `revision` is part of a run's id and 0 at first. It is raised by each change, here or in code that the method uses,
+    after which its runs draw other random numbers or follow another law; rounding does not count.
     """
 
     title: str = ""
@@ -111,6 +113,7 @@ class Method(nn.Module):
     neutral: dict[str, Any] | None = None
     needs: frozenset[str] = frozenset()
     needs_validation: bool = False
+    revision: int = 0
 
     def prepare(self, networks: Networks) -> None:
         """Change or extend G and D before training starts, and, if that changed G, when a snapshot is loaded."""
