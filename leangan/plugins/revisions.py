@@ -36,7 +36,7 @@ def other_revisions(*specs: RunSpec) -> dict[str, tuple[int, int]]:
 
 def in_words(others: dict[str, tuple[int, int]]) -> str:
     """What `other_revisions` found in print: "revision 0 of ada, now 1"."""
-    return ", ".join(f"revision {stated} of {name}, now {present}" for name, (stated, present) in others.items())
+    return "; ".join(f"revision {stated} of {name}, now {present}" for name, (stated, present) in others.items())
 
 
 def _present(backbone: str, plugins: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, int]:
