@@ -201,7 +201,9 @@ def _check_revisions(spec: RunSpec) -> None:
     parts = {spec.backbone, *(name for name, _ in spec.plugins)}
     for name, revision in spec.revisions.items():
         if name not in parts or type(revision) is not int or revision < 1:
-            raise ValueError(f"revisions has {name!r}: {revision!r}, must have whole numbers above 0 of {sorted(parts)}")
+            raise ValueError(
+                f"revisions has {name!r}: {revision!r}, must have whole numbers above 0 of {sorted(parts)}"
+            )
 
 
 def _transferred(args: dict[str, Any]) -> dict[str, Any]:
