@@ -35,6 +35,7 @@ class Method(ControlledMethod):
     title = "ADA"
     paper = "arXiv:2006.06676"
     capturable = True
+    revision = 1
 
     def __init__(
         self,

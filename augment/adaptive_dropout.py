@@ -30,6 +30,7 @@ class Method(ControlledMethod):
     paper = "arXiv:2006.06676"
     capturable = True
     needs = frozenset({"d_layers", "before_bias"})
+    revision = 1
 
     def __init__(self, target: float = 0.6, interval: int = 4, tune_kimg: float = 500, p: float = 0.0) -> None:
         super().__init__()

@@ -32,6 +32,7 @@ class Method(method.Method):
     capturable = True
     quick = {"reach": 1 / 8}
     neutral = {"real_weight": 0.0, "fake_weight": 0.0}
+    revision = 1
 
     def __init__(self, real_weight: float = 10.0, fake_weight: float = 10.0, reach: float = 1 / 32) -> None:
         super().__init__()

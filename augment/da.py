@@ -25,6 +25,7 @@ class Method(method.Method):
     title = "DA"
     paper = "arXiv:2006.06676"
     capturable = True
+    revision = 1
     p: Tensor
 
     def __init__(self, p: float = 0.3, categories: str = "bgc") -> None:

@@ -33,6 +33,7 @@ class Method(ControlledMethod):
     paper = "arXiv:1901.10422, arXiv:2006.06676"
     capturable = True
     needs = frozenset({"d_layers", "before_bias"})
+    revision = 1
     index: Tensor  # 0 to K - 1
 
     def __init__(

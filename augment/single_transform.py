@@ -24,6 +24,7 @@ class Method(method.Method):
     title = "One transform"
     paper = "arXiv:2006.06676"
     capturable = True
+    revision = 1
     p: Tensor
 
     def __init__(self, transform: str = "rotate90", p: float = 0.3) -> None:

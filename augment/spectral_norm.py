@@ -23,6 +23,7 @@ class Method(method.Method):
     capturable = True
     neutral = {}
     needs = frozenset({"d_layers", "equalised"})
+    revision = 1
 
     def prepare(self, networks: Networks) -> None:
         for layer in networks.D.layers():

@@ -18,6 +18,7 @@ from benchmarks.setting import prepared
 from benchmarks.stopwatch import Stopwatch, synchronize
 from leangan.core.spec import SUBSET_DEFAULTS, RunSpec
 from leangan.plugins.precision import half_precision
+from leangan.plugins.revisions import revisions_of
 from leangan.runs.methods import build_method, method_plugins, method_preset
 from leangan.runs.presets import preset_at
 from leangan.training.ema import Ema
@@ -63,6 +64,7 @@ class Iterations:
         stated = preset_at(preset, resolution, "--preset", changed)
         self.hyper = hyper = stated.hyper
         count = 2 * hyper["batch"]
+        plugins = method_plugins(method)
         spec = RunSpec(
             dataset="synthetic",
             resolution=resolution,
@@ -72,7 +74,8 @@ class Iterations:
             conditional=classes > 0,
             backbone=stated.backbone,
             hyper=hyper,
-            plugins=method_plugins(method),
+            plugins=plugins,
+            revisions=revisions_of(stated.backbone, plugins),
             seed=0,
             total_kimg=stated.kimg,
             snapshot_kimg=stated.kimg,

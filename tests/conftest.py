@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from leangan.core.spec import RunSpec
+from leangan.plugins.revisions import revisions_of
 from leangan.runs.methods import bind_all, method_plugins
 from leangan.runs.presets import preset_at
 
@@ -74,6 +75,7 @@ def make_spec():
     ) -> RunSpec:
         smaller = {"batch": 8, "fmap_base": 32, "fmap_max": 8, "z_dim": 8, "w_dim": 8, "r1_interval": 4}
         stated = preset_at(of, resolution, "tests", {**(smaller if of == "tiny" else {}), **(hyper or {})})
+        completed = method_plugins(method) if plugins is None else bind_all(plugins)
         fields = {
             "dataset": "procedural",
             "resolution": resolution,
@@ -84,7 +86,8 @@ def make_spec():
             "conditional": False,
             "backbone": stated.backbone,
             "hyper": stated.hyper,
-            "plugins": method_plugins(method) if plugins is None else bind_all(plugins),
+            "plugins": completed,
+            "revisions": revisions_of(stated.backbone, completed),
             "seed": 0,
             "total_kimg": 0.128,
             "snapshot_kimg": 0.064,

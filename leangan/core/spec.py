@@ -1,8 +1,9 @@
 """What a run is: a RunSpec holds every value it is trained with, plus its labels.
 
 The digest of a spec is the run's identity. It covers every key of the backbone and of the training loop and every
-argument of every plugin, defaults included, each in one canonical form, so that a changed default is another run. It
-covers nothing else: no paths, GPU counts or log intervals, and no labels. docs/run-identity.md lists what is in it.
+argument of every plugin, defaults included, each in one canonical form, so that a changed default is another run, and
+the revisions of backbone and plugins. It covers nothing else: no paths, GPU counts or log intervals, and no labels.
+docs/run-identity.md lists what is in it.
 """
 
 from __future__ import annotations
@@ -68,8 +69,9 @@ class RunSpec:
     """One training run, complete.
 
     `hyper` has all keys of the backbone and of the training loop; `plugins` are the method's parts in their order, each
-    with all its arguments. `tf32` allows GPUs to round float32 factors to 10 bits. `parent` is the run whose networks
-    this one starts from, see augment/transfer.py; None: it starts from random ones.
+    with all its arguments. `revisions` are those of the backbone and of the plugins that are not 0, by their names
+    (leangan/plugins/revisions.py). `tf32` allows GPUs to round float32 factors to 10 bits. `parent` is the run whose
+    networks this one starts from, see augment/transfer.py; None: it starts from random ones.
     """
 
     dataset: str
@@ -82,6 +84,7 @@ class RunSpec:
     backbone: str
     hyper: dict[str, Any]
     plugins: list[tuple[str, dict[str, Any]]]
+    revisions: dict[str, int] = dataclasses.field(default_factory=dict, kw_only=True)
     seed: int
     total_kimg: float
     snapshot_kimg: float
@@ -110,7 +113,11 @@ class RunSpec:
         return _sha256(trained)
 
     def _values(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "labels"}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "labels"}
+        # Runs from before there were revisions keep their ids and their text.
+        if not self.revisions:
+            del values["revisions"]
+        return values
 
     def _trained(self) -> dict[str, Any]:
         plugins = [(name, _transferred(args) if name == TRANSFER else args) for name, args in self.plugins]
@@ -164,6 +171,7 @@ class RunSpec:
         trained["parent"] = None if parent is None else cls.from_fields(parent)
         trained["plugins"] = [(name, args) for name, args in trained["plugins"]]
         spec = cls(**trained, labels=Labels(**fields["labels"][0]))
+        _check_revisions(spec)
         if fields.get("digest", spec.digest) != spec.digest:
             raise ValueError(f"its values have digest {spec.digest}, it states {fields['digest']}")
         return spec
@@ -186,6 +194,16 @@ class RunSpec:
         if not marks or marks[-1] < total:
             marks.append(total)
         return sorted({-(-round(mark) // batch) * batch for mark in marks})
+
+
+def _check_revisions(spec: RunSpec) -> None:
+    """Raise ValueError unless each of the spec's revisions is a whole number above 0 of one of its parts."""
+    parts = {spec.backbone, *(name for name, _ in spec.plugins)}
+    for name, revision in spec.revisions.items():
+        if name not in parts or type(revision) is not int or revision < 1:
+            raise ValueError(
+                f"revisions has {name!r}: {revision!r}, must have whole numbers above 0 of {sorted(parts)}"
+            )
 
 
 def _transferred(args: dict[str, Any]) -> dict[str, Any]:

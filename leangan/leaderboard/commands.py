@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import Any
 
+from leangan.core.provenance import UNKNOWN
 from leangan.core.yaml_files import parse_yaml
 from leangan.results.spec_file import SpecFile
 
@@ -16,6 +17,11 @@ def command_of(run: str, protocol: str, scale: str, stated: SpecFile | None) -> 
     target = f"results/{scale}/rows/{run}/{protocol}.jsonl"
     keys = [f"{key}={_text(value)}" for key, value in config.items()]
     return shlex.join(["snakemake", "--cores", "all", target, "--config", *keys])
+
+
+def at_commit(commit: str | None, command: str) -> str:
+    """The command behind a checkout of the commit, as far as it is known."""
+    return command if commit is None or UNKNOWN in commit else f"{shlex.join(['git', 'checkout', commit])} && {command}"
 
 
 def _text(value: Any) -> str:

@@ -8,13 +8,14 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from leangan.leaderboard.commands import command_of
+from leangan.leaderboard.commands import at_commit, command_of
 from leangan.leaderboard.entry import Entry, short_id
 from leangan.leaderboard.facts import facts_of
 from leangan.leaderboard.set_ups import tell_apart
 from leangan.leaderboard.standing import find_departures, standing
 from leangan.metrics.families import known_families
 from leangan.plugins import registry
+from leangan.plugins.revisions import in_words, other_revisions
 from leangan.results.measured_runs import Run, failure, runs_of
 from leangan.results.method_titles import distinguish_titles
 from leangan.results.metric_names import Metric, metric_of
@@ -50,6 +51,10 @@ def measured_entries(rows: Iterable[Row], *rows_dirs: Path) -> list[Entry]:
                 specs[entry.id] = stated
             scale = scale_of(folder) if stated is None else stated.config.get("scale", scale_of(folder))
             command = command_of(entry.run, entry.protocol, scale, stated)
+            if stated is not None and (others := other_revisions(stated.spec, *stated.spec.ancestors())):
+                note = "revision", f"{in_words(others)}: the present code trains another run in its place"
+                entry = dataclasses.replace(entry, facts=[*entry.facts, note])
+                command = at_commit(of_run[0].provenance.commit, command)
             entry = dataclasses.replace(entry, scale=scale, command=command)
         entries.append(entry)
     told_apart = tell_apart(entries, {key: stated.spec for key, stated in specs.items()})

@@ -15,9 +15,11 @@ from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
 from leangan.leaderboard.measured_entries import scale_of
 from leangan.leaderboard.standing import percent
-from leangan.results.collect import read_rows
+from leangan.plugins.revisions import in_words, other_revisions
+from leangan.results.collect import read_rows, row_files
 from leangan.results.measured_runs import seeds_of
 from leangan.results.published import PublishedNumber
+from leangan.results.spec_file import read_spec
 from leangan.runs.config import artefact, artefact_names, configured, leave_out
 from leangan.runs.grid import expand
 from leangan.runs.row import Row
@@ -51,14 +53,25 @@ class ProgressLine:
 
 @dataclass(frozen=True)
 class Progress:
-    """`lines` by artefact, then scale; `unmeasured` names the artefacts that have none."""
+    """`lines` by artefact, then scale; `unmeasured` names the artefacts that have none.
+
+    `outdated` counts runs with rows in whose place the present code trains others; `revisions` says what has changed.
+    """
 
     lines: list[ProgressLine]
     unmeasured: list[str]
+    outdated: int = 0
+    revisions: str = ""
 
     @property
     def rest(self) -> str:
-        """How many artefacts have no measured row."""
+        """How many artefacts have no measured row, and what of the stored runs does not count."""
+        if not self.outdated:
+            return self._without_rows()
+        runs = "1 stored run is" if self.outdated == 1 else f"{self.outdated} stored runs are"
+        return f"{self._without_rows()} {runs} of other revisions than the present code trains: {self.revisions}."
+
+    def _without_rows(self) -> str:
         if not self.lines:
             return "No artefact has a measured row yet."
         if not self.unmeasured:
@@ -81,7 +94,16 @@ def progress_of(rows_dirs: Iterable[Path], reported: list[PublishedNumber]) -> P
     names = artefact_names()
     found = [line for name in names for folder in known if (line := _line(name, folder, reported)) is not None]
     with_lines = {line.name for line in found}
-    return Progress(found, [name for name in names if name not in with_lines])
+    outdated = _outdated(known)
+    revisions = {name: numbers for others in outdated for name, numbers in others.items()}
+    return Progress(found, [name for name in names if name not in with_lines], len(outdated), in_words(revisions))
+
+
+def _outdated(rows_dirs: Iterable[Path]) -> list[dict[str, tuple[int, int]]]:
+    """The `other_revisions` of each run with rows there that has any."""
+    runs = sorted({file.parent for folder in rows_dirs for file in row_files(folder)})
+    specs = [stated.spec for run in runs if (stated := read_spec(run)) is not None]
+    return [others for spec in specs if (others := other_revisions(spec, *spec.ancestors()))]
 
 
 def _line(name: str, rows_dir: Path, reported: list[PublishedNumber]) -> ProgressLine | None:

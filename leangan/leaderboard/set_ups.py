@@ -1,8 +1,8 @@
 """Set-ups: the runs that are seeds of one mean, because they agree in setting and origin.
 
 A setting is everything a run is trained with except its seed; its origin is described in leangan/results/origin.py. If
-a method has several set-ups, its titles say what differs: "ADA (ada.target 0.4)" and "ADA (ada.target 0.6)", or "ADA
-(code of ada 1a2b3c4d)".
+a method has several set-ups, its titles say what differs: "ADA (ada.target 0.4)" and "ADA (ada.target 0.6)", "ADA
+(revision of ada 1)" or "ADA (code of ada 1a2b3c4d)".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from leangan.core.spec import TRANSFER, RunSpec
 from leangan.leaderboard.entry import Entry
 from leangan.results.origin import CLASSES, CODE, DATA, DIGITS, HALF, IMAGES, TF32, differing_keys, in_words
 
-PARENT = "parent."
+PARENT, REVISION = "parent.", "revision of "
 
 
 def tell_apart(entries: Iterable[Entry], specs: Mapping[str, RunSpec]) -> list[Entry]:
@@ -32,7 +32,7 @@ def tell_apart(entries: Iterable[Entry], specs: Mapping[str, RunSpec]) -> list[E
     for family in _split(entries, lambda entry: (entry.method, *_family(entry))):
         places = _split(family, _place)
         values = {entry.id: values_of(specs[entry.id]) for entry in family if entry.id in specs}
-        shown = _varying_keys(family, values, _is_argument)
+        shown = _varying_keys(family, values, _is_of_method)
         for members in places:
             shown |= _varying_keys(members, values, lambda key: True)
         for entry in family:
@@ -52,11 +52,14 @@ def tell_apart(entries: Iterable[Entry], specs: Mapping[str, RunSpec]) -> list[E
 def values_of(spec: RunSpec) -> dict[str, str]:
     """What the run was trained with, as printed: arguments by plugin.argument, those of its parent by parent.…
 
-    Seeds are left out, and so is the parent's id, which differs per seed. A file is named by the digits of its sha256.
+    Revisions of 0, which a spec leaves out, are among it. Seeds are not, nor is the parent's id, which differs per seed.
+    A file is named by the digits of its sha256.
     """
     found: dict[str, Any] = {f"{name}.{key}": value for name, args in spec.plugins for key, value in args.items()}
     found |= spec.hyper
-    found["plugins"] = "+".join(name for name, _ in spec.plugins)
+    names = [name for name, _ in spec.plugins]
+    found["plugins"] = "+".join(names)
+    found |= {f"{REVISION}{name}": spec.revisions.get(name, 0) for name in (spec.backbone, *names)}
     for key in ("dataset", "resolution", "images", "subset_seed", "subset_rule", "validation_images", "conditional",
                 "backbone", "total_kimg", "snapshot_kimg", "tf32"):  # fmt: skip
         found[key] = getattr(spec, key)
@@ -127,8 +130,8 @@ def _varying_keys(entries: list[Entry], values: dict[str, dict[str, str]], wante
     return {key for each in known for key in each if wanted(key) and len({other.get(key) for other in known}) > 1}
 
 
-def _is_argument(key: str) -> bool:
-    return "." in key and not key.startswith(PARENT)
+def _is_of_method(key: str) -> bool:
+    return not key.startswith(PARENT) and ("." in key or key.startswith(REVISION))
 
 
 def _text(value: Any) -> str:

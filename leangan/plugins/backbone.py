@@ -119,6 +119,10 @@ class Backbone(ABC):
     parts: ClassVar[frozenset[str]] = frozenset()
     """The parts its networks offer."""
 
+    revision: ClassVar[int] = 0
+    """Part of a run's id. It is raised by each change after which runs of the backbone draw other random numbers or
+    follow another law; rounding does not count."""
+
     g_reg_interval: int = 0
     """G steps between regularisations: 0 never, 1 in the backward pass of every loss, k lazily (times k)."""
 

@@ -27,7 +27,9 @@ class HookError(Exception):
 
 
 def objection(cls: type) -> str | None:
-    """Why the class cannot be a method: its base, or a hook that does not take what it is called with. None: it can."""
+    """Why the class cannot be a method: its base, a hook that does not take what it is called with, unknown parts or a
+    wrong revision. None: it can.
+    """
     if not issubclass(cls, Method):
         return f"{source_location(cls)}: class {cls.__name__} must derive from leangan.plugins.method.Method"
     for name in HOOKS:
@@ -41,22 +43,29 @@ def objection(cls: type) -> str | None:
             called = f"{name}{_arguments(wanted)}"
             stated = f"{source_location(hook)}: {name}{_arguments(given)}"
             return f"{stated} is called as {called}, see leangan/plugins/method.py"
-    return _unknown_parts(cls, "needs", cls.needs)
+    return _unknown_parts(cls, "needs", cls.needs) or _no_revision(cls)
 
 
 def backbone_objection(cls: type) -> str | None:
-    """Why the class cannot be a backbone: a wrong base, something missing or an unknown part; None if it can."""
+    """Why the class cannot be a backbone: its base, something missing, unknown parts or a wrong revision; None if it can."""
     if not issubclass(cls, Backbone):
         return f"{source_location(cls)}: class {cls.__name__} must derive from leangan.plugins.backbone.Backbone"
     if lacking := sorted(cls.__abstractmethods__):
         return f"{source_location(cls)}: lacks {', '.join(lacking)}, see leangan/plugins/backbone.py"
-    return _unknown_parts(cls, "parts", cls.parts)
+    return _unknown_parts(cls, "parts", cls.parts) or _no_revision(cls)
 
 
 def _unknown_parts(cls: type, attribute: str, named: frozenset[str]) -> str | None:
     """The objection to parts that leangan/plugins/backbone.py does not describe."""
     if unknown := sorted(named - PARTS.keys()):
         return f"{source_location(cls)}: {attribute} names {', '.join(unknown)}; parts are {', '.join(PARTS)}"
+    return None
+
+
+def _no_revision(cls: type[Method] | type[Backbone]) -> str | None:
+    """The objection to a revision that is no whole number from 0 up."""
+    if type(cls.revision) is not int or cls.revision < 0:
+        return f"{source_location(cls)}: revision is {cls.revision!r}, must be a whole number, 0 or more"
     return None
 
 

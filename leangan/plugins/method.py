@@ -106,6 +106,8 @@ class Method(nn.Module):
     `capturable` says that the method may become part of a CUDA graph: a step does the same on the device at every
     iteration, with no number of Python's that changes, such as `cur_nimg`, and its tensors stay where they are. A run
     checks it (`training.purity`); without it the steps are slower.
+    `revision` is part of a run's id and 0 at first. It is raised by each change, here or in code that the method uses,
+    after which its runs draw other random numbers or follow another law; rounding does not count.
     """
 
     title: str = ""
@@ -115,6 +117,7 @@ class Method(nn.Module):
     needs: frozenset[str] = frozenset()
     needs_validation: bool = False
     capturable: bool = False
+    revision: int = 0
 
     def prepare(self, networks: Networks) -> None:
         """Change or extend G and D before training starts, and, if that changed G, when a snapshot is loaded."""

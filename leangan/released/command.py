@@ -27,6 +27,7 @@ from leangan.core.spec import SUBSET_DEFAULTS, RunSpec, snapshot_name
 from leangan.data.contracts import open_dataset
 from leangan.data.subset import read_subset
 from leangan.plugins.networks import build_networks
+from leangan.plugins.revisions import revisions_of
 from leangan.released.convert import load_released
 from leangan.runs.methods import method_plugins, method_preset, title_of
 from leangan.runs.presets import preset_at
@@ -61,6 +62,7 @@ def make_spec(args: argparse.Namespace, dataset: str, images: int, subset_seed: 
         backbone=preset.backbone,
         hyper=preset.hyper,
         plugins=plugins,
+        revisions=revisions_of(preset.backbone, plugins),
         seed=0,
         total_kimg=kimg,
         snapshot_kimg=kimg,

@@ -69,7 +69,8 @@ class Runs:
                         return run
         raise ConfigError(
             f"no artefact has the run {run_id} under this configuration. Name its scale, data set, images and methods "
-            "as when it was made: the page shows the command of each row."
+            "as when it was made: the page shows the command of each row. A run of another revision of its method or "
+            "backbone is made by the code of its commit alone."
         )
 
     def refused(self) -> dict[str, tuple[str, str]]:

@@ -14,6 +14,7 @@ from leangan.data.known_sets import is_amplified
 from leangan.data.outline import Outline, outline, why_unconditional
 from leangan.plugins import registry
 from leangan.plugins.backbone import LOOP_KEYS, missing_part
+from leangan.plugins.revisions import revisions_of
 from leangan.runs.artefact_sections import ArtefactConfig, Grid
 from leangan.runs.asked import asked
 from leangan.runs.choices import choose_conditional, choose_preset, outline_of
@@ -123,7 +124,8 @@ def _spec(
             parent = _spec(name, config, **of_parent, resolution=resolution, seed=seed, later=later)
             args = {**args, "run": parent.run_id}
         parts.append((plugin, args))
-    plugins = bind_all(parts, given_in)
+    own = bind_all(parts, given_in)
+    plugins = bind_all(before) + own
     return RunSpec(
         dataset=dataset,
         resolution=resolution,
@@ -134,13 +136,14 @@ def _spec(
         conditional=choose_conditional(content.conditional, dataset, resolution, config),
         backbone=stated.backbone,
         hyper=hyper,
-        plugins=bind_all(before) + plugins,
+        plugins=plugins,
+        revisions=revisions_of(stated.backbone, plugins),
         seed=seed,
         total_kimg=float(kimg or stated.kimg),
         snapshot_kimg=float(snapshot_kimg or stated.snapshot_kimg),
         tf32=config.arithmetic.tf32,
         parent=parent,
-        labels=stated.labels(method, title_of(method, plugins)),
+        labels=stated.labels(method, title_of(method, own)),
     )
 
 

@@ -41,6 +41,7 @@ from leangan.data.subset import read_subset
 from leangan.plugins import registry
 from leangan.plugins.check import HookError
 from leangan.plugins.fault import is_plugin_fault
+from leangan.plugins.revisions import in_words, other_revisions
 from leangan.runs.cells import Runs
 from leangan.runs.config import add_config_option, load_config
 from leangan.training.device import add_device_options, arithmetic, pick_device, set_up
@@ -60,6 +61,17 @@ TRY_SECONDS = 2.0  # how long rank 0 tries for a lock before all ranks agree to 
 def find_run(run_id: str, config: str) -> RunSpec:
     """The spec of a run under the configuration with the keys in `config`, a text; ConfigError where it has none."""
     return Runs(load_config(config)).find(run_id)
+
+
+def read_run(path: Path) -> RunSpec:
+    """The spec in a file; ConfigError where it holds none, or that of a run which the present code does not train."""
+    spec = RunSpec.read(path)
+    if others := other_revisions(spec):
+        raise ConfigError(
+            f"{path} is of {in_words(others)}: this code would train another run under the id {spec.run_id}. Check out "
+            "the commit that wrote the file, or name the present run by --run-id."
+        )
+    return spec
 
 
 def open_images(spec: RunSpec, data_path: Path, subset_path: Path) -> tuple[Dataset, dict[str, Any]]:
@@ -216,7 +228,7 @@ def main(argv: list[str] | None = None) -> int:
         terminated = True
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    spec = RunSpec.read(args.spec) if args.spec else find_run(args.run_id, args.config)
+    spec = read_run(args.spec) if args.spec else find_run(args.run_id, args.config)
     device = pick_device(args.device)
     set_up(device, args.threads, spec.tf32)
     used = arithmetic(device, spec.tf32, spec.hyper.get("half_type", "none"))

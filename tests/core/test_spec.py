@@ -101,6 +101,7 @@ def test_a_default_changed_in_a_method_is_another_run(monkeypatch, make_spec):
         ("images", 25), ("seed", 1), ("subset_seed", 1), ("subset_rule", "first"), ("validation_images", 10),
         ("total_kimg", 1.0), ("snapshot_kimg", 1.0), ("resolution", 32), ("dataset", "elpv"), ("conditional", True),
         ("backbone", "biggan"), ("tf32", True), ("plugins", [("da", {"p": 0.31})]), ("hyper", {"batch": 9}),
+        ("revisions", {"da": 9}),
     ],
 )  # fmt: skip
 def test_every_field_is_part_of_the_digest_and_of_the_setting_but_for_the_seed(make_spec, field, value):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import shutil
 
 import pytest
 from snakemake.cli import parse_config
@@ -12,6 +13,7 @@ from leangan.leaderboard.curve_geometry import curve, log_ticks, nice_ticks
 from leangan.leaderboard.entry import rank
 from leangan.leaderboard.measured_entries import measured_entries
 from leangan.leaderboard.published_entries import published_entries
+from leangan.plugins import registry
 from leangan.results.collect import collect
 from tests.helpers.papers import number
 from tests.helpers.synthetic import SPECS, failed_row, lacking_row, measured_rows, row, spec, write_rows, write_spec
@@ -127,6 +129,19 @@ def test_command_gives_the_configuration_of_the_run(tmp_path):
     assert words[3] == f"results/paper/rows/{spec('none').run_id}/proxy.jsonl"
     assert "device=cpu" in words and "images=[24]" in words and "inception_weights=null" in words
     assert parse_leaves(parse_config(words[5:])) == config
+
+
+def test_a_run_of_another_revision_says_so_and_is_made_again_at_its_commit(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry.require("method", "da"), "revision", 5)
+    for seed, (revisions, commit) in enumerate([({"da": 4}, "c" * 40), ({}, None), ({"da": 5}, "c" * 40)]):
+        run = dataclasses.replace(spec("da", seed), revisions=revisions)
+        write_spec(tmp_path / "demo", run)
+        (entry,) = entries(tmp_path, [row("da", seed, "fd", 20.0, 9.0, of=run, provenance={"commit": commit})])
+        stated = revisions.get("da", 0)
+        note = f"revision {stated} of da, now 5: the present code trains another run in its place"
+        assert dict(entry.facts).get("revision") == (note if stated != 5 else None)
+        assert entry.command.startswith(f"git checkout {commit} && snakemake " if stated == 4 else "snakemake ")
+        shutil.rmtree(tmp_path / "demo")
 
 
 def test_runs_of_several_scales_keep_their_commands(tmp_path):

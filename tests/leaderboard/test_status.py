@@ -16,10 +16,11 @@ from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
 from leangan.leaderboard import page, status
 from leangan.leaderboard.progress import Progress, ProgressLine, progress_of
+from leangan.plugins import registry
 from leangan.results.published import FILE, read_published
 from leangan.runs.config import artefact, artefact_names, configured
 from leangan.runs.grid import expand
-from tests.helpers.synthetic import row, write_rows
+from tests.helpers.synthetic import row, write_rows, write_spec
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,24 @@ def test_rows_of_two_versions_of_the_code_say_so_and_stop_nothing(tmp_path, pape
         file.write_text(json.dumps(content) + "\n")
     (line,) = progress_of([rows], papers).lines
     assert line.measured == "–" and line.agreement.startswith("the rows do not fit together")
+
+
+def test_runs_of_another_revision_are_counted_below_the_table(tmp_path, papers, monkeypatch):
+    now = registry.require("method", "ada").revision
+    rows = store(tmp_path, "hours", "cifar10-few", FEW)
+    for spec in planned("cifar10-few", "hours"):
+        if (rows / spec.run_id).is_dir():
+            write_spec(tmp_path / "hours", spec)
+    assert progress_of([rows], papers).outdated == 0
+    monkeypatch.setattr(registry.require("method", "ada"), "revision", now + 1)
+    found = progress_of([rows], papers)
+    assert found.lines[0].measured == "4 of 8", "ADA's two runs are none of the artefact's"
+    words = f"revision {now} of ada, now {now + 1}"
+    assert found.rest.endswith(f". 2 stored runs are of other revisions than the present code trains: {words}.")
+    monkeypatch.setattr(registry.require("method", "ada"), "revision", now)
+    monkeypatch.setattr(registry.require("backbone", "stylegan2"), "revision", 1)
+    found = progress_of([rows], papers)
+    assert not found.lines and found.rest.startswith("No artefact has a measured row yet. 12 stored runs are of other")
 
 
 def test_without_rows_it_says_so_in_one_sentence(tmp_path, papers, capsys):
