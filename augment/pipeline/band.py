@@ -72,11 +72,17 @@ def without_zeros(product: Product, device: torch.device) -> Product:
 
 def separable(along_y: Matrix, images: Tensor, along_x: Matrix) -> Tensor:
     """along_y @ images @ along_x^T for matrices [H', H], [W', W] and images [N, C, H, W]; [N, C, H', W']."""
-    if images.device.type == "cpu":
+    if isinstance(along_x, Blocks):
+        images = along_x.times(images.mT).mT
+    elif images.device.type == "cpu":
         images = torch.cat([images[..., a:b] @ rows.T for a, b, rows in _slices(along_x)], -1)
+    else:
+        images = images @ along_x.T
+    if isinstance(along_y, Blocks):
+        return along_y.times(images)
+    if images.device.type == "cpu":
         return torch.cat([rows @ images[..., a:b, :] for a, b, rows in _slices(along_y)], -2)
-    images = along_x.times(images.mT).mT if isinstance(along_x, Blocks) else images @ along_x.T
-    return along_y.times(images) if isinstance(along_y, Blocks) else along_y @ images
+    return along_y @ images
 
 
 def _slices(matrix: Tensor) -> list[tuple[int, int, Tensor]]:

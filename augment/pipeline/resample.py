@@ -45,7 +45,7 @@ wide margin does not impose it on many others."""
 
 GPU_CHUNK = 2**20
 """Pixels resampled at a time on a GPU: 16 images at 256 pixels. It bounds the memory of the doubled images,
-64 bytes per pixel and channel."""
+64 bytes per pixel and channel, and about as much for the columns gathered by `band.Blocks`."""
 
 
 def warp(x: Tensor, matrix: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ import torch
 from scipy import stats
 
 from leangan.augment.pipeline import rotate, rotate90, scale, scale_anisotropic, translate
-from leangan.augment.pipeline.band import separable
 from leangan.augment.pipeline.blit import blit
 from leangan.augment.pipeline.geometry import affine, compose, geometry
 from leangan.augment.pipeline.laws import (
@@ -114,14 +113,6 @@ def test_doubled_samples_lie_where_centre_says():
 def test_reflect_is_numpy_reflect_padding():
     expected = np.pad(np.arange(7), (15, 15), mode="reflect")
     assert reflect(torch.arange(-15, 22), 7).tolist() == expected.tolist()
-
-
-def test_separable_is_the_product_with_both_matrices():
-    torch.manual_seed(0)
-    band = torch.rand(150, 170, dtype=torch.float64).tril(20).triu(-3)
-    band[:70] = 0  # a block without any entry
-    x = torch.rand(2, 3, 170, 170, dtype=torch.float64)
-    assert torch.allclose(separable(band, x, band), torch.einsum("ij,ncjk,lk->ncil", band, x, band))
 
 
 # Laws.
