@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from leangan.augment.pipeline.blit import REACH
+from leangan.augment.pipeline.laws import REACH
 from leangan.augment.pipeline.transforms import translate_whole
 from leangan.plugins import method
 from leangan.plugins.method import DStep

@@ -3,9 +3,9 @@
     x = Pipeline("bgc")(x, p=0.6)
     x = hue(x, p=0.5, strength=0.1)
 
-Each transform is also a function of its own, see `augment.pipeline.transforms`. A `draw_` function draws its
-parameters, `warp`, `recolor`, `amplify`, `add_noise` and `cut_out` apply them; so the pipeline draws many
-matrices and applies their product once.
+Each transform is also a function of its own, see `augment.pipeline.transforms`. `laws.py` says which random numbers a
+transform takes and draws them; `blit`, `geometry` and `color` make one matrix of the numbers of many transforms; `warp`,
+`recolor`, `amplify`, `add_noise` and `cut_out` change the images. So the pipeline draws once and reads images seldom.
 """
 
 from __future__ import annotations
@@ -13,18 +13,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from leangan.augment.pipeline.blit import draw_flip_x, draw_rotate90, draw_translate_whole
-from leangan.augment.pipeline.color import (
-    draw_brightness,
-    draw_contrast,
-    draw_hue,
-    draw_luma_flip,
-    draw_saturation,
-    recolor,
-)
-from leangan.augment.pipeline.corruption import add_noise, cut_out, draw_hole, draw_noise_sigma
-from leangan.augment.pipeline.filter import BANDS, amplify, draw_band_gains
-from leangan.augment.pipeline.geometry import compose, draw_rotate, draw_scale, draw_scale_anisotropic, draw_translate
+from leangan.augment.pipeline.blit import blit
+from leangan.augment.pipeline.color import color, recolor
+from leangan.augment.pipeline.corruption import add_noise, cut_out, hole_at
+from leangan.augment.pipeline.filter import amplify, band_gains
+from leangan.augment.pipeline.geometry import compose, geometry
+from leangan.augment.pipeline.laws import LAWS, draw
 from leangan.augment.pipeline.precision import in_float32
 from leangan.augment.pipeline.resample import copy_pixels, warp
 from leangan.augment.pipeline.transforms import (
@@ -111,35 +105,28 @@ class Pipeline(nn.Module):
         return in_float32(self._transformed)(x, p)
 
     def _transformed(self, x: Tensor, p: Tensor | float) -> Tensor:
-        if "geom" in self.categories:
-            x = warp(x, self.draw_geometry(x, p))
-        elif "blit" in self.categories:
-            x = copy_pixels(x, self.draw_geometry(x, p))
-        if "color" in self.categories:
-            x = recolor(x, self.draw_color(x, p))
-        if "filter" in self.categories:
-            gains = torch.stack([draw_band_gains(x, band, p) for band in range(BANDS)])
-            x = amplify(x, gains.prod(0))
-        if "noise" in self.categories:
-            x = add_noise(x, draw_noise_sigma(x, p))
-        if "cutout" in self.categories:
-            x = cut_out(x, draw_hole(x, p))
+        numbers = self.draw(x, p)
+        if "geom" in numbers:
+            x = warp(x, self.geometry(x, numbers))
+        elif "blit" in numbers:
+            x = copy_pixels(x, self.geometry(x, numbers))
+        if "color" in numbers:
+            x = recolor(x, color(x, **numbers["color"]))
+        if "filter" in numbers:
+            x = amplify(x, band_gains(x, **numbers["filter"]))
+        if "noise" in numbers:
+            x = add_noise(x, numbers["noise"]["noise"][:, 0].abs())
+        if "cutout" in numbers:
+            x = cut_out(x, hole_at(x, numbers["cutout"]["cutout"]))
         return x
 
-    def draw_geometry(self, x: Tensor, p: Tensor | float) -> Tensor:
-        """The matrices [N, 3, 3] of blitting and geometry together, see `augment.pipeline.geometry`."""
-        matrices = []
-        if "blit" in self.categories:
-            matrices += [draw_flip_x(x, p), draw_rotate90(x, p), draw_translate_whole(x, p)]
-        if "geom" in self.categories:
-            # Rotations before and after the anisotropic scaling; with probability p at least one acts.
-            p_rotate = 1 - (1 - torch.as_tensor(p).clamp(0, 1)).sqrt()
-            matrices += [draw_scale(x, p), draw_rotate(x, p_rotate)]
-            matrices += [draw_scale_anisotropic(x, p), draw_rotate(x, p_rotate), draw_translate(x, p)]
-        return compose(*matrices)
+    def draw(self, x: Tensor, p: Tensor | float) -> dict[str, dict[str, Tensor]]:
+        """The numbers of each transform in each category for images x, see `augment.pipeline.laws`."""
+        laws = {category: LAWS[category] for category in self.categories}
+        drawn = draw(x, p, {name: law for each in laws.values() for name, law in each.items()})
+        return {category: {name: drawn[name] for name in each} for category, each in laws.items()}
 
-    def draw_color(self, x: Tensor, p: Tensor | float) -> Tensor:
-        """The matrices [N, 4, 4] of all colour transforms together, see `augment.pipeline.color`."""
-        return compose(
-            draw_brightness(x, p), draw_contrast(x, p), draw_luma_flip(x, p), draw_hue(x, p), draw_saturation(x, p)
-        )
+    def geometry(self, x: Tensor, numbers: dict[str, dict[str, Tensor]]) -> Tensor:
+        """The matrices [N, 3, 3] of blitting and geometry together, see `augment.pipeline.geometry`."""
+        makers = {"blit": blit, "geom": geometry}
+        return compose(*(make(x, **numbers[category]) for category, make in makers.items() if category in numbers))

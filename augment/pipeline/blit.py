@@ -1,7 +1,6 @@
-"""Laws of pixel blitting, the transforms that copy pixels (arXiv:2006.06676, appendix B).
+"""Matrices of pixel blitting, the transforms that copy pixels (arXiv:2006.06676, appendix B).
 
-Matrices as in `augment.pipeline.geometry`, with whole entries only, so that `warp` copies pixels exactly.
-A coin has no width to scale: the `strength` of a flip or quarter turn multiplies its probability.
+They are as in `augment.pipeline.geometry`, with whole entries only, so that `warp` copies pixels exactly.
 """
 
 from __future__ import annotations
@@ -9,37 +8,36 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from leangan.augment.pipeline.gate import gate, gated_uniform
-from leangan.augment.pipeline.geometry import affine
-
-REACH = 0.125
-
-
-def draw_flip_x(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Horizontal flip by a fair coin: behind the gate, so an image is flipped with probability p / 2."""
-    flipped = gate(x, p) & gate(x, strength / 2)
-    return affine(x, torch.where(flipped, -1, 1).to(x), 0, 0, 1)
+from leangan.augment.pipeline.geometry import affine, size_of
+from leangan.augment.pipeline.laws import or_at_rest
+from leangan.core.constants import constant
 
 
-def draw_rotate90(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Rotation by 0, 90, 180 or 270 degrees with equal probability, so turned at all with 3p / 4.
+def blit(
+    x: Tensor,
+    flip_x: Tensor | None = None,
+    rotate90: Tensor | None = None,
+    translate_whole: Tensor | None = None,
+) -> Tensor:
+    """Matrices [N, 3, 3] of mirroring left and right, then quarter turns, then a translation rounded to pixels.
 
-    ValueError where a quarter turn about the centre does not take pixels to pixels.
+    The numbers are those of `augment.pipeline.laws`, [N, 1] and [N, 2]; what is left out is at rest. ValueError for
+    `rotate90` where a quarter turn about the centre does not take pixels to pixels.
     """
     height, width = x.shape[-2:]
-    if (height - width) % 2:
+    if rotate90 is not None and (height - width) % 2:
         raise ValueError(
             f"images are {height} x {width}; quarter turns need sides that differ by an even number of pixels"
         )
-    is_open = gate(x, torch.as_tensor(p).clamp(0, 1) * strength)
-    turns = torch.where(is_open, torch.randint(4, (len(x),), device=x.device), 0)
-    cos = (turns == 0).to(x) - (turns == 2).to(x)
-    sin = (turns == 1).to(x) - (turns == 3).to(x)
-    return affine(x, cos, -sin, sin, cos)
+    flip_x, rotate90, translate_whole = or_at_rest(x, flip_x, rotate90, translate_whole)
+    which = torch.add(rotate90, flip_x, alpha=4).long().flatten()
+    linear = _symmetries(x.dtype, x.device).index_select(0, which)
+    return affine(x, *linear.unbind(1), *(translate_whole * size_of(x)).round().unbind(1))
 
 
-def draw_translate_whole(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Translation by U(-1/8, 1/8) of the size, rounded to pixels; own axes, one gate."""
-    height, width = x.shape[-2:]
-    dx, dy = (gated_uniform(x, p, 2) * (REACH * strength)).unbind(1)
-    return affine(x, 1, 0, 0, 1, (dx * width).round(), (dy * height).round())
+@constant
+def _symmetries(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The 8 symmetries of the square, (xx, xy, yx, yy) each: 0 to 3 quarter turns, then the same after mirroring."""
+    turns = ((1, 0), (0, 1), (-1, 0), (0, -1))
+    entries = [(cos * side, -sin, sin * side, cos) for side in (1, -1) for cos, sin in turns]
+    return torch.tensor(entries, dtype=dtype, device=device)

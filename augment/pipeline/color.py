@@ -1,11 +1,9 @@
-"""Laws of the colour transforms (arXiv:2006.06676, appendix B).
+"""Matrices of the colour transforms, and carrying them out (arXiv:2006.06676, appendix B).
 
-Each `draw_` function draws one matrix per image of x [N, C, H, W], together [N, 4, 4]; with probability
-1 - p it is the identity. `strength` multiplies the published width of the law, or a coin's probability.
-Matrices act on column vectors (r, g, b, 1) with colours in [-1, 1]. `recolor` applies them.
+There is one per image, together [N, 4, 4]. They act on column vectors (r, g, b, 1) with colours in [-1, 1].
 
-All but brightness are one family: with the luma axis v = (1, 1, 1) / sqrt(3), a colour's part along v is
-scaled, and the rest is scaled and turned about v.
+All but brightness are one family: with the luma axis v = (1, 1, 1) / sqrt(3), a colour's part along v is scaled, and
+the rest, its chroma, is scaled and turned about v.
 """
 
 from __future__ import annotations
@@ -13,39 +11,32 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from leangan.augment.pipeline.gate import gate, gated_normal, gated_uniform
-
-BRIGHTNESS_STD, CONTRAST_STD, HUE_REACH, SATURATION_STD = 0.2, 0.5, torch.pi, 1.0
-
-
-def draw_brightness(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Adds N(0, 0.2^2) to all channels."""
-    matrix = torch.eye(4, dtype=x.dtype, device=x.device).repeat(len(x), 1, 1)
-    matrix[:, :3, 3] = (gated_normal(x, p) * (BRIGHTNESS_STD * strength))[:, None]
-    return matrix
+from leangan.augment.pipeline.laws import or_at_rest
+from leangan.core.constants import constant
 
 
-def draw_contrast(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Multiplies all channels by 2^N(0, 0.5^2)."""
-    factor = torch.exp2(gated_normal(x, p) * (CONTRAST_STD * strength))
-    return _about_luma(x, factor, factor)
+def color(
+    x: Tensor,
+    brightness: Tensor | None = None,
+    contrast: Tensor | None = None,
+    luma_flip: Tensor | None = None,
+    hue: Tensor | None = None,
+    saturation: Tensor | None = None,
+) -> Tensor:
+    """Matrices [N, 4, 4] of all these transforms, one after the other.
 
-
-def draw_luma_flip(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Negates luma and keeps chroma (the Householder reflection about v) by a fair coin behind the gate."""
-    flipped = gate(x, p) & gate(x, strength / 2)
-    return _about_luma(x, luma=torch.where(flipped, -1, 1).to(x))
-
-
-def draw_hue(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Turns colours about the luma axis by an angle uniform in [-pi, pi]."""
-    angle = gated_uniform(x, p) * (HUE_REACH * strength)
-    return _about_luma(x, chroma=angle.cos(), turn=angle.sin())
-
-
-def draw_saturation(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Multiplies chroma, the part of a colour orthogonal to v, by 2^N(0, 1)."""
-    return _about_luma(x, chroma=torch.exp2(gated_normal(x, p) * (SATURATION_STD * strength)))
+    The numbers are those of `augment.pipeline.laws`, [N, 1]; what is left out is at rest. Brightness is added to all
+    channels, contrast multiplies them by 2^contrast, a flip negates luma, hue turns chroma by an angle, saturation
+    multiplies chroma by 2^saturation.
+    """
+    brightness, contrast, luma_flip, hue, saturation = or_at_rest(x, brightness, contrast, luma_flip, hue, saturation)
+    luma = torch.exp2(contrast) * (1 - 2 * luma_flip)
+    chroma = torch.exp2(contrast + saturation)
+    ahead, across = chroma * hue.cos(), chroma * hue.sin()
+    # luma * v v^T + ahead * (I - v v^T) + across * [v]_x; grouped by bases, so that 1, 1, 0 give exactly the identity.
+    weights = torch.stack([ahead, luma - ahead, across, luma * brightness], 1)
+    bases, last = _bases(x.dtype, x.device)
+    return (weights[..., None] * bases).sum(1) + last
 
 
 def recolor(x: Tensor, matrix: Tensor) -> Tensor:
@@ -63,18 +54,13 @@ def recolor(x: Tensor, matrix: Tensor) -> Tensor:
     raise ValueError(f"images have {channels} channels; colour transforms take 1 or 3: leave them out (`categories`)")
 
 
-def _about_luma(
-    x: Tensor, luma: Tensor | float = 1.0, chroma: Tensor | float = 1.0, turn: Tensor | float = 0.0
-) -> Tensor:
-    """luma * v v^T + chroma * (I - v v^T) + turn * [v]_x, where [v]_x is the cross product with v."""
-    third, root = 1 / 3, 3**-0.5
-    # Written with luma - chroma, so that 1, 1, 0 give exactly the identity.
-    same = (luma - chroma) * third
-    ahead, behind = same + turn * root, same - turn * root
-    same = chroma + same
-    rows = ((same, behind, ahead), (ahead, same, behind), (behind, ahead, same))
-    matrix = torch.eye(4, dtype=x.dtype, device=x.device).repeat(len(x), 1, 1)
-    for i, row in enumerate(rows):
-        for j, entry in enumerate(row):
-            matrix[:, i, j] = entry
-    return matrix
+@constant
+def _bases(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """I, v v^T, [v]_x (the cross product with v) and a shift of all channels, [4, 4, 4]; and the last row, [4, 4]."""
+    bases, last = torch.zeros(4, 4, 4, dtype=torch.float64), torch.zeros(4, 4, dtype=torch.float64)
+    bases[0, :3, :3] = torch.eye(3)
+    bases[1, :3, :3] = 1 / 3
+    bases[2, :3, :3] = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) * 3**-0.5
+    bases[3, :3, 3] = 1
+    last[3, 3] = 1
+    return bases.to(device, dtype), last.to(device, dtype)

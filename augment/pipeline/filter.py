@@ -5,25 +5,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from leangan.augment.pipeline.gate import gated_normal
+from leangan.augment.pipeline.laws import or_at_rest
 from leangan.augment.pipeline.wavelet import octave_matrices
+from leangan.core.constants import constant
 
-BANDS = 4
-GAIN_STD = 1.0
 EXPECTED_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)
 """Share of a natural image's power in each octave band, lowest first; spectra fall off about as 1/f."""
 
 
-def draw_band_gains(x: Tensor, band: int, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Gains [N, 4] of the octave bands, lowest first: 2^N(0, 1) for `band` (0 to 3), then all normalised.
+def band_gains(
+    x: Tensor,
+    band_1: Tensor | None = None,
+    band_2: Tensor | None = None,
+    band_3: Tensor | None = None,
+    band_4: Tensor | None = None,
+) -> Tensor:
+    """Gains [N, 4] of the octave bands, lowest first, for images x [N, C, H, W].
 
-    The common factor keeps the expected power, sum of EXPECTED_POWER * gain^2, at 1.
+    One band after the other is multiplied by 2^number, each time with a common factor for all bands that keeps the
+    expected power, sum of EXPECTED_POWER * gain^2, at 1 for gains that were 1. The numbers are those of
+    `augment.pipeline.laws`, [N, 1]; what is left out is at rest.
     """
-    gains = x.new_ones(len(x), BANDS)
-    gains[:, band] = torch.exp2(gated_normal(x, p) * (GAIN_STD * strength))
+    gains = torch.exp2(torch.cat(or_at_rest(x, band_1, band_2, band_3, band_4), 1))
     # 1 plus the change, so that a closed gate leaves exactly 1.
-    power = 1 + EXPECTED_POWER[band] * (gains[:, band : band + 1].square() - 1)
-    return gains / power.sqrt()
+    power = 1 + _expected_power(x.dtype, x.device) * (gains.square() - 1)
+    return gains / power.prod(1, keepdim=True).sqrt()
 
 
 def amplify(x: Tensor, gains: Tensor) -> Tensor:
@@ -31,11 +37,21 @@ def amplify(x: Tensor, gains: Tensor) -> Tensor:
 
     The image is continued by reflection. Gains of 1 leave it exactly as it is.
     """
-    n, _, height, width = x.shape
-    change = gains.to(x) - 1
-    along_y, along_x = (
-        torch.eye(size, dtype=x.dtype, device=x.device)
-        + (change @ octave_matrices(size, x.dtype, x.device).flatten(1)).view(n, 1, size, size)
-        for size in (height, width)
-    )
+    change, sizes = gains.to(x) - 1, x.shape[2:]
+    along = {}
+    for size in set(sizes):
+        bands = octave_matrices(size, x.dtype, x.device).flatten(1)
+        along[size] = torch.addmm(_identity(size, x.dtype, x.device), change, bands).view(-1, 1, size, size)
+    along_y, along_x = (along[size] for size in sizes)
     return along_y @ x @ along_x.mT
+
+
+@constant
+def _expected_power(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(EXPECTED_POWER, dtype=dtype, device=device)
+
+
+@constant
+def _identity(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The identity of an axis as one row, [size * size]."""
+    return torch.eye(size, dtype=dtype, device=device).flatten()

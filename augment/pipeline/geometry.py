@@ -1,9 +1,8 @@
-"""Laws of the geometric transforms (arXiv:2006.06676, appendix B).
+"""Matrices of the geometric transforms (arXiv:2006.06676, appendix B).
 
-Each `draw_` function draws one matrix per image of x [N, C, H, W], together [N, 3, 3]; with probability
-1 - p it is the identity. `strength` multiplies the published width of the law. Matrices act on column vectors
-(x, y, 1) of pixel coordinates whose origin is the image's centre, x to the right and y down, and take a point
-of the input to its place in the output. `warp` applies them.
+There is one per image, together [N, 3, 3]. They act on column vectors (x, y, 1) of pixel coordinates whose origin is
+the image's centre, x to the right and y down, and take a point of the input to its place in the output. `warp`
+applies them.
 """
 
 from __future__ import annotations
@@ -11,34 +10,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from leangan.augment.pipeline.gate import gated_normal, gated_uniform
-
-SCALE_STD, ROTATE_REACH, TRANSLATE_STD = 0.2, torch.pi, 0.125
-
-
-def draw_scale(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Isotropic scaling by 2^N(0, 0.2^2)."""
-    factor = torch.exp2(gated_normal(x, p) * (SCALE_STD * strength))
-    return affine(x, factor, 0, 0, factor)
+from leangan.augment.pipeline.laws import or_at_rest
+from leangan.core.constants import constant
 
 
-def draw_scale_anisotropic(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Scaling by s along x and 1/s along y, s = 2^N(0, 0.2^2)."""
-    exponent = gated_normal(x, p) * (SCALE_STD * strength)
-    return affine(x, torch.exp2(exponent), 0, 0, torch.exp2(-exponent))
+def geometry(
+    x: Tensor,
+    scale: Tensor | None = None,
+    rotate: Tensor | None = None,
+    scale_anisotropic: Tensor | None = None,
+    rotate_again: Tensor | None = None,
+    translate: Tensor | None = None,
+) -> Tensor:
+    """Matrices [N, 3, 3] of all these transforms, one after the other.
 
-
-def draw_rotate(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Rotation by an angle uniform in [-pi, pi]."""
-    angle = gated_uniform(x, p) * (ROTATE_REACH * strength)
-    return affine(x, angle.cos(), -angle.sin(), angle.sin(), angle.cos())
-
-
-def draw_translate(x: Tensor, p: Tensor | float = 1.0, strength: float = 1.0) -> Tensor:
-    """Translation by a fraction N(0, 0.125^2) of the size, each axis on its own, both behind one gate."""
-    height, width = x.shape[-2:]
-    dx, dy = (gated_normal(x, p, 2) * (TRANSLATE_STD * strength)).unbind(1)
-    return affine(x, 1, 0, 0, 1, dx * width, dy * height)
+    The numbers are those of `augment.pipeline.laws`, [N, 1] and [N, 2]; what is left out is at rest. For these a
+    scaling is by 2^scale, or 2^s along x and 2^-s along y.
+    """
+    scale, rotate, stretch, rotate_again, translate = or_at_rest(
+        x, scale, rotate, scale_anisotropic, rotate_again, translate
+    )
+    angles = torch.cat([rotate, rotate_again], 1)
+    cos, sin = angles.cos(), angles.sin()
+    before, after = torch.stack([cos, -sin, sin, cos], 2).unflatten(2, (2, 2)).unbind(1)
+    # Scaling by the same factor along both axes may as well follow the first rotation.
+    factors = torch.exp2(torch.cat([scale + stretch, scale - stretch], 1))
+    linear = compose(factors[:, :, None] * before, after)
+    return affine(x, *linear.flatten(1).unbind(1), *(translate * size_of(x)).unbind(1))
 
 
 def affine(
@@ -51,11 +49,10 @@ def affine(
     dy: Tensor | float = 0,
 ) -> Tensor:
     """Matrices [N, 3, 3] with rows (xx, xy, dx), (yx, yy, dy), (0, 0, 1); entries are numbers or [N]."""
-    matrix = x.new_zeros(len(x), 3, 3)
-    for row, entries in enumerate(((xx, xy, dx), (yx, yy, dy), (0, 0, 1))):
-        for column, entry in enumerate(entries):
-            matrix[:, row, column] = entry
-    return matrix
+    entries = (xx, xy, dx, yx, yy, dy)
+    columns = [each if isinstance(each, Tensor) else x.new_full((len(x),), each) for each in entries]
+    rows = torch.stack(columns, 1).view(-1, 2, 3)
+    return torch.cat([rows, _last_row(rows.dtype, rows.device).expand(len(x), -1, -1)], 1)
 
 
 def compose(*matrices: Tensor) -> Tensor:
@@ -70,10 +67,16 @@ def compose(*matrices: Tensor) -> Tensor:
     return product
 
 
-def inverse(matrix: Tensor) -> Tensor:
-    """The inverse of affine matrices [N, 3, 3]; exact for quarter turns, flips and whole-pixel shifts."""
-    a, b, dx = matrix[:, 0].unbind(1)
-    c, d, dy = matrix[:, 1].unbind(1)
-    det = a * d - b * c
-    a, b, c, d = d / det, -b / det, -c / det, a / det
-    return affine(matrix, a, b, c, d, -(a * dx + b * dy), -(c * dx + d * dy))
+def size_of(x: Tensor) -> Tensor:
+    """Width and height of images x as numbers of their type, [2]."""
+    return _size(*x.shape[-2:], x.dtype, x.device)
+
+
+@constant
+def _size(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor([width, height], dtype=dtype, device=device)
+
+
+@constant
+def _last_row(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor([[[0, 0, 1]]], dtype=dtype, device=device)

@@ -15,13 +15,25 @@ reflection repeats itself after 2 * (size - 1) pixels.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leangan.augment.pipeline.band import separable
-from leangan.augment.pipeline.geometry import affine, compose, inverse
-from leangan.augment.pipeline.wavelet import CENTRE, HALO, doubling, end_doubled, first_doubled, halving, reflect
+from leangan.augment.pipeline.band import Product, separable, without_zeros
+from leangan.augment.pipeline.wavelet import (
+    CENTRE,
+    HALO,
+    doubling,
+    end_doubled,
+    first_doubled,
+    fold,
+    halving,
+    one_period,
+    period_of,
+)
+from leangan.core.constants import constant
 from leangan.core.linear_map import Map, linear
 
 Window = tuple[int, int, int, int]
@@ -33,7 +45,7 @@ wide margin does not impose it on many others."""
 
 GPU_CHUNK = 2**20
 """Pixels resampled at a time on a GPU: 16 images at 256 pixels. It bounds the memory of the doubled images,
-64 bytes per pixel and channel."""
+64 bytes per pixel and channel, and about as much for the columns gathered by `band.Blocks`."""
 
 
 def warp(x: Tensor, matrix: Tensor) -> Tensor:
@@ -84,20 +96,31 @@ def warp_unread(x: Tensor, source: Tensor) -> Tensor:
     """`warp` that reads nothing back: every image both ways."""
     exact = _takes_pixels_to_pixels(source)[:, None, None, None]
     chunk = max(1, GPU_CHUNK // x[0, 0].numel())
-    parts = zip(x.split(chunk), source.split(chunk), strict=True)
-    return torch.where(exact, _copy(x, source), torch.cat([resample(*part) for part in parts]))
+    images = [resample(*part) for part in zip(x.split(chunk), source.split(chunk), strict=True)]
+    return torch.where(exact, _copy(x, source), torch.cat(images) if len(images) > 1 else images[0])
 
 
 def _copy(x: Tensor, source: Tensor) -> Tensor:
     """Images whose pixel at (column, row) is that of x at source @ (column, row, 1), a whole position."""
     channels, height, width = x.shape[1:]
-    column = torch.arange(width, dtype=x.dtype, device=x.device)[None, None, :]
-    row = torch.arange(height, dtype=x.dtype, device=x.device)[None, :, None]
-    (xx, xy, x0), (yx, yy, y0) = (line[:, :, None, None].unbind(1) for line in source[:, :2].unbind(1))
-    index_x = reflect((xx * column + xy * row + x0).long(), width)
-    index_y = reflect((yx * column + yy * row + y0).long(), height)
-    index = (index_y * width + index_x).flatten(1)[:, None].expand(-1, channels, -1)
+    columns, rows, periods = _pixels(height, width, x.dtype, x.device)
+    index_x, index_y = fold(_positions(source, columns, rows).long(), periods).unbind(1)
+    index = torch.add(index_x, index_y, alpha=width).flatten(1)[:, None].expand(-1, channels, -1)
     return x.flatten(2).gather(2, index).view_as(x)
+
+
+@constant
+def _pixels(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Columns [W] and rows [H, 1] of an image, and the periods of its two axes, [2, 1, 1]."""
+    periods = torch.tensor([period_of(width), period_of(height)], device=device)[:, None, None]
+    columns, rows = (torch.arange(size, dtype=dtype).to(device) for size in (width, height))
+    return columns, rows[:, None], periods
+
+
+def _positions(source: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
+    """source @ (column, row, 1) for matrices [N, 2, 3], columns [W] and rows [H, 1]: x and y, [N, 2, H, W]."""
+    xy = torch.addcmul(source[:, :, 2:, None], source[:, :, 1:2, None], rows)
+    return torch.addcmul(xy, source[:, :, :1, None], columns)
 
 
 def resample(x: Tensor, source: Tensor, window: Window | None = None) -> Tensor:
@@ -111,70 +134,150 @@ def resample(x: Tensor, source: Tensor, window: Window | None = None) -> Tensor:
 def _resampling(x: Tensor, source: Tensor, window: Window | None) -> tuple[Map, Map]:
     """The map of `resample` and its adjoint for images like x."""
     height, width = x.shape[2:]
-    left, right, top, bottom = window or (*_period(width), *_period(height))
-    up_x = doubling(width, x.dtype, x.device)[left - first_doubled(width) : right - first_doubled(width)]
-    up_y = doubling(height, x.dtype, x.device)[top - first_doubled(height) : bottom - first_doubled(height)]
-    down_x, down_y = halving(width, x.dtype, x.device), halving(height, x.dtype, x.device)
+    kind = x.dtype, x.device
+    left, right, top, bottom = window or (*one_period(width), *one_period(height))
+    if window:
+        (up_y, down_y), (up_x, down_x) = _products(height, (top, bottom), *kind), _products(width, (left, right), *kind)
+        grid, weight = _in_window(source, height, width, window), None
+    else:
+        (up_y, down_y), (up_x, down_x) = _period_products(height, *kind), _period_products(width, *kind)
+        grid, weight = _in_period(source, height, width)
 
-    # Sample u shows the point (u - CENTRE) / 2, hence in doubled samples A (u - CENTRE) + 2 t + CENTRE.
-    u = torch.arange(-HALO, 2 * width + HALO, dtype=x.dtype, device=x.device)[None, None, :] - CENTRE
-    v = torch.arange(-HALO, 2 * height + HALO, dtype=x.dtype, device=x.device)[None, :, None] - CENTRE
-    (xx, xy, x0), (yx, yy, y0) = (line[:, :, None, None].unbind(1) for line in source[:, :2].unbind(1))
-    read_x = xx * u + (xy * v + (2 * x0 + CENTRE - left))
-    read_y = yx * u + (yy * v + (2 * y0 + CENTRE - top))
-    weight = None
-    if not window:
-        read_x, weight_x = _into_period(read_x, width)
-        read_y, weight_y = _into_period(read_y, height)
-        weight = (weight_x * weight_y)[:, None]
-    grid = torch.stack([(2 * read_x + 1) / (right - left) - 1, (2 * read_y + 1) / (bottom - top) - 1], -1)
+    def weighted(warped: Tensor) -> Tensor:
+        return warped if weight is None else warped * weight
 
     def forward(x: Tensor) -> Tensor:
-        doubled = separable(up_y, x, up_x)
+        doubled = separable(up_y.matrix, x, up_x.matrix)
         warped = F.grid_sample(doubled, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        return separable(down_y, warped if weight is None else warped * weight, down_x)
+        return separable(down_y.matrix, weighted(warped), down_x.matrix)
 
     def adjoint(y: Tensor) -> Tensor:
-        warped = separable(down_y.T, y, down_x.T)
-        warped = warped if weight is None else warped * weight
+        warped = weighted(separable(down_y.transposed, y, down_x.transposed))
         # Bilinear, zeros outside, align_corners=False; the images' gradient only, which needs a shape only.
         like = warped.new_zeros(()).expand(*y.shape[:2], bottom - top, right - left)
         options = 0, 0, False, [True, False]
         doubled, _ = torch.ops.aten.grid_sampler_2d_backward(warped, like, grid, *options)
-        return separable(up_y.T, doubled, up_x.T)
+        return separable(up_y.transposed, doubled, up_x.transposed)
 
     return forward, adjoint
 
 
-def _period(size: int) -> tuple[int, int]:
-    """First and end of the doubled samples of one period, the sample with which the next begins included."""
-    return first_doubled(size), first_doubled(size) + 4 * (size - 1) + 1
+def _products(size: int, window: tuple[int, int], dtype: torch.dtype, device: torch.device) -> tuple[Product, Product]:
+    """Doubling an axis to the samples in a window, and halving it."""
+    first, end = window
+    start = first_doubled(size)
+    up, down = doubling(size, dtype, device)[first - start : end - start], halving(size, dtype, device)
+    return Product(up, up.T), Product(down, down.T)
 
 
-def _into_period(read: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Positions in one period that show what `read` shows, and weights that fall to zero where the padding ends.
+@constant
+def _period_products(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Product, Product]:
+    """Doubling an axis to one whole period, and halving it."""
+    up, down = _products(size, one_period(size), dtype, torch.device("cpu"))
+    return without_zeros(up, device), without_zeros(down, device)
 
-    Both count from `first_doubled`. Bilinear reading leaves the last sample of the padding over one sample's
-    width; beyond, all is zero.
+
+# A point of the doubled grid is read at A (u - CENTRE) + 2 t + CENTRE, in doubled samples, since sample u shows the
+# point (u - CENTRE) / 2 of the image.
+
+
+@constant
+def _doubled_grid(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """u - CENTRE for the columns [W'] and rows [H', 1] of the doubled output."""
+    columns, rows = (torch.arange(-HALO, 2 * size + HALO, dtype=dtype) - CENTRE for size in (width, height))
+    return columns.to(device), rows[:, None].to(device)
+
+
+def _in_window(source: Tensor, height: int, width: int, window: Window) -> Tensor:
+    """Where the doubled output grid is read, as `grid_sample` counts in the window."""
+    left, right, top, bottom = window
+    factor, offset = [], []
+    for first, end in ((left, right), (top, bottom)):
+        scale = 2 / (end - first)
+        factor.append((scale, scale, 2 * scale))
+        offset.append((0.0, 0.0, (CENTRE - first + 0.5) * scale - 1))
+    source = torch.addcmul(source.new_tensor(offset), source, source.new_tensor(factor))
+    return _positions(source, *_doubled_grid(height, width, source.dtype, source.device)).permute(0, 2, 3, 1)
+
+
+def _in_period(source: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Where the doubled output grid is read, as `grid_sample` counts in one period, and weights [N, 1, H', W'].
+
+    The weights fall to zero where the reflect padding ends. Bilinear reading leaves the last sample of the padding
+    over one sample's width; beyond, all is zero.
     """
-    inside = read.clamp(0, end_doubled(size) - first_doubled(size) - 1)
-    weight = (1 - (read - inside).abs()).clamp(min=0)
-    period = 4 * (size - 1)
-    return torch.where(inside >= period, inside - period, inside), weight
+    period = _period(height, width, source.dtype, source.device)
+    source = torch.addcmul(period.offset, source, period.factor)
+    read = _positions(source, *_doubled_grid(height, width, source.dtype, source.device))
+    inside = read.clamp(period.first, period.last)
+    weight = (1 - (read - inside).abs()).clamp(min=0).prod(1, keepdim=True)
+    return torch.addcmul(period.shift, inside % period.length, period.scale).permute(0, 2, 3, 1), weight
+
+
+class _Period(NamedTuple):
+    """What reading in one period needs to know of both axes.
+
+    `offset` [2, 3] and `factor` [3] make doubled samples, counted from the first, of a source matrix. Of all others,
+    [2, 1, 1]: `first` and `last` are the ends of the padding, `length` is that of the period, and `scale` and `shift`
+    take a sample to where `grid_sample` sees it.
+    """
+
+    offset: Tensor
+    factor: Tensor
+    first: Tensor
+    last: Tensor
+    length: Tensor
+    scale: Tensor
+    shift: Tensor
+
+
+@constant
+def _period(height: int, width: int, dtype: torch.dtype, device: torch.device) -> _Period:
+    sizes = width, height
+
+    def both(values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=dtype, device=device)[:, None, None]
+
+    made = [end - first for first, end in map(one_period, sizes)]
+    return _Period(
+        offset=torch.tensor([[0, 0, CENTRE - first_doubled(size)] for size in sizes], dtype=dtype, device=device),
+        factor=torch.tensor([1, 1, 2], dtype=dtype, device=device),
+        first=both([0, 0]),
+        last=both([end_doubled(size) - first_doubled(size) - 1 for size in sizes]),
+        length=both([2 * period_of(size) for size in sizes]),
+        scale=both([2 / samples for samples in made]),
+        shift=both([1 / samples - 1 for samples in made]),
+    )
 
 
 def _takes_pixels_to_pixels(source: Tensor) -> Tensor:
-    """Whether each matrix [N, 3, 3] is a whole shift after a flip or quarter turn, bool [N]."""
+    """Whether each matrix [N, 2, 3], which can be inverted, is a whole shift after a flip or quarter turn, bool [N].
+
+    Of whole numbers whose squares add up to 2, two are 1 or -1, and none of their rows is zero.
+    """
     whole = (source == source.round()).all((1, 2))
-    size = source[:, :2, :2].abs()
-    return whole & (size.sum(1) == 1).all(1) & (size.sum(2) == 1).all(1)
+    return whole & (source[:, :, :2].square().sum((1, 2)) == 2)
 
 
 def source_of(x: Tensor, matrix: Tensor) -> Tensor:
-    """Matrices [N, 3, 3] from an output pixel's (column, row) to the position in the input."""
-    height, width = x.shape[2:]
-    cx, cy = (width - 1) / 2, (height - 1) / 2
-    return compose(affine(x, 1, 0, 0, 1, -cx, -cy), inverse(matrix.to(x)), affine(x, 1, 0, 0, 1, cx, cy))
+    """Matrices [N, 2, 3] from an output pixel's (column, row, 1) to the position in the input.
+
+    They are the inverse of `matrix` [N, 3, 3], exact for quarter turns, flips and whole-pixel shifts.
+    """
+    centre, signs = _centre(*x.shape[2:], x.dtype, x.device)
+    linear, shift = matrix.to(x)[:, :2].tensor_split([2], 2)
+    adjugate = linear.flip(1, 2).mT * signs
+    determinant = (linear[:, 0] * adjugate[:, :, 0]).sum(1)
+    inverse = adjugate / determinant[:, None, None]
+    start = centre - (inverse * (shift + centre).mT).sum(2, keepdim=True)
+    return torch.cat([inverse, start], 2)
+
+
+@constant
+def _centre(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The centre's column and row, [2, 1], and the signs of the adjugate of a matrix, [2, 2]."""
+    centre = torch.tensor([[(width - 1) / 2], [(height - 1) / 2]], dtype=dtype, device=device)
+    return centre, torch.tensor([[1, -1], [-1, 1]], dtype=dtype, device=device)
 
 
 def _windows(source: Tensor, height: int, width: int) -> Tensor:

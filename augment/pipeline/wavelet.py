@@ -30,7 +30,16 @@ at tap 5.098, not 5.5, and the latter would shift an image that is turned by 180
 
 def reflect(index: Tensor, size: int) -> Tensor:
     """Index of the sample at any whole position of an axis reflected at its ends, which are not repeated."""
-    period = max(2 * (size - 1), 1)
+    return fold(index, period_of(size))
+
+
+def period_of(size: int) -> int:
+    """After how many pixels a reflected axis repeats itself."""
+    return max(2 * (size - 1), 1)
+
+
+def fold(index: Tensor, period: Tensor | int) -> Tensor:
+    """`reflect` on axes with this `period_of` their sizes."""
     index = index % period
     return torch.minimum(index, period - index)
 
@@ -43,6 +52,11 @@ def first_doubled(size: int) -> int:
 def end_doubled(size: int) -> int:
     """The end, excluded, of that axis: 3 * size - 2 pixels, two samples each."""
     return first_doubled(size) + 2 * (3 * size - 2)
+
+
+def one_period(size: int) -> tuple[int, int]:
+    """First and end of the doubled samples of one period, the sample with which the next begins included."""
+    return first_doubled(size), first_doubled(size) + 4 * (size - 1) + 1
 
 
 @constant

@@ -33,6 +33,12 @@ def p_of(x: Tensor, p: float) -> Tensor:
     return torch.tensor(p, dtype=torch.float32, device=x.device)
 
 
+def geometry_of(categories: str, x: Tensor, p: Tensor | float) -> Tensor:
+    """The matrices that the pipeline draws."""
+    pipeline = Pipeline(categories)
+    return pipeline.geometry(x, pipeline.draw(x, p))
+
+
 def images(n: int, *size: int) -> Tensor:
     """Noise, the hardest to resample."""
     return torch.rand(n, 3, *size, dtype=torch.float64) * 2 - 1
@@ -72,7 +78,7 @@ def test_the_warp_that_reads_nothing_back(device, monkeypatch, size, chunk):
     """`warp_unread`, which a GPU takes, against `warp_by_need`; also in pieces, the last one smaller."""
     x = images(8, size, size).float()
     with DrawnOnCpu():
-        matrix = Pipeline("bg").draw_geometry(x.double(), torch.linspace(0, 1, len(x)))
+        matrix = geometry_of("bg", x.double(), torch.linspace(0, 1, len(x)))
     matrix[-2:] = affine(x[-2:].double(), 0.2, 0, 0, 0.3)  # so small that nothing is left beyond the padding
     source = source_of(x.double(), matrix)
     assert len({tuple(row) for row in (source == source.round()).all(2).tolist()}) > 1, "some are copied, some are not"
@@ -94,7 +100,7 @@ def test_pixels_are_copied_bit_for_bit(device):
     """Flips, quarter turns and whole shifts, by copying and among images that are resampled."""
     x = images(16, 32, 32).float()
     with DrawnOnCpu():
-        matrix = Pipeline("blit").draw_geometry(x, 1.0)
+        matrix = geometry_of("blit", x, 1.0)
     for way in (copy_pixels, lambda x, matrix: warp_unread(x, source_of(x, matrix))):
         assert torch.equal(way(x.to(device), matrix.to(device)).cpu(), copy_pixels(x, matrix))
 

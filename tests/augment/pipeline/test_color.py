@@ -10,17 +10,11 @@ import torch
 from scipy import stats
 
 from leangan.augment.pipeline import brightness, contrast, hue, saturation
-from leangan.augment.pipeline.color import (
-    draw_brightness,
-    draw_contrast,
-    draw_hue,
-    draw_luma_flip,
-    draw_saturation,
-    recolor,
-)
-from leangan.augment.pipeline.geometry import compose
+from leangan.augment.pipeline.color import color, recolor
+from leangan.augment.pipeline.laws import LAWS
 
-DRAWS = (draw_brightness, draw_contrast, draw_luma_flip, draw_hue, draw_saturation)
+DRAWS = tuple(lambda x, name=name, law=law: color(x, **{name: law(x)}) for name, law in LAWS["color"].items())
+draw_luma_flip = DRAWS[2]
 
 
 def luma(x: torch.Tensor) -> torch.Tensor:
@@ -85,19 +79,19 @@ def test_every_colour_transform_can_be_undone(draw, colors):
     assert torch.allclose(restored, colors)
 
 
-def test_product_of_matrices_is_one_transform_after_the_other(colors):
-    matrices = [draw(colors) for draw in DRAWS]
+def test_all_transforms_in_one_matrix_are_one_after_the_other(colors):
+    numbers = {name: law(colors) for name, law in LAWS["color"].items()}
     expected = colors
-    for matrix in matrices:
-        expected = recolor(expected, matrix)
-    assert torch.allclose(recolor(colors, compose(*matrices)), expected)
+    for name, number in numbers.items():
+        expected = recolor(expected, color(colors, **{name: number}))
+    assert torch.allclose(recolor(colors, color(colors, **numbers)), expected)
 
 
 def test_gray_images_get_the_luma_of_the_colour_transform():
     torch.manual_seed(2)
     gray = torch.rand(64, 1, 4, 4, dtype=torch.float64) * 2 - 1
     # The transforms keep gray gray; what does not shows that it is the mean that counts.
-    for matrix in (compose(*(draw(gray) for draw in DRAWS)), torch.rand(64, 4, 4, dtype=torch.float64)):
+    for matrix in (color(gray, **{name: law(gray) for name, law in LAWS["color"].items()}), torch.rand(64, 4, 4).double()):
         expected = luma(recolor(gray.expand(-1, 3, -1, -1), matrix))
         assert torch.allclose(recolor(gray, matrix)[:, 0], expected)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -30,55 +28,48 @@ def moved(dx: float, dy: float) -> np.ndarray:
     return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]])
 
 
-def colour(linear: np.ndarray, shift: float = 0.0) -> np.ndarray:
-    return np.block([[linear, np.full((3, 1), shift)], [np.zeros((1, 3)), np.ones((1, 1))]])
-
-
 GREY = np.outer(LUMA, LUMA)
-GEOMETRY = {
-    "draw_flip_x": [np.diag([FLIP, 1.0, 1.0])],
-    "draw_rotate90": [turned(QUARTERS * np.pi / 2).round()],
-    "draw_translate_whole": [moved(*SHIFT)],
-    "draw_scale": [np.diag([SCALE, SCALE, 1])],
-    "draw_rotate": [turned(angle) for angle in ANGLES],
-    "draw_scale_anisotropic": [np.diag([STRETCH, 1 / STRETCH, 1])],
-    "draw_translate": [moved(*MOVE)],
+ORDER = {
+    "flip_x": np.diag([FLIP, 1.0, 1.0]),
+    "rotate90": turned(QUARTERS * np.pi / 2).round(),
+    "translate_whole": moved(*SHIFT),
+    "scale": np.diag([SCALE, SCALE, 1]),
+    "rotate": turned(ANGLES[0]),
+    "scale_anisotropic": np.diag([STRETCH, 1 / STRETCH, 1]),
+    "rotate_again": turned(ANGLES[1]),
+    "translate": moved(*MOVE),
 }
-COLOUR = {
-    "draw_brightness": [colour(np.eye(3), BRIGHTNESS)],
-    "draw_contrast": [colour(CONTRAST * np.eye(3))],
-    "draw_luma_flip": [colour(np.eye(3) - 2 * GREY)],
-    "draw_hue": [colour(Rotation.from_rotvec(HUE * LUMA).as_matrix())],
-    "draw_saturation": [colour(GREY + SATURATION * (np.eye(3) - GREY))],
+
+NUMBERS = {
+    **{"flip_x": [1], "rotate90": [QUARTERS], "translate_whole": np.array(SHIFT) / SIZE},
+    **{"scale": [np.log2(SCALE)], "rotate": [ANGLES[0]], "scale_anisotropic": [np.log2(STRETCH)]},
+    **{"rotate_again": [ANGLES[1]], "translate": np.array(MOVE) / SIZE},
+    **{"brightness": [BRIGHTNESS], "contrast": [np.log2(CONTRAST)], "luma_flip": [1], "hue": [HUE]},
+    **{"saturation": [np.log2(SATURATION)], "band_1": [0.1], "band_2": [0.2], "band_3": [0.3], "band_4": [0.4]},
+    **{"noise": [-SIGMA], "cutout": [9 / SIZE, 26 / SIZE]},
 }
-ORDER = ["flip_x", "rotate90", "translate_whole", "scale", "rotate", "scale_anisotropic", "rotate", "translate"]
+"""What the laws would have drawn."""
 
-
-P, P_ROTATE = 0.36, 0.2
-"""Rotations come twice, and with probability P at least one of them acts: (1 - P_ROTATE)^2 = 1 - P."""
+P = 0.36
 
 
 @pytest.fixture
 def stated(monkeypatch):
-    """Every law gives the value above for each image, and is asked for with the probability that it should have."""
+    """The laws draw NUMBERS, and are asked to with probability P; rotations come twice, of which one at least acts."""
 
-    def replace(name: str, *values: torch.Tensor, probability: float = P) -> None:
-        given = iter(values)
+    def draw(x, p, laws):
+        assert p == P and list(laws) == list(NUMBERS)
+        assert {name for name, law in laws.items() if law.gates != 1} == {"rotate", "rotate_again"}
+        return {name: torch.tensor(numbers, dtype=torch.float32)[None] for name, numbers in NUMBERS.items()}
 
-        def law(x: torch.Tensor, *arguments: Any) -> torch.Tensor:
-            assert float(arguments[-1]) == pytest.approx(probability), name
-            return next(given)
+    def band_gains(x, **numbers):
+        assert {name: [pytest.approx(each.item())] for name, each in numbers.items()} == {
+            f"band_{i}": NUMBERS[f"band_{i}"] for i in (1, 2, 3, 4)
+        }
+        return torch.full((1, 4), float(np.prod(GAINS)))
 
-        monkeypatch.setattr(pipeline, name, law)
-
-    for name, matrices in {**GEOMETRY, **COLOUR}.items():
-        values = [torch.tensor(matrix, dtype=torch.float32)[None] for matrix in matrices]
-        replace(name, *values, probability=P_ROTATE if name == "draw_rotate" else P)
-    replace("draw_band_gains", *(torch.full((1, 4), gain) for gain in GAINS))
-    replace("draw_noise_sigma", torch.tensor([SIGMA]))
-    hole = torch.zeros(1, 1, SIZE, SIZE, dtype=torch.bool)
-    hole[0, 0][HOLE] = True
-    replace("draw_hole", hole)
+    monkeypatch.setattr(pipeline, "draw", draw)
+    monkeypatch.setattr(pipeline, "band_gains", band_gains)
 
 
 def smooth(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -98,9 +89,9 @@ def test_every_transform_acts_once_in_the_published_order(stated):
     torch.manual_seed(0)
     out = Pipeline("bgcfnc")(image, P)[0].double().numpy()
 
-    rotations, matrix = iter(GEOMETRY["draw_rotate"]), np.eye(3)
-    for name in ORDER:
-        matrix = (next(rotations) if name == "rotate" else GEOMETRY[f"draw_{name}"][0]) @ matrix
+    matrix = np.eye(3)
+    for transform in ORDER.values():
+        matrix = transform @ matrix
     from_x, from_y, _ = np.tensordot(np.linalg.inv(matrix), np.stack([x, y, np.ones_like(x)]), 1)
     colours = smooth(from_x, from_y) + BRIGHTNESS
     colours *= CONTRAST

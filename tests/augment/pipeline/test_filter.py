@@ -8,8 +8,9 @@ import torch
 from scipy import stats
 
 from leangan.augment.pipeline import band_1, band_2, band_3, band_4, cutout, noise
-from leangan.augment.pipeline.corruption import add_noise, cut_out, draw_hole, draw_noise_sigma
-from leangan.augment.pipeline.filter import amplify, draw_band_gains
+from leangan.augment.pipeline.corruption import add_noise, cut_out, hole_at
+from leangan.augment.pipeline.filter import amplify, band_gains
+from leangan.augment.pipeline.laws import BAND, CUTOUT, NOISE
 from leangan.augment.pipeline.wavelet import octave_filters, octave_matrices
 
 MANY = torch.zeros(4000, 3, 16, 16)
@@ -58,11 +59,20 @@ def test_gains_of_one_are_the_identity():
 @pytest.mark.parametrize("band", range(4))
 def test_band_gain_law_and_preserved_power(band):
     torch.manual_seed(band)
-    gains = draw_band_gains(torch.zeros(()).expand(100_000, 3, 8, 8), band).double().numpy()
+    x = torch.zeros(()).expand(100_000, 3, 8, 8)
+    gains = band_gains(x, **{f"band_{band + 1}": BAND(x)}).double().numpy()
     others = np.delete(gains, band, 1)
     assert stats.kstest(np.log2(gains[:, band] / others[:, 0]), "norm").pvalue > 1e-3
     np.testing.assert_allclose(others, others[:, :1].repeat(3, 1))
     np.testing.assert_allclose(gains**2 @ POWER, 1, rtol=1e-5)
+
+
+def test_gains_of_all_bands_are_those_of_one_after_the_other():
+    torch.manual_seed(4)
+    x = torch.zeros(50, 3, 8, 8, dtype=torch.float64)
+    numbers = {f"band_{i}": BAND(x, 0.7) for i in (1, 2, 3, 4)}
+    expected = torch.stack([band_gains(x, **{name: number}) for name, number in numbers.items()]).prod(0)
+    assert torch.allclose(band_gains(x, **numbers), expected)
 
 
 def test_band_gain_law_measured_from_images():
@@ -100,7 +110,7 @@ def test_filters_add_up_to_the_identity_and_have_the_energy_of_their_response():
 
 def test_noise_sigma_law():
     torch.manual_seed(2)
-    assert stats.kstest(draw_noise_sigma(torch.zeros(()).expand(100_000, 3, 8, 8)) / 0.1, "halfnorm").pvalue > 1e-3
+    assert stats.kstest(NOISE(torch.zeros(()).expand(100_000, 3, 8, 8))[:, 0].abs() / 0.1, "halfnorm").pvalue > 1e-3
     # Each image's sigma from its 3 * 128 * 128 pixels, to 0.3 %.
     sigma = noise(torch.zeros(600, 3, 128, 128)).std((1, 2, 3))
     assert stats.kstest(sigma / 0.1, "halfnorm").pvalue > 1e-3
@@ -139,7 +149,7 @@ def test_hole_is_a_square_of_half_the_side():
 def test_cut_out_zeroes_the_hole_and_nothing_else():
     torch.manual_seed(6)
     x = torch.rand(8, 3, 16, 16) + 1
-    holes = draw_hole(x)
+    holes = hole_at(x, CUTOUT(x))
     out = cut_out(x, holes)
     assert torch.equal(out == 0, holes.expand_as(x))
     assert torch.equal(out[~holes.expand_as(x)], x[~holes.expand_as(x)])

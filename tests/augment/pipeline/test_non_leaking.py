@@ -18,9 +18,10 @@ from scipy import linalg, stats
 from torch import nn
 
 from leangan.augment.pipeline import flip_x, hue, luma_flip, noise, rotate, rotate90, scale
-from leangan.augment.pipeline.blit import draw_translate_whole
-from leangan.augment.pipeline.color import draw_brightness, draw_hue
-from leangan.augment.pipeline.geometry import draw_rotate
+from leangan.augment.pipeline.blit import blit
+from leangan.augment.pipeline.color import color
+from leangan.augment.pipeline.geometry import geometry
+from leangan.augment.pipeline.laws import BRIGHTNESS, HUE, ROTATE, TRANSLATE_WHOLE
 from leangan.augment.single_transform import Method as SingleTransform
 from leangan.data.readers.procedural import Procedural
 from leangan.metrics.extractors.shape_attributes import attributes
@@ -86,8 +87,8 @@ def eigenvalue(draws: torch.Tensor, k: float) -> float:
 def test_uniform_rotations_are_singular_at_p_1_only(p):
     torch.manual_seed(1)
     x = torch.zeros(MANY, 3, 8, 8)
-    turn = draw_rotate(x, p)
-    red, green, blue = draw_hue(x, p)[:, :3, 0].unbind(1)
+    turn = geometry(x, rotate=ROTATE(x, p))
+    red, green, blue = color(x, hue=HUE(x, p))[:, :3, 0].unbind(1)
     angles = [
         torch.atan2(turn[:, 1, 0], turn[:, 0, 0]),
         torch.atan2(3**0.5 * (green - blue), 2 * red - green - blue),  # of what red becomes
@@ -99,7 +100,8 @@ def test_uniform_rotations_are_singular_at_p_1_only(p):
 
 def test_normal_shifts_are_invertible_even_at_p_1():
     torch.manual_seed(2)
-    shift = draw_brightness(torch.zeros(MANY, 3, 1, 1), 1.0)[:, 0, 3]
+    x = torch.zeros(MANY, 3, 1, 1)
+    shift = color(x, brightness=BRIGHTNESS(x))[:, 0, 3]
     for k in (1, 4, 8):
         expected = math.exp(-((k * 0.2) ** 2) / 2)
         assert expected > 0.25
@@ -114,7 +116,8 @@ def test_uniform_translations_are_singular_from_p_0_84_on():
     lowest = k[phi.argmin()]
     assert 1 / (1 - phi.min()) == pytest.approx(0.837, abs=0.001)  # p where 1 - p + p * min(phi) is 0
     torch.manual_seed(3)
-    shift = draw_translate_whole(torch.zeros(4 * MANY, 1, 32, 32), 1.0)[:, 0, 2]
+    x = torch.zeros(4 * MANY, 1, 32, 32)
+    shift = blit(x, translate_whole=TRANSLATE_WHOLE(x))[:, 0, 2]
     assert eigenvalue(shift, lowest) == pytest.approx(phi.min(), abs=0.035)
     assert eigenvalue(shift, math.pi / 4) == pytest.approx(0, abs=0.035)
 

@@ -13,6 +13,12 @@ from leangan.augment.pipeline.geometry import affine
 from leangan.augment.pipeline.resample import warp
 
 
+def geometry_of(categories, x, p):
+    """The matrices that the pipeline draws."""
+    pipeline = Pipeline(categories)
+    return pipeline.geometry(x, pipeline.draw(x, p))
+
+
 @pytest.fixture
 def images():
     torch.manual_seed(0)
@@ -44,14 +50,14 @@ def test_unknown_categories_are_named_with_the_known(wrong):
 def test_rotation_before_or_after_scaling_has_probability_p(p):
     torch.manual_seed(2)
     x = torch.zeros(4000, 3, 16, 16)
-    turned = Pipeline("geom").draw_geometry(x, p)[:, [0, 1], [1, 0]].any(1)
+    turned = geometry_of("geom", x, p)[:, [0, 1], [1, 0]].any(1)
     assert stats.binomtest(int(turned.sum()), len(x), min(float(p), 1)).pvalue > 1e-3
 
 
 def test_copied_and_resampled_images_keep_their_places():
     torch.manual_seed(5)
     x = torch.rand(64, 3, 16, 16)
-    matrix = Pipeline("bg").draw_geometry(x, 0.15)
+    matrix = geometry_of("bg", x, 0.15)
     copied = (matrix == matrix.round()).all((1, 2))
     assert 5 < copied.sum() < 59
     out = warp(x, matrix)
