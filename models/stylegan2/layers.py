@@ -78,6 +78,16 @@ class Mapping(nn.Module):
         return self.layers(torch.cat(inputs, dim=1))
 
 
+def filters(out_channels: int, in_channels: int, kernel: int) -> nn.Parameter:
+    """The weight [out, in, kernel, kernel] of a convolution, drawn from N(0, 1).
+
+    It lies in memory as the maps do, in channels_last: otherwise each convolution lays it out anew, and its gradient
+    as well.
+    """
+    weight = torch.randn(out_channels, in_channels, kernel, kernel)
+    return nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
+
+
 class Conv(nn.Module):
     """Convolution [N, in, H, W] -> [N, out, H, W], or half the size if `down`; `gain` scales the output.
 
@@ -98,7 +108,7 @@ class Conv(nn.Module):
     ) -> None:
         super().__init__()
         self.down = down
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.weight = filters(out_channels, in_channels, kernel)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if activate else None
         self.bias_gain = gain * (ops.LRELU_GAIN if activate else 1.0)
         self.weight_gain = self.bias_gain / math.sqrt(in_channels * kernel**2)
@@ -140,18 +150,17 @@ class StyledConv(nn.Module):
         self.up = up
         self.limit = clamp
         self.affine = Linear(w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.weight = filters(out_channels, in_channels, 3)
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
         self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.weight_gain = 1 / math.sqrt(in_channels * 3**2)
         self.register_buffer("noise_const", torch.randn(resolution, resolution) if noise else None)
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: str) -> Tensor:
         """x [N, in, H, W], w [N, w_dim]; noise is drawn per sample ("random") or the stored map ("const")."""
-        styles = self.affine(w) * self.weight_gain
-        x, scales = ops.modulated_conv2d(x, self.weight, styles, norm=ops.LRELU_GAIN, up=self.up)
+        # No gain of 1/sqrt(fan_in): demodulation would undo it.
+        x, scales = ops.modulated_conv2d(x, self.weight, self.affine(w), norm=ops.LRELU_GAIN, up=self.up)
         noise = None
-        if self.noise_const is not None:
+        if self.noise_strength is not None and self.noise_const is not None:
             noise = torch.randn_like(x[:, :1]) if noise_mode == "random" else self.noise_const.to(x.dtype)
         return epilogue(
             x, self.bias, ops.LRELU_GAIN, self.limit, scales=scales, noise=noise, strength=self.noise_strength
@@ -165,7 +174,7 @@ class ToRGB(nn.Module):
         super().__init__()
         self.limit = clamp
         self.affine = Linear(w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
+        self.weight = filters(out_channels, in_channels, 1)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = 1 / math.sqrt(in_channels)
 
