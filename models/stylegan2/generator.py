@@ -112,14 +112,18 @@ class Generator(pair.Generator):
 
     def styles(self, z: Tensor, c: Tensor | None) -> Tensor:
         """z [N, z_dim] -> one w per layer [N, num_ws, w_dim], mixed in training mode."""
+        mixing = self.training and self.style_mixing > 0
+        if mixing:
+            # One pass of the mapping network for both; c comes twice.
+            z, c = torch.cat([z, torch.randn_like(z)]), None if c is None else c.repeat(2, 1)
         w = self.mapping(z, c)
+        if mixing:
+            w, other = w.chunk(2)
         ws = w[:, None].expand(-1, self.num_ws, -1)
-        if not self.training:
-            return ws
-        self.w_avg.lerp_(mean_over_ranks(w.detach().mean(dim=0)), 1 - self.w_avg_decay)
-        if self.style_mixing > 0:
+        if self.training:
+            self.w_avg.lerp_(mean_over_ranks(w.detach().mean(dim=0)), 1 - self.w_avg_decay)
+        if mixing:
             # Drawn and applied on the device: no step waits for the host to read the cut.
-            other = self.mapping(torch.randn_like(z), c)
             cut = torch.randint(1, self.num_ws, (), device=z.device)
             mixed = torch.rand((), device=z.device) < self.style_mixing
             layer = torch.arange(self.num_ws, device=z.device)[:, None]

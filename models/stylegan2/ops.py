@@ -24,29 +24,32 @@ LRELU_SLOPE = 0.2
 LRELU_GAIN = math.sqrt(2)  # keeps the second moment of a unit Gaussian nearly 1; layers fold it into weights
 
 
+def scaled(parameter: Tensor, gain: float, dtype: torch.dtype | None = None) -> Tensor:
+    """parameter * gain in `dtype`, by default the parameter's own."""
+    y = parameter if gain == 1 else parameter * gain
+    return cast(y, dtype or y.dtype)
+
+
 def rms_normalize(x: Tensor, eps: float = 1e-8) -> Tensor:
     """Rows of x [N, D] divided by their root mean square."""
     return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
 
 
 @constant
-def fir_kernel(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The low-pass in two dimensions [4, 4], with sum `gain`."""
+def depthwise_fir(channels: int, gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The low-pass with sum `gain` as the weight [C, 1, 4, 4] of a convolution with C = `channels` groups."""
     taps = torch.tensor(FIR, dtype=dtype, device=device)
-    return gain * torch.outer(taps, taps)
-
-
-def depthwise_fir(x: Tensor, gain: float) -> Tensor:
-    """The low-pass as the weight [C, 1, 4, 4] of a convolution of x [N, C, H, W] with C groups."""
-    return fir_kernel(gain, x.dtype, x.device).expand(x.shape[1], 1, 4, 4)
+    return (gain * torch.outer(taps, taps)).repeat(channels, 1, 1, 1)
 
 
 def _correlate(gain: float, stride: int, padding: int, x: Tensor) -> Tensor:
-    return F.conv2d(x, depthwise_fir(x, gain), stride=stride, padding=padding, groups=x.shape[1])
+    groups = x.shape[1]
+    return F.conv2d(x, depthwise_fir(groups, gain, x.dtype, x.device), stride=stride, padding=padding, groups=groups)
 
 
 def _scatter(gain: float, x: Tensor) -> Tensor:
-    return F.conv_transpose2d(x, depthwise_fir(x, gain), stride=2, padding=1, groups=x.shape[1])
+    groups = x.shape[1]
+    return F.conv_transpose2d(x, depthwise_fir(groups, gain, x.dtype, x.device), stride=2, padding=1, groups=groups)
 
 
 def low_pass(x: Tensor, gain: float, padding: int) -> Tensor:
@@ -67,45 +70,50 @@ def downsample2d(x: Tensor) -> Tensor:
 
 def conv2d_up(x: Tensor, weight: Tensor) -> Tensor:
     """Zeros between pixels, convolution with weight [O, I, 3, 3], low-pass at gain 4 -> [N, O, 2H, 2W]."""
-    # A transposed convolution scatters the kernel, hence the flip that makes it the usual correlation.
-    return low_pass(F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2), gain=4.0, padding=1)
+    # A transposed convolution scatters the kernel, hence the flip that makes it the usual correlation. It takes the
+    # kernel as [I, O, 3, 3], whose channels_last is another order of memory than that of [O, I, 3, 3].
+    kernel = cast(weight.transpose(0, 1).contiguous(memory_format=torch.channels_last), x.dtype).flip(2, 3)
+    return low_pass(F.conv_transpose2d(x, kernel, stride=2), gain=4.0, padding=1)
 
 
-def conv2d_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def conv2d_down(x: Tensor, weight: Tensor) -> Tensor:
     """Low-pass, then convolution with weight [O, I, 3, 3] at every second pixel -> [N, O, H/2, W/2]."""
-    return F.conv2d(low_pass(x, gain=1.0, padding=2), weight, bias, stride=2)
+    return F.conv2d(low_pass(x, gain=1.0, padding=2), weight, stride=2)
 
 
-def demodulation(weight: Tensor, styles: Tensor, norm: float = 1.0, eps: float = 1e-8) -> Tensor:
+def demodulation(energy: Tensor, styles: Tensor, norm: float, eps: float) -> Tensor:
     """Factors [N, O] that give every filter `weight[o, i] * styles[n, i]` the L2 norm `norm` (eq. 3).
 
-    `weight` is [O, I, K, K], `styles` [N, I].
+    `energy` [O, I] is the sum of squares of `weight` over each kernel, `styles` is [N, I]. `eps` is added to the square
+    of the norm that a filter has.
     """
-    energy = styles.square() @ weight.square().sum(dim=(2, 3)).T
-    return norm * (energy + eps).rsqrt()
+    return norm * (styles.square() @ energy.T + eps).rsqrt()
 
 
-def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, norm: float | None = 1.0, up: bool = False) -> Tensor:
-    """Convolve sample n of x [N, I, H, W] with `weight[o, i] * styles[n, i]` (sec. 2.2).
+def modulated_conv2d(
+    x: Tensor, weight: Tensor, styles: Tensor, norm: float | None = 1.0, up: bool = False, eps: float = 1e-8
+) -> tuple[Tensor, Tensor | None]:
+    """Convolve sample n of x [N, I, H, W] with `weight[o, i] * styles[n, i]` (sec. 2.2), but for factors [N, O].
 
-    `weight` is [O, I, K, K] with odd K (K = 3 if `up`, which doubles H and W). Filters are demodulated to the
-    L2 norm `norm`, None: not at all. The batch shares the kernel: convolution is linear, so scaling input and
-    output channels gives the same result. x may have 16 bits; the result has its type.
+    `weight` is [O, I, K, K] with odd K (K = 3 if `up`, which doubles H and W). The factors, by which the caller
+    multiplies the result, demodulate filters to the L2 norm `norm`; None: not at all, and there are none. `eps` is what
+    demodulation adds to the mean square of a filter. The batch shares the kernel: convolution is linear, so scaling
+    input and output channels gives the same result. x may have 16 bits; the result has its type, the factors that of
+    the styles.
     """
-    if x.dtype != styles.dtype and norm is not None:
-        # Demodulation undoes any scale of styles and filters, so both take one that 16 bits hold. For the same
-        # reason no gradient passes through the scales.
-        styles = styles / (styles.detach().abs().amax(dim=1, keepdim=True) + 1e-8)
-        weight = weight / (weight.detach().square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).sqrt()
+    factors = None
+    if norm is not None:
+        energy, added = weight.square().sum(dim=(2, 3)), eps * weight[0].numel()
+        if x.dtype == torch.float16:
+            # Demodulation undoes any scale of styles and filters, so both take one that float16 holds. For the same
+            # reason no gradient passes through the scales.
+            styles = styles / (styles.detach().abs().amax(dim=1, keepdim=True) + eps)
+            total = energy.detach().sum(dim=1, keepdim=True) + eps
+            weight, energy, added = weight / total.sqrt()[:, :, None, None], energy / total, eps
+        factors = demodulation(energy, styles, norm, added)
     x = x * cast(styles, x.dtype)[:, :, None, None]
-    filters = cast(weight, x.dtype)
-    y = conv2d_up(x, filters) if up else F.conv2d(x, filters, padding=weight.shape[-1] // 2)
-    return y if norm is None else y * cast(demodulation(weight, styles, norm), x.dtype)[:, :, None, None]
-
-
-def clamp(x: Tensor, limit: float | None) -> Tensor:
-    """x limited to [-limit, limit]; None: not at all."""
-    return x if limit is None else x.clamp(-limit, limit)
+    y = conv2d_up(x, weight) if up else F.conv2d(x, cast(weight, x.dtype), padding=weight.shape[-1] // 2)
+    return y, factors
 
 
 def minibatch_stddev(x: Tensor, group: int, features: int = 1) -> Tensor:

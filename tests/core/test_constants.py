@@ -28,7 +28,7 @@ def test_a_constant_is_made_once_for_each_set_of_arguments():
 @pytest.mark.parametrize(
     "make, arguments",
     [
-        (ops.fir_kernel, (1.0, torch.float32, CPU)),
+        (ops.depthwise_fir, (2, 1.0, torch.float32, CPU)),
         (wavelet.doubling, (8, torch.float32, CPU)),
         (wavelet.halving, (8, torch.float32, CPU)),
         (wavelet.octave_matrices, (8, torch.float32, CPU)),
