@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
@@ -27,10 +27,11 @@ def fold_norms(network: nn.Module) -> nn.Module:
 
 
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    parts = convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias
-    weight, bias, mean, variance, gain, shift = (None if part is None else part.detach().double() for part in parts)
-    assert isinstance(mean, Tensor) and isinstance(variance, Tensor), "a norm with statistics of its own"
-    weight, bias = fuse_conv_bn_weights(weight, bias, mean, variance, norm.eps, gain, shift)
+    bias, mean, variance, gain, shift = (
+        None if part is None else part.detach().double()
+        for part in (convolution.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    )
+    assert mean is not None and variance is not None, "a norm of the batch's own statistics cannot be folded"
+    exact = fuse_conv_bn_weights(convolution.weight.detach().double(), bias, mean, variance, norm.eps, gain, shift)
     kind = convolution.weight.dtype
-    convolution.weight = nn.Parameter(weight.to(kind), requires_grad=False)
-    convolution.bias = nn.Parameter(bias.to(kind), requires_grad=False)
+    convolution.weight, convolution.bias = (nn.Parameter(part.to(kind), requires_grad=False) for part in exact)
