@@ -35,8 +35,8 @@ from benchmarks.stopwatch import synchronize
 from leangan.core.errors import ConfigError, exit_on_user_error
 from leangan.core.files import sha256
 from leangan.metrics.base import Features
+from leangan.metrics.extraction import fake_features
 from leangan.metrics.fakes import BLOCK, Fakes
-from leangan.metrics.features import fake_features
 from leangan.metrics.formulas.fid import Metric as FrechetDistance
 from leangan.metrics.loading import LoadedExtractor, load_extractor
 from leangan.metrics.weights import CLEAN, FIDELITY

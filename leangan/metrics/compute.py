@@ -26,7 +26,7 @@ from leangan.metrics.families import (
     metric_name,
     metric_of,
 )
-from leangan.metrics.guard import SAME, check_fake, check_real, read_run, trained_images
+from leangan.metrics.guard import OF_ROW, check_fake, check_real, read_run, trained_images
 from leangan.metrics.protocols import FILE, Protocol, check_protocol, read_protocol
 from leangan.metrics.store import CPU, load_meta, load_reference, part_file
 from leangan.metrics.values import against_reals, snapshot_values
@@ -101,7 +101,7 @@ def compute(
                 "proxy": protocol.proxy,
                 "protocol": {
                     "name": protocol.name,
-                    **{key: meta[key] for key in SAME},
+                    **{key: meta[key] for key in OF_ROW},
                     "statistics": meta["statistics"],
                     "eval_seeds": protocol.eval_seeds,
                 },

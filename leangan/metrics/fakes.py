@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from leangan.core.cuda_graph import Recorder, captured
 from leangan.core.pixels import to_uint8
 from leangan.plugins.pair import Generator
 from leangan.training.sampler import step_seed
@@ -21,6 +23,32 @@ class NotFinite(ValueError):
     """A generator gave images that are no numbers."""
 
 
+class Replay:
+    """`draw(z, c)`, recorded for tensors of these sizes; it gives images of the size and type of `images`."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        draw: Callable[[Tensor, Tensor | None], Tensor],
+        z: Tensor,
+        c: Tensor | None,
+        images: Tensor,
+    ):
+        self.z, self.c, self.images = z.clone(), None if c is None else c.clone(), torch.empty_like(images)
+
+        def work() -> None:
+            self.images.copy_(draw(self.z, self.c))
+
+        self.replay = recorder(work)
+
+    def __call__(self, z: Tensor, c: Tensor | None) -> Tensor:
+        self.z.copy_(z)
+        if self.c is not None and c is not None:
+            self.c.copy_(c)
+        self.replay()
+        return self.images.clone()  # the next replay writes over them
+
+
 class Fakes:
     """`count` images of `G`: averaged weights, no truncation, rounded to 8 bits.
 
@@ -29,6 +57,9 @@ class Fakes:
     training set's, from which the fakes' are drawn; None: unconditional. Each call of the generator makes `block`
     images; the default is the generator's own batch size for evaluation, else BLOCK. The noise on a GPU differs from
     that on a CPU.
+
+    With a `recorder`, by default on a GPU, whole blocks are made by replays of G's work: the GPU would wait for Python
+    most of the time, as a block is small.
     """
 
     def __init__(
@@ -39,6 +70,7 @@ class Fakes:
         seed: int,
         device: torch.device,
         block: int | None = None,
+        recorder: Recorder | None = None,
     ):
         random = torch.Generator().manual_seed(seed)
         self.z = torch.randn(count, G.z_dim, generator=random).to(device)
@@ -49,6 +81,8 @@ class Fakes:
         self.G, self.seed = G, seed
         self.block = block or G.sampling_batch or BLOCK
         self._finite = torch.ones((), dtype=torch.bool, device=device)
+        self._recorder = recorder or (captured if device.type == "cuda" else None)
+        self._replay: Replay | None = None
 
     def __len__(self) -> int:
         return len(self.z)
@@ -57,10 +91,39 @@ class Fakes:
     def make(self, number: int) -> Tensor:
         """Block `number` as uint8 [n, C, H, W] on the device."""
         part = slice(number * self.block, (number + 1) * self.block)
-        torch.manual_seed(step_seed("fakes", self.seed, number))
-        x = self.G(self.z[part], None if self.c is None else self.c[part])
+        z, c = self.z[part], None if self.c is None else self.c[part]
+        seed = step_seed("fakes", self.seed, number)
+        torch.manual_seed(seed)
+        if len(z) < self.block:
+            return self._draw(z, c)
+        if self._replay:
+            return self._replay(z, c)
+        images = self._draw(z, c)
+        if self._recorder:
+            self._replay = self._record(self._recorder, z, c, images, seed)
+            self._recorder = None
+        return images
+
+    def _draw(self, z: Tensor, c: Tensor | None) -> Tensor:
+        x = self.G(z, c)
         self._finite &= x.isfinite().all()
         return to_uint8(x)
+
+    def _record(self, recorder: Recorder, z: Tensor, c: Tensor | None, images: Tensor, seed: int) -> Replay | None:
+        """A replay that has made `images` of z, c and `seed` once more; None where one cannot be had, or makes others.
+
+        It would make others if G drew numbers in Python.
+        """
+        try:
+            replay = Replay(recorder, self._draw, z, c, images)
+            torch.manual_seed(seed)
+            if torch.equal(replay(z, c), images):
+                return replay
+            why = "it makes other images"
+        except RuntimeError as error:
+            why = str(error).partition("\n")[0]
+        print(f"fakes are made without a CUDA graph, more slowly: {why}", file=sys.stderr)
+        return None
 
     def blocks(self, first: int = 0, step: int = 1) -> Iterator[Tensor]:
         """The blocks `first`, `first + step`, ...; raises NotFinite at the end, as a GPU is not waited for before."""

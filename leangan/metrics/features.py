@@ -15,26 +15,21 @@ import argparse
 import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
-from torch import Tensor
-from tqdm import tqdm
 
 from leangan.core.command_line import command_parser
 from leangan.core.distributed import joined_ranks, on_any_rank
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
-from leangan.core.ranks import rank, world_size
+from leangan.core.ranks import rank
 from leangan.data.contracts import open_dataset
 from leangan.data.subset import read_subset
-from leangan.metrics.base import Features
-from leangan.metrics.fakes import BLOCK, Fakes, NotFinite
+from leangan.metrics.extraction import default_batch, fake_features, real_features
+from leangan.metrics.fakes import BLOCK, Fakes
 from leangan.metrics.guard import check_snapshot, check_subset, read_run
 from leangan.metrics.loading import LoadedExtractor, load_extractor
 from leangan.metrics.protocols import Protocol, read_protocol
@@ -42,83 +37,6 @@ from leangan.metrics.store import load_meta, part_file, save_features
 from leangan.plugins import registry
 from leangan.training.device import add_device_options, pick_device, set_up
 from leangan.training.snapshot import load_generator
-
-
-def extract(extractor: LoadedExtractor, batches: Iterable[Tensor], count: int, title: str) -> Features | None:
-    """Features, on the CPU, of about `count` images that come in uint8 batches [n, 3, H, W]; None where none come."""
-    pooled, logits = [], []
-    with tqdm(total=count, desc=title, unit="img", mininterval=1, disable=rank() > 0) as progress:
-        for images in batches:
-            features = extractor(images)
-            pooled.append(features.pooled.float())
-            if features.logits is not None:
-                logits.append(features.logits.float())
-            progress.update(len(images))
-    if not pooled:
-        return None
-    return Features(on_cpu(pooled), on_cpu(logits) if logits else None, extractor=features.extractor)
-
-
-def on_cpu(parts: list[Tensor]) -> Tensor:
-    """The parts [n, D] as one tensor on the CPU; a GPU never holds them twice."""
-    return torch.cat([part.cpu() for part in parts])
-
-
-def real_batches(images: np.ndarray, indices: list[int] | None, batch: int, device: torch.device) -> Iterator[Tensor]:
-    """This rank's batches of the images at `indices` (None: all), uint8, from the memory map."""
-    order = np.arange(len(images)) if indices is None else np.asarray(indices)
-    for start in range(rank() * batch, len(order), world_size() * batch):
-        yield torch.from_numpy(images[order[start : start + batch]]).to(device)
-
-
-def rebatch(blocks: Iterable[Tensor], batch: int) -> Iterator[Tensor]:
-    """The same images in order, at least `batch` at once except for the last."""
-    waiting: list[Tensor] = []
-    for block in blocks:
-        waiting.append(block)
-        if sum(map(len, waiting)) >= batch:
-            yield torch.cat(waiting)
-            waiting = []
-    if waiting:
-        yield torch.cat(waiting)
-
-
-def gather(own: Tensor, count: int, block: int) -> Tensor:
-    """On rank 0 the rows of all ranks, [count, D], where rank r of W has those of the blocks r, r + W, ..."""
-    if world_size() == 1:
-        return own
-    if rank() > 0:
-        dist.send(own, 0)
-        return own
-    owner = torch.arange(count) // block % world_size()
-    whole = own.new_empty(count, own.shape[1])
-    whole[owner == 0] = own
-    for other in owner.unique().tolist()[1:]:
-        part = own.new_empty(int((owner == other).sum()), own.shape[1])
-        dist.recv(part, other)
-        whole[owner == other] = part
-    return whole
-
-
-def gather_features(own: Features | None, count: int, block: int) -> Features | None:
-    """On rank 0 the features of all `count` images; on another its own, None where it had no images."""
-    if own is None:
-        return None
-    logits = None if own.logits is None else gather(own.logits, count, block)
-    return replace(own, pooled=gather(own.pooled, count, block), logits=logits)
-
-
-def fake_features(extractor: LoadedExtractor, fakes: Fakes, batch: int, title: str) -> Features | None:
-    """On rank 0 the features of all fakes; None where one is not finite."""
-    blocks = rebatch(fakes.blocks(rank(), world_size()), batch)
-    own, finite = None, True
-    try:
-        own = extract(extractor, blocks, len(fakes) // world_size(), title)
-    except NotFinite:
-        finite = False
-    if on_any_rank(not finite)[0]:
-        return None
-    return gather_features(own, len(fakes), fakes.block)
 
 
 def up_to_date(path: Path, meta: dict[str, Any]) -> bool:
@@ -138,12 +56,13 @@ def reference_features(
     subset: Path | None,
     test: bool,
     out: Path,
-    batch: int,
+    batch: int | None,
     device: torch.device,
 ) -> None:
     """Write the features of a reference set: all images of `data`, or the training images `subset`.
 
-    `test` says that `data` is a test split. Reals are never mirrored.
+    `test` says that `data` is a test split. `batch`: images that the extractor sees at once; None: `default_batch`.
+    Reals are never mirrored.
     """
     dataset = open_dataset(data)
     chosen = None if subset is None else read_subset(subset, dataset)
@@ -159,9 +78,9 @@ def reference_features(
         return
     indices = chosen["indices"] if chosen else None
     count = len(indices) if indices else dataset.meta["count"]
-    batches = real_batches(dataset.images, indices, batch, device)
-    own = extract(extractor, batches, count // world_size(), f"{meta['dataset']}, {meta['reference']}")
-    features = gather_features(own, count, batch)
+    batch = batch or default_batch(extractor, meta["resolution"], device)
+    title = f"{meta['dataset']}, {meta['reference']}"
+    features = real_features(extractor, dataset.images, indices, batch, device, title)
     if rank() == 0:
         save_features(out, features, {**meta, "n_real": count})
 
@@ -181,16 +100,18 @@ def run_features(
     n_fake: int,
     labels: np.ndarray | None,
     out: Path,
-    batch: int,
+    batch: int | None,
     device: torch.device,
     protocol: Protocol | None = None,
 ) -> None:
     """Write the features of `n_fake` fakes for every snapshot that the run's train.json lists, then `out`.
 
     `labels` int64 [N] are those of the training images, used by a conditional generator only. `protocol` says with
-    how many evaluation seeds, default one. Raises ConfigError if a snapshot is not the one that training wrote.
+    how many evaluation seeds, default one. `batch` is as for `reference_features`. Raises ConfigError if a snapshot is
+    not the one that training wrote.
     """
-    _, result = read_run(run_dir)
+    spec, result = read_run(run_dir)
+    batch = batch or default_batch(extractor, spec.resolution, device)
     for snapshot in result["snapshots"]:
         check_snapshot(run_dir, snapshot, result)
     seeds = range(protocol.eval_seeds if protocol else 1)
@@ -246,21 +167,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inception-weights", help="path to the 2015 Inception weights")
     parser.add_argument("--inception-sha256", help="digest to expect in place of the published one")
     add_device_options(parser)
-    parser.add_argument("--batch", type=int, help="images the extractor sees at once; default 32, on a GPU 256")
+    parser.add_argument(
+        "--batch", type=int, help="images the extractor sees at once; default 32, on a GPU 256 to 2048 by their size"
+    )
 
 
 def extractor_of(
     args: argparse.Namespace, protocol: Protocol | None, device: torch.device, tf32: bool
-) -> tuple[LoadedExtractor, int]:
-    """(extractor on `device`, its batch size) from the options of a command line, for a process set up with `tf32`."""
-    extractor = load_extractor(
+) -> LoadedExtractor:
+    """The extractor on `device`, from the options of a command line, for a process set up with `tf32`."""
+    return load_extractor(
         protocol.extractor if protocol else args.extractor,
         device,
         inception_weights=args.inception_weights or None,
         inception_sha256=args.inception_sha256,
         tf32=tf32,
     )
-    return extractor, args.batch or (256 if device.type == "cuda" else 32)
 
 
 def features_of_fakes(args: argparse.Namespace, protocol: Protocol | None, out: Path, device: torch.device) -> None:
@@ -273,8 +195,8 @@ def features_of_fakes(args: argparse.Namespace, protocol: Protocol | None, out: 
         raise ConfigError(f"{n_fake} fakes: give --n-fake or --protocol")
     spec, train = read_run(args.run_dir)
     labels = labels_of_training_images(args.data, args.subset, train)
-    extractor, batch = extractor_of(args, protocol, device, spec.tf32)
-    run_features(extractor, args.run_dir, n_fake, labels, out, batch, device, protocol)
+    extractor = extractor_of(args, protocol, device, spec.tf32)
+    run_features(extractor, args.run_dir, n_fake, labels, out, args.batch, device, protocol)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -308,5 +230,5 @@ def main(argv: list[str] | None = None) -> None:
         if args.run_dir is not None:
             features_of_fakes(args, protocol, args.out, device)
         else:
-            extractor, batch = extractor_of(args, protocol, device, tf32)
-            reference_features(extractor, args.data, args.subset, args.test, args.out, batch, device)
+            extractor = extractor_of(args, protocol, device, tf32)
+            reference_features(extractor, args.data, args.subset, args.test, args.out, args.batch, device)

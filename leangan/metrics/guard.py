@@ -17,8 +17,11 @@ from leangan.metrics.extractor_facts import library
 from leangan.metrics.protocols import Protocol
 from leangan.training.snapshot import HEADER
 
-SAME = ("extractor", "extractor_sha256", "input_px", "resize", "library", "tf32")
-"""What features must share to be compared, and what a row says of its protocol."""
+OF_ROW = ("extractor", "extractor_sha256", "input_px", "resize", "library", "tf32")
+"""What a row says of the features behind it."""
+
+SAME = (*OF_ROW, "norms")
+"""What features must share to be compared."""
 
 OF_REAL = (*SAME, "dataset", "resolution", "dataset_sha256", "subset_digest", "reference", "n_real")
 

@@ -42,6 +42,8 @@ class LoadedExtractor:
             "resize": self.of.resize,
             "library": library(self.name),
             "tf32": self.tf32,
+            # Another rounding than with norms of their own, which earlier features were computed with.
+            "norms": "folded",
         }
 
 

@@ -18,8 +18,8 @@ from cleanfid.inception_torchscript import InceptionV3W
 from cleanfid.resize import build_resizer
 from PIL import Image
 
+from leangan.metrics.extraction import extract, real_batches
 from leangan.metrics.extractors.clean_inception import resize
-from leangan.metrics.features import extract, real_batches
 from leangan.metrics.formulas.fid import Metric as FrechetDistance
 from leangan.metrics.loading import LoadedExtractor, load_extractor
 from leangan.metrics.weights import CLEAN, WeightsError, find_weights

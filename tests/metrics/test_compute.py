@@ -21,7 +21,7 @@ from leangan.core.spec import SCHEME, RunSpec, snapshot_name
 from leangan.data import subset
 from leangan.data.prepare import prepare
 from leangan.data.readers.procedural import Procedural
-from leangan.metrics import compute, features, measure, neighbours
+from leangan.metrics import compute, extraction, features, measure, neighbours
 from leangan.metrics.fakes import BLOCK, Fakes, NotFinite
 from leangan.metrics.formulas.fid import Metric as FrechetDistance
 from leangan.metrics.protocols import Protocol, read_protocol
@@ -86,18 +86,18 @@ def test_a_generator_that_looks_at_its_batch_is_given_its_own_size():
 def test_rank_0_gathers_all_rows_in_order(monkeypatch, world_size):
     """Each rank in turn, the messages kept here; 70 images in blocks of 8, the last block cut off."""
     rows, mail = torch.arange(70.0)[:, None], {}
-    monkeypatch.setattr(features, "world_size", lambda: world_size)
+    monkeypatch.setattr(extraction, "world_size", lambda: world_size)
     for rank in reversed(range(world_size)):
-        monkeypatch.setattr(features, "rank", lambda rank=rank: rank)
-        monkeypatch.setattr(features.dist, "send", lambda x, to, rank=rank: mail.update({rank: x}))
-        monkeypatch.setattr(features.dist, "recv", lambda x, source: x.copy_(mail[source]))
-        gathered = features.gather(torch.cat(rows.split(8)[rank::world_size]), 70, 8)
+        monkeypatch.setattr(extraction, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(extraction.dist, "send", lambda x, to, rank=rank: mail.update({rank: x}))
+        monkeypatch.setattr(extraction.dist, "recv", lambda x, source: x.copy_(mail[source]))
+        gathered = extraction.gather(torch.cat(rows.split(8)[rank::world_size]), 70, 8)
     assert torch.equal(gathered, rows)
 
 
 def test_images_are_not_regrouped_out_of_order():
     blocks = list(torch.arange(10).split(3))
-    assert [batch.tolist() for batch in features.rebatch(blocks, 5)] == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9]]
+    assert [batch.tolist() for batch in extraction.rebatch(blocks, 5)] == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9]]
 
 
 def test_fakes_are_rounded_to_eight_bits_as_published():
@@ -228,7 +228,7 @@ def test_a_run_becomes_rows(place, monkeypatch):
     def never(*_):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(features, "extract", never)
+    monkeypatch.setattr(extraction, "extract", never)
     extract_real(place)
     extract_fake(place)
     with pytest.raises(AssertionError):
@@ -244,13 +244,13 @@ def test_features_that_do_not_state_their_arithmetic_are_computed_again(place, m
         meta = load_meta(file)
         assert meta.pop("tf32") is False
         save_features(file, load_features(file), meta)
-    computed, original = [], features.extract
+    computed, original = [], extraction.extract
 
     def counted(extractor, batches, count, title):
         computed.append(title)
         return original(extractor, batches, count, title)
 
-    monkeypatch.setattr(features, "extract", counted)
+    monkeypatch.setattr(extraction, "extract", counted)
     extract_real(place)
     extract_fake(place)
     assert [title.split()[0] for title in computed] == ["procedural,", train_json(place)["run"]]
@@ -278,7 +278,7 @@ def arithmetic_of(monkeypatch, place: Path, *modules: ModuleType) -> dict[str, b
     for module in modules:
         monkeypatch.setattr(module, "set_up", lambda device, threads, tf32: state.append(tf32))
     parts = {
-        "features": (features, "extract"),
+        "features": (extraction, "extract"),
         "metrics": (compute, "snapshot_values"),
         "neighbours": (neighbours, "nearest"),
         "fakes of the picture": (neighbours.Fakes, "images"),

@@ -18,7 +18,7 @@ from leangan.core.errors import ConfigError
 from leangan.data.image import fit
 from leangan.data.open_source import open_source
 from leangan.metrics.base import Features
-from leangan.metrics.features import extract, real_batches
+from leangan.metrics.extraction import extract, real_batches
 from leangan.metrics.formulas.fid import Metric as FrechetDistance
 from leangan.metrics.formulas.inception_score import Metric as InceptionScore
 from leangan.metrics.formulas.kid import Metric as KernelDistance

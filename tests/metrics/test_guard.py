@@ -26,6 +26,7 @@ FAKE = {
     "resize": "bilinear, as TensorFlow 1",
     "library": library("inception_v3"),
     "tf32": False,
+    "norms": "folded",
     "snapshot_sha256": "dd",
     "statistics": None,
 }
@@ -85,7 +86,7 @@ def test_a_reference_of_another_kind_is_refused(check, split, changes, message):
         check(split, **changes)
 
 
-@pytest.mark.parametrize("key", ["resolution", "n_real", "library", "tf32"])
+@pytest.mark.parametrize("key", ["resolution", "n_real", "library", "tf32", "norms"])
 def test_features_of_an_earlier_version_are_refused(make_spec, key):
     real = reference("full")
     del real[key]
@@ -93,7 +94,7 @@ def test_features_of_an_earlier_version_are_refused(make_spec, key):
         check_real(real, protocol("full"), make_spec(dataset="cifar10", resolution=32), TRAIN, PATH)
 
 
-@pytest.mark.parametrize("key", ["extractor", "extractor_sha256", "input_px", "resize", "library", "tf32"])
+@pytest.mark.parametrize("key", ["extractor", "extractor_sha256", "input_px", "resize", "library", "tf32", "norms"])
 def test_fakes_seen_otherwise_than_the_reals_are_refused(key):
     with pytest.raises(ConfigError, match=f"{key} 'other', but the reference has"):
         check_fake(FAKE | {key: "other"}, {"sha256": "dd"}, reference("full"), PATH)
@@ -110,7 +111,7 @@ def test_a_reference_computed_in_another_arithmetic_than_the_fakes_will_be_is_re
         check_arithmetic(reference("full", tf32=tf32), not tf32, PATH)
 
 
-@pytest.mark.parametrize("key", ["statistics", "tf32"])
+@pytest.mark.parametrize("key", ["statistics", "tf32", "norms"])
 def test_fakes_of_an_earlier_version_are_refused(key):
     old = {name: value for name, value in FAKE.items() if name != key}
     with pytest.raises(ConfigError, match="earlier version; run `leangan features` again"):

@@ -23,7 +23,7 @@ from filelock import FileLock
 from leangan.core import distributed, ranks
 from leangan.core.distributed import LostRank
 from leangan.core.project import ROOT
-from leangan.metrics import features
+from leangan.metrics import extraction
 from leangan.metrics.base import Features
 from leangan.training import checkpoint, log, loop
 from leangan.training import reals as reals_module
@@ -150,7 +150,7 @@ def as_rank(monkeypatch):
     """A function (rank, world) that makes this process believe to be that one."""
 
     def become(rank: int, world: int) -> None:
-        for module in (ranks, distributed, reals_module, features, command):
+        for module in (ranks, distributed, reals_module, extraction, command):
             monkeypatch.setattr(module, "rank", lambda: rank)
             monkeypatch.setattr(module, "world_size", lambda: world)
 
@@ -325,12 +325,11 @@ def test_the_batches_of_all_ranks_are_that_of_one_process(as_rank):
 def test_features_of_reals_are_shared_out_and_gathered(as_rank, monkeypatch):
     """10 images in batches of 4 on 4 ranks, the last of which has none; the messages are kept here."""
     images, mail = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1), {}
-    monkeypatch.setattr(features.dist, "recv", lambda x, source: x.copy_(mail[source]))
+    monkeypatch.setattr(extraction.dist, "recv", lambda x, source: x.copy_(mail[source]))
     for rank in (3, 2, 1, 0):
         as_rank(rank, 4)
-        monkeypatch.setattr(features.dist, "send", lambda x, to, rank=rank: mail.update({rank: x}))
-        own = features.extract(lambda x: Features(x.flatten(1)), features.real_batches(images, None, 4, CPU), 3, "")
-        whole = features.gather_features(own, 10, 4)
+        monkeypatch.setattr(extraction.dist, "send", lambda x, to, rank=rank: mail.update({rank: x}))
+        whole = extraction.real_features(lambda x: Features(x.flatten(1)), images, None, 4, CPU, "")
     assert sorted(mail) == [1, 2] and whole.logits is None
     assert whole.pooled.flatten().tolist() == list(range(10))
 

@@ -7,6 +7,7 @@ products, on the device the images are on. The network is the TorchScript file t
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -62,17 +63,25 @@ def resize_weights(from_px: int, to_px: int, dtype: torch.dtype, device: torch.d
 
 
 class CleanInception(nn.Module):
-    """uint8 [N, 3, H, W] -> (pooled features float32 [N, 2048],), from the TorchScript file `path`."""
+    """uint8 [N, 3, H, W] -> (pooled features float32 [N, 2048],), from the TorchScript file `path`.
+
+    It stays on the device that it is on when it is called first.
+    """
 
     def __init__(self, path: Path):
         super().__init__()
         self.layers = torch.jit.load(path, map_location="cpu").eval().layers
         self.requires_grad_(False)
 
+    @cached_property
+    def folded(self) -> torch.jit.ScriptModule:
+        """`layers` with their weights as constants, which folds the batch norms into the convolutions."""
+        return torch.jit.freeze(self.layers)
+
     def forward(self, images: Tensor) -> tuple[Tensor]:
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != 3:
             raise ValueError(f"images must be uint8 [N, 3, H, W], not {images.dtype} {list(images.shape)}")
-        return (self.layers((resize(images) - 128) / 128).flatten(1),)
+        return (self.folded((resize(images) - 128) / 128).flatten(1),)
 
 
 def resize(images: Tensor) -> Tensor:

