@@ -104,7 +104,7 @@ def _on_meta(spec: RunSpec, channels: int, classes: int) -> Trainer:
     data = Reals(images, labels, classes, train, held_out, spec.hyper["mirror"], 0, META, "device")
     trainer = Trainer(spec, data, META)
     for player in (trainer.g_player, trainer.d_player):
-        player.optimizer.step = _no_step  # type: ignore[method-assign]  # Adam's kernels do not run here
+        player.optimizer.step = _no_step  # type: ignore[assignment, method-assign]  # Adam's kernels do not run here
     return trainer
 
 
