@@ -52,8 +52,8 @@ def tell_apart(entries: Iterable[Entry], specs: Mapping[str, RunSpec]) -> list[E
 def values_of(spec: RunSpec) -> dict[str, str]:
     """What the run was trained with, as printed: arguments by plugin.argument, those of its parent by parent.…
 
-    Revisions of 0, which a spec leaves out, are among it. Seeds are not, nor is the parent's id, which differs per seed.
-    A file is named by the digits of its sha256.
+    Revisions of 0, which a spec leaves out, are among it. Seeds are left out, and so is the parent's id, which differs
+    per seed. A file is named by the digits of its sha256.
     """
     found: dict[str, Any] = {f"{name}.{key}": value for name, args in spec.plugins for key, value in args.items()}
     found |= spec.hyper

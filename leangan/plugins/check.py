@@ -47,7 +47,7 @@ def objection(cls: type) -> str | None:
 
 
 def backbone_objection(cls: type) -> str | None:
-    """Why the class cannot be a backbone: its base, something missing, unknown parts or a wrong revision; None if it can."""
+    """Why the class cannot be a backbone: its base, what it lacks, unknown parts, a wrong revision; None if it can."""
     if not issubclass(cls, Backbone):
         return f"{source_location(cls)}: class {cls.__name__} must derive from leangan.plugins.backbone.Backbone"
     if lacking := sorted(cls.__abstractmethods__):

@@ -84,18 +84,27 @@ def test_what_else_differs_stands_in_the_title(entries, change, words):
     assert scores(found) == [{f"baseline ({words[0]})": (35.0, 2), f"baseline ({words[1]})": (50.0, 1)}]
 
 
-def test_runs_of_two_revisions_are_no_seeds_of_one_mean_and_no_one_line_over_sizes(entries):
-    def run(seed, method="ada", **revisions):
-        return dataclasses.replace(spec(method, seed), revisions=revisions)
+def revised(method, seed=0, images=32, **revisions):
+    return dataclasses.replace(spec(method, seed), images=images, revisions=revisions)
 
-    found = entries([(run(0, ada=1), 30.0), (run(1, ada=1), 40.0), (run(2), 50.0)])
+
+def test_runs_of_two_revisions_are_no_seeds_of_one_mean(entries):
+    found = entries([(revised("ada", 0, ada=1), 30.0), (revised("ada", 1, ada=1), 40.0), (revised("ada", 2), 50.0)])
     assert scores(found) == [{"ADA (revision of ada 0)": (50.0, 1), "ADA (revision of ada 1)": (35.0, 2)}]
-    larger = dataclasses.replace(run(0, ada=1), images=64)
-    found = entries([(run(2), 50.0), (larger, 30.0)])
-    assert {entry.method for entry in found} == {"ADA (revision of ada 0)", "ADA (revision of ada 1)"}
-    found = entries([(run(0, "none", stylegan2=2), 30.0), (run(1, "none"), 40.0)])
-    words = {"baseline (revision of stylegan2 0)", "baseline (revision of stylegan2 2)"}
-    assert {entry.method for entry in found if entry.method_name == "none"} == words
+
+
+def test_runs_of_two_revisions_are_no_one_line_over_sizes(entries):
+    found = entries([(revised("ada", images=64, ada=1), 30.0), (revised("ada"), 50.0)])
+    assert {entry.images: entry.method for entry in found} == {
+        64: "ADA (revision of ada 1)", 32: "ADA (revision of ada 0)"
+    }  # fmt: skip
+
+
+def test_the_revision_of_a_backbone_stands_in_the_title_of_each_method(entries):
+    found = entries([(revised("none", stylegan2=2), 30.0), (revised("none"), 40.0)])
+    assert {entry.best: entry.method for entry in found} == {
+        30.0: "baseline (revision of stylegan2 2)", 40.0: "baseline (revision of stylegan2 0)"
+    }  # fmt: skip
 
 
 def test_runs_of_one_set_up_keep_their_title(entries):
