@@ -22,12 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leangan.models.stylegan2 import ops
-from leangan.plugins.precision import cast
-
-
-def leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU in place, without the gain of sqrt(2) that the layers fold in."""
-    return F.leaky_relu(x, ops.LRELU_SLOPE, inplace=True)
+from leangan.models.stylegan2.epilogue import epilogue, leaky_relu
 
 
 class Linear(nn.Module):
@@ -51,7 +46,7 @@ class Linear(nn.Module):
         self.weight_gain = self.bias_gain / math.sqrt(in_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.weight * self.weight_gain, self.bias * self.bias_gain
+        weight, bias = ops.scaled(self.weight, self.weight_gain), ops.scaled(self.bias, self.bias_gain)
         x = F.linear(x, weight, bias) if self.before_bias is None else self.before_bias(F.linear(x, weight)) + bias
         return leaky_relu(x) if self.activate else x
 
@@ -110,19 +105,17 @@ class Conv(nn.Module):
         self.limit = None if clamp is None else clamp * gain
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = cast(self.weight * self.weight_gain, x.dtype)
-        bias = None if self.bias is None else cast(self.bias * self.bias_gain, x.dtype)
-        fused = bias if self.before_bias is None else None
+        weight = ops.scaled(self.weight, self.weight_gain, x.dtype)
         if not self.down:
-            x = F.conv2d(x, weight, fused, padding=weight.shape[-1] // 2)
+            x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
         elif weight.shape[-1] == 1:
-            x = F.conv2d(ops.downsample2d(x), weight, fused)
+            x = F.conv2d(ops.downsample2d(x), weight)
         else:
-            x = ops.conv2d_down(x, weight, fused)
+            x = ops.conv2d_down(x, weight)
         if self.before_bias is not None:
-            x = self.before_bias(x)
-            x = x if bias is None else x + bias[:, None, None]
-        return ops.clamp(x if bias is None else leaky_relu(x), self.limit)
+            # The epilogue overwrites its input; what a method gives may be needed for its derivative.
+            x = self.before_bias(x).clone()
+        return epilogue(x, self.bias, self.bias_gain, self.limit, activate=self.bias is not None)
 
 
 class StyledConv(nn.Module):
@@ -155,12 +148,14 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: str) -> Tensor:
         """x [N, in, H, W], w [N, w_dim]; noise is drawn per sample ("random") or the stored map ("const")."""
-        x = ops.modulated_conv2d(x, self.weight, self.affine(w) * self.weight_gain, norm=ops.LRELU_GAIN, up=self.up)
-        if self.noise_strength is not None and self.noise_const is not None:
+        styles = self.affine(w) * self.weight_gain
+        x, scales = ops.modulated_conv2d(x, self.weight, styles, norm=ops.LRELU_GAIN, up=self.up)
+        noise = None
+        if self.noise_const is not None:
             noise = torch.randn_like(x[:, :1]) if noise_mode == "random" else self.noise_const.to(x.dtype)
-            x = x.add_(noise * cast(self.noise_strength * ops.LRELU_GAIN, x.dtype))
-        bias = cast(self.bias * ops.LRELU_GAIN, x.dtype)
-        return ops.clamp(leaky_relu(x.add_(bias[:, None, None])), self.limit)
+        return epilogue(
+            x, self.bias, ops.LRELU_GAIN, self.limit, scales=scales, noise=noise, strength=self.noise_strength
+        )
 
 
 class ToRGB(nn.Module):
@@ -175,5 +170,5 @@ class ToRGB(nn.Module):
         self.weight_gain = 1 / math.sqrt(in_channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x = ops.modulated_conv2d(x, self.weight, self.affine(w) * self.weight_gain, norm=None)
-        return ops.clamp(x.add_(cast(self.bias, x.dtype)[:, None, None]), self.limit)
+        x, _ = ops.modulated_conv2d(x, self.weight, self.affine(w) * self.weight_gain, norm=None)
+        return epilogue(x, self.bias, limit=self.limit, activate=False)

@@ -25,6 +25,12 @@ LRELU_SLOPE = 0.2
 LRELU_GAIN = math.sqrt(2)  # keeps the second moment of a unit Gaussian nearly 1; layers fold it into weights
 
 
+def scaled(parameter: Tensor, gain: float, dtype: torch.dtype | None = None) -> Tensor:
+    """parameter * gain in `dtype`, by default the parameter's own."""
+    y = parameter if gain == 1 else parameter * gain
+    return cast(y, dtype or y.dtype)
+
+
 def rms_normalize(x: Tensor, eps: float = 1e-8) -> Tensor:
     """Rows of x [N, D] divided by their root mean square."""
     return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
@@ -77,9 +83,9 @@ def conv2d_up(x: Tensor, weight: Tensor) -> Tensor:
     return low_pass(F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2), gain=4.0, padding=1)
 
 
-def conv2d_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def conv2d_down(x: Tensor, weight: Tensor) -> Tensor:
     """Low-pass, then convolution with weight [O, I, 3, 3] at every second pixel -> [N, O, H/2, W/2]."""
-    return F.conv2d(low_pass(x, gain=1.0, padding=2), weight, bias, stride=2)
+    return F.conv2d(low_pass(x, gain=1.0, padding=2), weight, stride=2)
 
 
 def demodulation(weight: Tensor, styles: Tensor, norm: float = 1.0, eps: float = 1e-8) -> Tensor:
@@ -91,12 +97,15 @@ def demodulation(weight: Tensor, styles: Tensor, norm: float = 1.0, eps: float =
     return norm * (energy + eps).rsqrt()
 
 
-def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, norm: float | None = 1.0, up: bool = False) -> Tensor:
-    """Convolve sample n of x [N, I, H, W] with `weight[o, i] * styles[n, i]` (sec. 2.2).
+def modulated_conv2d(
+    x: Tensor, weight: Tensor, styles: Tensor, norm: float | None = 1.0, up: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Convolve sample n of x [N, I, H, W] with `weight[o, i] * styles[n, i]` (sec. 2.2), but for factors [N, O].
 
-    `weight` is [O, I, K, K] with odd K (K = 3 if `up`, which doubles H and W). Filters are demodulated to the
-    L2 norm `norm`, None: not at all. The batch shares the kernel: convolution is linear, so scaling input and
-    output channels gives the same result. x may have 16 bits; the result has its type.
+    `weight` is [O, I, K, K] with odd K (K = 3 if `up`, which doubles H and W). The factors, by which the caller
+    multiplies the result, demodulate filters to the L2 norm `norm`; None: not at all, and there are none. The batch
+    shares the kernel: convolution is linear, so scaling input and output channels gives the same result. x may have
+    16 bits; the result has its type, the factors that of the styles.
     """
     if x.dtype != styles.dtype and norm is not None:
         # Demodulation undoes any scale of styles and filters, so both take one that 16 bits hold. For the same
@@ -106,12 +115,7 @@ def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, norm: float | No
     x = x * cast(styles, x.dtype)[:, :, None, None]
     filters = cast(weight, x.dtype)
     y = conv2d_up(x, filters) if up else F.conv2d(x, filters, padding=weight.shape[-1] // 2)
-    return y if norm is None else y * cast(demodulation(weight, styles, norm), x.dtype)[:, :, None, None]
-
-
-def clamp(x: Tensor, limit: float | None) -> Tensor:
-    """x limited to [-limit, limit]; None: not at all."""
-    return x if limit is None else x.clamp(-limit, limit)
+    return y, None if norm is None else demodulation(weight, styles, norm)
 
 
 def minibatch_stddev(x: Tensor, group: int, features: int = 1) -> Tensor:

@@ -57,13 +57,13 @@ def test_conv2d_up_is_zero_insertion_convolution_filter():
 
 
 def test_conv2d_down_is_filter_convolution_decimation():
-    x, weight, bias = randn(1, 2, 8, 6), randn(3, 2, 3, 3), randn(3)
-    expected = np.zeros((3, 4, 3)) + bias.numpy()[:, None, None]
+    x, weight = randn(1, 2, 8, 6), randn(3, 2, 3, 3)
+    expected = np.zeros((3, 4, 3))
     for o in range(3):
         for i in range(2):
             smooth = filtered(x[0, i].numpy())[1:-1, 1:-1]
             expected[o] += correlate2d(smooth, weight[o, i], mode="valid")[::2, ::2]
-    np.testing.assert_allclose(ops.conv2d_down(x, weight, bias)[0], expected, atol=1e-12)
+    np.testing.assert_allclose(ops.conv2d_down(x, weight)[0], expected, atol=1e-12)
 
 
 FILTERS = {
@@ -109,8 +109,10 @@ def test_modulated_conv2d_is_a_convolution_per_sample(kernel: int, up: bool, nor
         if norm is not None:
             own = norm * own / own.flatten(1).norm(dim=1)[:, None, None, None]
         expected = ops.conv2d_up(x[n, None], own) if up else F.conv2d(x[n, None], own, padding=kernel // 2)
-        actual = ops.modulated_conv2d(x, weight, styles, norm, up)[n, None]
-        torch.testing.assert_close(actual, expected, rtol=1e-7, atol=1e-9)
+        actual, factors = ops.modulated_conv2d(x, weight, styles, norm, up)
+        assert (factors is None) == (norm is None)
+        actual = actual if factors is None else actual * factors[:, :, None, None]
+        torch.testing.assert_close(actual[n, None], expected, rtol=1e-7, atol=1e-9)
 
 
 def test_demodulated_filters_have_unit_norm():
@@ -125,7 +127,8 @@ def test_modulated_conv2d_differentiates_twice(up: bool):
     inputs = [t.requires_grad_() for t in (randn(2, 3, 4, 4), randn(2, 3, 3, 3), randn(2, 3))]
 
     def call(x, weight, styles):
-        return ops.modulated_conv2d(x, weight, styles, up=up)
+        y, factors = ops.modulated_conv2d(x, weight, styles, up=up)
+        return y * factors[:, :, None, None]
 
     assert torch.autograd.gradcheck(call, inputs, fast_mode=True)
     assert torch.autograd.gradgradcheck(call, inputs, fast_mode=True)
