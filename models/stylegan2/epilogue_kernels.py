@@ -107,6 +107,7 @@ def _pull(
     pixels,
     channels,
     noise_step,
+    GAIN: tl.constexpr,
     SLOPE: tl.constexpr,
     LIMIT: tl.constexpr,
     HALF: tl.constexpr,
@@ -134,10 +135,10 @@ def _pull(
         tl.store(by_scales + sums, tl.sum(h * factor, axis=0), mask=present)
     if by_noise is not None:
         drawn = tl.load(noise + n * noise_step + pixel, mask=pixel < pixels, other=0.0).to(SUM)
-        own = tl.sum(tl.sum(h, axis=1) * drawn, axis=0)
+        own = tl.sum(tl.sum(h, axis=1) * drawn, axis=0) * GAIN
         tl.store(by_noise + (n * tl.cdiv(pixels, PIXELS) + tile) * tl.cdiv(channels, CHANNELS) + block, own)
     if by_bias is not None:
-        tl.store(by_bias + sums, tl.sum(h, axis=0), mask=present)
+        tl.store(by_bias + sums, tl.sum(h, axis=0) * GAIN, mask=present)
 
 
 class _Tiling:
@@ -226,6 +227,7 @@ def pull(
         by_bias,
         *map(_ordered, (grad, y, scales, x, noise)),
         *tiling.shape(noise),
+        GAIN=form.gain,
         SLOPE=form.slope,
         LIMIT=form.edge(grad.dtype),
         HALF=grad.dtype == torch.float16,
@@ -236,6 +238,6 @@ def pull(
     return (
         out,
         None if by_scales is None else by_scales.sum(1),
-        None if by_noise is None else form.gain * by_noise.sum(),
-        None if by_bias is None else form.gain * by_bias.sum(0),
+        None if by_noise is None else by_noise.sum(),
+        None if by_bias is None else by_bias.sum(0),
     )

@@ -206,11 +206,33 @@ def test_from_the_limit_on_there_is_no_gradient(device, dtype):
 
 
 def test_gradients_that_left_float16_are_cut(device):
-    given = {name: tensor.requires_grad_() for name, tensor in inputs(device, torch.float16).items()}
-    by_y = torch.ones_like(given["x"])
-    by_y[0, 0, 0], by_y[0, 1, 1] = float("inf"), float("nan")
-    learned = [given[name] for name in ("x", "scales", "strength", "bias")]
-    assert all(g.isfinite().all() for g in grad(epilogue(given.pop("x"), **given), learned, by_y)[1:])
+    """To its largest numbers, and NaN to zero, before they are added up."""
+    scales, strength, bias, x, noise = inputs(device, torch.float16).values()
+    form = one_pass.Form(1.4, 0.2, None)
+    y = one_pass.push(x, scales, None, noise, strength, bias, None, form)
+    by_y = torch.ones_like(x)
+    by_y[0, 0, 0, 0], by_y[1, 2, 0, 0], by_y[0, 1, 1] = float("inf"), -float("inf"), float("nan")
+    _, *sums = one_pass.pull(by_y, y, scales, x, noise, True, form)
+    _, *expected = one_pass.pull.__wrapped__(by_y, y, scales, x, noise, True, form)
+    assert sums[2].isfinite().all() and sums[2].abs().max() > 6e4
+    torch.testing.assert_close(sums, expected)
+
+
+def test_more_elements_than_32_bits_count(card):
+    """The last sample lies beyond 2^31 elements."""
+    x = torch.zeros(2**31 // 64**3 + 1, 64, 64, 64, dtype=torch.bfloat16, device=card)
+    x = x.contiguous(memory_format=torch.channels_last)
+    x[-1] = randn(64, 64, 64, device=card)
+    last, bias = x[-1:].clone(), randn(64, dtype=torch.float32, device=card)
+    low_pass = {"gain": 1.0, "stride": 2, "padding": 1}
+    assert torch.equal(ops.correlate(x, **low_pass)[-1:], ops.correlate(last, **low_pass))
+    form = one_pass.Form(1.0, 0.2, None)
+    y = one_pass.push(x, None, None, None, None, bias, None, form)
+    assert torch.equal(y[-1:], one_pass.push(last, None, None, None, None, bias, None, form))
+    by_x, by_bias = one_pass.pull(x, y, None, None, None, True, form)[::3]
+    expected, by_last = one_pass.pull(last, y[-1:], None, None, None, True, form)[::3]
+    assert torch.equal(by_x[-1:], expected)
+    torch.testing.assert_close(by_bias, by_last)  # all other gradients are zero
 
 
 # ---- Whole networks ----
