@@ -12,7 +12,8 @@ from leangan.augment import cr, diffaugment
 from leangan.augment.pipeline import CATEGORIES, Pipeline, resample
 from leangan.augment.pipeline.band import separable
 from leangan.augment.pipeline.geometry import affine
-from leangan.augment.pipeline.resample import copy_pixels, source_of, warp_by_need, warp_unread
+from leangan.augment.pipeline.places import source_of
+from leangan.augment.pipeline.resample import copy_pixels, warp_by_need, warp_unread
 from leangan.augment.pipeline.transforms import TRANSFORMS
 from leangan.augment.pipeline.wavelet import doubling, halving, octave_matrices
 from tests.helpers.twins import DrawnOnCpu, error

@@ -9,7 +9,8 @@ from leangan.augment.pipeline import band, resample
 from leangan.augment.pipeline.band import Blocks, Product, separable
 from leangan.augment.pipeline.geometry import affine, compose, geometry
 from leangan.augment.pipeline.laws import ROTATE, SCALE, TRANSLATE
-from leangan.augment.pipeline.resample import source_of, warp_unread
+from leangan.augment.pipeline.places import source_of
+from leangan.augment.pipeline.resample import warp_unread
 from leangan.augment.pipeline.wavelet import doubling, halving
 
 CPU = torch.device("cpu")
@@ -19,8 +20,8 @@ def random(*size: int) -> torch.Tensor:
     return torch.rand(*size, dtype=torch.float64)
 
 
-def in_blocks(product: Product, device: torch.device) -> Product:
-    return Product(*(Blocks.of(matrix, device) for matrix in product))
+def in_blocks(matrix: torch.Tensor, device: torch.device) -> Product:
+    return Product(Blocks.of(matrix, device), Blocks.of(matrix.T, device))
 
 
 def test_separable_is_the_product_with_both_matrices():

@@ -91,7 +91,10 @@ def test_gray_images_get_the_luma_of_the_colour_transform():
     torch.manual_seed(2)
     gray = torch.rand(64, 1, 4, 4, dtype=torch.float64) * 2 - 1
     # The transforms keep gray gray; what does not shows that it is the mean that counts.
-    for matrix in (color(gray, **{name: law(gray) for name, law in LAWS["color"].items()}), torch.rand(64, 4, 4).double()):
+    for matrix in (
+        color(gray, **{name: law(gray) for name, law in LAWS["color"].items()}),
+        torch.rand(64, 4, 4).double(),
+    ):
         expected = luma(recolor(gray.expand(-1, 3, -1, -1), matrix))
         assert torch.allclose(recolor(gray, matrix)[:, 0], expected)
 

@@ -75,7 +75,9 @@ def test_a_row_of_laws_may_come_in_any_order():
 
 def test_each_image_has_gates_of_its_own_probability():
     torch.manual_seed(2)
-    opened = {name: is_open(name, each) for name, each in draw(MANY, torch.tensor([0.0, 1.0]).repeat(10_000), ALL).items()}
+    opened = {
+        name: is_open(name, each) for name, each in draw(MANY, torch.tensor([0.0, 1.0]).repeat(10_000), ALL).items()
+    }
     for name, each in opened.items():
         assert not each[::2].any()
         assert name in CHOICES or each[1::2].float().mean() > 0.999
