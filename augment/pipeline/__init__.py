@@ -4,8 +4,8 @@
     x = hue(x, p=0.5, strength=0.1)
 
 Each transform is also a function of its own, see `augment.pipeline.transforms`. `laws.py` says which random numbers a
-transform takes, and draws them. `blit`, `geometry` and `color` make one matrix of the numbers of many transforms. `warp`,
-`recolor`, `amplify`, `add_noise` and `cut_out` change the images.
+transform takes, and draws them. `blit`, `geometry` and `color` make one matrix of the numbers of many transforms.
+`warp`, `recolor`, `amplify`, `add_noise` and `cut_out` change the images.
 """
 
 from __future__ import annotations
