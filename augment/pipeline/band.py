@@ -62,11 +62,15 @@ class Product(NamedTuple):
     transposed: Matrix
 
 
-def without_zeros(matrix: Tensor, device: torch.device) -> Product:
+def product_of(matrix: Tensor, device: torch.device) -> Product:
     """Products with a matrix on the CPU for the device, in blocks where it is a GPU and the matrix is large."""
     if device.type == "cpu" or min(matrix.shape) <= DENSE:
         matrix = matrix.to(device)
         return Product(matrix, matrix.T)
+    return in_blocks(matrix, device)
+
+
+def in_blocks(matrix: Tensor, device: torch.device) -> Product:
     return Product(Blocks.of(matrix, device), Blocks.of(matrix.T, device))
 
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leangan.augment.pipeline.band import Product, separable, without_zeros
+from leangan.augment.pipeline.band import Product, product_of, separable
 from leangan.augment.pipeline.places import (
     Window,
     in_period,
@@ -155,4 +155,4 @@ def _window_products(size: int, window: tuple[int, int], dtype: torch.dtype, dev
 @constant
 def _period_products(size: int, dtype: torch.dtype, device: torch.device) -> list[Product]:
     matrices = _matrices(size, one_period(size), dtype, torch.device("cpu"))
-    return [without_zeros(matrix, device) for matrix in matrices]
+    return [product_of(matrix, device) for matrix in matrices]

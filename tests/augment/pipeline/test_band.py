@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from leangan.augment.pipeline import band, resample
-from leangan.augment.pipeline.band import Blocks, Product, separable
+from leangan.augment.pipeline.band import Blocks, in_blocks, separable
 from leangan.augment.pipeline.geometry import affine, compose, geometry
 from leangan.augment.pipeline.laws import ROTATE, SCALE, TRANSLATE
 from leangan.augment.pipeline.places import source_of
@@ -18,10 +18,6 @@ CPU = torch.device("cpu")
 
 def random(*size: int) -> torch.Tensor:
     return torch.rand(*size, dtype=torch.float64)
-
-
-def in_blocks(matrix: torch.Tensor, device: torch.device) -> Product:
-    return Product(Blocks.of(matrix, device), Blocks.of(matrix.T, device))
 
 
 def test_separable_is_the_product_with_both_matrices():
@@ -64,7 +60,7 @@ def test_a_warp_in_blocks_is_the_warp_and_so_are_its_derivatives(height, width, 
         return [out, g, *torch.autograd.grad(g.square().sum(), x)]
 
     expected = with_derivatives()
-    monkeypatch.setattr(resample, "without_zeros", in_blocks)
+    monkeypatch.setattr(resample, "product_of", in_blocks)
     for value, wanted in zip(with_derivatives(), expected, strict=True):
         assert torch.allclose(value, wanted, rtol=1e-11, atol=1e-11)
     resample._period_products.cache_clear()
