@@ -50,10 +50,11 @@ class _Derivative(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, of: int, by: tuple[int, ...], geometry: Geometry, *factors: Tensor | None) -> Tensor:
+    def forward(
+        ctx, of: int, by: tuple[int, ...], geometry: Geometry, x: Tensor, w: Tensor, g: Tensor | None
+    ) -> Tensor:
         ctx.of, ctx.by, ctx.geometry = of, by, geometry
-        ctx.save_for_backward(*factors)
-        x, w, g = factors
+        ctx.save_for_backward(x, w, g)
         if of == 2:
             return torch.convolution(x, w, None, *geometry.arguments())
         mask = [of == 0, of == 1, False]
