@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from leangan.core.convolution import differentiated_twice
 from leangan.core.ranks import mean_over_ranks, world_size
 from leangan.models.stylegan2 import auto
 from leangan.models.stylegan2.discriminator import Discriminator
@@ -173,7 +174,8 @@ class Backbone(backbone.Backbone):
         s = self.hyper
         n = max(len(z) * world_size() // s["pl_batch_shrink"], 1) // world_size()
         ws = G.styles(z[:n], None if c is None else c[:n]).requires_grad_()  # also where a method froze the mapping
-        image = G.synthesis(ws)
+        with differentiated_twice():
+            image = G.synthesis(ws)
         y = torch.randn_like(image) / math.sqrt(image.shape[2] * image.shape[3])
         (grad,) = torch.autograd.grad((image * y).sum(), ws, create_graph=True)
         length = grad.square().sum(dim=2).mean(dim=1).sqrt()

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from leangan.core.convolution import differentiated_twice
 from leangan.models.stylegan2.layers import Conv, Linear, Mapping
 from leangan.models.stylegan2.ops import minibatch_stddev
 from leangan.plugins import pair
@@ -88,6 +89,11 @@ class Discriminator(pair.Discriminator):
 
     def features(self, x: Tensor) -> Tensor:
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, maps at 4 x 4]."""
+        # Who asks D for a gradient by its images, while it learns, differentiates that once more.
+        with differentiated_twice(x.requires_grad):
+            return self._features(x)
+
+    def _features(self, x: Tensor) -> Tensor:
         x = cast(x.contiguous(memory_format=torch.channels_last), compute_dtype(self.dense.bias, self.in_half))
         x = cast(self.blocks(self.from_rgb(x)), self.dense.bias.dtype)
         if self.mbstd_features:

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from leangan.core.convolution import convolve
 from leangan.models.stylegan2 import ops
 from leangan.models.stylegan2.epilogue import epilogue, leaky_relu
 
@@ -117,9 +118,9 @@ class Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight = ops.scaled(self.weight, self.weight_gain, x.dtype)
         if not self.down:
-            x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+            x = convolve(x, weight, padding=weight.shape[-1] // 2)
         elif weight.shape[-1] == 1:
-            x = F.conv2d(ops.downsample2d(x), weight)
+            x = convolve(ops.downsample2d(x), weight)
         else:
             x = ops.conv2d_down(x, weight)
         if self.before_bias is not None:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from leangan.core.constants import constant
+from leangan.core.convolution import convolve
 from leangan.core.kernels import fusible
 from leangan.core.linear_map import linear
 from leangan.core.ranks import world_size
@@ -79,12 +80,12 @@ def conv2d_up(x: Tensor, weight: Tensor) -> Tensor:
     # A transposed convolution scatters the kernel, hence the flip that makes it the usual correlation. It takes the
     # kernel as [I, O, 3, 3], whose channels_last is another order of memory than that of [O, I, 3, 3].
     kernel = cast(weight.transpose(0, 1).contiguous(memory_format=torch.channels_last), x.dtype).flip(2, 3)
-    return low_pass(F.conv_transpose2d(x, kernel, stride=2), gain=4.0, padding=1)
+    return low_pass(convolve(x, kernel, stride=2, transposed=True), gain=4.0, padding=1)
 
 
 def conv2d_down(x: Tensor, weight: Tensor) -> Tensor:
     """Low-pass, then convolution with weight [O, I, 3, 3] at every second pixel -> [N, O, H/2, W/2]."""
-    return F.conv2d(low_pass(x, gain=1.0, padding=2), weight, stride=2)
+    return convolve(low_pass(x, gain=1.0, padding=2), weight, stride=2)
 
 
 def demodulation(energy: Tensor, styles: Tensor, norm: float, eps: float) -> Tensor:
@@ -118,7 +119,7 @@ def modulated_conv2d(
             weight, energy, added = weight / total.sqrt()[:, :, None, None], energy / total, eps
         factors = demodulation(energy, styles, norm, added)
     x = x * cast(styles, x.dtype)[:, :, None, None]
-    y = conv2d_up(x, weight) if up else F.conv2d(x, cast(weight, x.dtype), padding=weight.shape[-1] // 2)
+    y = conv2d_up(x, weight) if up else convolve(x, cast(weight, x.dtype), padding=weight.shape[-1] // 2)
     return y, factors
 
 

@@ -117,7 +117,7 @@ def test_twenty_iterations_and_the_same_with_a_restart(make_run, make_reals, tmp
     for name in names:
         assert (tmp_path / "whole/snapshots" / name).read_bytes() == (tmp_path / "cut/snapshots" / name).read_bytes()
     norms = spectral_norms(load_generator(tmp_path / "whole/snapshots" / names[-1]))
-    assert norms == pytest.approx(norms_after_power_iterations(tmp_path / "whole"), rel=1e-3)
+    assert norms == pytest.approx(norms_after_power_iterations(tmp_path / "whole"), rel=5e-3)
 
 
 def test_snapshot_gives_the_images_of_the_average(make_run, make_reals, tmp_path):
@@ -140,7 +140,7 @@ def norms_after_power_iterations(run_dir: Path) -> list[float]:
     """The norms that numpy finds once each averaged weight is divided by its estimated largest singular value.
 
     The estimate is that of power iterations from G's vectors, in float64. Where two singular values lie close together
-    it falls short of the largest by up to a per cent.
+    it falls short of the largest by up to a per cent, by how much depends on the vectors at the start.
     """
     state = torch.load(max((run_dir / "ckpt").glob("*.pt")), weights_only=True)
     G, average = state["steps"]["G"], state["ema"]

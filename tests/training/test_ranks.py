@@ -67,7 +67,7 @@ def runs(make_spec) -> dict[str, tuple]:
         "conditional": (spec(hyper={"d_steps": 2}, conditional=True), reals(conditional=True, mirror=True)),
         "diffaugment": (spec("diffaugment"), reals()),
         "ada": (spec(plugins=[ada], conditional=True), reals(conditional=True)),
-        "ada-double": (spec(plugins=[ada], total_kimg=0.2), reals()),
+        "ada-double": (spec(plugins=[ada], total_kimg=0.2, conditional=True), reals(conditional=True)),
         "biggan-double": (
             make_spec("diffaugment", of="tiny-biggan", hyper=small, conditional=True, total_kimg=0.4),
             reals(conditional=True),
