@@ -24,7 +24,7 @@ from leangan.runs.presets import preset_at
 from leangan.training.ema import Ema
 from leangan.training.reals import Reals
 from leangan.training.sampler import seed_step
-from leangan.training.trainer import VALIDATION_INTERVAL, Trainer
+from leangan.training.trainer import Trainer
 
 SECTIONS = ("data", "augment", "G step", "D step", "R1", "path length", "optimiser")
 
@@ -92,23 +92,28 @@ class Iterations:
         self.trainer = Trainer(spec, self.data, device)
         self.ema = Ema(self.trainer.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
         self.device = device
+        self.nimg = hyper["batch"] * hyper["d_steps"]
         # After this many iterations everything that is due now and then has had its share.
         backbone = self.trainer.backbone
-        intervals = (backbone.g_reg_interval, backbone.d_reg_interval, VALIDATION_INTERVAL)
+        intervals = (backbone.g_reg_interval, backbone.d_reg_interval, self.trainer.validation_interval)
         self.cycle = math.lcm(*(max(interval, 1) for interval in intervals))
 
     def run(self) -> int:
         """One cycle of iterations, as in `leangan.training.loop`; returns the number of real images it took."""
-        cur_nimg = 0
         for iteration in range(self.cycle):
-            seed_step(0, cur_nimg)
-            self.trainer.g_step(cur_nimg, iteration)
-            self.ema.update(self.trainer.G, cur_nimg, self.hyper["batch"] * self.hyper["d_steps"])
-            for _ in range(self.hyper["d_steps"]):
-                self.trainer.d_step(cur_nimg, iteration)
-                cur_nimg += self.hyper["batch"]
-            self.trainer.validate(cur_nimg, iteration)
-        return cur_nimg
+            self.iterate(iteration)
+        return self.cycle * self.nimg
+
+    def iterate(self, iteration: int) -> None:
+        """One of the iterations of a cycle."""
+        cur_nimg = iteration * self.nimg
+        seed_step(0, cur_nimg)
+        self.trainer.g_step(cur_nimg, iteration)
+        self.ema.update(self.trainer.G, cur_nimg, self.nimg)
+        for _ in range(self.hyper["d_steps"]):
+            self.trainer.d_step(cur_nimg, iteration)
+            cur_nimg += self.hyper["batch"]
+        self.trainer.validate(cur_nimg, iteration)
 
     def attach(self, watch: Stopwatch) -> None:
         """Let `watch` time the parts of all iterations to come."""
