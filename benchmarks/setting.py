@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import torch
 
+from leangan.core.cuda_graph import Recorder, captured
 from leangan.core.errors import ConfigError
 from leangan.core.provenance import device_name
 from leangan.plugins.backbone import Backbone
@@ -49,6 +50,21 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", default="none", help="a row of config/methods.yaml or a file of augment/")
     parser.add_argument("--resolution", type=positive, default=32, help="pixels")
     parser.add_argument("--batch", type=positive, help="default: the preset's")
+
+
+def add_cuda_graphs(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how a GPU runs the parts of an iteration."""
+    parser.add_argument(
+        "--cuda-graphs",
+        choices=["on", "off"],
+        default="on",
+        help="run each part of an iteration as a CUDA graph, as training does; nothing on a CPU",
+    )
+
+
+def recorder(args: argparse.Namespace, device: torch.device) -> Recorder | None:
+    """What turns the parts of an iteration into CUDA graphs; None where they run as written."""
+    return captured if args.cuda_graphs == "on" and device.type == "cuda" else None
 
 
 def check_runs(presets: Iterable[str], methods: Iterable[str], resolution: int) -> None:

@@ -1,8 +1,8 @@
 """What a training iteration may ask of a GPU, in calls of operations that have a kernel.
 
-On a GPU a run is bound by the host, which pays for each call, and inside a CUDA graph every small kernel still takes its
-time. A number below is what an iteration called when the line was written. Another one fails the test, which prints the
-line to put in its place: a smaller one so that the gain is kept, a larger one so that nobody adds calls unawares.
+On a GPU a run is bound by the host, which pays for each call, and inside a CUDA graph every small kernel still takes
+its time. A number below is what an iteration called when the line was written. Another one fails the test, which prints
+the line to put in its place: a smaller one so that the gain is kept, a larger one so that nobody adds calls unawares.
 
 Counted on the meta device with few feature maps and small batches, on which the calls do not depend.
 """
@@ -35,10 +35,10 @@ CALLS = {
 MORE, LESS = 1.02, 0.9
 """What a count may be of its number: versions of torch differ by some calls, a tenth less asks for a new number."""
 
-OF_NUMBERS = {
-    "auto_gpus", "batch", "citation", "ema_half_life_kimg", "ema_ramp", "ema_start_kimg", "fmap_base", "fmap_max", "kimg",
-    "lr_d", "lr_g", "mbstd_group", "mirror", "r1_gamma", "snapshot_kimg",
-}  # fmt: skip
+OF_NUMBERS = set(
+    """auto_gpus batch citation ema_half_life_kimg ema_ramp ema_start_kimg fmap_base fmap_max kimg lr_d lr_g
+    mbstd_group mirror r1_gamma snapshot_kimg""".split()
+)
 """Keys of a preset that change numbers and sizes, not the calls."""
 
 
