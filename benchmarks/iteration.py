@@ -246,7 +246,7 @@ def measure_line(preset: str, method: str, args: argparse.Namespace) -> Measurem
     device = prepared(args)
     options = args.resolution, args.channels, args.classes, args.batch, device, dict(args.set)
     with half_precision(getattr(torch, args.half)) if args.half else nullcontext():
+        iterations = Iterations(preset, method, *options)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        iterations = Iterations(preset, method, *options)
         return measure(iterations, args.seconds, recorder(args, device))

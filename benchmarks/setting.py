@@ -11,6 +11,7 @@ import torch
 
 from leangan.core.cuda_graph import Recorder, captured
 from leangan.core.errors import ConfigError
+from leangan.core.kernels import fused, use_fused
 from leangan.core.provenance import device_name
 from leangan.plugins.backbone import Backbone
 from leangan.plugins.registry import FailedImport, load
@@ -40,6 +41,12 @@ def parser_of(module: str, description: str) -> argparse.ArgumentParser:
         "--tf32",
         action="store_true",
         help="let a GPU round float32 factors to 10 bits, as arithmetic.tf32 does; nothing on a CPU",
+    )
+    parser.add_argument(
+        "--fused-kernels",
+        choices=["on", "off"],
+        default="off",
+        help="let a GPU use the fused kernels (leangan/core/kernels.py); nothing on a CPU",
     )
     return parser
 
@@ -78,6 +85,7 @@ def prepared(args: argparse.Namespace) -> torch.device:
     """The device of the options, set up as `leangan.training.run` does. Every process of a benchmark calls it."""
     device = pick_device(args.device)
     set_up(device, args.threads, args.tf32)
+    use_fused(args.fused_kernels == "on")
     return device
 
 
@@ -103,6 +111,8 @@ def described(device: torch.device, args: argparse.Namespace) -> str:
             f"{card.multi_processor_count} multiprocessors, {card.total_memory / 2**30:.0f} GiB",
             f"TF32 {tf32_state()}",
             f"cuDNN autotune {'on' if torch.backends.cudnn.benchmark else 'off'}",
+            *([f"CUDA graphs {args.cuda_graphs}"] if "cuda_graphs" in args else []),
+            f"fused kernels {'on' if fused() else 'off'}",
         ]
     )
 
