@@ -51,7 +51,12 @@ def on_a_gpu(options: Options) -> list[Block]:
         Block("kernels", KERNELS, 40, benchmark(options, "kernels")),
         Block("speed-256", LARGE, 90, benchmark(options, "speed", *large, *short)),
         Block("profile", PROFILE, 40, benchmark(options, "profile", *adaptive)),
-        Block("tf32", "What does TF32 bring the float32 presets?", 40, benchmark(options, "speed", *float32, *short, "--tf32")),
+        Block(
+            "tf32",
+            "What does TF32 bring the float32 presets?",
+            40,
+            benchmark(options, "speed", *float32, *short, "--tf32"),
+        ),
         Block("float32", "How fast are they without?", 40, benchmark(options, "speed", *float32, *short)),
         Block("sharing", SHARING, 70, benchmark(options, "sharing", "--preset", length.PRESET, *runs)),
         Block("fid", FID, 80, benchmark(options, "metrics", *fakes)),

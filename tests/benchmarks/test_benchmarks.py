@@ -178,7 +178,7 @@ def test_a_benchmark_computes_on_a_gpu_as_training_does(pretended_gpu, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(iteration, "Iterations", stop)
-    args = argparse.Namespace(device="cuda", threads=1, tf32=tf32, half=None, set=[], **dict.fromkeys(
+    args = argparse.Namespace(device="cuda", threads=1, tf32=tf32, half=None, set=[], fused_kernels="off", **dict.fromkeys(
         ("resolution", "channels", "classes", "batch")
     ))  # fmt: skip
     with pytest.raises(KeyboardInterrupt):
