@@ -178,9 +178,8 @@ def test_a_benchmark_computes_on_a_gpu_as_training_does(pretended_gpu, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(iteration, "Iterations", stop)
-    args = argparse.Namespace(device="cuda", threads=1, tf32=tf32, half=None, set=[], fused_kernels="off", **dict.fromkeys(
-        ("resolution", "channels", "classes", "batch")
-    ))  # fmt: skip
+    images = dict.fromkeys(("resolution", "channels", "classes", "batch"))
+    args = argparse.Namespace(device="cuda", threads=1, tf32=tf32, fused_kernels="off", half=None, set=[], **images)
     with pytest.raises(KeyboardInterrupt):
         measure_line("tiny", "none", args)
     assert reached == [(True, "on" if tf32 else "off")]
