@@ -202,11 +202,12 @@ def split(iterations: Iterations) -> dict[str, float]:
     """Seconds of a cycle by section."""
     watch = Stopwatch(iterations.device)
     iterations.attach(watch)
-    found: Counter[str] = Counter()
+    found = dict.fromkeys(SECTIONS, 0.0)
     for iteration, times in iterations.kinds.items():
         watch.seconds.clear()
         iterations.iterate(iteration)
-        found.update({section: times * seconds for section, seconds in watch.seconds.items()})
+        for section, seconds in watch.seconds.items():
+            found[section] += times * seconds
     return found
 
 
