@@ -6,7 +6,7 @@
 All take the same fakes from the same generator and use the same weights, random ones in the official files' form
 unless --inception-weights names a folder with the real ones. The number is timed on --n-fake vectors of features, with
 the statistics of as many reals at hand. Prints a Markdown table; "end to end" is for --n-fake images, the last column
-how much faster we are than that line.
+how much faster we are than that line. What fails of another package, as with a newer SciPy, is a cell that says so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +36,7 @@ from benchmarks.stopwatch import synchronize
 from leangan.core.errors import ConfigError, exit_on_user_error
 from leangan.core.files import sha256
 from leangan.metrics.base import Features
-from leangan.metrics.extraction import fake_features
+from leangan.metrics.extraction import default_batch, fake_features
 from leangan.metrics.fakes import BLOCK, Fakes
 from leangan.metrics.formulas.fid import Metric as FrechetDistance
 from leangan.metrics.loading import LoadedExtractor, load_extractor
@@ -94,7 +95,7 @@ class Pipeline(NamedTuple):
 
 def ours(extractor: LoadedExtractor, G: Generator, images: int, real: Tensor, device: torch.device) -> Pipeline:
     distance = FrechetDistance(Features(real.to(device)))
-    batch = 256 if device.type == "cuda" else 32
+    batch = default_batch(extractor, G.resolution, device)
 
     def features() -> object:
         return fake_features(extractor, Fakes(G, images, None, 0, device, BLOCK), batch, extractor.name)
@@ -141,27 +142,49 @@ def seconds(step: Callable[[], object], device: torch.device) -> float:
     return (clock() - start) / (1 if device.type == "cuda" else torch.get_num_threads())
 
 
+@contextmanager
+def noted(faults: dict[str, str], part: str) -> Iterator[None]:
+    """An error within ends it and becomes the fault of that part."""
+    try:
+        yield
+    except Exception as error:
+        faults[part] = f"failed: {type(error).__name__}: {error}".partition("\n")[0].replace("|", "/")
+
+
 def compare(
-    theirs: tuple[str, Pipeline], own: Pipeline, images: int, fake: Tensor, repeats: int, device: torch.device
+    beside: str,
+    theirs: Callable[[], Pipeline],
+    own: Pipeline,
+    images: int,
+    fake: Tensor,
+    repeats: int,
+    device: torch.device,
 ) -> None:
-    """Print two lines of the table; the two pipelines take turns, and the median of their times counts."""
-    both = {"ours": own, theirs[0]: theirs[1]}
-    rates, numbers = {}, {}
-    for pipeline in both.values():  # warm up
+    """Print two lines of the table; the two pipelines take turns, and the median of their times counts.
+
+    What of theirs raises is a cell that says why.
+    """
+    both, faults = {"ours": own}, dict[str, str]()
+    own.features()  # warm up
+    with noted(faults, "features"):
+        pipeline = theirs()
         pipeline.features()
+        both[beside] = pipeline
     turns = [{name: seconds(p.features, device) for name, p in both.items()} for _ in range(repeats)]
-    for name, pipeline in both.items():
-        rates[name] = images / statistics.median(turn[name] for turn in turns)
-        numbers[name] = seconds(partial(pipeline.number, fake), device)
-    whole = {name: len(fake) / (len(fake) / rates[name] + numbers[name]) for name in both}
-    for name in both:
+    rates = {name: images / statistics.median(turn[name] for turn in turns) for name in both}
+    numbers = {"ours": seconds(partial(own.number, fake), device)}
+    if beside in both:
+        with noted(faults, "number"):
+            numbers[beside] = seconds(partial(both[beside].number, fake), device)
+    whole = {name: len(fake) / (len(fake) / rates[name] + numbers[name]) for name in numbers}
+    for name in ("ours", beside):
         cells = [
-            f"{rates[name]:.4g}",
-            f"{numbers[name]:.2f}",
-            f"{whole[name]:.4g}",
-            f"{whole['ours'] / whole[name]:.2f}",
+            f"{rates[name]:.4g}" if name in rates else faults["features"],
+            f"{numbers[name]:.2f}" if name in numbers else faults.get("number", ""),
+            f"{whole[name]:.4g}" if name in whole else "",
+            f"{whole['ours'] / whole[name]:.2f}" if name in whole else "",
         ]
-        print("| " + " | ".join([theirs[0], name, *cells]) + " |", flush=True)
+        print("| " + " | ".join([beside, name, *cells]) + " |", flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -172,6 +195,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--n-fake", type=positive, default=10_000, help="fakes of a measurement")
     parser.add_argument("--repeats", type=positive, default=3)
     parser.add_argument("--inception-weights", type=Path, help="a folder with both official files")
+    parser.add_argument("--channels-first", action="store_true", help="our network in the other layout as well")
     args = parser.parse_args(argv)
     if args.images < FIDELITY_BATCH or args.images % FIDELITY_BATCH:
         raise ConfigError(f"--images is {args.images}, must be a multiple of {FIDELITY_BATCH}, the larger batch")
@@ -194,8 +218,12 @@ def main(argv: list[str] | None = None) -> int:
         )
         common = G, args.images, real, device
         turns = args.images, fake, args.repeats, device
-        compare(("torch-fidelity", torch_fidelity(folder, *common)), ours(fid, *common), *turns)
-        compare(("clean-fid", clean_fid(folder, *common)), ours(clean, *common), *turns)
+        compare("torch-fidelity", partial(torch_fidelity, folder, *common), ours(fid, *common), *turns)
+        compare("clean-fid", partial(clean_fid, folder, *common), ours(clean, *common), *turns)
+        if args.channels_first:
+            first = load_extractor(fid.name, device, folder / FIDELITY.name, fid.sha256)
+            first.network.to(memory_format=torch.contiguous_format)
+            compare("channels first", partial(ours, first, *common), ours(fid, *common), *turns)
     return 0
 
 

@@ -4,13 +4,14 @@
     x = hue(x, p=0.5, strength=0.1)
 
 Each transform is also a function of its own, see `augment.pipeline.transforms`. `laws.py` says which random numbers a
-transform takes and draws them; `blit`, `geometry` and `color` make one matrix of the numbers of many transforms; `warp`,
-`recolor`, `amplify`, `add_noise` and `cut_out` change the images. So the pipeline draws once and reads images seldom.
+transform takes, and draws them. `blit`, `geometry` and `color` make one matrix of the numbers of many transforms.
+`warp`, `recolor`, `amplify`, `add_noise` and `cut_out` change the images.
 """
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from leangan.augment.pipeline.blit import blit
@@ -128,5 +129,5 @@ class Pipeline(nn.Module):
 
     def geometry(self, x: Tensor, numbers: dict[str, dict[str, Tensor]]) -> Tensor:
         """The matrices [N, 3, 3] of blitting and geometry together, see `augment.pipeline.geometry`."""
-        makers = {"blit": blit, "geom": geometry}
+        makers: dict[str, Callable[..., Tensor]] = {"blit": blit, "geom": geometry}
         return compose(*(make(x, **numbers[category]) for category, make in makers.items() if category in numbers))

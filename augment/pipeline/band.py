@@ -14,12 +14,12 @@ CPU_ROWS = 64
 """Rows multiplied at a time on a CPU: at 256 pixels 5 times faster than all rows, mostly zeros, at once."""
 
 GPU_ROWS = 16
-"""Rows in a block on a GPU. With 8 more columns than half of its rows, a block of a doubling is three quarters zeros,
-instead of 98 % at 256 pixels."""
+"""Rows in a block on a GPU. A block of a doubling then has 14 columns, of which a row uses 6; at 256 pixels a whole row
+has 256. Fewer rows would leave out more, in more and smaller products that gather more columns twice."""
 
 DENSE = 128
-"""Columns up to which a matrix is multiplied with its zeros on a GPU, where it is one kernel: at 32 pixels that takes
-as long as nothing, at 128 about as long as gathering the columns."""
+"""Pixels up to which a GPU multiplies with all zeros, by one kernel instead of three. At 32 pixels that is little work,
+and at 128, by their operations and bytes, both ways cost the same."""
 
 
 class Blocks(NamedTuple):
@@ -62,12 +62,16 @@ class Product(NamedTuple):
     transposed: Matrix
 
 
-def without_zeros(product: Product, device: torch.device) -> Product:
-    """The product of matrices on the CPU for the device, in blocks where it is a GPU and the matrices are large."""
-    matrix, transposed = product
+def product_of(matrix: Tensor, device: torch.device) -> Product:
+    """Products with a matrix on the CPU for the device, in blocks where it is a GPU and the matrix is large."""
     if device.type == "cpu" or min(matrix.shape) <= DENSE:
-        return Product(matrix.to(device), transposed.to(device))
-    return Product(Blocks.of(matrix, device), Blocks.of(transposed, device))
+        matrix = matrix.to(device)
+        return Product(matrix, matrix.T)
+    return in_blocks(matrix, device)
+
+
+def in_blocks(matrix: Tensor, device: torch.device) -> Product:
+    return Product(Blocks.of(matrix, device), Blocks.of(matrix.T, device))
 
 
 def separable(along_y: Matrix, images: Tensor, along_x: Matrix) -> Tensor:

@@ -108,9 +108,9 @@ def draw(x: Tensor, p: Tensor | float, laws: Mapping[str, Law]) -> dict[str, Ten
     if isinstance(p, Tensor) and p.shape not in ((), (len(x),)):
         raise ValueError(f"p has shape {tuple(p.shape)}; allowed are a number and one per image, shape ({len(x)},)")
     table = _table(tuple(laws.values()), x.dtype, x.device)
-    like = {"dtype": x.dtype, "device": x.device}
-    gates, uniforms = torch.rand(len(x), table.gates + table.uniforms, **like).tensor_split([table.gates], 1)
-    normals = torch.randn(len(x), table.normals, **like)
+    uniforms = torch.rand(len(x), table.gates + table.uniforms, dtype=x.dtype, device=x.device)
+    normals = torch.randn(len(x), table.normals, dtype=x.dtype, device=x.device)
+    gates, uniforms = uniforms.tensor_split([table.gates], 1)
 
     if isinstance(p, Tensor) and p.ndim:
         p = p[:, None]
@@ -130,7 +130,7 @@ def draw(x: Tensor, p: Tensor | float, laws: Mapping[str, Law]) -> dict[str, Ten
 class _Table:
     """What `draw` needs to know of some laws: a row for each property, with the uniform numbers first.
 
-    A row has an entry for each number, `repeated` and `exponent` for each law. None says that no law is repeated or whole.
+    A row has an entry for each number; `repeated` and `exponent` have one for each law. None says that all are false.
     """
 
     gates: int

@@ -145,7 +145,7 @@ class GradientAverage:
 
     @torch.no_grad()
     def _send(self) -> None:
-        flat = torch.cat([grad.flatten() for grad in self._waiting])
+        flat = torch.cat([_memory(grad) for grad in self._waiting])
         self._sent.append((self._waiting, flat, dist.all_reduce(flat, async_op=True)))
         self._waiting = []
 
@@ -162,8 +162,13 @@ class GradientAverage:
                     raise
                 raise LostRank(str(error)) from error
             parts = (flat / world_size()).split([grad.numel() for grad in grads])
-            torch._foreach_copy_(grads, [part.view_as(grad) for part, grad in zip(parts, grads, strict=True)])
+            torch._foreach_copy_([_memory(grad) for grad in grads], list(parts))
         self._sent.clear()
+
+
+def _memory(grad: Tensor) -> Tensor:
+    """The numbers of a gradient as they lie in memory [numel], which is as in its parameter: alike on all ranks."""
+    return grad.as_strided((grad.numel(),), (1,))
 
 
 def own_rows(whole: Tensor) -> Tensor:

@@ -148,6 +148,12 @@ class Config(Record):
     to rounding, and faster, since the processor no longer launches every kernel. The log of a run says whether it does.
     It is not part of a run's id: a run may be continued either way."""
 
+    fused_kernels: bool
+    """Whether a GPU runs StyleGAN2's low-pass filters, and what follows its convolutions, by Triton kernels, which read
+    each map once: the same numbers up to rounding. Off until a card has shown that it pays; `make gpu` measures it.
+    Triton needs a C compiler at run time. Where that is missing, the log says so and the plain operations go on. It is
+    not part of a run's id."""
+
     devices_per_run: Count
     """How many GPUs train one run, and measure it, together. Where a preset's batch or groups cannot be shared by so
     many, the next smaller number takes the run, so that it stays as published ([distributed.md](distributed.md)).

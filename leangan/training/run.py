@@ -33,6 +33,7 @@ from leangan.core.command_line import command_parser
 from leangan.core.distributed import joined_ranks, on_any_rank
 from leangan.core.errors import ConfigError
 from leangan.core.files import sha256, write_atomic
+from leangan.core.kernels import use_fused
 from leangan.core.ranks import rank, world_size
 from leangan.core.spec import RunSpec, snapshot_name
 from leangan.data.contracts import Dataset, open_dataset
@@ -219,6 +220,12 @@ def main(argv: list[str] | None = None) -> int:
         default=True,
         help="on a GPU, run each step as a CUDA graph where the method allows it: the same numbers, faster",
     )
+    parser.add_argument(
+        "--fused-kernels",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="on a GPU, run StyleGAN2's filters and the ends of its layers by Triton kernels",
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     terminated = False
@@ -231,6 +238,7 @@ def main(argv: list[str] | None = None) -> int:
     spec = read_run(args.spec) if args.spec else find_run(args.run_id, args.config)
     device = pick_device(args.device)
     set_up(device, args.threads, spec.tf32)
+    use_fused(args.fused_kernels)
     used = arithmetic(device, spec.tf32, spec.hyper.get("half_type", "none"))
     with joined_ranks(device), lock(args.run_dir, lambda: terminated) as held:
         if rank() > 0:

@@ -45,6 +45,7 @@ def adam(params: list[nn.Parameter], lr: float, hyper: dict[str, Any], reg_inter
     on_gpu = any(param.is_cuda for param in params)  # where a CUDA graph may hold the step
     optimizer = torch.optim.Adam(params, lr=lr * ratio, betas=betas, eps=hyper["eps"], fused=True, capturable=on_gpu)
     optimizer.register_load_state_dict_pre_hook(_with_own_groups)
+    optimizer.register_load_state_dict_post_hook(_laid_out_as_parameters)
     return optimizer
 
 
@@ -52,6 +53,17 @@ def _with_own_groups(optimizer: torch.optim.Optimizer, state: dict[str, Any]) ->
     """A saved state with the groups of `optimizer` instead of the saved ones; parameters keep their saved numbers."""
     pairs = zip(optimizer.param_groups, state["param_groups"], strict=True)
     return {**state, "param_groups": [{**own, "params": saved["params"]} for own, saved in pairs]}
+
+
+def _laid_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Give the moments the memory layout of their parameters, which a checkpoint of earlier versions need not have.
+
+    Fused kernels walk through the memory of both: on a CPU they take other layouts and compute nonsense.
+    """
+    for param, state in optimizer.state.items():
+        for name, value in state.items():
+            if value.shape == param.shape and value.stride() != param.stride():
+                state[name] = torch.empty_like(param).copy_(value)
 
 
 class Player:

@@ -30,8 +30,13 @@ INITS: dict[str, Callable[[Tensor], Tensor]] = {"normal": normal_, "orthogonal":
 
 
 def initialized(layer: nn.Linear | nn.Conv2d, init: str) -> nn.Module:
-    """`layer` with its weight drawn by INITS[init] and its bias zero."""
+    """`layer` with its weight drawn by INITS[init] and its bias zero.
+
+    Filters lie in memory as the maps do, in channels_last: otherwise each convolution lays them out anew.
+    """
     INITS[init](layer.weight)
+    if layer.weight.ndim == 4:
+        layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
@@ -46,9 +51,9 @@ def spectral(layer: nn.Linear | nn.Conv2d, init: str) -> nn.Module:
     return spectral_norm(initialized(layer, init), eps=SN_EPS)
 
 
-def box_filtered(weight: Tensor) -> Tensor:
-    """[O, I, 3, 3] -> [O, I, 4, 4]: the kernel that filters with `weight` and then averages 2 x 2 pixels."""
-    return F.avg_pool2d(F.pad(weight, (1, 1, 1, 1)), kernel_size=2, stride=1)
+def box_filtered(weight: Tensor, divisor: int) -> Tensor:
+    """[O, I, 3, 3] -> [O, I, 4, 4]: the kernel that filters with `weight`, then sums 2 x 2 pixels over `divisor`."""
+    return F.avg_pool2d(F.pad(weight, (1, 1, 1, 1)), kernel_size=2, stride=1, divisor_override=divisor)
 
 
 class Conv(nn.Conv2d):
@@ -69,17 +74,20 @@ class ConvDown(Conv):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, cast(box_filtered(self.weight), x.dtype), self.bias_in(x.dtype), stride=2, padding=1)
+        return F.conv2d(
+            x, cast(box_filtered(self.weight, divisor=4), x.dtype), self.bias_in(x.dtype), stride=2, padding=1
+        )
 
 
 class ConvUp(Conv):
     """Nearest-neighbour upsampling by 2, then 3 x 3 convolution, [N, in, H, W] -> [N, out, 2H, 2W], as one kernel."""
 
     def forward(self, x: Tensor) -> Tensor:
-        # Repeating pixels sums over 2 x 2 where pooling averages, hence 4. A transposed convolution scatters its
-        # kernel, hence the flip that makes it the usual correlation.
-        kernel = 4 * box_filtered(self.weight.flip(2, 3)).transpose(0, 1)
-        return F.conv_transpose2d(x, cast(kernel, x.dtype), self.bias_in(x.dtype), stride=2, padding=1)
+        # Repeating pixels sums over 2 x 2 where pooling averages. A transposed convolution scatters its kernel, hence
+        # the flip that makes it the usual correlation, and takes it as [I, O, 4, 4].
+        weight = self.weight.transpose(0, 1).contiguous(memory_format=torch.channels_last)
+        kernel = cast(box_filtered(weight.flip(2, 3), divisor=1), x.dtype)
+        return F.conv_transpose2d(x, kernel, self.bias_in(x.dtype), stride=2, padding=1)
 
 
 class MeanOverRanks(torch.autograd.Function):

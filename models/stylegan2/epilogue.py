@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from leangan.core.kernels import fusible
 from leangan.core.linear_map import linear
 from leangan.models.stylegan2.ops import LRELU_SLOPE, scaled
 from leangan.plugins.precision import cast
@@ -43,6 +44,7 @@ def limited(x: Tensor, limit: float | None) -> Tensor:
     return x if limit is None else _Limited.apply(x, limit)
 
 
+@fusible("leangan.models.stylegan2.one_pass")
 def epilogue(
     x: Tensor,
     bias: Tensor | None,

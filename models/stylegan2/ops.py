@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from leangan.core.constants import constant
+from leangan.core.kernels import fusible
 from leangan.core.linear_map import linear
 from leangan.core.ranks import world_size
 from leangan.plugins.precision import cast
@@ -42,12 +43,16 @@ def depthwise_fir(channels: int, gain: float, dtype: torch.dtype, device: torch.
     return (gain * torch.outer(taps, taps)).repeat(channels, 1, 1, 1)
 
 
-def _correlate(gain: float, stride: int, padding: int, x: Tensor) -> Tensor:
+@fusible("leangan.models.stylegan2.fir_kernel")
+def correlate(x: Tensor, gain: float, stride: int, padding: int) -> Tensor:
+    """The low-pass with sum `gain` at every `stride`-th place of x [N, C, H, W] between `padding` zeros."""
     groups = x.shape[1]
     return F.conv2d(x, depthwise_fir(groups, gain, x.dtype, x.device), stride=stride, padding=padding, groups=groups)
 
 
-def _scatter(gain: float, x: Tensor) -> Tensor:
+@fusible("leangan.models.stylegan2.fir_kernel")
+def scatter(x: Tensor, gain: float) -> Tensor:
+    """Zeros between the pixels of x [N, C, H, W], then the low-pass with sum `gain` -> [N, C, 2H, 2W]."""
     groups = x.shape[1]
     return F.conv_transpose2d(x, depthwise_fir(groups, gain, x.dtype, x.device), stride=2, padding=1, groups=groups)
 
@@ -55,17 +60,18 @@ def _scatter(gain: float, x: Tensor) -> Tensor:
 def low_pass(x: Tensor, gain: float, padding: int) -> Tensor:
     """The low-pass over x [N, C, H, W] with `padding` zeros, 0 to 3, on each side."""
     # The filter is symmetric: its adjoint is the filter itself, over as many zeros as were left out.
-    return linear(x, partial(_correlate, gain, 1, padding), partial(_correlate, gain, 1, 3 - padding))
+    there, back = (partial(correlate, gain=gain, stride=1, padding=zeros) for zeros in (padding, 3 - padding))
+    return linear(x, there, back)
 
 
 def upsample2d(x: Tensor) -> Tensor:
     """[N, C, H, W] -> [N, C, 2H, 2W]: zeros between the pixels, then the low-pass at gain 4."""
-    return linear(x, partial(_scatter, 4.0), partial(_correlate, 4.0, 2, 1))
+    return linear(x, partial(scatter, gain=4.0), partial(correlate, gain=4.0, stride=2, padding=1))
 
 
 def downsample2d(x: Tensor) -> Tensor:
     """[N, C, H, W] -> [N, C, H/2, W/2]: the low-pass, then every second pixel."""
-    return linear(x, partial(_correlate, 1.0, 2, 1), partial(_scatter, 1.0))
+    return linear(x, partial(correlate, gain=1.0, stride=2, padding=1), partial(scatter, gain=1.0))
 
 
 def conv2d_up(x: Tensor, weight: Tensor) -> Tensor:

@@ -43,3 +43,36 @@ def test_a_table_of_ratios(capsys):
     lines = capsys.readouterr().out.splitlines()[-4:]
     assert [line.split("|")[2].strip() for line in lines] == ["ours", "torch-fidelity", "ours", "clean-fid"]
     assert all(float(line.split("|")[6]) == 1 for line in lines[::2])
+
+
+def pipeline(features=lambda: None, number=lambda fake: None) -> benchmark.Pipeline:
+    return benchmark.Pipeline(features, number)
+
+
+def fails(*_):
+    raise TypeError("sqrtm() got | an unexpected\nkeyword argument")
+
+
+@pytest.mark.parametrize(
+    "theirs, features, number",
+    [
+        (pipeline, False, False),
+        (lambda: pipeline(number=fails), False, True),
+        (lambda: pipeline(features=fails), True, True),
+        (fails, True, True),
+    ],
+)
+def test_what_fails_of_theirs_costs_a_cell(monkeypatch, capsys, theirs, features, number):
+    """No cell is empty but those that would need it, and ours has all of its own."""
+    monkeypatch.setattr(benchmark, "seconds", lambda step, device: (step(), 0.5)[1])
+    benchmark.compare("other", theirs, pipeline(), 64, torch.zeros(100, 2), 1, CPU)
+    ours, others = ([cell.strip() for cell in line.split("|")[2:-1]] for line in capsys.readouterr().out.splitlines())
+    assert ours == ["ours", "128", "0.50", "78.05", "1.00"]
+    fault = "failed: TypeError: sqrtm() got / an unexpected"
+    expected = [fault if features else "128", (fault if not features else "") if number else "0.50"]
+    assert others == ["other", *expected, *(["", ""] if number else ["78.05", "1.00"])]
+
+
+def test_what_fails_of_ours_ends_the_benchmark():
+    with pytest.raises(TypeError):
+        benchmark.compare("other", pipeline, pipeline(features=fails), 64, torch.zeros(100, 2), 1, CPU)

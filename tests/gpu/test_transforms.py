@@ -10,9 +10,10 @@ from torch import Tensor
 
 from leangan.augment import cr, diffaugment
 from leangan.augment.pipeline import CATEGORIES, Pipeline, resample
-from leangan.augment.pipeline.band import separable
+from leangan.augment.pipeline.band import Blocks, separable
 from leangan.augment.pipeline.geometry import affine
-from leangan.augment.pipeline.resample import copy_pixels, source_of, warp_by_need, warp_unread
+from leangan.augment.pipeline.places import source_of
+from leangan.augment.pipeline.resample import copy_pixels, warp_by_need, warp_unread
 from leangan.augment.pipeline.transforms import TRANSFORMS
 from leangan.augment.pipeline.wavelet import doubling, halving, octave_matrices
 from tests.helpers.twins import DrawnOnCpu, error
@@ -107,9 +108,11 @@ def test_pixels_are_copied_bit_for_bit(device):
 
 @pytest.mark.parametrize("make", [doubling, halving, octave_matrices])
 def test_products_with_banded_matrices(device, make):
-    """On a GPU at once, on the CPU in blocks without the zeros."""
+    """On a GPU at once or in blocks without most zeros, on the CPU in slices of rows."""
     tall, wide = (make(size, torch.float64, torch.device("cpu")) for size in (80, 96))
     tall, wide = (matrix[-1] if matrix.ndim == 3 else matrix for matrix in (tall, wide))
     x = images(2, tall.shape[1], wide.shape[1])
-    value = separable(*(each.float().to(device) for each in (tall, x, wide)))
-    assert error(value, tall @ x @ wide.T) < 2e-6
+    at_once = [each.float().to(device) for each in (tall, wide)]
+    in_blocks = [Blocks.of(each.float(), device) for each in (tall, wide)]
+    for along_y, along_x in (at_once, in_blocks):
+        assert error(separable(along_y, x.float().to(device), along_x), tall @ x @ wide.T) < 2e-6

@@ -124,6 +124,7 @@ LAUNCH = (
 # again. The same holds for the configuration as a whole: what a job takes from it is among its parameters. A job that has
 # a GPU ends with an error where torch cannot use it, instead of going on on the CPU.
 GRAPHS = "--cuda-graphs" if ASKED.cuda_graphs else "--no-cuda-graphs"
+KERNELS = "--fused-kernels" if ASKED.fused_kernels else "--no-fused-kernels"
 DEVICE = f"--device {'cuda' if GPU else ASKED.device}"
 FEATURE_OPTIONS = f"{DEVICE} --inception-weights {as_option(ASKED.inception_weights or '')}"
 CONFIG = as_option(json.dumps(ASKED.given()))

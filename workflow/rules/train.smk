@@ -43,4 +43,4 @@ rule train:
     shell:
         f"trap '' TERM; {LAUNCH} leangan train --run-id {{wildcards.run:q}} --config {CONFIG} --data {{input.images:q}}"
         ' --subset {input.subset:q} --run-dir "$(dirname {output.result:q})" --keep "$(dirname {output.curve:q})"'
-        f" {{params.parent}} --tick-kimg {LENGTH.tick_kimg} {DEVICE} {GRAPHS} 2>&1 | tee {{log:q}}"
+        f" {{params.parent}} --tick-kimg {LENGTH.tick_kimg} {DEVICE} {GRAPHS} {KERNELS} 2>&1 | tee {{log:q}}"

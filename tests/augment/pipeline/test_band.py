@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from leangan.augment.pipeline import band, resample
-from leangan.augment.pipeline.band import Blocks, Product, separable
+from leangan.augment.pipeline.band import Blocks, in_blocks, separable
 from leangan.augment.pipeline.geometry import affine, compose, geometry
 from leangan.augment.pipeline.laws import ROTATE, SCALE, TRANSLATE
-from leangan.augment.pipeline.resample import source_of, warp_unread
+from leangan.augment.pipeline.places import source_of
+from leangan.augment.pipeline.resample import warp_unread
 from leangan.augment.pipeline.wavelet import doubling, halving
 
 CPU = torch.device("cpu")
@@ -17,10 +18,6 @@ CPU = torch.device("cpu")
 
 def random(*size: int) -> torch.Tensor:
     return torch.rand(*size, dtype=torch.float64)
-
-
-def in_blocks(product: Product, device: torch.device) -> Product:
-    return Product(*(Blocks.of(matrix, device) for matrix in product))
 
 
 def test_separable_is_the_product_with_both_matrices():
@@ -63,7 +60,7 @@ def test_a_warp_in_blocks_is_the_warp_and_so_are_its_derivatives(height, width, 
         return [out, g, *torch.autograd.grad(g.square().sum(), x)]
 
     expected = with_derivatives()
-    monkeypatch.setattr(resample, "without_zeros", in_blocks)
+    monkeypatch.setattr(resample, "product_of", in_blocks)
     for value, wanted in zip(with_derivatives(), expected, strict=True):
         assert torch.allclose(value, wanted, rtol=1e-11, atol=1e-11)
     resample._period_products.cache_clear()

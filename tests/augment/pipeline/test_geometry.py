@@ -22,7 +22,8 @@ from leangan.augment.pipeline.laws import (
     TRANSLATE,
     TRANSLATE_WHOLE,
 )
-from leangan.augment.pipeline.resample import copy_pixels, source_of, warp, warp_unread
+from leangan.augment.pipeline.places import source_of
+from leangan.augment.pipeline.resample import copy_pixels, warp, warp_unread
 from leangan.augment.pipeline.wavelet import CENTRE, HALO, SYM2, SYM6, doubling, first_doubled, halving, reflect
 
 CPU = torch.device("cpu")
