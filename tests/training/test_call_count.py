@@ -26,9 +26,9 @@ CALLS = {
     ("diffaugment-cifar", 32, "none"): 1444,
     ("diffaugment-cifar", 32, "diffaugment"): 1612,
     ("diffaugment-lowshot", 256, "none"): 2323,
-    ("biggan-cifar", 32, "none"): 2747,
-    ("biggan-cifar", 32, "diffaugment"): 3209,
-    ("biggan-imagenet128-100", 128, "none"): 4438,
+    ("biggan-cifar", 32, "none"): 2818,
+    ("biggan-cifar", 32, "diffaugment"): 3281,
+    ("biggan-imagenet128-100", 128, "none"): 4505,
 }
 """(preset, pixels, method) -> calls an iteration, regularisers at their intervals."""
 
