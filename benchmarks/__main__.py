@@ -21,7 +21,7 @@ import yaml
 
 from benchmarks.fresh_process import in_fresh_process
 from benchmarks.iteration import SECTIONS, Measurement, measure_line
-from benchmarks.setting import check_runs, described, parser_of, positive, prepared
+from benchmarks.setting import add_cuda_graphs, check_runs, described, parser_of, positive, prepared
 from leangan.core.errors import exit_on_user_error
 from leangan.training.log import append
 
@@ -57,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--half", choices=["bfloat16", "float16", "float32"], help="also on a CPU; default: the preset's, on a GPU"
     )
-    parser.add_argument("--seconds", type=float, default=10.0, help="timed per line, in whole cycles of iterations")
+    parser.add_argument("--seconds", type=float, default=10.0, help="timed per line")
+    add_cuda_graphs(parser)
     parser.add_argument("--out", type=Path, help="append each line to this file as JSON, too")
     args = parser.parse_args(argv)
 

@@ -6,6 +6,7 @@ import argparse
 import math
 import resource
 import time
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -14,17 +15,22 @@ import numpy as np
 import torch
 
 from benchmarks.peak import Operations, measured_peak
-from benchmarks.setting import prepared
+from benchmarks.setting import prepared, recorder
 from benchmarks.stopwatch import Stopwatch, synchronize
+from leangan.core.cuda_graph import Recorder
 from leangan.core.spec import SUBSET_DEFAULTS, RunSpec
 from leangan.plugins.precision import half_precision
 from leangan.plugins.revisions import revisions_of
 from leangan.runs.methods import build_method, method_plugins, method_preset
 from leangan.runs.presets import preset_at
+from leangan.training.capture import WARM_UP
 from leangan.training.ema import Ema
 from leangan.training.reals import Reals
 from leangan.training.sampler import seed_step
-from leangan.training.trainer import VALIDATION_INTERVAL, Trainer
+from leangan.training.trainer import Trainer
+
+IN_A_ROW = 4
+"""Iterations between two waits for the device: few, since the host may be far ahead of it."""
 
 SECTIONS = ("data", "augment", "G step", "D step", "R1", "path length", "optimiser")
 
@@ -92,23 +98,44 @@ class Iterations:
         self.trainer = Trainer(spec, self.data, device)
         self.ema = Ema(self.trainer.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])
         self.device = device
-        # After this many iterations everything that is due now and then has had its share.
+        self.nimg = hyper["batch"] * hyper["d_steps"]
+        self.cur_nimg = 0
         backbone = self.trainer.backbone
-        intervals = (backbone.g_reg_interval, backbone.d_reg_interval, VALIDATION_INTERVAL)
-        self.cycle = math.lcm(*(max(interval, 1) for interval in intervals))
+        self.kinds = kinds([backbone.g_reg_interval, backbone.d_reg_interval, self.trainer.validation_interval])
+        self.cycle = sum(self.kinds.values())
 
     def run(self) -> int:
         """One cycle of iterations, as in `leangan.training.loop`; returns the number of real images it took."""
-        cur_nimg = 0
         for iteration in range(self.cycle):
-            seed_step(0, cur_nimg)
-            self.trainer.g_step(cur_nimg, iteration)
-            self.ema.update(self.trainer.G, cur_nimg, self.hyper["batch"] * self.hyper["d_steps"])
-            for _ in range(self.hyper["d_steps"]):
-                self.trainer.d_step(cur_nimg, iteration)
-                cur_nimg += self.hyper["batch"]
-            self.trainer.validate(cur_nimg, iteration)
-        return cur_nimg
+            self.iterate(iteration)
+        return self.cycle * self.nimg
+
+    def iterate(self, iteration: int) -> None:
+        """The next iteration, with everything that is due in that one of a cycle.
+
+        `kinds` has one of each kind in a cycle, with the number of those that are like it.
+        """
+        seed_step(0, self.cur_nimg)
+        self.trainer.g_step(self.cur_nimg, iteration)
+        self.ema.update(self.trainer.G, self.cur_nimg, self.nimg)
+        for _ in range(self.hyper["d_steps"]):
+            self.trainer.d_step(self.cur_nimg, iteration)
+            self.cur_nimg += self.hyper["batch"]
+        self.trainer.validate(self.cur_nimg, iteration)
+
+    def warm_up(self) -> None:
+        """Run every kind of iteration until it does nothing for the first time: where they are captured, past that."""
+        captures = any(part.record for part in self.trainer.parts.values())
+        for iteration in self.kinds:
+            for _ in range(WARM_UP + 1 if captures else 1):
+                self.iterate(iteration)
+        synchronize(self.device)
+
+    def run_as(self, record: Recorder | None) -> None:
+        """From now on, run the parts of an iteration as `record` makes them, or as written (None)."""
+        for part in self.trainer.parts.values():
+            part.record = record
+            part.reset()
 
     def attach(self, watch: Stopwatch) -> None:
         """Let `watch` time the parts of all iterations to come."""
@@ -131,51 +158,84 @@ class Iterations:
         watch.attach(self.ema, "update", "optimiser")
 
 
+def kinds(intervals: list[int]) -> dict[int, int]:
+    """The kinds of iterations in a cycle, after which everything that is due now and then has had its share.
+
+    The first iteration of each kind, with the number of those in which the same is due. What is due in every iteration,
+    or never, has interval 1 or 0.
+    """
+    lazy = [interval for interval in intervals if interval > 1]
+    due = [tuple(iteration % interval == 0 for interval in lazy) for iteration in range(math.lcm(*lazy))]
+    return {due.index(kind): count for kind, count in Counter(due).items()}
+
+
 def useful_operations(iterations: Iterations) -> Operations:
     """The operations of one cycle of the networks alone, without the method."""
     trainer = iterations.trainer
     method, trainer.method = trainer.method, build_method("none", {})
+    found = Operations()
     try:
-        with Operations() as operations:
-            iterations.run()
+        for iteration, times in iterations.kinds.items():
+            with Operations() as operations:
+                iterations.iterate(iteration)
+            found.add(operations, times)
     finally:
         trainer.method = method
-    return operations
+    return found
 
 
-def measure(iterations: Iterations, seconds: float) -> Measurement:
-    """Run whole cycles of `iterations`: some to warm up and count, those that fit in `seconds` to time, one to split.
+def seconds_per_cycle(iterations: Iterations, seconds: float) -> float:
+    """How long a cycle takes, from each kind of iteration as often as fits in its share of about `seconds`."""
+    total = 0.0
+    for iteration, times in iterations.kinds.items():
+        count, start = 0, time.perf_counter()
+        while not count or time.perf_counter() < start + seconds * times / iterations.cycle:
+            for _ in range(min(times, IN_A_ROW)):
+                iterations.iterate(iteration)
+                count += 1
+            synchronize(iterations.device)
+        total += times * (time.perf_counter() - start) / count
+    return total
 
-    On a GPU the first cycle of everything chooses algorithms, so one of the method runs before the clock starts, too.
+
+def split(iterations: Iterations) -> dict[str, float]:
+    """Seconds of a cycle by section."""
+    watch = Stopwatch(iterations.device)
+    iterations.attach(watch)
+    found = dict.fromkeys(SECTIONS, 0.0)
+    for iteration, times in iterations.kinds.items():
+        watch.seconds.clear()
+        iterations.iterate(iteration)
+        for section, seconds in watch.seconds.items():
+            found[section] += times * seconds
+    return found
+
+
+def measure(iterations: Iterations, seconds: float, record: Recorder | None = None) -> Measurement:
+    """Time the iterations for about `seconds`, as `record` makes them; then count and split them as they are written.
+
+    Each kind of iteration is run by itself and counts as often as a cycle has it. What a replay of a CUDA graph does
+    can neither be counted nor split.
     """
     device = iterations.device
-    if device.type == "cuda":
-        iterations.run()
-    operations = useful_operations(iterations)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    synchronize(device)
-
-    timed_images, start = 0, time.perf_counter()
-    while not timed_images or time.perf_counter() < start + seconds:
-        timed_images += iterations.run()
-        synchronize(device)
-    rate = timed_images / (time.perf_counter() - start)
+    iterations.run_as(record)
+    iterations.warm_up()
+    images = iterations.cycle * iterations.nimg
+    rate = images / seconds_per_cycle(iterations, seconds)
 
     # What the process holds at most, on a CPU with the interpreter and its libraries.
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     if device.type == "cuda":
         memory = torch.cuda.max_memory_allocated(device)
 
-    watch = Stopwatch(device)
-    iterations.attach(watch)
-    images = iterations.run()
-    total = sum(watch.seconds.values())
+    iterations.run_as(None)
+    operations = useful_operations(iterations)
+    parts = split(iterations)
     weightiest = operations.convolutions.most_common(1)[0][0]
     return Measurement(
         dtype=str(weightiest.dtype).removeprefix("torch."),
         images_per_s=rate,
-        shares={section: watch.seconds[section] / total for section in SECTIONS},
+        shares={section: parts[section] / sum(parts.values()) for section in SECTIONS},
         memory_bytes=memory,
         operations=operations.total / images,
         peak=measured_peak(operations.convolutions, device, seconds / 20),
@@ -187,4 +247,7 @@ def measure_line(preset: str, method: str, args: argparse.Namespace) -> Measurem
     device = prepared(args)
     options = args.resolution, args.channels, args.classes, args.batch, device, dict(args.set)
     with half_precision(getattr(torch, args.half)) if args.half else nullcontext():
-        return measure(Iterations(preset, method, *options), args.seconds)
+        iterations = Iterations(preset, method, *options)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        return measure(iterations, args.seconds, recorder(args, device))

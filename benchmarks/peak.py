@@ -54,6 +54,12 @@ class Operations(TorchDispatchMode):
                 self.convolutions[shape] += shape.operations
         return out
 
+    def add(self, other: Operations, times: int) -> None:
+        """Add what `other` has counted, so many times."""
+        self.total += times * other.total
+        for shape, operations in other.convolutions.items():
+            self.convolutions[shape] += times * operations
+
 
 def fastest_call(call: Callable[[], object], device: torch.device, seconds: float) -> float:
     """Seconds of the fastest of the calls that fit in `seconds`, after two of warming up."""

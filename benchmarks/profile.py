@@ -17,7 +17,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.iteration import Iterations
-from benchmarks.setting import add_run, check_runs, described, parser_of, positive, prepared
+from benchmarks.setting import add_cuda_graphs, add_run, check_runs, described, parser_of, positive, prepared, recorder
 from benchmarks.stopwatch import synchronize
 from leangan.core.errors import exit_on_user_error
 
@@ -59,6 +59,7 @@ def table(entries: list[Timed], rows: int, wall: float) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = parser_of("benchmarks.profile", __doc__)
     add_run(parser)
+    add_cuda_graphs(parser)
     parser.add_argument("--rows", type=positive, default=40, help="lines of the table")
     parser.add_argument("--trace", type=Path, help="a file to write the timeline to, *.json.gz")
     args = parser.parse_args(argv)
@@ -66,8 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     device = prepared(args)
     print(f"{described(device, args)}; {args.preset}, {args.method}, {args.resolution} px\n", flush=True)
     iterations = Iterations(args.preset, args.method, args.resolution, 3, 0, args.batch, device)
-    iterations.run()
-    synchronize(device)
+    iterations.run_as(recorder(args, device))
+    iterations.warm_up()
     start = time.perf_counter()
     images = iterations.run()
     synchronize(device)

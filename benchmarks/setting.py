@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 import torch
 
+from leangan.core.cuda_graph import Recorder, captured
 from leangan.core.errors import ConfigError
+from leangan.core.kernels import fused, use_fused
 from leangan.core.provenance import device_name
 from leangan.plugins.backbone import Backbone
 from leangan.plugins.registry import FailedImport, load
@@ -40,6 +42,12 @@ def parser_of(module: str, description: str) -> argparse.ArgumentParser:
         action="store_true",
         help="let a GPU round float32 factors to 10 bits, as arithmetic.tf32 does; nothing on a CPU",
     )
+    parser.add_argument(
+        "--fused-kernels",
+        choices=["on", "off"],
+        default="off",
+        help="let a GPU use the fused kernels (leangan/core/kernels.py); nothing on a CPU",
+    )
     return parser
 
 
@@ -49,6 +57,21 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", default="none", help="a row of config/methods.yaml or a file of augment/")
     parser.add_argument("--resolution", type=positive, default=32, help="pixels")
     parser.add_argument("--batch", type=positive, help="default: the preset's")
+
+
+def add_cuda_graphs(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how a GPU runs the parts of an iteration."""
+    parser.add_argument(
+        "--cuda-graphs",
+        choices=["on", "off"],
+        default="on",
+        help="run each part of an iteration as a CUDA graph, as training does; nothing on a CPU",
+    )
+
+
+def recorder(args: argparse.Namespace, device: torch.device) -> Recorder | None:
+    """What turns the parts of an iteration into CUDA graphs; None where they run as written."""
+    return captured if args.cuda_graphs == "on" and device.type == "cuda" else None
 
 
 def check_runs(presets: Iterable[str], methods: Iterable[str], resolution: int) -> None:
@@ -62,6 +85,7 @@ def prepared(args: argparse.Namespace) -> torch.device:
     """The device of the options, set up as `leangan.training.run` does. Every process of a benchmark calls it."""
     device = pick_device(args.device)
     set_up(device, args.threads, args.tf32)
+    use_fused(args.fused_kernels == "on")
     return device
 
 
@@ -87,6 +111,8 @@ def described(device: torch.device, args: argparse.Namespace) -> str:
             f"{card.multi_processor_count} multiprocessors, {card.total_memory / 2**30:.0f} GiB",
             f"TF32 {tf32_state()}",
             f"cuDNN autotune {'on' if torch.backends.cudnn.benchmark else 'off'}",
+            *([f"CUDA graphs {args.cuda_graphs}"] if "cuda_graphs" in args else []),
+            f"fused kernels {'on' if fused() else 'off'}",
         ]
     )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import BrokenBarrierError
 
 from benchmarks.iteration import Iterations
-from benchmarks.setting import add_run, check_runs, described, parser_of, positive, prepared
+from benchmarks.setting import add_cuda_graphs, add_run, check_runs, described, parser_of, positive, prepared, recorder
 from benchmarks.stopwatch import synchronize
 from leangan.core.errors import ConfigError, exit_on_user_error
 from leangan.launching.launch import KEEP_MEMORY
@@ -37,8 +37,8 @@ def rate(args: argparse.Namespace, ready: Barrier) -> float:
     try:
         device = prepared(args)
         iterations = Iterations(args.preset, args.method, args.resolution, 3, 0, args.batch, device)
-        iterations.run()
-        synchronize(device)
+        iterations.run_as(recorder(args, device))
+        iterations.warm_up()
     except BaseException:
         ready.abort()  # the others need not wait
         raise
@@ -70,6 +70,7 @@ def side_by_side(count: int, args: argparse.Namespace) -> list[float]:
 def main(argv: list[str] | None = None) -> int:
     parser = parser_of("benchmarks.sharing", __doc__)
     add_run(parser)
+    add_cuda_graphs(parser)
     parser.add_argument("--runs", nargs="+", type=positive, default=[1, 2, 4], help="counts, the first for comparison")
     parser.add_argument("--seconds", type=float, default=5.0, help="timed per line, in whole cycles of iterations")
     parser.add_argument("--out", type=Path, help="append each line to this file as JSON, too")

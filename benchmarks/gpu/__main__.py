@@ -33,7 +33,7 @@ from leangan.core.provenance import package_version
 ENDING_SECONDS = GRACE_SECONDS + KILL_SECONDS + 10
 """What is kept of the time to end the last block and to write table and archive."""
 
-OPEN_SHARE = 0.4
+OPEN_SHARE = 0.3
 """The part of the time that is kept for the blocks without a limit of their own, the trainings."""
 
 LEAST_SHARE = 0.5

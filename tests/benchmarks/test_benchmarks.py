@@ -16,7 +16,15 @@ import torch.nn.functional as F
 
 from benchmarks import iteration, peak, setting
 from benchmarks.__main__ import line, main, preset_key
-from benchmarks.iteration import SECTIONS, Iterations, measure, measure_line, useful_operations
+from benchmarks.iteration import (
+    SECTIONS,
+    Iterations,
+    kinds,
+    measure,
+    measure_line,
+    seconds_per_cycle,
+    useful_operations,
+)
 from benchmarks.peak import Operations, Shape
 from benchmarks.stopwatch import Stopwatch
 from leangan.launching.launch import KEEP_MEMORY
@@ -99,6 +107,40 @@ def test_a_line_of_the_table():
     assert m.operations > 0 and m.peak > 0
 
 
+def test_a_cycle_is_made_of_a_few_kinds_of_iterations():
+    """Something is due every 6 iterations, two things every 4; by hand."""
+    assert kinds([6, 4, 4]) == {0: 1, 1: 8, 4: 2, 6: 1}
+    assert kinds([1, 0, 4]) == {0: 1, 1: 3}
+
+
+def test_the_time_of_a_cycle_is_that_of_its_kinds(monkeypatch):
+    """Iterations of 1 s, of which the first of a cycle takes 5 s more."""
+    iterations = Iterations("tiny", "none", 16, 3, 0, batch=4, device=CPU)
+    now = [0.0]
+    monkeypatch.setattr(iteration.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(iterations, "iterate", lambda i: now.__setitem__(0, now[0] + 1 + 5 * (i == 0)))
+    assert iterations.kinds == {0: 1, 1: 15}
+    for seconds in (0.1, 60):
+        assert seconds_per_cycle(iterations, seconds) == pytest.approx(6 + 15)
+
+
+def test_the_clock_starts_after_the_capture_and_parts_are_counted_as_they_are_written():
+    iterations = Iterations("tiny", "none", 16, 3, 0, batch=4, device=CPU)
+    recorded = []
+
+    def record(work):
+        recorded.append(work)
+        return lambda: None
+
+    iterations.run_as(record)
+    iterations.warm_up()
+    assert len(recorded) == len(iterations.trainer.parts) == 4  # G, D, D with R1, the held-out batch
+    m = measure(iterations, 0.1, record)
+    assert len(recorded) == 8 and m.operations > 0 and m.shares["R1"] > 0
+    written = measure(iterations, 0.1)
+    assert len(recorded) == 8 and written.operations == m.operations
+
+
 def test_operations_of_the_method_are_not_counted_as_useful():
     """DA multiplies every image by resampling matrices; the networks are those of the baseline."""
     plain, augmented = (
@@ -116,7 +158,8 @@ def test_operations_of_the_method_are_not_counted_as_useful():
 def pretended_gpu(monkeypatch):
     """A machine on which torch sees a GPU, and the flags of torch.backends as they are afterwards."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    for name in ("set_device", "Stream", "set_stream"):
+        monkeypatch.setattr(torch.cuda, name, lambda *args: None)
     threads = torch.get_num_threads()
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=True):
         before = torch.backends.cuda.matmul.allow_tf32
@@ -135,9 +178,8 @@ def test_a_benchmark_computes_on_a_gpu_as_training_does(pretended_gpu, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(iteration, "Iterations", stop)
-    args = argparse.Namespace(device="cuda", threads=1, tf32=tf32, half=None, set=[], **dict.fromkeys(
-        ("resolution", "channels", "classes", "batch")
-    ))  # fmt: skip
+    images = dict.fromkeys(("resolution", "channels", "classes", "batch"))
+    args = argparse.Namespace(device="cuda", threads=1, tf32=tf32, fused_kernels="off", half=None, set=[], **images)
     with pytest.raises(KeyboardInterrupt):
         measure_line("tiny", "none", args)
     assert reached == [(True, "on" if tf32 else "off")]

@@ -1,0 +1,79 @@
+"""What a training iteration may ask of a GPU, in calls of operations that have a kernel.
+
+On a GPU a run is bound by the host, which pays for each call, and inside a CUDA graph every small kernel still takes
+its time. A number below is what an iteration called when the line was written. Another one fails the test, which prints
+the line to put in its place: a smaller one so that the gain is kept, a larger one so that nobody adds calls unawares.
+
+Counted on the meta device with few feature maps, on which the calls do not depend.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.calls import parts, per_iteration
+from leangan.runs.presets import presets
+
+CALLS = {
+    ("cifar", 32, "none"): 1226,
+    ("cifar", 32, "ada"): 1576,
+    ("cifarbaseline", 32, "none"): 1704,
+    ("paper256", 256, "none"): 2741,
+    ("paper256", 256, "ada"): 3416,
+    ("auto-1gpu", 32, "none"): 1605,
+    ("diffaugment-cifar", 32, "none"): 1444,
+    ("diffaugment-cifar", 32, "diffaugment"): 1612,
+    ("diffaugment-lowshot", 256, "none"): 2323,
+    ("biggan-cifar", 32, "none"): 2818,
+    ("biggan-cifar", 32, "diffaugment"): 3281,
+    ("biggan-imagenet128-100", 128, "none"): 4505,
+}
+"""(preset, pixels, method) -> calls an iteration, regularisers at their intervals."""
+
+MORE, LESS = 1.02, 0.9
+"""What a count may be of its number: versions of torch differ by some calls, a tenth less asks for a new number."""
+
+OF_NUMBERS = set(
+    """auto_gpus batch citation ema_half_life_kimg ema_ramp ema_start_kimg fmap_base fmap_max kimg lr_d lr_g
+    mbstd_group mirror r1_gamma snapshot_kimg""".split()
+)
+"""Keys of a preset that change numbers and sizes, not the calls."""
+
+
+def narrow(preset: str) -> dict[str, Any]:
+    """Keys that make the networks of a preset narrow."""
+    row = presets()[preset]
+    if row["backbone"] == "biggan":
+        return {"batch": 50, **{maps: [16] * len(row[maps]) for maps in ("g_maps", "d_maps")}}
+    return {"fmap_max": 8, "z_dim": 8, "w_dim": 8}
+
+
+def calls(preset: str, resolution: int, method: str, replaced: dict[str, Any]) -> float:
+    classes = 10 if "imagenet" in preset else 0
+    return per_iteration(parts(preset, method, resolution, classes, replaced=replaced)).calls
+
+
+@pytest.mark.parametrize("preset, resolution, method", CALLS)
+def test_calls_are_as_many_as_they_were(preset, resolution, method):
+    found = calls(preset, resolution, method, narrow(preset))
+    known = CALLS[preset, resolution, method]
+    assert LESS * known < found < MORE * known, f'the line is now ("{preset}", {resolution}, "{method}"): {found:.0f},'
+
+
+def test_calls_do_not_depend_on_width():
+    assert calls("cifar", 32, "none", {}) == pytest.approx(calls("cifar", 32, "none", narrow("cifar")), rel=1e-3)
+
+
+def structure(preset: str) -> dict[str, Any]:
+    """What shapes the calls of a preset at a resolution."""
+    row = {key: value for key, value in presets()[preset].items() if key not in OF_NUMBERS}
+    return {key: len(value) if key.endswith("_maps") else value for key, value in row.items()}
+
+
+def test_every_published_preset_is_counted_or_has_the_networks_of_one_that_is():
+    counted = [structure(preset) for preset, _, method in CALLS if method == "none"]
+    published = [name for name, row in presets().items() if row["citation"].startswith("arXiv")]
+    assert len(published) > 20
+    assert [name for name in published if structure(name) not in counted] == []
