@@ -59,7 +59,8 @@ class Generator(nn.Module):
     def styled_layers(self) -> list[Any]:
         """Part `styled_layers`: the convolutions that w modulates and that are then normalised.
 
-        `affine`, a dense layer, makes their scales of w; `bias` are their shifts.
+        `affine` has the `weight` and the `bias` of the dense layer that makes their scales of w, though its `forward`
+        may not be called; `bias` are their shifts.
         """
         raise NotImplementedError(f"{type(self).__module__} does not offer the part styled_layers")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from leangan.core.ranks import mean_over_ranks
-from leangan.models.stylegan2.layers import Mapping, StyledConv, ToRGB
+from leangan.models.stylegan2.layers import Mapping, StyledConv, ToRGB, in_few_products
 from leangan.models.stylegan2.ops import upsample2d
 from leangan.plugins import pair
 from leangan.plugins.precision import cast, compute_dtype
@@ -39,14 +41,14 @@ class SynthesisBlock(nn.Module):
         self.to_rgb = ToRGB(out_channels, channels, w_dim, clamp)
 
     def forward(
-        self, x: Tensor, image: Tensor | None, ws: tuple[Tensor, ...], noise_mode: str
+        self, x: Tensor, image: Tensor | None, styles: Iterator[Tensor], noise_mode: str
     ) -> tuple[Tensor, Tensor]:
-        """`ws`: one per convolution, then the one `to_rgb` shares with the next block's first convolution."""
+        """`styles` gives those of each layer in turn, [N, maps]."""
         convs = [self.conv1] if self.conv0 is None else [self.conv0, self.conv1]
         x = cast(x, compute_dtype(self.conv1.weight, self.in_half))
-        for conv, w in zip(convs, ws, strict=False):
-            x = conv(x, w, noise_mode)
-        rgb = cast(self.to_rgb(x, ws[len(convs)]), self.conv1.weight.dtype)
+        for conv in convs:
+            x = conv(x, next(styles), noise_mode)
+        rgb = cast(self.to_rgb(x, next(styles)), self.conv1.weight.dtype)
         return x, rgb if image is None else upsample2d(image) + rgb
 
 
@@ -136,9 +138,22 @@ class Generator(pair.Generator):
             raise ValueError(f'noise_mode is {noise_mode!r}, must be "random" or "const"')
         x = self.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
         image = None
-        styles = ws.unbind(dim=1)
-        for index, block in enumerate(self.blocks):
-            first = max(2 * index - 1, 0)
-            x, image = block(x, image, styles[first : 2 * index + 2], noise_mode)
+        styles = iter(self._styles(ws))
+        for block in self.blocks:
+            x, image = block(x, image, styles, noise_mode)
         assert image is not None  # there is at least the block of 4 x 4
         return image
+
+    def _styles(self, ws: Tensor) -> list[Tensor]:
+        """The styles of all layers, in their order.
+
+        Every convolution has a w of its own. `to_rgb` shares that of the next block's first convolution.
+        """
+        of_convs, taken, affines = ws.unbind(dim=1), [], []
+        convs = 0
+        for layer in self.modules():
+            if isinstance(layer, StyledConv | ToRGB):
+                taken.append(of_convs[convs])
+                affines.append(layer.affine)
+                convs += isinstance(layer, StyledConv)
+        return in_few_products(affines, taken)

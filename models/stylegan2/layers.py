@@ -14,7 +14,7 @@ bias and activation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -50,6 +50,23 @@ class Linear(nn.Module):
         weight, bias = ops.scaled(self.weight, self.weight_gain), ops.scaled(self.bias, self.bias_gain)
         x = F.linear(x, weight, bias) if self.before_bias is None else self.before_bias(F.linear(x, weight)) + bias
         return leaky_relu(x) if self.activate else x
+
+
+def in_few_products(layers: Sequence[Linear], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """What each of the layers gives of its own input [N, in]: [N, out]. They activate nothing and have equal gains.
+
+    Those of the same shape make one product. Their `forward` is not called.
+    """
+    outputs: dict[int, Tensor] = {}
+    for width in dict.fromkeys(len(layer.bias) for layer in layers):
+        places = [place for place, layer in enumerate(layers) if len(layer.bias) == width]
+        weight = torch.stack([layers[place].weight for place in places])
+        bias = torch.stack([layers[place].bias for place in places])
+        x = torch.stack([inputs[place] for place in places])
+        first = layers[places[0]]
+        y = torch.baddbmm(ops.scaled(bias, first.bias_gain)[:, None], x, weight.mT, alpha=first.weight_gain)
+        outputs |= dict(zip(places, y.unbind(), strict=True))
+    return [outputs[place] for place in range(len(layers))]
 
 
 class Mapping(nn.Module):
@@ -156,10 +173,13 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("noise_const", torch.randn(resolution, resolution) if noise else None)
 
-    def forward(self, x: Tensor, w: Tensor, noise_mode: str) -> Tensor:
-        """x [N, in, H, W], w [N, w_dim]; noise is drawn per sample ("random") or the stored map ("const")."""
+    def forward(self, x: Tensor, styles: Tensor, noise_mode: str) -> Tensor:
+        """x [N, in, H, W] and what `affine` gives of w, [N, in].
+
+        Noise is drawn per sample ("random") or the stored map ("const").
+        """
         # No gain of 1/sqrt(fan_in): demodulation would undo it.
-        x, scales = ops.modulated_conv2d(x, self.weight, self.affine(w), norm=ops.LRELU_GAIN, up=self.up)
+        x, scales = ops.modulated_conv2d(x, self.weight, styles, norm=ops.LRELU_GAIN, up=self.up)
         noise = None
         if self.noise_strength is not None and self.noise_const is not None:
             noise = torch.randn_like(x[:, :1]) if noise_mode == "random" else self.noise_const.to(x.dtype)
@@ -179,6 +199,7 @@ class ToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = 1 / math.sqrt(in_channels)
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x, _ = ops.modulated_conv2d(x, self.weight, self.affine(w) * self.weight_gain, norm=None)
+    def forward(self, x: Tensor, styles: Tensor) -> Tensor:
+        """x [N, in, H, W] and what `affine` gives of w, [N, in]."""
+        x, _ = ops.modulated_conv2d(x, self.weight, styles * self.weight_gain, norm=None)
         return epilogue(x, self.bias, limit=self.limit, activate=False)

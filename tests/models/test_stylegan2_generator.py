@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from leangan.models.stylegan2 import Backbone
+from leangan.models.stylegan2.layers import Linear, in_few_products
 from leangan.training.ema import Ema
 
 
@@ -51,12 +53,31 @@ def test_every_layer_takes_its_own_w_and_rgb_that_of_the_next_convolution():
     G = small(16).generator()
     taken = {}
     for name, layer in G.named_modules():
-        if name.endswith("affine"):
-            layer.register_forward_pre_hook(lambda _, w, name=name: taken.update({name: w[0][0, 0].item()}))
+        if hasattr(layer, "affine"):
+            nn.init.zeros_(layer.affine.bias)
+            nn.init.constant_(layer.affine.weight, 1 / 6 / layer.affine.weight_gain)  # the mean of w
+            layer.register_forward_pre_hook(lambda _, given, name=name: taken.update({name: given[1]}))
     G.synthesis(torch.arange(6.0)[None, :, None].expand(1, 6, 6))
     layers = ["0.conv1", "0.to_rgb", "1.conv0", "1.conv1", "1.to_rgb", "2.conv0", "2.conv1", "2.to_rgb"]
-    expected = dict(zip(layers, [0, 1, 1, 2, 3, 3, 4, 5], strict=True))
-    assert taken == {f"blocks.{layer}.affine": w for layer, w in expected.items()}
+    for name, w in zip(layers, [0, 1, 1, 2, 3, 3, 4, 5], strict=True):
+        styles = taken.pop(f"blocks.{name}")
+        torch.testing.assert_close(styles, torch.full_like(styles, w))
+    assert not taken
+
+
+def test_styles_made_together_are_those_of_each_layer():
+    """Layers of three widths, their own inputs, first and second derivatives."""
+    torch.manual_seed(0)
+    layers = [Linear(6, width, bias_init=1.0).double() for width in (4, 8, 4, 4, 8, 3)]
+    ws = torch.randn(5, 6, 6, dtype=torch.float64, requires_grad=True)
+    found = []
+    for make in (in_few_products, lambda layers, inputs: [layer(x) for layer, x in zip(layers, inputs, strict=True)]):
+        outputs = make(layers, ws.unbind(1))
+        (slope,) = torch.autograd.grad(sum(y.pow(3).sum() for y in outputs), ws, create_graph=True)
+        params = [param for layer in layers for param in layer.parameters()]
+        found.append([*outputs, slope, *torch.autograd.grad(slope.square().sum(), [ws, *params])])
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-11, atol=1e-11)
 
 
 def test_style_mixing_probability():

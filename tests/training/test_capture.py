@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from leangan.augment.pipeline import band, resample
+from leangan.augment.pipeline import resample
 from leangan.core.spec import RunSpec
 from leangan.plugins.method import Method
 from leangan.plugins.registry import load, names
@@ -48,7 +48,6 @@ def spec(request, make_spec) -> RunSpec:
 def as_on_a_gpu(monkeypatch):
     """The pipeline's way that reads nothing back, which a CPU does not take."""
     monkeypatch.setattr(resample, "warp_by_need", resample.warp_unread)
-    monkeypatch.setattr(band, "_blocks", lambda matrix: [(0, matrix.shape[1], matrix)])
 
 
 def train(trainer: Trainer, iterations: range) -> None:
