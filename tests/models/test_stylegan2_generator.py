@@ -160,7 +160,7 @@ def test_styled_layer_adds_noise_and_bias_before_the_activation():
         layer.weight.zero_()
         layer.noise_strength.fill_(3.0)
         layer.bias.copy_(torch.tensor([0.0, 1.0, -1.0, 5.0]))
-    y = layer(torch.randn(1, 4, 4, 4), torch.randn(1, 6), "const")[0]
+    y = layer(torch.randn(1, 4, 4, 4), torch.randn(1, 4), "const")[0]
     total = 3 * layer.noise_const + layer.bias[:, None, None]
     torch.testing.assert_close(y, math.sqrt(2) * torch.where(total > 0, total, 0.2 * total))
 

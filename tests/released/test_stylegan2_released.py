@@ -16,7 +16,7 @@ from safetensors import safe_open
 from leangan.core.errors import Reported
 from leangan.core.spec import RunSpec
 from leangan.data import prepare, subset
-from leangan.metrics import compute
+from leangan.metrics import compute, guard
 from leangan.metrics.base import Features
 from leangan.metrics.extractor_facts import library
 from leangan.metrics.features import reference_features, run_features
@@ -244,8 +244,8 @@ class MeanColour:
     """An extractor of three numbers per image, under the name of the proxy."""
 
     def identity(self) -> dict:
-        values = ["efficientnet_lite0", "0" * 64, RESOLUTION, "none", library("efficientnet_lite0"), False]
-        return dict(zip(compute.SAME, values, strict=True))
+        values = ["efficientnet_lite0", "0" * 64, RESOLUTION, "none", library("efficientnet_lite0"), False, "folded"]
+        return dict(zip(guard.SAME, values, strict=True))
 
     def __call__(self, images: torch.Tensor) -> Features:
         return Features(images.float().mean(dim=(2, 3)), None)
