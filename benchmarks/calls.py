@@ -35,6 +35,8 @@ PARTS = ("G step", "path length", "D step", "R1", "held-out", "average of G")
 
 CONVOLUTIONS = ("convolution", "convolution_backward")
 
+FILTERS = ("avg_pool2d", "avg_pool2d_backward", "upsample_nearest2d")
+
 NO_KERNEL = frozenset(
     """_reshape_alias _unsafe_view alias as_strided chunk detach diagonal empty empty_like empty_strided expand lift
     lift_fresh new_empty new_empty_strided permute resize_ select slice split split_with_sizes squeeze t transpose
@@ -52,8 +54,8 @@ class Cost:
 
     `calls` of operations that have a kernel, `convolutions` among them, forward and backward. `flop16` and `flop32` are
     the operations of convolutions and matrix products in 16 and in 32 bits, a multiplication and an addition being two.
-    `filtered` are the bytes that depthwise convolutions, the low-pass filters, read and write; `moved` those of all
-    calls that are neither.
+    `filtered` are the bytes that filters read and write, means over pixels and depthwise convolutions; `moved` those of
+    all calls that are neither.
     """
 
     calls: float = 0
@@ -90,7 +92,7 @@ class Calls(TorchDispatchMode):
         cost.convolutions += convolution
         read = args[1:] if name in OVERWRITING else args
         tensors = [leaf for leaf in tree_leaves((read, kwargs, out)) if isinstance(leaf, Tensor)]
-        if convolution and depthwise(name, args):
+        if name in FILTERS or (convolution and depthwise(name, args)):
             cost.filtered += sum(map(bytes_of, tensors))
         elif (operations := flop_registry.get(func._overloadpacket)) is not None:
             count = operations(*args, **(kwargs or {}), out_val=out)

@@ -1,8 +1,8 @@
 """What fused kernels save: `python -m benchmarks.kernels --device cuda`, two Markdown tables in milliseconds.
 
 The low-pass of StyleGAN2 in five ways, at sizes of the presets `cifar` and `paper256`: the depthwise convolution in
-both memory layouts, two products with banded matrices, three average pools (the filter is a box of two pixels, three
-times), and Triton's kernel. Then the epilogue of a convolution, plain and fused, forward and backward. All maps but
+both memory layouts, two products with banded matrices, means over 2 x 2 pixels as a GPU trains with, and Triton's
+kernel. Then the epilogue of a convolution, plain and fused, forward and backward. All maps but
 those of the second way are channels_last. Times are the GPU's own, as within a CUDA graph. A CPU gets small maps and
 leaves Triton out.
 """
@@ -15,14 +15,13 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.peak import fastest_call
 from benchmarks.setting import described, parser_of, prepared
 from leangan.core import kernels
 from leangan.core.errors import exit_on_user_error
-from leangan.models.stylegan2 import ops
+from leangan.models.stylegan2 import low_pass, ops
 from leangan.models.stylegan2.epilogue import epilogue
 
 Shape = tuple[int, int, int, int]
@@ -54,9 +53,19 @@ PAUSE_CYCLES = 20_000_000
 Call = Callable[[], object]
 
 
-def low_pass(x: Tensor, padding: int | None) -> Tensor:
-    """The low-pass as the networks have it: a depthwise convolution, or the kernel where kernels are in use."""
-    return ops.scatter(x, 4.0) if padding is UP else ops.correlate(x, 1.0, 1, padding)
+def depthwise(x: Tensor, padding: int | None) -> Tensor:
+    """The low-pass as a depthwise convolution."""
+    return low_pass.depthwise_scatter(x, 4.0) if padding is UP else low_pass.depthwise_correlate(x, 1.0, 1, padding)
+
+
+def means(x: Tensor, padding: int | None) -> Tensor:
+    """The low-pass as means over 2 x 2 pixels."""
+    return low_pass.mean_scatter(x, 4.0) if padding is UP else low_pass.mean_correlate(x, 1.0, 1, padding)
+
+
+def fused(x: Tensor, padding: int | None) -> Tensor:
+    """The low-pass by the kernel, where kernels are in use."""
+    return low_pass.scatter(x, 4.0) if padding is UP else low_pass.correlate(x, 1.0, 1, padding)
 
 
 def band(size: int, padding: int | None) -> Tensor:
@@ -64,7 +73,7 @@ def band(size: int, padding: int | None) -> Tensor:
     step, border, gain = (2, 2, 2.0) if padding is UP else (1, padding, 1.0)
     matrix = torch.zeros(2 * size if padding is UP else size + 2 * padding - 3, size, dtype=torch.float64)
     for i in range(len(matrix)):
-        for k, tap in enumerate(ops.FIR):
+        for k, tap in enumerate(low_pass.FIR):
             place, rest = divmod(i + k - border, step)
             if not rest and 0 <= place < size:
                 matrix[i, place] = gain * tap
@@ -79,23 +88,16 @@ def products(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return y.view(n, len(rows), len(columns), channels).permute(0, 3, 1, 2)
 
 
-def pools(x: Tensor, padding: int) -> Tensor:
-    """The low-pass as means over 2 x 2 pixels, three times."""
-    for index in range(3):
-        x = F.avg_pool2d(x, 2, stride=1, padding=int(index < padding))
-    return x
-
-
 def ways(x: Tensor, padding: int | None) -> dict[str, Callable[[], Tensor]]:
     """Calls that filter x in plain torch."""
     rows, columns = (band(side, padding).to(x) for side in x.shape[2:])
     contiguous = x.contiguous()
-    found: dict[str, Callable[[], Tensor]] = {
-        "depthwise": partial(low_pass, x, padding),
-        "depthwise, NCHW": partial(low_pass, contiguous, padding),
+    return {
+        "depthwise": partial(depthwise, x, padding),
+        "depthwise, NCHW": partial(depthwise, contiguous, padding),
         "two products": partial(products, x, rows, columns),
+        "means": partial(means, x, padding),
     }
-    return found if padding is UP else {**found, "three pools": partial(pools, x, padding)}
 
 
 def passes(shape: Shape, styled: bool, device: torch.device) -> tuple[Call, Call]:
@@ -132,10 +134,8 @@ def queued_call(call: Call, seconds: float) -> float:
     return min(times)
 
 
-def milliseconds(call: Call | None, device: torch.device, seconds: float) -> str:
-    """The fastest call, as a cell of the table; "-" for none."""
-    if call is None:
-        return "-"
+def milliseconds(call: Call, device: torch.device, seconds: float) -> str:
+    """The fastest call, as a cell of the table."""
     fastest = queued_call(call, seconds) if device.type == "cuda" else fastest_call(call, device, seconds)
     return f"{1000 * fastest:.3g}"
 
@@ -156,10 +156,9 @@ def filter_row(shape: Shape, dtype: torch.dtype, padding: int | None, device: to
     """A row of the first table."""
     x = torch.randn(shape, dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
     calls = ways(x, padding)
-    names = ["depthwise", "depthwise, NCHW", "two products", "three pools"]
     with torch.no_grad():
-        cells = [milliseconds(calls.get(name), device, seconds) for name in names]
-        cells += by_kernel(lambda: [partial(low_pass, x, padding)], device, seconds)
+        cells = [milliseconds(call, device, seconds) for call in calls.values()]
+        cells += by_kernel(lambda: [partial(fused, x, padding)], device, seconds)
     form = "up" if padding is UP else f"padding {padding}"
     return "| " + " | ".join([f"{list(shape)}, {str(dtype).removeprefix('torch.')}", form, *cells]) + " |"
 
@@ -184,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
     device = prepared(args)
     sized = (lambda shape: shape) if device.type == "cuda" else smaller
     print(f"{described(device, args)}; ms\n")
-    print("| low-pass of | form | depthwise | depthwise, NCHW | two products | three pools | Triton |")
+    print("| low-pass of | form | depthwise | depthwise, NCHW | two products | means | Triton |")
     print("| --- | --- |" + " ---: |" * 5, flush=True)
     for shape, dtype, padding in FILTERS:
         print(filter_row(sized(shape), dtype, padding, device, args.seconds), flush=True)

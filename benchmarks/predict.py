@@ -32,10 +32,12 @@ REACHED = {"16 bits": 0.7, "TF32": 0.7, "float32": 0.9}
 BANDWIDTH = 3.9e12
 """Bytes per second that element-wise passes move. Assumed: 80 % of the data sheet's number."""
 
-FILTERING = 0.065e12
-"""Bytes per second of cuDNN's depthwise convolutions of channels_last maps.
+FILTERING = {"depthwise": 0.065e12, "means": 1.5e12, "fused": 3 * BANDWIDTH}
+"""Bytes per second of the low-pass filters, by how they are computed.
 
-From the profile of `cifar` with ADA, if the changes of layout and the indexed kernel are theirs: 27 ms for 1.75 GB.
+As cuDNN's depthwise convolutions of channels_last maps: from the profile of `cifar` with ADA, if the changes of layout
+and the indexed kernel are theirs, 27 ms for 1.75 GB. As means over 2 x 2 pixels: assumed. A fused kernel moves a third
+of the bytes of these, assumed to be at BANDWIDTH.
 """
 
 SMALL_KERNEL = 1.8e-6
@@ -79,22 +81,23 @@ GOALS = (
 """Goals are multiples of what another implementation is estimated to do on the same card."""
 
 
-def gpu_seconds(cost: Cost, tf32: bool, fused: bool) -> dict[str, float]:
-    """Seconds of the GPU for `cost`, by what they go to."""
+def gpu_seconds(cost: Cost, tf32: bool, filters: str) -> dict[str, float]:
+    """Seconds of the GPU for `cost`, by what they go to; `filters` is one of FILTERING."""
+    fused = filters == "fused"
     type32 = "TF32" if tf32 else "float32"
     operations = {"16 bits": cost.flop16, type32: cost.flop32}
     return {
         "products": sum(count / (REACHED[kind] * PEAK[kind]) for kind, count in operations.items()),
-        "filters": cost.filtered / (BANDWIDTH if fused else FILTERING),
+        "filters": cost.filtered / FILTERING[filters],
         "passes": cost.moved * (FUSED_PASSES if fused else 1) / BANDWIDTH,
         "small kernels": cost.calls * (FUSED_CALLS if fused else 1) * SMALL_KERNEL,
     }
 
 
-def eager_seconds(whole: Cost, networks: Cost, tf32: bool) -> float:
+def eager_seconds(whole: Cost, networks: Cost, tf32: bool, filters: str) -> float:
     """Seconds of an eager iteration that asks for `whole`, of which the `networks` without the method are a part."""
     host = NETWORK_CALL * networks.calls + METHOD_CALL * (whole.calls - networks.calls)
-    gpu = sum(gpu_seconds(whole, tf32, fused=False).values())
+    gpu = sum(gpu_seconds(whole, tf32, filters).values())
     return (host**OVERLAP + gpu**OVERLAP) ** (1 / OVERLAP)
 
 
@@ -106,7 +109,7 @@ def check(folder: Path) -> list[str]:
     for line in lines(folder / "speed.jsonl"):
         entry, plain = entries[line["preset"], line["method"]], entries[line["preset"], "none"]
         tf32 = "TF32 on" in line["setting"]
-        rate = entry["images"] / eager_seconds(cost_in(entry), cost_in(plain), tf32)
+        rate = entry["images"] / eager_seconds(cost_in(entry), cost_in(plain), tf32, "depthwise")
         errors.append(rate / line["images_per_s"] - 1)
         kind = f"{line['dtype']}, TF32" if tf32 else line["dtype"]
         shown = [
@@ -133,8 +136,8 @@ def predicted(line: Line) -> str:
     hyper = preset_at(preset, resolution, "GOALS", method_preset(method)).hyper
     images = hyper["batch"] * hyper["d_steps"]
     networks, whole = (per_iteration(parts(preset, name, resolution)) for name in ("none", method))
-    graphs, fused = (gpu_seconds(whole, tf32, fused) for fused in (False, True))
-    rates = [images / eager_seconds(whole, networks, tf32), *(images / sum(each.values()) for each in (graphs, fused))]
+    graphs, fused = (gpu_seconds(whole, tf32, filters) for filters in ("means", "fused"))
+    rates = [images / eager_seconds(whole, networks, tf32, "means"), *(images / sum(each.values()) for each in (graphs, fused))]
     heavier = "16 bits" if networks.flop16 > networks.flop32 else "TF32" if tf32 else "float32"
     share = rates[-1] / images * (networks.flop16 + networks.flop32) / PEAK[heavier]
     kind = f"{heavier}, TF32" if tf32 and heavier == "16 bits" else heavier

@@ -1,4 +1,4 @@
-"""The low-pass of `ops` as a Triton kernel over channels_last maps: `correlate` and `scatter`, forms of one sum.
+"""The low-pass of `low_pass.py` as a Triton kernel over channels_last maps: `correlate`, `scatter`, forms of one sum.
 
 Per axis y[i] = sum over k of f[k] x[(i DOWN + k - PAD) / UP], f = [1, 3, 3, 1] / 8, over those k that leave no rest.
 A program makes a tile of pixels and channels. It reads up to 16 taps per pixel, each a run of adjacent channels;
@@ -108,11 +108,11 @@ def _run(x: Tensor, out_height: int, out_width: int, up: int, down: int, pad: in
 
 
 def correlate(x: Tensor, gain: float, stride: int, padding: int) -> Tensor:
-    """The kernel of `ops.correlate`."""
+    """The kernel of `low_pass.correlate`."""
     height, width = ((side + 2 * padding - 4) // stride + 1 for side in x.shape[2:])
     return _run(x, height, width, 1, stride, padding, gain)
 
 
 def scatter(x: Tensor, gain: float) -> Tensor:
-    """The kernel of `ops.scatter`."""
+    """The kernel of `low_pass.scatter`."""
     return _run(x, 2 * x.shape[2], 2 * x.shape[3], 2, 1, 2, gain)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from leangan.core.ranks import mean_over_ranks
 from leangan.models.stylegan2.layers import Mapping, StyledConv, ToRGB, in_few_products
-from leangan.models.stylegan2.ops import upsample2d
+from leangan.models.stylegan2.low_pass import upsample2d
 from leangan.plugins import pair
 from leangan.plugins.precision import cast, compute_dtype
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from leangan.core.convolution import convolve
 from leangan.models.stylegan2 import ops
 from leangan.models.stylegan2.epilogue import epilogue, leaky_relu
+from leangan.models.stylegan2.low_pass import downsample2d
 
 
 class Linear(nn.Module):
@@ -137,7 +138,7 @@ class Conv(nn.Module):
         if not self.down:
             x = convolve(x, weight, padding=weight.shape[-1] // 2)
         elif weight.shape[-1] == 1:
-            x = convolve(ops.downsample2d(x), weight)
+            x = convolve(downsample2d(x), weight)
         else:
             x = ops.conv2d_down(x, weight)
         if self.before_bias is not None:

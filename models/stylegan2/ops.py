@@ -1,27 +1,21 @@
 """Operators of StyleGAN2 (arXiv:1912.04958) in plain torch operations, all twice differentiable.
 
-Resampling uses the binomial low-pass [1, 3, 3, 1] per axis with zeros beyond the border. A convolution that
-changes resolution stays two steps, the strided convolution and the depthwise filter: their product, one
+A convolution that changes resolution stays two steps, the strided convolution and the low-pass: their product, one
 6 x 6 kernel, costs four times the multiplications and was slower at every size measured.
 """
 
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from leangan.core.constants import constant
 from leangan.core.convolution import convolve
-from leangan.core.kernels import fusible
-from leangan.core.linear_map import linear
 from leangan.core.ranks import world_size
+from leangan.models.stylegan2.low_pass import low_pass
 from leangan.plugins.precision import cast
 
-FIR = (0.125, 0.375, 0.375, 0.125)
 LRELU_SLOPE = 0.2
 LRELU_GAIN = math.sqrt(2)  # keeps the second moment of a unit Gaussian nearly 1; layers fold it into weights
 
@@ -35,44 +29,6 @@ def scaled(parameter: Tensor, gain: float, dtype: torch.dtype | None = None) -> 
 def rms_normalize(x: Tensor, eps: float = 1e-8) -> Tensor:
     """Rows of x [N, D] divided by their root mean square."""
     return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
-
-
-@constant
-def depthwise_fir(channels: int, gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The low-pass with sum `gain` as the weight [C, 1, 4, 4] of a convolution with C = `channels` groups."""
-    taps = torch.tensor(FIR, dtype=dtype, device=device)
-    return (gain * torch.outer(taps, taps)).repeat(channels, 1, 1, 1)
-
-
-@fusible("leangan.models.stylegan2.fir_kernel")
-def correlate(x: Tensor, gain: float, stride: int, padding: int) -> Tensor:
-    """The low-pass with sum `gain` at every `stride`-th place of x [N, C, H, W] between `padding` zeros."""
-    groups = x.shape[1]
-    return F.conv2d(x, depthwise_fir(groups, gain, x.dtype, x.device), stride=stride, padding=padding, groups=groups)
-
-
-@fusible("leangan.models.stylegan2.fir_kernel")
-def scatter(x: Tensor, gain: float) -> Tensor:
-    """Zeros between the pixels of x [N, C, H, W], then the low-pass with sum `gain` -> [N, C, 2H, 2W]."""
-    groups = x.shape[1]
-    return F.conv_transpose2d(x, depthwise_fir(groups, gain, x.dtype, x.device), stride=2, padding=1, groups=groups)
-
-
-def low_pass(x: Tensor, gain: float, padding: int) -> Tensor:
-    """The low-pass over x [N, C, H, W] with `padding` zeros, 0 to 3, on each side."""
-    # The filter is symmetric: its adjoint is the filter itself, over as many zeros as were left out.
-    there, back = (partial(correlate, gain=gain, stride=1, padding=zeros) for zeros in (padding, 3 - padding))
-    return linear(x, there, back)
-
-
-def upsample2d(x: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, C, 2H, 2W]: zeros between the pixels, then the low-pass at gain 4."""
-    return linear(x, partial(scatter, gain=4.0), partial(correlate, gain=4.0, stride=2, padding=1))
-
-
-def downsample2d(x: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, C, H/2, W/2]: the low-pass, then every second pixel."""
-    return linear(x, partial(correlate, gain=1.0, stride=2, padding=1), partial(scatter, gain=1.0))
 
 
 def conv2d_up(x: Tensor, weight: Tensor) -> Tensor:

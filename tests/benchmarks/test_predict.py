@@ -14,19 +14,19 @@ from benchmarks.predict import MEASURED, Line, check, eager_seconds, gpu_seconds
 
 def test_seconds_of_the_gpu_by_hand():
     cost = Cost(calls=1000, flop16=542.5e12, flop32=45e12, filtered=0.065e12, moved=3.9e12)
-    plain = gpu_seconds(cost, tf32=False, fused=False)
+    plain = gpu_seconds(cost, tf32=False, filters="depthwise")
     assert plain == pytest.approx({"products": 2, "filters": 1, "passes": 1, "small kernels": 0.0018})
-    fused = gpu_seconds(cost, tf32=True, fused=True)
-    parts = {"products": 1 + 45 / 280, "filters": 1 / 60, "passes": 0.6, "small kernels": 0.00153}
+    fused = gpu_seconds(cost, tf32=True, filters="fused")
+    parts = {"products": 1 + 45 / 280, "filters": 1 / 180, "passes": 0.6, "small kernels": 0.00153}
     assert fused == pytest.approx(parts)
 
 
 def test_the_longer_of_host_and_gpu_counts_most():
     networks = Cost(calls=2000)
     host, gpu = 2000 * 25e-6 + 1000 * 14e-6, 3000 * 1.8e-6
-    assert eager_seconds(Cost(calls=3000), networks, False) == pytest.approx(host, rel=1e-3)
+    assert eager_seconds(Cost(calls=3000), networks, False, "means") == pytest.approx(host, rel=1e-3)
     busy = Cost(calls=3000, moved=3.9e12 * (host - gpu))  # host and GPU alike: the cube root of two
-    assert eager_seconds(busy, networks, False) == pytest.approx(2 ** (1 / 3) * host)
+    assert eager_seconds(busy, networks, False, "means") == pytest.approx(2 ** (1 / 3) * host)
 
 
 def test_an_error_is_that_of_the_predicted_rate(tmp_path):

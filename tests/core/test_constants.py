@@ -7,7 +7,7 @@ import torch
 
 from leangan.augment.pipeline import wavelet
 from leangan.core.constants import constant
-from leangan.models.stylegan2 import ops
+from leangan.models.stylegan2 import low_pass
 
 CPU = torch.device("cpu")
 
@@ -28,7 +28,7 @@ def test_a_constant_is_made_once_for_each_set_of_arguments():
 @pytest.mark.parametrize(
     "make, arguments",
     [
-        (ops.depthwise_fir, (2, 1.0, torch.float32, CPU)),
+        (low_pass.depthwise_fir, (2, 1.0, torch.float32, CPU)),
         (wavelet.doubling, (8, torch.float32, CPU)),
         (wavelet.halving, (8, torch.float32, CPU)),
         (wavelet.octave_matrices, (8, torch.float32, CPU)),

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import grad, gradcheck, gradgradcheck
 
 from leangan.core import kernels
-from leangan.models.stylegan2 import Backbone, one_pass, ops
+from leangan.models.stylegan2 import Backbone, low_pass, one_pass
 from leangan.models.stylegan2.epilogue import epilogue
 
 EPSILON = {torch.float64: 2**-52, torch.float32: 2**-23, torch.float16: 2**-10, torch.bfloat16: 2**-7}
@@ -49,9 +49,9 @@ def close(value: Tensor, expected: Tensor, epsilons: float = 2) -> bool:
 
 
 FORMS = {
-    **{f"padding-{n}": (ops.correlate, {"gain": 0.7, "stride": 1, "padding": n}) for n in range(4)},
-    "down": (ops.correlate, {"gain": 1.0, "stride": 2, "padding": 1}),
-    "up": (ops.scatter, {"gain": 4.0}),
+    **{f"padding-{n}": (low_pass.correlate, {"gain": 4.0, "stride": 1, "padding": n}) for n in range(4)},
+    "down": (low_pass.correlate, {"gain": 1.0, "stride": 2, "padding": 1}),
+    "up": (low_pass.scatter, {"gain": 4.0}),
 }
 LARGE = [(2, 64, 33, 33), (3, 3, 257, 257), (2, 512, 16, 16), (5, 1, 40, 7)]
 
@@ -67,7 +67,7 @@ def test_the_low_pass_is_that_of_plain_torch(device, form):
 
 def test_programs_share_samples_tiles_and_channels(device):
     x = randn(2, 130, 3, 4, device=device)  # 2 x 2 tiles of 4 x 4 pixels, 2 blocks of 128 channels
-    assert close(ops.scatter(x, gain=4.0), ops.scatter.__wrapped__(x, gain=4.0), 10)
+    assert close(low_pass.scatter(x, gain=4.0), low_pass.scatter.__wrapped__(x, gain=4.0), 10)
 
 
 @pytest.mark.parametrize("shape", LARGE, ids=str)
@@ -83,21 +83,21 @@ def test_the_low_pass_of_large_maps(card, form, shape):
 def test_the_low_pass_adds_in_a_wide_type(device, dtype):
     """A sum of 16 taps is rounded once."""
     x = randn(1, 4, 5, 4, dtype=dtype, device=device)
-    value = ops.correlate(x, gain=1.0, stride=1, padding=1)
+    value = low_pass.correlate(x, gain=1.0, stride=1, padding=1)
     assert value.dtype == dtype
-    assert close(value, ops.correlate.__wrapped__(x.double(), 1.0, 1, 1), 2 if dtype.itemsize == 2 else 10)
+    assert close(value, low_pass.correlate.__wrapped__(x.double(), 1.0, 1, 1), 2 if dtype.itemsize == 2 else 10)
 
 
 def test_maps_in_any_order_of_memory(device):
     x = randn(1, 6, 5, 8, device=device)
     for view in (x[:, ::2, :, 1::2], x.transpose(2, 3), x[:, :, :1].expand(-1, -1, 5, -1)):
-        assert close(ops.upsample2d(view), ops.scatter.__wrapped__(view, gain=4.0), 10)
+        assert close(low_pass.upsample2d(view), low_pass.scatter.__wrapped__(view, gain=4.0), 10)
 
 
 def test_the_low_pass_differentiates_twice(device):
     x = randn(1, 1, 2, 2, device=device).requires_grad_()
-    assert gradcheck(ops.upsample2d, x, fast_mode=True)
-    assert gradgradcheck(ops.upsample2d, x, fast_mode=True)
+    assert gradcheck(low_pass.upsample2d, x, fast_mode=True)
+    assert gradgradcheck(low_pass.upsample2d, x, fast_mode=True)
 
 
 # ---- The epilogue ----
@@ -224,8 +224,8 @@ def test_more_elements_than_32_bits_count(card):
     x = x.contiguous(memory_format=torch.channels_last)
     x[-1] = randn(64, 64, 64, device=card)
     last, bias = x[-1:].clone(), randn(64, dtype=torch.float32, device=card)
-    low_pass = {"gain": 1.0, "stride": 2, "padding": 1}
-    assert torch.equal(ops.correlate(x, **low_pass)[-1:], ops.correlate(last, **low_pass))
+    down = {"gain": 1.0, "stride": 2, "padding": 1}
+    assert torch.equal(low_pass.correlate(x, **down)[-1:], low_pass.correlate(last, **down))
     form = one_pass.Form(1.0, 0.2, None)
     y = one_pass.push(x, None, None, None, None, bias, None, form)
     assert torch.equal(y[-1:], one_pass.push(last, None, None, None, None, bias, None, form))

@@ -14,7 +14,7 @@ import torch
 
 from leangan.core import kernels
 from leangan.core.project import ROOT
-from leangan.models.stylegan2 import one_pass, ops
+from leangan.models.stylegan2 import low_pass, one_pass
 from leangan.models.stylegan2.epilogue import epilogue
 
 FIR = "leangan.models.stylegan2.fir_kernel"
@@ -46,7 +46,7 @@ def kernel_of(monkeypatch):
 
 
 def filtered() -> torch.Tensor:
-    return ops.low_pass(torch.ones(1, 2, 5, 5), gain=1.0, padding=0)
+    return low_pass.low_pass(torch.ones(1, 2, 5, 5), gain=1.0, padding=0)
 
 
 def test_the_kernels_in_the_interpreter():

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from scipy.signal import correlate2d, upfirdn
 
-from leangan.models.stylegan2 import ops
+from leangan.models.stylegan2 import low_pass, ops
 
 FIR = np.array([1, 3, 3, 1]) / 8
 
@@ -32,18 +32,21 @@ def filtered(plane: np.ndarray, up: int = 1) -> np.ndarray:
     return plane
 
 
+@pytest.mark.usefixtures("way")
 def test_upsample2d_is_upfirdn():
     x = randn(2, 3, 5, 4)
     expected = [[filtered(plane, up=2)[1:-1, 1:-1] for plane in image] for image in x.numpy()]
-    np.testing.assert_allclose(ops.upsample2d(x), expected, atol=1e-12)
+    np.testing.assert_allclose(low_pass.upsample2d(x), expected, atol=1e-12)
 
 
+@pytest.mark.usefixtures("way")
 def test_downsample2d_is_upfirdn():
     x = randn(2, 3, 6, 8)
     expected = [[filtered(plane)[2:-1:2, 2:-1:2] for plane in image] for image in x.numpy()]
-    np.testing.assert_allclose(ops.downsample2d(x), expected, atol=1e-12)
+    np.testing.assert_allclose(low_pass.downsample2d(x), expected, atol=1e-12)
 
 
+@pytest.mark.usefixtures("way")
 def test_conv2d_up_is_zero_insertion_convolution_filter():
     x, weight = randn(1, 2, 4, 3), randn(3, 2, 3, 3)
     expected = np.zeros((3, 8, 6))
@@ -56,6 +59,7 @@ def test_conv2d_up_is_zero_insertion_convolution_filter():
     np.testing.assert_allclose(ops.conv2d_up(x, weight)[0], expected, atol=1e-12)
 
 
+@pytest.mark.usefixtures("way")
 def test_conv2d_down_is_filter_convolution_decimation():
     x, weight = randn(1, 2, 8, 6), randn(3, 2, 3, 3)
     expected = np.zeros((3, 4, 3))
@@ -67,12 +71,21 @@ def test_conv2d_down_is_filter_convolution_decimation():
 
 
 FILTERS = {
-    "upsample": ops.upsample2d,
-    "downsample": ops.downsample2d,
-    **{f"padding-{padding}": partial(ops.low_pass, gain=0.7, padding=padding) for padding in range(4)},
+    "upsample": low_pass.upsample2d,
+    "downsample": low_pass.downsample2d,
+    **{f"padding-{padding}": partial(low_pass.low_pass, gain=4.0, padding=padding) for padding in range(4)},
 }
 
 
+@pytest.fixture(params=["depthwise", "means"])
+def way(request, monkeypatch):
+    """Both ways to filter, whatever the device."""
+    if request.param == "means":
+        monkeypatch.setattr(low_pass, "depthwise_correlate", low_pass.mean_correlate)
+        monkeypatch.setattr(low_pass, "depthwise_scatter", low_pass.mean_scatter)
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", FILTERS)
 def test_filters_have_the_adjoint_as_their_gradient(name: str):
     """<A x, y> = <x, A' y>, and A' is the transpose of the matrix of A, which single pixels give."""
@@ -86,6 +99,7 @@ def test_filters_have_the_adjoint_as_their_gradient(name: str):
     torch.testing.assert_close(adjoint, transposed.T.view_as(x))
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", FILTERS)
 def test_filters_differentiate_twice(name: str):
     x = randn(2, 3, 6, 4).requires_grad_()
