@@ -31,6 +31,8 @@ class Method(method.Method):
     title = "DigGAN"
     paper = "arXiv:2211.14694"
     neutral = {"weight": 0.0}
+    # Else the position of a step decides what it computes.
+    capturable = property(lambda self: self.interval == 1)  # type: ignore[assignment]
 
     def __init__(self, weight: float = 1000.0, interval: int = 1) -> None:
         super().__init__()
@@ -38,7 +40,6 @@ class Method(method.Method):
             raise ValueError(f"interval is {interval}; 1 or more D steps are allowed: change the method's `interval`")
         self.weight = weight
         self.interval = interval
-        self.capturable = interval == 1  # else the position of a step decides what it computes
 
     def d_loss(self, ctx: DStep) -> Tensor | float:
         step = ctx.cur_nimg // (len(ctx.t_real) * world_size())

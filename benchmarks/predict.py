@@ -137,7 +137,10 @@ def predicted(line: Line) -> str:
     images = hyper["batch"] * hyper["d_steps"]
     networks, whole = (per_iteration(parts(preset, name, resolution)) for name in ("none", method))
     graphs, fused = (gpu_seconds(whole, tf32, filters) for filters in ("means", "fused"))
-    rates = [images / eager_seconds(whole, networks, tf32, "means"), *(images / sum(each.values()) for each in (graphs, fused))]
+    rates = [
+        images / eager_seconds(whole, networks, tf32, "means"),
+        *(images / sum(each.values()) for each in (graphs, fused)),
+    ]
     heavier = "16 bits" if networks.flop16 > networks.flop32 else "TF32" if tf32 else "float32"
     share = rates[-1] / images * (networks.flop16 + networks.flop32) / PEAK[heavier]
     kind = f"{heavier}, TF32" if tf32 and heavier == "16 bits" else heavier

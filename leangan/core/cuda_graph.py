@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from leangan.core.errors import ConfigError
+from leangan.core.out_of_memory import is_out_of_memory
 
 Work = Callable[[], None]
 Recorder = Callable[[Work], Work]
 """Turns work into its replay, as `captured` does."""
+
+_wanted = True
+_kept: list[torch.cuda.CUDAGraph] = []
+
+
+def use_graphs(on: bool) -> None:
+    """Let this process run work as CUDA graphs from now on where it can, or no longer."""
+    global _wanted
+    _wanted = on
+
+
+def recorder_on(device: torch.device) -> Recorder | None:
+    """`captured` for a GPU, unless graphs are switched off; None: work runs as it is written."""
+    return captured if _wanted and device.type == "cuda" else None
 
 
 @functools.cache
@@ -28,9 +45,9 @@ def captured(work: Work) -> Work:
     values until another graph runs, unless a reference keeps it. Numbers in Python are those of the recording. Random
     numbers follow the seed and the position of torch's generator at each replay, as if `work` itself had run.
 
-    Run `work` at least once before, so that everything that is set up at first use is. Raises RuntimeError where it
-    does what a graph cannot hold, such as to wait for the GPU; nothing has been computed then. Raises ConfigError where
-    torch then draws no more random numbers either.
+    Run `work` at least once before, within `noted_waits`: what is made at first use is then made, and nothing may wait
+    for the GPU, which no graph can hold. Raises RuntimeError where `work` cannot be recorded. The GPU has then computed
+    nothing, so `work` has to run again. Raises ConfigError where torch does not recover from the failure.
     """
     graph = torch.cuda.CUDAGraph()
     stream = torch.cuda.current_stream()
@@ -40,7 +57,8 @@ def captured(work: Work) -> Work:
         with torch.cuda.graph(graph, pool=_pool(), stream=own, capture_error_mode="thread_local"):
             work()
     except RuntimeError as error:
-        del graph
+        _kept.append(graph)  # the allocator may still refer to it
+        _pool.cache_clear()
         _check_generator(error)
         raise
     return graph.replay
@@ -52,9 +70,29 @@ def _check_generator(failure: RuntimeError) -> None:
         state = torch.cuda.get_rng_state()
         torch.rand((), device="cuda")
         torch.cuda.set_rng_state(state)
-    except RuntimeError:
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            return
         reason = str(failure).partition("\n")[0]
         raise ConfigError(
-            f"a CUDA graph could not be captured ({reason}), and torch does not recover from it in this process. The "
-            "same command continues with cuda_graphs: false in config/config.yaml, or --no-cuda-graphs."
+            f"a CUDA graph could not be captured ({reason}), and torch does not recover from that in this process. The "
+            "same command goes on with cuda_graphs: false in config/config.yaml, or --no-cuda-graphs."
         ) from failure
+
+
+@contextmanager
+def noted_waits() -> Iterator[list[str]]:
+    """Within it, the list gets a line for each place where the host waits for the GPU; none without a GPU at work."""
+    waits: list[str] = []
+    if not torch.cuda.is_initialized():
+        yield waits
+        return
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield waits
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+    waits += [f"{each.filename}, line {each.lineno}" for each in caught if "synchroniz" in str(each.message)]

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from leangan.core.command_line import command_parser
+from leangan.core.cuda_graph import use_graphs
 from leangan.core.distributed import joined_ranks, on_any_rank
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
@@ -226,6 +227,7 @@ def main(argv: list[str] | None = None) -> None:
     device = pick_device(args.device)
     tf32 = args.tf32 if args.run_dir is None else read_run(args.run_dir)[0].tf32
     set_up(device, args.threads, tf32)
+    use_graphs(args.cuda_graphs)
     with joined_ranks(device):
         if args.run_dir is not None:
             features_of_fakes(args, protocol, args.out, device)

@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 
 from leangan.core.command_line import command_parser
+from leangan.core.cuda_graph import use_graphs
 from leangan.core.distributed import joined_ranks
 from leangan.core.ranks import rank, world_size
 from leangan.metrics.compute import metric_classes, write_rows
@@ -34,6 +35,7 @@ def measure(args: argparse.Namespace) -> None:
     device = pick_device(args.device)
     spec, train = read_run(args.run_dir)
     set_up(device, args.threads, spec.tf32)
+    use_graphs(args.cuda_graphs)
     with joined_ranks(device):
         first, ranks = rank() == 0, world_size()
         if train["status"] == "done":

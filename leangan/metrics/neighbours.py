@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from leangan.core.command_line import command_parser
+from leangan.core.cuda_graph import use_graphs
 from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
 from leangan.data.contracts import open_dataset
@@ -100,5 +101,6 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     device = pick_device(args.device)
     set_up(device, args.threads, tf32=False)
+    use_graphs(args.cuda_graphs)
     protocol = read_protocol(args.protocol)
     save(picture(protocol, args.real, args.fake, args.run_dir, args.data, args.subset, device), args.out)

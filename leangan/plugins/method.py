@@ -104,8 +104,8 @@ class Method(nn.Module):
     that the method reads or changes, so that a run whose backbone does not offer them is refused. `needs_validation` is
     set by a method that learns nothing without `observe_validation`, so that a run without held-out images is refused.
     `capturable` says that the method may become part of a CUDA graph: a step does the same on the device at every
-    iteration, with no number of Python's that changes, such as `cur_nimg`, and its tensors stay where they are. A run
-    checks it (`training.purity`); without it the steps are slower.
+    iteration, no Python number changes between iterations as `cur_nimg` does, and tensors stay where they are. A run
+    checks it (`training.purity`). Without it the steps are slower.
     `revision` is part of a run's id and 0 at first. It is raised by each change, here or in code that the method uses,
     after which its runs draw other random numbers or follow another law; rounding does not count.
     """
@@ -154,7 +154,7 @@ class Method(nn.Module):
 
     def observe_validation(self, d_valid: Tensor, cur_nimg: int) -> None:
         """Called with the logits of a batch of held-out reals after the D step: every 4 iterations if the method
-        `needs_validation`, else every 16.
+        `needs_validation`, else every 15.
 
         D sees them through `transform` and never learns from them. Not called where the run holds out
         fewer images than a batch.

@@ -12,14 +12,15 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from leangan.core.cuda_graph import Recorder, Work
+from leangan.core.cuda_graph import Recorder, Work, noted_waits
 from leangan.core.out_of_memory import is_out_of_memory
 from leangan.training.log import Tally
 
 logger = logging.getLogger(__name__)
 
 WARM_UP = 2
-"""Calls before the capture. The first makes what is made at first use: moments, constants, cuDNN's choices."""
+"""Calls before the capture. The first makes what is made at first use: moments, constants, cuDNN's choices. The last
+shows whether the part waits for the GPU, which no graph can hold."""
 
 
 class Part:
@@ -44,7 +45,7 @@ class Part:
             self._capture(self.record, cur_nimg, tensors)
         if self.replay is None:
             self.calls += 1
-            self.function(cur_nimg, *tensors)
+            self._run(cur_nimg, tensors)
             return
         for static, fresh in zip(self.inputs, tensors, strict=True):
             if static is not None and fresh is not None:
@@ -52,15 +53,26 @@ class Part:
         self.replay()
         self.tally.count(self.counts)
 
+    def _run(self, cur_nimg: int, tensors: tuple[Tensor | None, ...]) -> None:
+        if self.record is None or self.calls != WARM_UP:
+            self.function(cur_nimg, *tensors)
+            return
+        with noted_waits() as waits:
+            self.function(cur_nimg, *tensors)
+        if waits:
+            self._stay_eager(f"it waits for the GPU in {waits[0]}")
+
+    def _stay_eager(self, reason: str) -> None:
+        self.record, self.inputs = None, []
+        logger.warning("%s runs without a CUDA graph, which is slower: %s", self.name, reason)
+
     def _capture(self, record: Recorder, cur_nimg: int, tensors: tuple[Tensor | None, ...]) -> None:
         self.inputs = [None if tensor is None else tensor.clone() for tensor in tensors]
         before = dict(self.tally.counts)
         try:
             self.replay = record(lambda: self.function(cur_nimg, *self.inputs))
         except RuntimeError as error:  # too little memory for graph and eager execution, or what no graph can hold
-            self.record = None
-            reason = "too little memory" if is_out_of_memory(error) else str(error).partition("\n")[0]
-            logger.warning("%s runs without a CUDA graph, which is slower: %s", self.name, reason)
+            self._stay_eager("too little memory" if is_out_of_memory(error) else str(error).partition("\n")[0])
         # A replay adds to the sums, but runs no Python that would count.
         self.counts = {name: count - before.get(name, 0) for name, count in self.tally.counts.items()}
         self.tally.counts = before

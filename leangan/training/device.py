@@ -45,9 +45,16 @@ def pick_device(name: str) -> torch.device:
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
-    """Add --device, whose value is for `pick_device`, and --threads, which `set_up` takes."""
+    """Add --device, for `pick_device`, --threads, for `set_up`, and --cuda-graphs, for `core.cuda_graph.use_graphs`."""
     parser.add_argument("--device", default="auto", choices=["auto", "cuda", "cpu"], help="auto: a GPU if there is one")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; more than the cores is very slow")
+    parser.add_argument(
+        "--cuda-graphs",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let a GPU run training steps and generators as CUDA graphs, where that is possible: the same numbers up "
+        "to rounding, and faster",
+    )
 
 
 def set_up(device: torch.device, threads: int, tf32: bool) -> None:

@@ -63,15 +63,14 @@ def train(
     origin: Origin | None = None,
     provenance: dict[str, Any] | None = None,
     parent: Path | None = None,
-    cuda_graphs: bool = False,
 ) -> TrainResult:
     """Train `spec` in `run_dir` from its newest checkpoint to its length, to divergence or until `stop()`.
 
     Leaves `train.jsonl`, `snapshots/`, `samples/` and `ckpt/`. `tick_kimg` is the distance between two log lines,
     `checkpoint_seconds` the least time between two checkpoints; neither changes what is trained. `origin` (of
     `training.origin`; None: not known and not compared) and `provenance` (of `core.provenance`) go into the
-    checkpoints. `parent` is the directory of the run that this one starts from. `cuda_graphs` lets a GPU run the steps
-    as graphs, where the run's method allows it. Raises ConfigError where the ranks at work cannot share the run.
+    checkpoints. `parent` is the directory of the run that this one starts from. Raises ConfigError where the ranks at
+    work cannot share the run.
     """
     devices.check_ranks(spec, world_size())
     hyper = spec.hyper
@@ -83,7 +82,7 @@ def train(
     run_dir.mkdir(parents=True, exist_ok=True)
     state = resume(run_dir, origin, total_nimg, device)
     try_hooks(spec, data, device)
-    record = recorder_of(spec, data, device) if cuda_graphs else None
+    record = recorder_of(spec, data, device)
     torch.manual_seed(step_seed("init", spec.seed))
     trainer = Trainer(spec, data, device, record)
     ema = Ema(trainer.G, hyper["ema_half_life_kimg"], hyper["ema_ramp"], hyper["ema_start_kimg"])

@@ -1,9 +1,9 @@
 """Whether a run's iterations may be captured as CUDA graphs: whether each part does the same at every iteration.
 
-A graph holds the kernels of one iteration with the numbers that Python gave them. So each part is carried out at
-several positions of the run on torch's meta device, whose tensors have no contents: its calls, their numbers and the
-shapes of their tensors have to be the same each time, but for the first, which makes what is made once. Reading a
-tensor raises there, as it would in a capture.
+A graph holds the kernels of one iteration with the numbers that Python gave them, and the addresses of its tensors. So
+each part is carried out at three positions of the run on torch's meta device, whose tensors have no contents. After the
+first time, which makes what is made once, its calls, their numbers and the shapes of their tensors have to be the same,
+and no time may use a tensor that an earlier one has made. Reading a tensor raises there, as it would in a capture.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from leangan.core.cuda_graph import Recorder, captured
+from leangan.core.cuda_graph import Recorder, recorder_on
 from leangan.core.ranks import world_size
 from leangan.core.spec import RunSpec
 from leangan.training.reals import Reals
@@ -28,22 +28,40 @@ logger = logging.getLogger("training")
 
 META = torch.device("meta")
 
-ITERATIONS = (0, 1, 840)
-"""Where each part is tried, in iterations: what happens every k-th time, up to k = 8, happens at 840 and not at 1."""
+PERIOD = 840
+"""The last position is a multiple of it, in iterations: what happens every k-th time, up to k = 8, happens there and
+not at iteration 1."""
 
 Call = tuple[str, tuple[Any, ...]]
 
 
 class Calls(TorchDispatchMode):
-    """Notes, within it, the calls of torch's operations with everything that a graph would hold of them."""
+    """Notes, within it, the calls of torch's operations with everything that a graph would hold of them.
 
-    def __init__(self) -> None:
+    `made` are the results, which stay alive. Those of `earlier` times are `reused` where a call takes one.
+    """
+
+    def __init__(self, earlier: set[int]) -> None:
         super().__init__()
         self.noted: list[Call] = []
+        self.made: list[Tensor] = []
+        self.earlier, self.reused = earlier, ""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        self.noted.append((str(func), tuple(_held(value) for value in tree_leaves((args, kwargs or {})))))
-        return func(*args, **(kwargs or {}))
+        leaves = tree_leaves((args, kwargs or {}))
+        self.noted.append((str(func), tuple(_held(value) for value in leaves)))
+        taken = {_memory(leaf) for leaf in leaves if isinstance(leaf, Tensor)}
+        if not self.reused and taken & self.earlier:
+            self.reused = str(func)
+        out = func(*args, **(kwargs or {}))
+        # A view is of memory that was there before.
+        self.made += [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor) and _memory(leaf) not in taken]
+        return out
+
+
+def _memory(tensor: Tensor) -> int:
+    """What tells the memory of tensors that are alive apart, on the meta device too."""
+    return tensor.untyped_storage()._cdata
 
 
 def _held(value: Any) -> Any:
@@ -59,13 +77,13 @@ def recorder_of(spec: RunSpec, data: Reals, device: torch.device) -> Recorder | 
 
     Draws from torch's global generators: seed them afterwards.
     """
-    if device.type != "cuda":
+    if (record := recorder_on(device)) is None:
         return None
     if reason := why_not_captured(spec, data.channels, data.classes):
         logger.info("%s: no CUDA graphs, which is slower. %s", spec.run_id, reason)
         return None
     logger.info("%s: steps run as CUDA graphs", spec.run_id)
-    return captured
+    return record
 
 
 def why_not_captured(spec: RunSpec, channels: int, classes: int) -> str | None:
@@ -77,21 +95,28 @@ def why_not_captured(spec: RunSpec, channels: int, classes: int) -> str | None:
         return f"{', '.join(unstated)} does not say that it can be captured (Method.capturable)"
     x, c = trainer.reals(0)
     batch = spec.hyper["batch"] * spec.hyper["d_steps"]
+    total = spec.snapshot_nimgs()[-1] // batch
+    alive: list[Tensor] = []
+    earlier: set[int] = set()
     for name, part in trainer.parts.items():
         if f"{name} {WITH_REGULARIZER}" in trainer.parts:
             continue  # is a part of that one
         usual: list[Call] = []
-        for iteration in ITERATIONS:
+        for time, iteration in enumerate((0, 1, max(total // PERIOD, 1) * PERIOD)):
             try:
-                with Calls() as calls:
+                with Calls(earlier) as calls:
                     part(iteration * batch, x, c)
-            except (RuntimeError, NotImplementedError) as error:
-                return f"{name}: {str(error).partition(chr(10))[0]}"
-            if iteration == ITERATIONS[0]:
+            except Exception as error:  # whatever needs contents
+                return f"{name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            if calls.reused:
+                return f"{name}: {calls.reused} at iteration {iteration} takes a tensor that an earlier step has made"
+            if time == 0:
                 continue
             usual = usual or calls.noted
             if difference := _difference(usual, calls.noted):
-                return f"{name}: {difference} at iterations {ITERATIONS[1]} and {iteration}"
+                return f"{name}: {difference} at iterations 1 and {iteration}"
+            alive += calls.made
+            earlier |= set(map(_memory, calls.made))
     return None
 
 

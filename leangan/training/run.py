@@ -30,6 +30,7 @@ from filelock import FileLock, Timeout
 from leangan.augment.transfer import last_checkpoint
 from leangan.core import provenance
 from leangan.core.command_line import command_parser
+from leangan.core.cuda_graph import use_graphs
 from leangan.core.distributed import joined_ranks, on_any_rank
 from leangan.core.errors import ConfigError
 from leangan.core.files import sha256, write_atomic
@@ -215,12 +216,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--tick-kimg", type=float, default=1.0, help="thousands of images between two log lines")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="least time between two checkpoints")
     parser.add_argument(
-        "--cuda-graphs",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="on a GPU, run each step as a CUDA graph where the method allows it: the same numbers, faster",
-    )
-    parser.add_argument(
         "--fused-kernels",
         action=argparse.BooleanOptionalAction,
         default=False,
@@ -238,6 +233,7 @@ def main(argv: list[str] | None = None) -> int:
     spec = read_run(args.spec) if args.spec else find_run(args.run_id, args.config)
     device = pick_device(args.device)
     set_up(device, args.threads, spec.tf32)
+    use_graphs(args.cuda_graphs)
     use_fused(args.fused_kernels)
     used = arithmetic(device, spec.tf32, spec.hyper.get("half_type", "none"))
     with joined_ranks(device), lock(args.run_dir, lambda: terminated) as held:
@@ -267,7 +263,6 @@ def main(argv: list[str] | None = None) -> int:
                 origin,
                 record,
                 args.parent_run,
-                args.cuda_graphs,
             )
         except NotApplicable as error:
             outcome = TrainResult("skip", str(error), 0, 0.0, spec.method, origin, record)

@@ -23,8 +23,9 @@ from leangan.training.capture import Part
 from leangan.training.log import Tally
 from leangan.training.reals import Reals
 
-VALIDATION_INTERVALS = {True: 4, False: 16}
-"""Iterations from one held-out batch to the next: where the method needs them, and where they are for the log alone."""
+VALIDATION_INTERVALS = {True: 4, False: 15}
+"""Iterations from one held-out batch to the next: where the method needs them, and where they are for the log alone.
+The latter has no factor in common with the intervals of lazy regularisers, after which D is another for a while."""
 
 WITH_REGULARIZER = "with regulariser"
 """Of the name of a part of an iteration that contains the lazy regulariser."""

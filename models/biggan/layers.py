@@ -45,8 +45,7 @@ def initialized(layer: nn.Linear | nn.Conv2d, init: str) -> nn.Module:
 def spectral(layer: nn.Linear | nn.Conv2d, init: str) -> nn.Module:
     """`layer`, initialised, whose weight is divided by its largest singular value (arXiv:1802.05957).
 
-    One step of power iteration in every forward pass in training mode, none in evaluation. D takes reals and fakes in a
-    pass each, so two steps where the published code, which takes them in one, makes one: the value is a little nearer.
+    One step of power iteration in every forward pass in training mode, none in evaluation.
     """
     return spectral_norm(initialized(layer, init), eps=SN_EPS)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import logging
 import re
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from leangan.augment.pipeline import resample
 from leangan.core.spec import RunSpec
 from leangan.plugins.method import Method
 from leangan.plugins.registry import load, names
-from leangan.training import purity
+from leangan.training import capture, purity
 from leangan.training.capture import WARM_UP, Part
 from leangan.training.log import Tally
 from leangan.training.purity import recorder_of, why_not_captured
@@ -87,20 +88,33 @@ def test_what_follows_the_position_says_so_for_a_reason(make_spec, monkeypatch, 
     assert reason.startswith("D step: aten.mul.Tensor with 0.0") and reason.endswith("at iterations 1 and 840")
 
 
+KEPT: dict[str, Tensor] = {}
+
+
+def mean_that_moves(ctx):
+    """A moving average that is another tensor after each step."""
+    mean = ctx.d_real.detach().mean()
+    KEPT["mean"] = 0.9 * KEPT.get("mean", mean) + 0.1 * mean
+    return (ctx.d_real - KEPT["mean"]).square().mean()
+
+
 FAULTS = {
     "every third step": (
         lambda ctx: ctx.d_real.sum() * 0 if ctx.cur_nimg // 8 % 3 else 0.0,
-        "D step with regulariser: .*iterations 1 and 840",
+        "D step with regulariser: .*iterations 1 and 624960",
     ),
     "a number that grows": (
         lambda ctx: 0 * ctx.d_real.mean() * ctx.cur_nimg,
-        "D step with regulariser: aten.mul.* with 8 and 6720 ",
+        "D step with regulariser: aten.mul.* with 8 and 4999680 ",
     ),
-    "a tensor of the host": (lambda ctx: torch.tensor(ctx.cur_nimg / 7) * ctx.d_real.mean(), "D step.*1.14.*960.0"),
+    "a tensor of the host": (lambda ctx: torch.tensor(ctx.cur_nimg / 7) * ctx.d_real.mean(), "D step.*1.14.*714240.0"),
     "reading back": (lambda ctx: float(ctx.d_real.detach().mean()), "D step.*meta"),
+    "contents": (lambda ctx: ctx.d_real.detach().numpy().mean(), "D step.*TypeError"),
+    "late": (lambda ctx: 0 * ctx.d_real.mean() if ctx.cur_nimg < 10**6 else 0.0, "D step.* at iterations 1 and 624960"),
+    "a mean that moves": (mean_that_moves, "D step.*takes a tensor that an earlier step has made"),
     "another shape": (
         lambda ctx: 0 * ctx.x_real[: 1 + ctx.cur_nimg // 8 % 2].mean(),
-        "D step.* at iterations 1 and 840",
+        "D step.* at iterations 1 and 624960",
     ),
 }
 
@@ -108,7 +122,7 @@ FAULTS = {
 @pytest.mark.parametrize("loss, reason", FAULTS.values(), ids=FAULTS)
 def test_a_method_that_is_wrong_about_itself_runs_eagerly(make_spec, monkeypatch, loss, reason):
     monkeypatch.setattr(load("method", "none"), "d_loss", lambda self, ctx: loss(ctx))
-    assert re.match(reason, why_not_captured(make_spec(), 3, 0) or "none")
+    assert re.match(reason, why_not_captured(make_spec(total_kimg=5000.0), 3, 0) or "none")
 
 
 def test_the_log_says_why_a_run_has_no_graphs(make_spec, make_reals, monkeypatch, caplog):
@@ -175,6 +189,24 @@ def test_the_sums_of_a_tick_are_forgotten_where_they_lie():
     tally.add(loss=torch.tensor(7.0))
     assert before["loss"] == 2 and tally.means() == {"loss": 7.0} and tally.sums["loss"] is total
     assert tally.state_dict()["sums"].keys() == {"loss"}
+
+
+def test_a_part_that_waits_for_the_gpu_is_not_captured(monkeypatch, caplog):
+    """As torch tells it on a GPU, in the last call before the capture."""
+
+    @contextmanager
+    def waiting():
+        yield ["method.py, line 7"]
+
+    monkeypatch.setattr(capture, "noted_waits", waiting)
+    calls: list[int] = []
+    part = Part("D step", lambda cur_nimg: calls.append(cur_nimg), Tally(), lambda work: pytest.fail("captured"))
+    for number in range(WARM_UP + 2):
+        part(number)
+    assert calls == list(range(WARM_UP + 2))
+    assert caplog.messages == [
+        "D step runs without a CUDA graph, which is slower: it waits for the GPU in method.py, line 7"
+    ]
 
 
 @pytest.mark.parametrize(

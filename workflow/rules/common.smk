@@ -126,7 +126,7 @@ LAUNCH = (
 GRAPHS = "--cuda-graphs" if ASKED.cuda_graphs else "--no-cuda-graphs"
 KERNELS = "--fused-kernels" if ASKED.fused_kernels else "--no-fused-kernels"
 DEVICE = f"--device {'cuda' if GPU else ASKED.device}"
-FEATURE_OPTIONS = f"{DEVICE} --inception-weights {as_option(ASKED.inception_weights or '')}"
+FEATURE_OPTIONS = f"{DEVICE} {GRAPHS} --inception-weights {as_option(ASKED.inception_weights or '')}"
 CONFIG = as_option(json.dumps(ASKED.given()))
 
 
