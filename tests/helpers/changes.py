@@ -81,7 +81,7 @@ def submission(project: Path) -> AbstractContextManager[tuple[str, ...]]:
 
 
 IMAGES = "images added, removed or overwritten, wherever in the folder"
-ELSEWHERE = "device, threads, GPUs per run, runs per GPU, place of the Inception weights"
+ELSEWHERE = "device, threads, GPUs per run, runs per GPU, CUDA graphs, fused kernels, place of the Inception weights"
 SHARED = "code that methods share: transforms, networks, loop, metrics, figures"
 DEFAULT = "a hyper-parameter, or a default in the code"
 LABEL = "a preset's citation"
@@ -92,7 +92,10 @@ CHANGES: list[tuple[str, Change]] = [
     ("nothing", given()),
     (
         ELSEWHERE,
-        given("device=cpu", "threads=2", "devices_per_run=2", "runs_per_gpu=2", "inception_weights=/moved/{to}/here"),
+        given(
+            *("device=cpu", "threads=2", "devices_per_run=2", "runs_per_gpu=2", "cuda_graphs=false"),
+            *("fused_kernels=true", "inception_weights=/moved/{to}/here"),
+        ),
     ),
     ("a comment or docstring of a method", edited("augment/da.py", '"""', '"""Another word. ')),
     (SHARED, edited("leangan/training/loop.py", "import time\n", "import time\n\nUNUSED = 1\n")),
@@ -111,6 +114,7 @@ CHANGES: list[tuple[str, Change]] = [
     (DEFAULT, edited("config/presets.yaml", "r1_gamma:  0.05", "r1_gamma:  0.06")),
     (DEFAULT, edited("models/stylegan2/__init__.py", '"pl_decay": Key(float, 0.01', '"pl_decay": Key(float, 0.02')),
     ("TF32", given("arithmetic={tf32: true, half: bfloat16}")),
+    ("the revision of a method or backbone", edited("augment/da.py", "revision = 1", "revision = 2")),
     ("the code of a method", edited("augment/da.py", "self.pipeline(x, ", "self.pipeline(-x, ")),
     (SOURCE, given(*own_set(resize="lanczos"))),
     (IMAGES, overwritten),

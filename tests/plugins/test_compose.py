@@ -11,6 +11,7 @@ import torch
 from leangan.augment import ada, da, none
 from leangan.plugins import method
 from leangan.plugins.compose import Compose, build
+from leangan.plugins.pair import Discriminator
 from leangan.runs.methods import method_plugins, method_preset
 from leangan.training.sampler import seed_step
 from leangan.training.trainer import Trainer
@@ -120,8 +121,8 @@ def test_a_name_may_come_once():
         build([("none", none.Method, {}), ("none", none.Method, {})])
 
 
-class LinearD(torch.nn.Module):
-    """D(x) = level + <weights, x>, which keeps what it was shown."""
+class LinearD(Discriminator):
+    """D(x) = level + <weights, x>, which keeps the batches that it was shown, reals before fakes."""
 
     def __init__(self, level: float, scale: float) -> None:
         super().__init__()
@@ -131,7 +132,7 @@ class LinearD(torch.nn.Module):
         self.seen: list[np.ndarray] = []
 
     def forward(self, x, c):
-        self.seen.append(x.detach().numpy())
+        self.seen += [batch.numpy() for batch in x.detach().split(8)]
         return self.level + (x * self.weights).sum((1, 2, 3))[:, None]
 
 

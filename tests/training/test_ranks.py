@@ -73,7 +73,7 @@ def runs(make_spec) -> dict[str, tuple]:
             reals(conditional=True),
         ),
         "continued": (spec(plugins=[ada], total_kimg=0.064), reals()),
-        "ada-bcr": (spec(plugins=[ada, ("bcr", {"reach": 1 / 8})], total_kimg=0.064), reals()),
+        "ada-bcr-double": (spec(plugins=[ada, ("bcr", {"reach": 1 / 8})], total_kimg=0.064), reals()),
         "diverging": (spec(hyper={"lr_d": 1e30, "lr_g": 1e30}), reals()),
         "odd-batch": (spec(hyper={"batch": 9, "mbstd_group": 3}), reals()),
         "groups": (spec(hyper={"mbstd_group": 8}), reals()),
@@ -88,7 +88,7 @@ EXACT = [
     "ada-double",
     "biggan-double",
     "continued",
-    "ada-bcr",
+    "ada-bcr-double",
 ]
 
 
