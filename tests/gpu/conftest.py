@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from leangan.core.cuda_graph import use_graphs
 from leangan.training.device import pick_device, set_up
 
 # cuBLAS reads it when a process first uses it, and is reproducible with it.
@@ -51,9 +52,10 @@ def card(device: torch.device) -> torch.device:
 
 @pytest.fixture(autouse=True)
 def exact(device: torch.device) -> Iterator[None]:
-    """The suite's own settings without TF32. Convolutions are not timed against each other, which takes seconds."""
+    """The suite's own settings without TF32, CUDA graphs and autotune, which takes seconds."""
     set_up(device, GPU_THREADS if device.type == "cuda" else 1, tf32=False)
     torch.backends.cudnn.benchmark = False
+    use_graphs(False)  # tests of graphs ask for them
     torch.manual_seed(0)
     yield
     if device.type == "cuda":  # memory of this test, which processes beside this one may need
