@@ -218,7 +218,7 @@ def main(argv: list[str] | None = None) -> int:
         "--cuda-graphs",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="on a GPU, run each step as a CUDA graph where the method allows it: the same numbers, faster",
+        help="on a GPU, run each step as a CUDA graph where the method allows it: faster, the same up to rounding",
     )
     parser.add_argument(
         "--fused-kernels",

@@ -40,7 +40,10 @@ def downsample2d(x: Tensor) -> Tensor:
 
 @fusible("leangan.models.stylegan2.fir_kernel")
 def correlate(x: Tensor, gain: float, stride: int, padding: int) -> Tensor:
-    """The low-pass with sum `gain`, 4 or a whole fraction of it, at every `stride`-th place between `padding` zeros."""
+    """The low-pass with sum `gain` at every `stride`-th place between `padding` zeros.
+
+    The gain is 4 divided by a whole number, else means raise ValueError.
+    """
     return (depthwise_correlate if x.device.type == "cpu" else mean_correlate)(x, gain, stride, padding)
 
 
