@@ -12,7 +12,7 @@ import itertools
 import math
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -35,7 +35,8 @@ PARTS = ("G step", "path length", "D step", "R1", "held-out", "average of G")
 
 CONVOLUTIONS = ("convolution", "convolution_backward")
 
-FILTERS = ("avg_pool2d", "avg_pool2d_backward", "upsample_nearest2d")
+FILTERS = {"stylegan2": frozenset(["avg_pool2d", "avg_pool2d_backward", "upsample_nearest2d"])}
+"""The operations of a backbone's low-pass, which it has for nothing else. BigGAN pools without one."""
 
 NO_KERNEL = frozenset(
     """_reshape_alias _unsafe_view alias as_strided chunk detach diagonal empty empty_like empty_strided expand lift
@@ -54,8 +55,8 @@ class Cost:
 
     `calls` of operations that have a kernel, `convolutions` among them, forward and backward. `flop16` and `flop32` are
     the operations of convolutions and matrix products in 16 and in 32 bits, a multiplication and an addition being two.
-    `filtered` are the bytes that filters read and write, means over pixels and depthwise convolutions; `moved` those of
-    all calls that are neither.
+    `filtered` are the bytes that StyleGAN2's low-pass reads and writes; `moved` those of all other calls that multiply
+    no matrices.
     """
 
     calls: float = 0
@@ -76,23 +77,23 @@ class Cost:
 
 
 class Calls(TorchDispatchMode):
-    """Adds up what is called within it."""
+    """Adds up what is called within it; `filters` are the operations that belong to a low-pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, filters: Collection[str] = ()) -> None:
         super().__init__()
-        self.cost = Cost()
+        self.cost, self.filters = Cost(), filters
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func._opname
         if name in NO_KERNEL:
             return out
-        cost, convolution = self.cost, name in CONVOLUTIONS
+        cost = self.cost
         cost.calls += 1
-        cost.convolutions += convolution
+        cost.convolutions += name in CONVOLUTIONS
         read = args[1:] if name in OVERWRITING else args
         tensors = [leaf for leaf in tree_leaves((read, kwargs, out)) if isinstance(leaf, Tensor)]
-        if name in FILTERS or (convolution and depthwise(name, args)):
+        if name in self.filters:
             cost.filtered += sum(map(bytes_of, tensors))
         elif (operations := flop_registry.get(func._overloadpacket)) is not None:
             count = operations(*args, **(kwargs or {}), out_val=out)
@@ -103,13 +104,6 @@ class Calls(TorchDispatchMode):
         else:
             cost.moved += sum(map(bytes_of, tensors))
         return out
-
-
-def depthwise(name: str, args: tuple) -> bool:
-    """Whether a convolution, forward or backward, has a filter of its own for each of several maps."""
-    weight = args[1] if name == "convolution" else args[2]
-    groups = args[8] if name == "convolution" else args[9]
-    return groups > 1 and weight.shape[1] == 1
 
 
 def bytes_of(tensor: Tensor) -> int:
@@ -152,7 +146,7 @@ def counted(iterations: Iterations) -> dict[str, Part]:
     every_g, every_d = trainer.backbone.g_reg_interval, trainer.backbone.d_reg_interval
 
     def cost(call: Callable[..., object], *args: Any) -> Cost:
-        with Calls() as calls:
+        with Calls(FILTERS.get(iterations.backbone, ())) as calls:
             call(*args)
         return calls.cost
 

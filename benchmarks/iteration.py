@@ -68,6 +68,7 @@ class Iterations:
     ) -> None:
         changed = {**method_preset(method), **(replaced or {}), **({"batch": batch} if batch else {})}
         stated = preset_at(preset, resolution, "--preset", changed)
+        self.backbone = stated.backbone
         self.hyper = hyper = stated.hyper
         count = 2 * hyper["batch"]
         plugins = method_plugins(method)

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-from benchmarks.calls import Cost, parts, per_iteration
+from benchmarks.calls import FILTERS, Cost, parts, per_iteration
 from benchmarks.gpu.length import lines
 from leangan.core.errors import exit_on_user_error
 from leangan.core.project import ROOT
@@ -21,7 +21,8 @@ from leangan.runs.methods import method_preset
 from leangan.runs.presets import preset_at
 
 MEASURED = ROOT / "results" / "gpu" / "nvidia-h200-20261127-230551"
-"""The session that the constants are from: its lines of speed, and what an iteration of its code asked for."""
+"""The measurement that the constants are from, of an H200 on 2026-11-27 at commit 23ba7b9: lines of speed, and what an
+iteration of the code at that commit asked for."""
 
 PEAK = {"16 bits": 775e12, "TF32": 400e12, "float32": 50e12}
 """Operations per second of the fastest convolution or product by type. Measured."""
@@ -41,7 +42,7 @@ of the bytes of these, assumed to be at BANDWIDTH.
 """
 
 SMALL_KERNEL = 1.8e-6
-"""Seconds that a kernel takes besides: the profile's 6,166 kernels on small tensors took 1.7 us each."""
+"""Seconds that a kernel takes in addition: the profile's 6,166 kernels on small tensors took 1.7 us each."""
 
 NETWORK_CALL, METHOD_CALL = 25e-6, 14e-6
 """Seconds of the host for an eager call of the networks, which autograd records and differentiates, and of what a
@@ -78,7 +79,8 @@ GOALS = (
     Line("biggan-cifar", "diffaugment", 32, True, None),
     Line("biggan-cifar-16bit", "diffaugment", 32, False, None),
 )
-"""Goals are multiples of what another implementation is estimated to do on the same card."""
+"""Goals are multiples of what the authors' PyTorch code of StyleGAN2-ADA is estimated to do on the same card, from its
+operations."""
 
 
 def gpu_seconds(cost: Cost, tf32: bool, filters: str) -> dict[str, float]:
@@ -102,7 +104,7 @@ def eager_seconds(whole: Cost, networks: Cost, tf32: bool, filters: str) -> floa
 
 
 def check(folder: Path) -> list[str]:
-    """The model held against the lines that a session measured, as a table and a sentence."""
+    """The model held against the lines of a measurement, as a table and a sentence."""
     entries = {(entry["preset"], entry["method"]): entry for entry in lines(folder / "calls.jsonl")}
     table = ["| preset | method | type | measured, images/s | by the model | |", "| --- | --- | --- |" + " ---: |" * 3]
     errors = []
@@ -131,30 +133,26 @@ def cost_in(entry: dict[str, Any]) -> Cost:
 
 
 def predicted(line: Line) -> str:
-    """A row of the table of what is expected."""
+    """A row of the table of what is expected; without fused kernels where the backbone has none."""
     preset, method, resolution, tf32, goal = line
-    hyper = preset_at(preset, resolution, "GOALS", method_preset(method)).hyper
-    images = hyper["batch"] * hyper["d_steps"]
+    stated = preset_at(preset, resolution, "GOALS", method_preset(method))
+    images = stated.hyper["batch"] * stated.hyper["d_steps"]
     networks, whole = (per_iteration(parts(preset, name, resolution)) for name in ("none", method))
-    graphs, fused = (gpu_seconds(whole, tf32, filters) for filters in ("means", "fused"))
-    rates = [
-        images / eager_seconds(whole, networks, tf32, "means"),
-        *(images / sum(each.values()) for each in (graphs, fused)),
-    ]
+    graphs = ["means", "fused"] if stated.backbone in FILTERS else ["means"]
+    seconds = [gpu_seconds(whole, tf32, filters) for filters in graphs]
+    rates = [images / eager_seconds(whole, networks, tf32, "means"), *(images / sum(each.values()) for each in seconds)]
     heavier = "16 bits" if networks.flop16 > networks.flop32 else "TF32" if tf32 else "float32"
     share = rates[-1] / images * (networks.flop16 + networks.flop32) / PEAK[heavier]
     kind = f"{heavier}, TF32" if tf32 and heavier == "16 bits" else heavier
-    ms = [
-        f"{1000 * before:.1f} / {1000 * after:.1f}"
-        for before, after in zip(graphs.values(), fused.values(), strict=True)
-    ]
-    shown = [preset, method, kind, f"{whole.calls:.0f}", *(f"{rate:.0f}" for rate in rates), f"{share:.0%}"]
-    return "| " + " | ".join([*shown, f"{goal:.0f}" if goal else "", *ms]) + " |"
+    shown = [f"{rate:.0f}" for rate in rates] + [""] * (3 - len(rates))
+    ms = [" / ".join(f"{1000 * each[name]:.1f}" for each in seconds) for name in seconds[0]]
+    cells = [preset, method, kind, f"{whole.calls:.0f}", *shown, f"{share:.0%}", f"{goal:.0f}" if goal else "", *ms]
+    return "| " + " | ".join(cells) + " |"
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.predict", description=__doc__.splitlines()[0])
-    parser.add_argument("--measured", type=Path, default=MEASURED, help="a session with speed.jsonl and calls.jsonl")
+    parser.add_argument("--measured", type=Path, default=MEASURED, help="a folder with speed.jsonl and calls.jsonl")
     args = parser.parse_args(argv)
     print("\n".join(check(args.measured)) + "\n")
     columns = ["preset", "method", "type", "calls", "eager", "graphs", "and fused kernels", "of peak", "goal"]

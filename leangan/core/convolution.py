@@ -1,9 +1,9 @@
 """Convolutions whose second derivatives are convolutions of the usual kinds.
 
-torch computes, in a second derivative, the gradient by the filters as a convolution of maps with maps as large as
-themselves for filters. It has other words for the same sum, the gradient by the filters of a first derivative, whose
-kernels are made for such shapes and several times as fast. <conv(x, w), g> is linear in x, w and g: each of its three
-derivatives is linear in the other two, and its own derivatives are the other kinds of derivative.
+In a second derivative, torch computes the gradient with respect to the weight as a convolution whose filters are as
+large as its maps. The same sum is also the weight gradient of a first derivative, whose kernels suit these shapes and
+are several times as fast. <conv(x, w), g> is linear in x, w and g: each of its three derivatives is linear in the other
+two, and the derivatives of that are again of these three kinds.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ _twice: ContextVar[bool] = ContextVar("twice", default=False)
 
 @contextmanager
 def differentiated_twice(expected: bool = True) -> Iterator[None]:
-    """Within it, `convolve` expects a second derivative, if `expected`; without, it is as right, but slow.
+    """Within it, `convolve` expects a second derivative, if `expected`; elsewhere a second one is as exact, but slow.
 
-    The first derivative alone is faster by torch's own kernels, which give the gradients by maps and filters in a call.
+    The first derivative alone is faster by torch's own kernels, which give the gradients with respect to maps and
+    weight in one call.
     """
     token = _twice.set(expected)
     try:
@@ -33,7 +34,7 @@ def differentiated_twice(expected: bool = True) -> Iterator[None]:
 
 
 class Geometry(NamedTuple):
-    """What torch's convolution takes besides tensors."""
+    """What torch's convolution takes in addition to tensors."""
 
     stride: int
     padding: int
@@ -44,9 +45,9 @@ class Geometry(NamedTuple):
 
 
 class _Derivative(torch.autograd.Function):
-    """The derivative of <conv(x, w), g> by factor number `of` among (x, w, g); it does not depend on that factor.
+    """The derivative of <conv(x, w), g> with respect to factor `of` of (x, w, g), on which it does not depend.
 
-    Backward gives the gradients by the factors in `by`, and None for the others.
+    Backward gives the gradients with respect to the factors in `by`, and None for the others.
     """
 
     @staticmethod
@@ -71,8 +72,8 @@ class _Derivative(torch.autograd.Function):
         return None, None, None, *gradients
 
 
-class _ByFilters(torch.autograd.Function):
-    """A place in the graph where the gradient of conv(x, w) by w is computed; without contents, in the shape of y."""
+class _ByWeight(torch.autograd.Function):
+    """A node that computes the gradient of conv(x, w) with respect to w. Its output has the shape of y, no contents."""
 
     @staticmethod
     def forward(ctx, w: Tensor, x: list[Tensor], geometry: Geometry, shape: torch.Size) -> Tensor:
@@ -107,7 +108,7 @@ def convolve(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 0, trans
     if not (_twice.get() and torch.is_grad_enabled() and x.requires_grad and weight.requires_grad):
         return torch.convolution(x, weight, None, *geometry.arguments())
     # Each node of the graph gives one gradient, so that none is computed that nobody asks for: a penalty on the
-    # gradient by images takes no first derivative by filters.
+    # gradient with respect to images takes no first derivative with respect to weights.
     y = _Derivative.apply(2, (0,), geometry, x, weight, None)
-    # In a list, x is no input of the second node, which then is not asked for a gradient by images.
-    return _Join.apply(y, _ByFilters.apply(weight, [x], geometry, y.shape))
+    # In a list, x is no input of the second node, which then is not asked for a gradient with respect to x.
+    return _Join.apply(y, _ByWeight.apply(weight, [x], geometry, y.shape))

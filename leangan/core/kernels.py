@@ -47,8 +47,8 @@ def fusible(module: str) -> Callable[[Callable[Concatenate[Tensor, P], T]], Call
     """A decorator of a plain function whose first argument is a tensor: `module` has its kernel, of the same name.
 
     Both take the same arguments and give the same result up to rounding. The module is imported at the first call. The
-    first kernel that fails is reported and switches all of them off; errors of the GPU and of its memory pass, since
-    the plain function would meet them too. The plain function is the attribute `__wrapped__`.
+    first kernel that fails is reported and switches all of them off. Errors of the GPU and of its memory are raised
+    again, since the plain function would meet them too. The plain function is the attribute `__wrapped__`.
     """
 
     def decorate(plain: Callable[Concatenate[Tensor, P], T]) -> Callable[Concatenate[Tensor, P], T]:

@@ -41,13 +41,13 @@ def extract(extractor: LoadedExtractor, batches: Iterable[Tensor], count: int, t
     with tqdm(total=count, desc=title, unit="img", mininterval=1, disable=rank() > 0) as progress:
         size = 0
         for images in batches:
-            count = len(images)
-            size = max(size, count)
+            own = len(images)
+            size = max(size, own)
             features = extractor(images if images.device.type == "cpu" else filled(images, size))
-            pooled.append(features.pooled[:count].float())
+            pooled.append(features.pooled[:own].float())
             if features.logits is not None:
-                logits.append(features.logits[:count].float())
-            progress.update(count)
+                logits.append(features.logits[:own].float())
+            progress.update(own)
     if not pooled:
         return None
     return Features(on_cpu(pooled), on_cpu(logits) if logits else None, extractor=features.extractor)

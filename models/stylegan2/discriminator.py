@@ -89,7 +89,7 @@ class Discriminator(pair.Discriminator):
 
     def features(self, x: Tensor) -> Tensor:
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, maps at 4 x 4]."""
-        # Who asks D for a gradient by its images, while it learns, differentiates that once more.
+        # Where D's gradient with respect to images is asked for while D learns, it is differentiated once more.
         with differentiated_twice(x.requires_grad):
             return self._features(x)
 

@@ -72,6 +72,13 @@ def _resample(
     tl.store(at, (total * GAIN).to(y.dtype.element_ty), mask=inside[:, None] & (channel < channels)[None, :])
 
 
+def tile_of(channels: int) -> tuple[int, int]:
+    """Rows and columns of a tile with `channels` channels, a power of two: as near to a square as powers of two are."""
+    pixels = TILE // channels
+    rows = 1 << (pixels.bit_length() - 1) // 2
+    return rows, pixels // rows
+
+
 def _run(x: Tensor, out_height: int, out_width: int, up: int, down: int, pad: int, gain: float) -> Tensor:
     """The sum above over x [N, C, H, W] -> [N, C, out_height, out_width], both axes alike, channels_last."""
     n, channels, height, width = x.shape
@@ -83,8 +90,7 @@ def _run(x: Tensor, out_height: int, out_width: int, up: int, down: int, pad: in
         device=x.device,
     )
     block = min(MOST_CHANNELS, triton.next_power_of_2(channels))
-    rows = 1 << (TILE // block).bit_length() - 1 >> 1
-    columns = TILE // block // rows
+    rows, columns = tile_of(block)
     tiles = triton.cdiv(out_height, rows) * triton.cdiv(out_width, columns)
     if y.numel():
         _resample[(triton.cdiv(channels, block) * tiles * n,)](

@@ -7,6 +7,7 @@ layout and back (docs/gpu.md). So other devices take means over 2 x 2 pixels: [1
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import torch
@@ -39,7 +40,10 @@ def downsample2d(x: Tensor) -> Tensor:
 
 @fusible("leangan.models.stylegan2.fir_kernel")
 def correlate(x: Tensor, gain: float, stride: int, padding: int) -> Tensor:
-    """The low-pass with sum `gain`, 4 or a whole fraction of it, at every `stride`-th place between `padding` zeros."""
+    """The low-pass with sum `gain` at every `stride`-th place between `padding` zeros.
+
+    The gain is 4 divided by a whole number, else means raise ValueError.
+    """
     return (depthwise_correlate if x.device.type == "cpu" else mean_correlate)(x, gain, stride, padding)
 
 
@@ -69,13 +73,23 @@ def depthwise_fir(channels: int, gain: float, dtype: torch.dtype, device: torch.
 
 
 def mean_correlate(x: Tensor, gain: float, stride: int, padding: int) -> Tensor:
-    """`correlate` as three means. Each of them takes up to one of the zeros, and the last one the stride."""
+    """`correlate` as three means. Each of them takes up to one of the zeros, and the last one the stride and gain."""
+    divisor = divisor_of(gain)
     for index in range(2):
         x = F.avg_pool2d(x, 2, stride=1, padding=int(index < padding))
-    return F.avg_pool2d(x, 2, stride=stride, padding=int(padding == 3), divisor_override=round(4 / gain))
+    return F.avg_pool2d(x, 2, stride=stride, padding=int(padding == 3), divisor_override=divisor)
 
 
 def mean_scatter(x: Tensor, gain: float) -> Tensor:
     """`scatter` as two means over repeated pixels."""
+    divisor = 4 * divisor_of(gain)
     x = F.avg_pool2d(F.interpolate(x, scale_factor=2), 2, stride=1, padding=1)
-    return F.avg_pool2d(x, 2, stride=1, divisor_override=round(16 / gain))
+    return F.avg_pool2d(x, 2, stride=1, divisor_override=divisor)
+
+
+def divisor_of(gain: float) -> int:
+    """What means divide the sum of four pixels by, for the gain; ValueError where that is no whole number."""
+    divisor = round(4 / gain) if gain > 0 else 0
+    if not math.isclose(divisor * gain, 4):
+        raise ValueError(f"gain is {gain}, but means over 2 x 2 pixels give 4 divided by a whole number: 4, 2, 1, 0.5")
+    return divisor

@@ -3,7 +3,7 @@
 With u = x * scales + gain * (strength * noise + bias), the epilogue is y = limited(leaky_relu(u)). The derivative m of
 what follows u is 0 where |y| is at the limit, else 1 or the slope by the sign of y, and constant almost everywhere. So
 y alone tells it, and all derivatives are made of two maps: `push` carries changes of the inputs to y, `pull` gradients
-by y to the inputs. Both have kernels; with them x is read for the gradient by `scales` alone.
+with respect to y to the inputs. Both have kernels, which read x for the gradient with respect to `scales` alone.
 """
 
 from __future__ import annotations
@@ -90,9 +90,10 @@ def pull(
     bias: bool,
     form: Form,
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients by x, scales [N, C], strength and bias [C] from `grad`, that by y; None for x, noise, bias: not those.
+    """Gradients with respect to x, scales [N, C], strength and bias [C] from `grad`, the one with respect to y.
 
-    The last three have the type of the arithmetic, float32 or float64. float16 gradients that left its range are cut.
+    Without x, noise or bias, the one with respect to scales, strength or bias is None. These three have the type of the
+    arithmetic, float32 or float64. float16 gradients that left its range are cut.
     """
     h = _through(_wide(grad), y, form)
     if grad.dtype == torch.float16:
@@ -117,7 +118,7 @@ class _Pull(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, by_x, by_scales, by_strength, by_bias):
         # `pull` is linear in grad, with `push` as its adjoint. In (scales, x) it is symmetric: the same sum over
-        # (change of scales, change of x) is the gradient by (x, scales).
+        # (change of scales, change of x) is the gradient with respect to (x, scales).
         grad, y, scales, x, noise = ctx.saved_tensors
         form = ctx.form
         by_x = torch.zeros_like(grad) if by_x is None else by_x

@@ -8,29 +8,43 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.calls import META, Calls, Cost, Part, counted, line, main, per_iteration
+from benchmarks.calls import FILTERS, META, Calls, Cost, Part, counted, line, main, parts, per_iteration
 from benchmarks.iteration import Iterations
+from leangan.models.stylegan2 import low_pass
 
 
 def test_calls_bytes_and_operations_of_a_few_lines():
     x = torch.empty(2, 8, 10, 10, dtype=torch.bfloat16, device=META)
     weight = torch.empty(8, 8, 3, 3, dtype=torch.bfloat16, device=META)
-    fir = torch.empty(1, 1, 3, 3, dtype=torch.bfloat16, device=META).expand(8, 1, 3, 3)
     a = torch.empty(4, 5, device=META)
     with Calls() as calls:
         F.conv2d(x, weight)  # [2, 8, 8, 8]
-        F.conv2d(x, fir, groups=8)
+        F.avg_pool2d(x, 2)
         a.view(20).unsqueeze(0).expand(3, 20)  # no kernel
         a @ a.t()
         torch.empty_like(a).copy_(a)
     assert calls.cost == Cost(
         calls=4,
-        convolutions=2,
+        convolutions=1,
         flop16=2 * (2 * 8 * 8 * 8) * (8 * 9),
         flop32=2 * 4 * 4 * 5,
-        filtered=2 * (2 * 8 * 100 + 9 + 2 * 8 * 64),
-        moved=4 * 2 * 20,
+        moved=2 * (2 * 8 * 100 + 2 * 8 * 25) + 4 * 2 * 20,
     )
+
+
+@pytest.mark.parametrize(
+    "form, sides", [(low_pass.downsample2d, [10, 11, 11, 10, 10, 5]), (low_pass.upsample2d, [10, 20, 20, 21, 21, 20])]
+)
+def test_the_low_pass_of_stylegan2_is_filtered_and_nothing_else(form, sides):
+    x = torch.empty(2, 8, 10, 10, device=META)
+    with Calls(FILTERS["stylegan2"]) as calls:
+        form(x)
+    assert calls.cost == Cost(calls=3, filtered=4 * 2 * 8 * sum(side**2 for side in sides))
+
+
+@pytest.mark.parametrize("preset, filters", [("tiny", True), ("tiny-biggan", False)])
+def test_biggan_has_no_low_pass(preset, filters):
+    assert bool(per_iteration(parts(preset, "none", 32, batch=4)).filtered) == filters
 
 
 def test_costs_add_up():

@@ -55,3 +55,11 @@ def test_a_prediction_counts_the_code_as_it_is(monkeypatch):
     assert cells[:4] == ["cifar", "ada", "16 bits", "2000"]
     assert float(cells[5]) == pytest.approx(rate, rel=0.01)
     assert cells[7] == f"{300 / 775 / (0.6 + 0.85 * 2000 * 1.8e-6):.0%}" and cells[8] == "4410"
+
+
+def test_biggan_has_no_fused_kernels(monkeypatch):
+    monkeypatch.setattr(predict, "parts", lambda preset, method, resolution: {})
+    monkeypatch.setattr(predict, "per_iteration", lambda found: Cost(calls=1000, flop32=45e12, moved=3.9e12))
+    row = predicted(Line("biggan-cifar", "none", 32, False, None))
+    share = f"{45 / 50 / 2.0018:.0%}"
+    assert row == f"| biggan-cifar | none | float32 | 1000 | 100 | 100 |  | {share} |  | 1000.0 | 0.0 | 1000.0 | 1.8 |"

@@ -47,7 +47,7 @@ def test_a_convolution_differentiates_twice(stride, padding, transposed):
 
 
 class Convolutions(TorchDispatchMode):
-    """The widest filter of a convolution, and how many gradients by filters there are."""
+    """The widest filter of a convolution, and how many gradients with respect to weights there are."""
 
     def __init__(self) -> None:
         super().__init__()

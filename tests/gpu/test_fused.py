@@ -65,8 +65,16 @@ def test_the_low_pass_is_that_of_plain_torch(device, form):
     assert value.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("channels, tile", [(1, (32, 64)), (2, (32, 32)), (64, (4, 8)), (128, (4, 4))])
+def test_tiles_are_squares_or_two(channels, tile):
+    """The smaller their border, the fewer pixels are read twice."""
+    from leangan.models.stylegan2.fir_kernel import tile_of
+
+    assert tile_of(channels) == tile
+
+
 def test_programs_share_samples_tiles_and_channels(device):
-    x = randn(2, 130, 3, 4, device=device)  # 2 x 2 tiles of 4 x 4 pixels, 2 blocks of 128 channels
+    x = randn(2, 130, 3, 4, device=device)  # gives 6 x 8 pixels: 2 x 2 tiles of 4 x 4, 2 blocks of 128 channels
     assert close(low_pass.scatter(x, gain=4.0), low_pass.scatter.__wrapped__(x, gain=4.0), 10)
 
 

@@ -107,6 +107,25 @@ def test_filters_differentiate_twice(name: str):
     assert torch.autograd.gradgradcheck(FILTERS[name], x, fast_mode=True)
 
 
+@pytest.mark.parametrize("gain", [4.0, 2.0, 4 / 3, 1.0, 4 / 7, 0.5])
+def test_means_add_up_to_their_gain(gain):
+    """Of ones, within the border; half of the taps of an axis meet zeros between pixels."""
+    ones = torch.ones(1, 1, 6, 6, dtype=torch.float64)
+    inside = low_pass.mean_correlate(ones, gain=gain, stride=1, padding=0)
+    between = low_pass.mean_scatter(ones, gain=gain)[:, :, 1:-1, 1:-1]
+    torch.testing.assert_close(inside, torch.full_like(inside, gain))
+    torch.testing.assert_close(between, torch.full_like(between, gain / 4))
+
+
+@pytest.mark.parametrize("gain", [0.7, 3.0, 16.0, 0.0, -1.0])
+def test_means_refuse_a_gain_that_they_cannot_give(gain):
+    x = torch.ones(1, 1, 6, 6, device="meta")
+    with pytest.raises(ValueError, match=f"gain is {gain}, .* 4 divided by a whole number"):
+        low_pass.low_pass(x, gain=gain, padding=1)
+    with pytest.raises(ValueError, match=f"gain is {gain}, "):
+        low_pass.scatter(x, gain=gain)
+
+
 @pytest.mark.parametrize("call", [ops.conv2d_up, ops.conv2d_down])
 def test_filtered_convolutions_differentiate_twice(call):
     inputs = [t.requires_grad_() for t in (randn(2, 3, 6, 4), randn(2, 3, 3, 3))]
