@@ -17,6 +17,9 @@ Work = Callable[[], None]
 Recorder = Callable[[Work], Work]
 """Turns work into its replay, as `captured` does."""
 
+WAITS = "called a synchronizing CUDA operation"
+"""What torch's warning says where the host waits."""
+
 _wanted = True
 _kept: list[torch.cuda.CUDAGraph] = []
 
@@ -88,11 +91,11 @@ def noted_waits() -> Iterator[list[str]]:
         yield waits
         return
     before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
             yield waits
-    finally:
-        torch.cuda.set_sync_debug_mode(before)
-    waits += [f"{each.filename}, line {each.lineno}" for each in caught if "synchroniz" in str(each.message)]
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+    waits += [f"{each.filename}, line {each.lineno}" for each in caught if WAITS in str(each.message)]
