@@ -53,7 +53,7 @@ def test_accuracy_is_that_of_each_role(make_spec, make_reals, monkeypatch, row, 
     for iteration in range(1, 3):
         steps.g_step(8 * iteration, iteration)
         steps.d_step(8 * iteration, iteration)
-    steps.validate(16, 16)
+    steps.validate(16, steps.validation_interval)
     means = steps.tally.means()
     assert means["accuracy_held_out"] == means["accuracy_real"]  # seen alike
     accuracies = {role: means[f"accuracy_{role}"] for role in ROLES}
