@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import torch
 
-from leangan.core.cuda_graph import Recorder, captured
+from leangan.core.cuda_graph import Recorder, recorder_on
 from leangan.core.errors import ConfigError
 from leangan.core.kernels import fused, use_fused
 from leangan.core.provenance import device_name
@@ -71,7 +71,7 @@ def add_cuda_graphs(parser: argparse.ArgumentParser) -> None:
 
 def recorder(args: argparse.Namespace, device: torch.device) -> Recorder | None:
     """What turns the parts of an iteration into CUDA graphs; None where they run as written."""
-    return captured if args.cuda_graphs == "on" and device.type == "cuda" else None
+    return recorder_on(device) if args.cuda_graphs == "on" else None
 
 
 def check_runs(presets: Iterable[str], methods: Iterable[str], resolution: int) -> None:

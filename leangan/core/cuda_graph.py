@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from leangan.core.errors import ConfigError
 from leangan.core.out_of_memory import is_out_of_memory
@@ -65,6 +66,27 @@ def captured(work: Work) -> Work:
         _check_generator(error)
         raise
     return graph.replay
+
+
+class Replay:
+    """`function(*tensors)`, recorded by `record` on copies of the tensors.
+
+    A call copies other tensors of the same sizes into these and replays. Raises what `record` raises.
+    """
+
+    def __init__(self, record: Recorder, function: Callable[..., object], *tensors: Tensor | None) -> None:
+        self._inputs = [None if tensor is None else tensor.clone() for tensor in tensors]
+
+        def work() -> None:
+            function(*self._inputs)
+
+        self._replay = record(work)
+
+    def __call__(self, *tensors: Tensor | None) -> None:
+        for static, fresh in zip(self._inputs, tensors, strict=True):
+            if static is not None and fresh is not None:
+                static.copy_(fresh)
+        self._replay()
 
 
 def _check_generator(failure: RuntimeError) -> None:

@@ -56,7 +56,7 @@ def extract(extractor: LoadedExtractor, batches: Iterable[Tensor], count: int, t
 def filled(images: Tensor, size: int) -> Tensor:
     """The images and as many empty ones as there are to `size`.
 
-    cuDNN times its algorithms anew for each number of images, which takes longer than to look at a few empty ones.
+    cuDNN times its algorithms again for each number of images, which takes longer than to look at a few empty ones.
     """
     return (
         images if len(images) == size else torch.cat([images, images.new_zeros(size - len(images), *images.shape[1:])])

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leangan.core.cuda_graph import Recorder, noted_waits, recorder_on
+from leangan.core.cuda_graph import Recorder, Replay, noted_waits, recorder_on
 from leangan.core.pixels import to_uint8
 from leangan.plugins.pair import Generator
 from leangan.training.sampler import step_seed
@@ -23,31 +23,7 @@ class NotFinite(ValueError):
     """A generator gave images that are no numbers."""
 
 
-class Replay:
-    """`draw(z, c)`, recorded for tensors of these sizes; it gives images of the size and type of `images`."""
-
-    def __init__(
-        self,
-        recorder: Recorder,
-        draw: Callable[[Tensor, Tensor | None], Tensor],
-        z: Tensor,
-        c: Tensor | None,
-        images: Tensor,
-    ):
-        self.z, self.c, self.images = z.clone(), None if c is None else c.clone(), torch.empty_like(images)
-
-        def work() -> None:
-            self.images.copy_(draw(self.z, self.c))
-
-        self.replay = recorder(work)
-
-    def __call__(self, z: Tensor, c: Tensor | None) -> Tensor:
-        self.z.copy_(z)
-        if self.c is not None and c is not None:
-            self.c.copy_(c)
-        self.replay()
-        return self.images.clone()  # the next replay writes over them
-
+Draw = Callable[[Tensor, Tensor | None], Tensor]
 
 SAME = 0.01
 """Mean difference of images in 256 levels up to which they are the same but for rounding."""
@@ -90,7 +66,7 @@ class Fakes:
         self.block = block or G.sampling_batch or BLOCK
         self._finite = torch.ones((), dtype=torch.bool, device=device)
         self._recorder = recorder or recorder_on(device)
-        self._replay: Replay | None = None
+        self._replay: Draw | None = None
 
     def __len__(self) -> int:
         return len(self.z)
@@ -122,16 +98,22 @@ class Fakes:
         self._finite &= x.isfinite().all()
         return to_uint8(x)
 
-    def _record(self, recorder: Recorder, z: Tensor, c: Tensor | None, images: Tensor, seed: int) -> Replay | None:
-        """A replay that has made `images` of z, c and `seed` once more; None where one cannot be had, or makes others.
+    def _record(self, recorder: Recorder, z: Tensor, c: Tensor | None, images: Tensor, seed: int) -> Draw | None:
+        """`_draw` by replays, which has made `images` of z, c and `seed` once more; None where that cannot be had.
 
-        It would make others if G drew numbers in Python. A kernel that adds in any order may round a few otherwise.
+        Images would be others if G drew numbers in Python. A kernel that adds in any order may round a few otherwise.
         """
+        made = torch.empty_like(images)
         try:
-            replay = Replay(recorder, self._draw, z, c, images)
+            replay = Replay(recorder, lambda z, c: made.copy_(self._draw(z, c)), z, c)
+
+            def drawn(z: Tensor, c: Tensor | None) -> Tensor:
+                replay(z, c)
+                return made.clone()  # the next replay writes over it
+
             torch.manual_seed(seed)
-            if (replay(z, c).float() - images.float()).abs().mean() < SAME:
-                return replay
+            if (drawn(z, c).float() - images.float()).abs().mean() < SAME:
+                return drawn
             _tell("it makes other images")
         except RuntimeError as error:
             _tell(str(error).partition("\n")[0])

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
-from leangan.core.cuda_graph import Recorder, Work, noted_waits
+from leangan.core.cuda_graph import Recorder, Replay, noted_waits
 from leangan.core.out_of_memory import is_out_of_memory
 from leangan.training.log import Tally
 
@@ -36,8 +37,7 @@ class Part:
     def reset(self) -> None:
         """Forget the capture: the tensors of the state have been replaced."""
         self.calls = 0
-        self.replay: Work | None = None
-        self.inputs: list[Tensor | None] = []
+        self.replay: Replay | None = None
         self.counts: dict[str, int] = {}
 
     def __call__(self, cur_nimg: int, *tensors: Tensor | None) -> None:
@@ -47,10 +47,7 @@ class Part:
             self.calls += 1
             self._run(cur_nimg, tensors)
             return
-        for static, fresh in zip(self.inputs, tensors, strict=True):
-            if static is not None and fresh is not None:
-                static.copy_(fresh)
-        self.replay()
+        self.replay(*tensors)
         self.tally.count(self.counts)
 
     def _run(self, cur_nimg: int, tensors: tuple[Tensor | None, ...]) -> None:
@@ -63,14 +60,13 @@ class Part:
             self._stay_eager(f"it waits for the GPU in {waits[0]}")
 
     def _stay_eager(self, reason: str) -> None:
-        self.record, self.inputs = None, []
+        self.record = None
         logger.warning("%s runs without a CUDA graph, which is slower: %s", self.name, reason)
 
     def _capture(self, record: Recorder, cur_nimg: int, tensors: tuple[Tensor | None, ...]) -> None:
-        self.inputs = [None if tensor is None else tensor.clone() for tensor in tensors]
         before = dict(self.tally.counts)
         try:
-            self.replay = record(lambda: self.function(cur_nimg, *self.inputs))
+            self.replay = Replay(record, partial(self.function, cur_nimg), *tensors)
         except RuntimeError as error:  # too little memory for graph and eager execution, or what no graph can hold
             self._stay_eager("too little memory" if is_out_of_memory(error) else str(error).partition("\n")[0])
         # A replay adds to the sums, but runs no Python that would count.

@@ -248,7 +248,7 @@ class Trainer:
     def validate(self, cur_nimg: int, iteration: int) -> None:
         """Now and then, D's logits of a batch of held-out reals, seen as it sees its own; see VALIDATION_INTERVALS.
 
-        Draws random numbers, so it comes last in an iteration: the next one seeds them anew.
+        Draws random numbers, so it comes last in an iteration: the next one seeds them again.
         """
         turn, rest = divmod(iteration, self.validation_interval)
         if not rest and len(self.data.validation) >= self.batch:

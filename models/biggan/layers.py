@@ -32,7 +32,7 @@ INITS: dict[str, Callable[[Tensor], Tensor]] = {"normal": normal_, "orthogonal":
 def initialized(layer: nn.Linear | nn.Conv2d, init: str) -> nn.Module:
     """`layer` with its weight drawn by INITS[init] and its bias zero.
 
-    Filters lie in memory as the maps do, in channels_last: otherwise each convolution lays them out anew.
+    Filters are channels_last, as the maps are: otherwise each convolution copies them to that layout.
     """
     INITS[init](layer.weight)
     if layer.weight.ndim == 4:

@@ -1,6 +1,6 @@
 """What follows a convolution: demodulation, noise, bias, leaky ReLU and the limit, in one place.
 
-Leaky ReLU stands without its gain of sqrt(2): it commutes with a positive factor, so layers fold the gain into
+Leaky ReLU leaves out its gain of sqrt(2): it commutes with a positive factor, so layers fold the gain into
 weights, demodulation and `gain`.
 """
 

@@ -54,7 +54,7 @@ class Linear(nn.Module):
 
 
 def in_few_products(layers: Sequence[Linear], inputs: Sequence[Tensor]) -> list[Tensor]:
-    """What each of the layers gives of its own input [N, in]: [N, out]. They activate nothing and have equal gains.
+    """The output [N, out] of each layer for its own input [N, in]. The layers activate nothing and have equal gains.
 
     Those of the same shape make one product. Their `forward` is not called.
     """
@@ -100,8 +100,7 @@ class Mapping(nn.Module):
 def filters(out_channels: int, in_channels: int, kernel: int) -> nn.Parameter:
     """The weight [out, in, kernel, kernel] of a convolution, drawn from N(0, 1).
 
-    It lies in memory as the maps do, in channels_last: otherwise each convolution lays it out anew, and its gradient
-    as well.
+    It is channels_last, as the maps are: otherwise each convolution copies it, and its gradient, to that layout.
     """
     weight = torch.randn(out_channels, in_channels, kernel, kernel)
     return nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
