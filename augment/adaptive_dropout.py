@@ -9,6 +9,7 @@ from leangan.core.spec import RunSpec
 from leangan.plugins.controller import ControlledMethod, Controller
 from leangan.plugins.exclusion import image_augmentation
 from leangan.plugins.method import Networks
+from leangan.plugins.pair import add_before_bias
 from leangan.plugins.precision import cast
 
 
@@ -38,7 +39,7 @@ class Method(ControlledMethod):
 
     def prepare(self, networks: Networks) -> None:
         for layer in networks.D.layers()[:-1]:
-            layer.before_bias = self.noisy
+            add_before_bias(layer, self.noisy)
 
     def noisy(self, y: Tensor) -> Tensor:
         """y [N, K, ...] times one number per sample and map."""

@@ -7,6 +7,7 @@ run. What a network or method keeps about the whole batch, such as a moving aver
 
 from __future__ import annotations
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -37,3 +38,26 @@ def sum_over_ranks(x: Tensor) -> Tensor:
 def mean_over_ranks(x: Tensor) -> Tensor:
     """The mean of a tensor over all ranks, the same bits on each; no gradient passes. Every rank must call it."""
     return x if world_size() == 1 else sum_over_ranks(x) / world_size()
+
+
+def mean_over_ranks_with_gradient(x: Tensor) -> Tensor:
+    """The same mean, through which gradients of every order pass. Every rank must call it, and differentiate it."""
+    return x if world_size() == 1 else _Mean.apply(x)
+
+
+class _Mean(torch.autograd.Function):
+    """The mean over ranks and its derivative.
+
+    The loss of the whole batch is the mean of the ranks' losses, and the gradients of weights are averaged over ranks.
+    So dL/dx on each rank has to be the mean over the ranks s of dL_s/dmean: the backward pass is the same operation.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total / world_size()
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        return _Mean.apply(grad)

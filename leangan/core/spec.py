@@ -186,6 +186,11 @@ class RunSpec:
             parts.append(f"v{self.validation_images}")
         return "-".join(parts)
 
+    @property
+    def total_nimg(self) -> int:
+        """Number of real images shown to D over the whole run, in whole batches."""
+        return self.snapshot_nimgs()[-1]
+
     def snapshot_nimgs(self) -> list[int]:
         """Images shown at each snapshot: every `snapshot_kimg`, rounded up to whole batches, the end included."""
         batch = self.hyper["batch"] * self.hyper["d_steps"]

@@ -70,6 +70,10 @@ class Compose(Method):
     def g_loss(self, ctx: GStep) -> Tensor | float:
         return sum((method.g_loss(ctx) for method in self.methods.values()), 0.0)
 
+    def after_g_step(self, networks: Networks, cur_nimg: int) -> None:
+        for method in self.methods.values():
+            method.after_g_step(networks, cur_nimg)
+
     def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
         for method in self.methods.values():
             method.observe(d_real, d_fake, cur_nimg)

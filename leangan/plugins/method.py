@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor, nn
 
 from leangan.core.spec import RunSpec
+from leangan.plugins.notes import Notes
 from leangan.plugins.pair import Discriminator, Generator
 
 Role = Literal["real", "fake_d", "fake_g"]
@@ -25,7 +26,10 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass
 class Networks:
-    """The trained pair, handed to `Method.prepare` before the optimisers and the EMA copy exist.
+    """The trained pair and its run, handed to `Method.prepare` before the optimisers and the EMA copy exist.
+
+    `prepare` may change G and D, or replace D by another `Discriminator`: the one that is here afterwards is trained.
+    `spec` has the length of the run (`spec.total_nimg`), the number of training images and all hyper-parameters.
 
     `Method.initialize` also gets `G_ema`, G's moving average, and `parent`, the folder of the run whose networks this
     one starts from (it holds train.json and ckpt/). `parent` is None if the run has no parent.
@@ -33,6 +37,7 @@ class Networks:
 
     G: Generator
     D: Discriminator
+    spec: RunSpec
     G_ema: Generator | None = None
     parent: Path | None = None
 
@@ -65,8 +70,17 @@ class Step:
     t_fake: Tensor
     """The transformed fakes, as D saw them."""
 
+    f_fake: Tensor
+    """D's last hidden layer [N, width] for `t_fake`."""
+
     d_fake: Tensor
     """D's logits [N, 1] of `t_fake`."""
+
+    drawn_fake: Notes
+    """What the transforms noted while they made `t_fake` (`plugins.notes`)."""
+
+    noted: Notes
+    """What layers of D noted in the passes that gave the logits: one for each kind of images if D is `apart`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +96,14 @@ class DStep(Step):
     t_real: Tensor
     """The transformed reals, as D saw them."""
 
+    f_real: Tensor
+    """D's last hidden layer [N, width] for `t_real`."""
+
     d_real: Tensor
     """D's logits [N, 1] of `t_real`."""
+
+    drawn_real: Notes
+    """What the transforms noted while they made `t_real`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +117,9 @@ class GStep(Step):
 class Method(nn.Module):
     """Base of all methods; does nothing. See the module docstring for the rules.
 
-    Class attributes: `title` is the name in tables and figures, `paper` the source, `quick` the keyword arguments that
+    Class attributes: `title` is the name in tables and figures, `paper` the source. `constants` says where the default
+    constants come from: paper, release (the authors' code), project (choices of this project), or several of them.
+    `quick` are the keyword arguments that
     the contract tests use. `neutral` are those with which it changes nothing at all, together with p = 0 if it takes p;
     {} says that a method without p always changes something, and None states nothing. The contract tests ask for one
     of a method that acts in a step and takes no p. `needs` names the parts of the networks (`plugins.backbone.PARTS`)
@@ -108,16 +130,20 @@ class Method(nn.Module):
     checks it (`training.purity`). Without it the steps are slower.
     `revision` is part of a run's id and 0 at first. It is raised by each change, here or in code that the method uses,
     after which its runs draw other random numbers or follow another law; rounding does not count.
+    `judges` names the extractors (leangan/metrics/extractors/) whose pre-trained network D looks through. Such a D
+    trains G to please that network, so that a metric in its features does not rank the run.
     """
 
     title: str = ""
     paper: str = ""
+    constants: str = ""
     quick: dict[str, Any] = {}
     neutral: dict[str, Any] | None = None
     needs: frozenset[str] = frozenset()
     needs_validation: bool = False
     capturable: bool = False
     revision: int = 0
+    judges: tuple[str, ...] = ()
 
     def prepare(self, networks: Networks) -> None:
         """Change or extend G and D before training starts, and, if that changed G, when a snapshot is loaded."""
@@ -148,6 +174,9 @@ class Method(nn.Module):
     def g_loss(self, ctx: GStep) -> Tensor | float:
         """Scalar added to G's loss."""
         return 0.0
+
+    def after_g_step(self, networks: Networks, cur_nimg: int) -> None:
+        """Called after every G step, for what follows G's or D's weights: masks, moving averages."""
 
     def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
         """Called after every D step with its logits, detached; controllers live here."""

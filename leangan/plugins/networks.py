@@ -16,7 +16,7 @@ def build_networks(spec: RunSpec, channels: int, classes: int) -> tuple[Backbone
     backbone = registry.require("backbone", spec.backbone, "config/presets.yaml")(
         spec.hyper, spec.resolution, channels, classes
     )
-    networks = Networks(backbone.generator(), backbone.discriminator())
+    networks = Networks(backbone.generator(), backbone.discriminator(), spec)
     method = build(plugins)
     method.prepare(networks)
     return backbone, networks.G, networks.D, method

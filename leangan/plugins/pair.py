@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from leangan.core.ranks import world_size
+from leangan.plugins.notes import collected, note
 
 
 class Generator(nn.Module):
@@ -80,25 +81,45 @@ class Discriminator(nn.Module):
     group: int = 1
     """Images that D compares with each other: image n of N with those n + N/group, n + 2N/group, ..."""
 
-    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
-        return self.score(self.features(x), c)
+    blocks: Any
+    """Part `blocks`: the residual blocks, an nn.Sequential; what it gives are D's last feature maps. Each has the
+    convolutions `conv0`, `conv1` and `skip`, the last of which may be None. `G.blocks`, an nn.ModuleList, is the same
+    for G, whose blocks may give more than their feature maps."""
 
-    def of_both(self, real: tuple[Tensor, Tensor | None], fake: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor]:
-        """The logits of as many reals as fakes, images and labels of each, from one pass over all of them.
+    apart: bool = False
+    """Whether reals and fakes take a pass each. A method sets it whose layers compare all images of a pass."""
+
+    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
+        features = self.features(x)
+        note("features", features)
+        return self.score(features, c)
+
+    def judge(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The last hidden layer [N, width] and the logits [N, 1] of images and labels, from one call of D."""
+        with collected() as notes:
+            logits = self(x, c)
+        (features,) = notes["features"]
+        return features, logits
+
+    def judge_both(
+        self, real: tuple[Tensor, Tensor | None], fake: tuple[Tensor, Tensor | None]
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """`judge` of as many reals as fakes, images and labels of each, in one pass over all of them.
 
         No image is compared with one of the other kind: rows alternate so that the groups are those of two passes.
         """
         (x_real, c_real), (x_fake, c_fake) = real, fake
-        if len(x_real) * world_size() < self.group:  # a single group, which would mix both
-            return self(x_real, c_real), self(x_fake, c_fake)
+        # A single group would mix both.
+        if self.apart or len(x_real) * world_size() < self.group:
+            return self.judge(x_real, c_real), self.judge(x_fake, c_fake)
 
         def alternating(a: Tensor, b: Tensor) -> Tensor:
             return torch.stack([part.unflatten(0, (self.group, -1)) for part in (a, b)], dim=1).flatten(0, 2)
 
         c = None if c_real is None or c_fake is None else alternating(c_real, c_fake)
-        logits = self(alternating(x_real, x_fake), c).unflatten(0, (self.group, 2, -1))
-        d_real, d_fake = (part.flatten(0, 1) for part in logits.unbind(1))
-        return d_real, d_fake
+        judged = [part.unflatten(0, (self.group, 2, -1)) for part in self.judge(alternating(x_real, x_fake), c)]
+        (f_real, f_fake), (d_real, d_fake) = ([kind.flatten(0, 1) for kind in part.unbind(1)] for part in judged)
+        return (f_real, d_real), (f_fake, d_fake)
 
     def features(self, x: Tensor) -> Tensor:
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, width]."""
@@ -116,8 +137,17 @@ class Discriminator(nn.Module):
         """Part `d_layers`: convolutions and dense layers in the order in which an image passes them, the output last.
 
         Layers of the label are not among them. `weight` of a convolution is [out, in, height, width].
-        Part `before_bias`: a method may set `before_bias` of each, a function of what the layer gives, with its gain
-        of `bias_gain`, before bias and activation; `plugins.precision.cast` brings a tensor to its type. Part
-        `equalised`: weights are multiplied by `weight_gain`, which is `bias_gain` / sqrt(fan_in).
+        Part `equalised`: weights are multiplied by `weight_gain`, which is `bias_gain` / sqrt(fan_in).
         """
         raise NotImplementedError(f"{type(self).__module__} does not offer the part d_layers")
+
+
+def add_before_bias(layer: Any, function: Callable[[Tensor], Tensor]) -> None:
+    """Part `before_bias`: lets `function` change what a layer of D gives, before bias and activation.
+
+    The layer is one of `Discriminator.layers` or of the blocks. Functions of several methods follow each other in the
+    order in which they were added. The layer's output has its gain, `bias_gain`, and may have 16 bits;
+    `plugins.precision.cast` brings a tensor to its type.
+    """
+    earlier = layer.before_bias
+    layer.before_bias = function if earlier is None else lambda x: function(earlier(x))

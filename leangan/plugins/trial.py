@@ -31,9 +31,9 @@ from leangan.plugins.check import (
 )
 from leangan.plugins.compose import Compose
 from leangan.plugins.fault import is_plugin_fault
-from leangan.plugins.method import DStep, GStep, Method, Role, Step
+from leangan.plugins.method import DStep, GStep, Method, Networks, Role, Step
 from leangan.plugins.networks import build_networks
-from leangan.plugins.pair import Discriminator, Generator
+from leangan.plugins.notes import Notes, collected
 
 OBSERVED = 4
 """D steps that controllers hear of, as many as ADA's lets pass between two decisions."""
@@ -55,8 +55,7 @@ class _Iteration:
     """What the two steps of the trial have: the networks, the method and one batch."""
 
     backbone: Backbone
-    G: Generator
-    D: Discriminator
+    networks: Networks
     method: Compose
     x_real: Tensor
     c_real: Tensor | None
@@ -74,7 +73,7 @@ def try_hooks(spec: RunSpec, data: TrainingImages, device: torch.device) -> None
     images, c_real = data.first(spec.hyper["batch"] // world_size())
     with drawing_own_rows():
         z, c_fake = torch.randn(len(images), G.z_dim, device=device), data.random_labels(len(images))
-        tried = _Iteration(backbone, G, D, method, as_float(images), c_real, z, c_fake)
+        tried = _Iteration(backbone, Networks(G, D, spec), method, as_float(images), c_real, z, c_fake)
         G.requires_grad_(False)
         _try_d_step(tried)
         G.requires_grad_(True)
@@ -88,7 +87,7 @@ def try_hooks(spec: RunSpec, data: TrainingImages, device: torch.device) -> None
 
 def _try_d_step(tried: _Iteration) -> None:
     """What a D step asks of the method, in its order."""
-    G, D, method, x_real, c_real = tried.G, tried.D, tried.method, tried.x_real, tried.c_real
+    G, D, method, x_real, c_real = tried.networks.G, tried.networks.D, tried.method, tried.x_real, tried.c_real
     x_fake = G(tried.z, tried.c_fake)
     check_output(G, "images", x_fake, x_real.shape)
     for part in method.methods.values():
@@ -96,8 +95,10 @@ def _try_d_step(tried: _Iteration) -> None:
             mixed = _called(part, "mix", x_real, x_fake)
         check_images(part, "mix", mixed, x_real)
         x_real = mixed
-    t_real, t_fake = _transformed(method, x_real, "real"), _transformed(method, x_fake, "fake_d")
-    d_real, d_fake = D(t_real, c_real), D(t_fake, tried.c_fake)
+    t_real, drawn_real = _transformed(method, x_real, "real")
+    t_fake, drawn_fake = _transformed(method, x_fake, "fake_d")
+    with collected() as noted:
+        (f_real, d_real), (f_fake, d_fake) = D.judge(t_real, c_real), D.judge(t_fake, tried.c_fake)
     check_output(D, "logits", d_real, (len(x_real), 1))
     ctx = DStep(
         G=G,
@@ -108,11 +109,16 @@ def _try_d_step(tried: _Iteration) -> None:
         c_fake=tried.c_fake,
         x_fake=x_fake,
         t_fake=t_fake,
+        f_fake=f_fake,
         d_fake=d_fake,
+        drawn_fake=drawn_fake,
+        noted=noted,
         c_real=c_real,
         x_real=x_real,
         t_real=t_real,
+        f_real=f_real,
         d_real=d_real,
+        drawn_real=drawn_real,
     )
     _try_losses(method, ("d_adversarial", "d_loss"), ctx, tried.backbone.d_loss(d_real, d_fake))
     # New networks say much the same of all images. What controllers hear differs between ranks.
@@ -125,10 +131,13 @@ def _try_d_step(tried: _Iteration) -> None:
 
 def _try_g_step(tried: _Iteration) -> None:
     """What a G step asks of the method."""
-    G, D, method = tried.G, tried.D, tried.method
+    G, D, method = tried.networks.G, tried.networks.D, tried.method
     x_fake = G(tried.z, tried.c_fake)
     _transformed(method, x_fake, "fake_g")
-    t_fake = method.transform(x_fake, "fake_g")
+    with collected() as drawn_fake:
+        t_fake = method.transform(x_fake, "fake_g")
+    with collected() as noted:
+        f_fake, d_fake = D.judge(t_fake, tried.c_fake)
     ctx = GStep(
         G=G,
         D=D,
@@ -138,10 +147,15 @@ def _try_g_step(tried: _Iteration) -> None:
         c_fake=tried.c_fake,
         x_fake=x_fake,
         t_fake=t_fake,
-        d_fake=D(t_fake, tried.c_fake),
+        f_fake=f_fake,
+        d_fake=d_fake,
+        drawn_fake=drawn_fake,
+        noted=noted,
         reals=lambda: (tried.x_real, tried.c_real),
     )
     _try_losses(method, ("g_adversarial", "g_loss"), ctx, tried.backbone.g_loss(ctx.d_fake))
+    for part in method.methods.values():
+        _called(part, "after_g_step", tried.networks, 0)
 
 
 def _try_losses(method: Compose, hooks: tuple[str, str], ctx: Step, loss: Tensor) -> None:
@@ -154,15 +168,16 @@ def _try_losses(method: Compose, hooks: tuple[str, str], ctx: Step, loss: Tensor
         check_loss(part, added, _called(part, added, ctx))
 
 
-def _transformed(method: Compose, x: Tensor, role: Role) -> Tensor:
-    """`x` after every transform, each of them checked."""
-    for part in method.methods.values():
-        x = x.detach().requires_grad_()
-        out = _called(part, "transform", x, role)
-        check_images(part, "transform", out, x)
-        check_gradients(part, role, out, x)
-        x = out
-    return x.detach()
+def _transformed(method: Compose, x: Tensor, role: Role) -> tuple[Tensor, Notes]:
+    """`x` after every transform, each of them checked, and what they noted."""
+    with collected() as drawn:
+        for part in method.methods.values():
+            x = x.detach().requires_grad_()
+            out = _called(part, "transform", x, role)
+            check_images(part, "transform", out, x)
+            check_gradients(part, role, out, x)
+            x = out
+    return x.detach(), drawn
 
 
 def _called(part: Method, hook: str, *arguments: Any) -> Any:

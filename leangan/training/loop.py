@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from leangan.core.provenance import merge_records
 from leangan.core.ranks import rank, world_size
 from leangan.core.spec import RunSpec, snapshot_name
 from leangan.launching import devices
-from leangan.plugins.method import Networks
 from leangan.plugins.trial import try_hooks
 from leangan.training import checkpoint, log
 from leangan.training.ema import Ema
@@ -76,7 +75,7 @@ def train(
     hyper = spec.hyper
     nimg_per_iteration = hyper["batch"] * hyper["d_steps"]
     snapshot_nimgs = spec.snapshot_nimgs()
-    total_nimg = snapshot_nimgs[-1]
+    total_nimg = spec.total_nimg
     tick_nimg = max(round(tick_kimg * 1000), nimg_per_iteration)
 
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -95,7 +94,7 @@ def train(
         ema.module.load_state_dict(state["ema"])
         origin, provenance = state["origin"], merge_records(state["provenance"], provenance, cur_nimg < total_nimg)
     else:
-        trainer.method.initialize(Networks(trainer.G, trainer.D, ema.module, parent))
+        trainer.method.initialize(replace(trainer.networks, G_ema=ema.module, parent=parent))
     reals, labels = data.first(CELLS)
     writes = rank() == 0
     if writes:

@@ -95,7 +95,7 @@ def why_not_captured(spec: RunSpec, channels: int, classes: int) -> str | None:
         return f"{', '.join(unstated)} does not say that it can be captured (Method.capturable)"
     x, c = trainer.reals(0)
     batch = spec.hyper["batch"] * spec.hyper["d_steps"]
-    total = spec.snapshot_nimgs()[-1] // batch
+    total = spec.total_nimg // batch
     alive: list[Tensor] = []
     earlier: set[int] = set()
     for name, part in trainer.parts.items():

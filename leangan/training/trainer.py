@@ -17,8 +17,9 @@ from leangan.core.cuda_graph import Recorder
 from leangan.core.distributed import GradientAverage, from_rank_0
 from leangan.core.ranks import world_size
 from leangan.core.spec import RunSpec
-from leangan.plugins.method import DStep, GStep
+from leangan.plugins.method import DStep, GStep, Networks, Role
 from leangan.plugins.networks import build_networks
+from leangan.plugins.notes import Notes, collected
 from leangan.training.capture import Part
 from leangan.training.log import Tally
 from leangan.training.reals import Reals
@@ -116,6 +117,7 @@ class Trainer:
                 f"it needs a batch of {self.batch} held-out images; the run holds out {len(data.validation)}"
             )
         self.G, self.D, self.method = G.to(device).train(), D.to(device).train(), method.to(device)
+        self.networks = Networks(self.G, self.D, spec)
         from_rank_0(self.G, self.D, self.method)
         backbone, hyper = self.backbone, spec.hyper
         self.g_player = Player(list(G.parameters()), hyper["lr_g"], hyper, backbone.g_reg_interval)
@@ -161,8 +163,9 @@ class Trainer:
         def adversarial() -> Tensor:
             z, c = self.latents()
             x_fake = self.G(z, c)
-            t_fake = self.method.transform(x_fake, "fake_g")
-            d_fake = self.D(t_fake, c)
+            t_fake, drawn_fake = self._transform(x_fake, "fake_g")
+            with collected() as noted:
+                f_fake, d_fake = self.D.judge(t_fake, c)
             self.tally.add(accuracy_fake_g=d_fake < 0)
             ctx = GStep(
                 G=self.G,
@@ -173,7 +176,10 @@ class Trainer:
                 c_fake=c,
                 x_fake=x_fake,
                 t_fake=t_fake,
+                f_fake=f_fake,
                 d_fake=d_fake,
+                drawn_fake=drawn_fake,
+                noted=noted,
                 reals=lambda: (x_real, c_real),
             )
             loss = self.method.g_adversarial(ctx, self.backbone.g_loss(d_fake)) + self.method.g_loss(ctx)
@@ -185,6 +191,7 @@ class Trainer:
         self.tally.add(loss_g=self.g_player.step(adversarial))
         if lazy:
             self.tally.add(path_length=self.g_player.step(lambda: every * regularizer()) / every)
+        self.method.after_g_step(self.networks, cur_nimg)
 
     def _d_step(self, cur_nimg: int, x_real: Tensor, c_real: Tensor | None, lazy: bool) -> None:
         every = self.backbone.d_reg_interval
@@ -195,14 +202,15 @@ class Trainer:
         logits: dict[str, Tensor] = {}
 
         def adversarial() -> Tensor:
-            at, t_real = self._transformed_reals(x_real, with_gradient=every == 1)
-            if every == 1:  # a second derivative through the fakes as well would cost more than a pass for each
-                d_real = self.D(t_real, c_real)
-                t_fake = self.method.transform(x_fake, "fake_d")
-                d_fake = self.D(t_fake, c_fake)
-            else:
-                t_fake = self.method.transform(x_fake, "fake_d")
-                d_real, d_fake = self.D.of_both((t_real, c_real), (t_fake, c_fake))
+            at, t_real, drawn_real = self._transformed_reals(x_real, with_gradient=every == 1)
+            with collected() as noted:
+                if every == 1:  # a second derivative through the fakes as well would cost more than a pass for each
+                    f_real, d_real = self.D.judge(t_real, c_real)
+                    t_fake, drawn_fake = self._transform(x_fake, "fake_d")
+                    f_fake, d_fake = self.D.judge(t_fake, c_fake)
+                else:
+                    t_fake, drawn_fake = self._transform(x_fake, "fake_d")
+                    (f_real, d_real), (f_fake, d_fake) = self.D.judge_both((t_real, c_real), (t_fake, c_fake))
             logits.update(d_real=d_real.detach(), d_fake=d_fake.detach())
             self.tally.add(accuracy_real=d_real > 0, accuracy_fake_d=d_fake < 0)
             ctx = DStep(
@@ -214,17 +222,22 @@ class Trainer:
                 c_fake=c_fake,
                 x_fake=x_fake,
                 t_fake=t_fake,
+                f_fake=f_fake,
                 d_fake=d_fake,
+                drawn_fake=drawn_fake,
+                noted=noted,
                 c_real=c_real,
                 x_real=x_real,
                 t_real=t_real,
+                f_real=f_real,
                 d_real=d_real,
+                drawn_real=drawn_real,
             )
             loss = self.method.d_adversarial(ctx, self.backbone.d_loss(d_real, d_fake)) + self.method.d_loss(ctx)
             return loss + self._regularizer(at, d_real) if every == 1 else loss
 
         def regularizer() -> Tensor:
-            at, t_real = self._transformed_reals(x_real, with_gradient=True)
+            at, t_real, _ = self._transformed_reals(x_real, with_gradient=True)
             return every * self._regularizer(at, self.D(t_real, c_real))
 
         self.tally.add(loss_d=self.d_player.step(adversarial), **logits)
@@ -232,13 +245,18 @@ class Trainer:
             self.d_player.step(regularizer)
         self.method.observe(logits["d_real"], logits["d_fake"], cur_nimg)
 
-    def _transformed_reals(self, x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor]:
-        """(the images at which R1 takes its gradient, the reals as D sees them)."""
+    def _transform(self, x: Tensor, role: Role) -> tuple[Tensor, Notes]:
+        """Images as D will see them, and what the transforms noted."""
+        with collected() as drawn:
+            return self.method.transform(x, role), drawn
+
+    def _transformed_reals(self, x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor, Notes]:
+        """(the images at which R1 takes its gradient, the reals as D will see them, what the transforms noted)."""
         x = x.detach().requires_grad_(with_gradient and self.backbone.r1_at == "real")
-        t = self.method.transform(x, "real")
+        t, drawn = self._transform(x, "real")
         if with_gradient and self.backbone.r1_at == "augmented":
             x = t = t.detach().requires_grad_()
-        return x, t
+        return x, t, drawn
 
     def _regularizer(self, at: Tensor, d_real: Tensor) -> Tensor:
         penalty = self.backbone.d_regularizer(at, d_real)

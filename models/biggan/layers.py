@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from leangan.core.ranks import world_size
+from leangan.core.ranks import mean_over_ranks_with_gradient, world_size
 from leangan.plugins.precision import cast
 
 SN_EPS = 1e-8
@@ -58,12 +57,18 @@ def box_filtered(weight: Tensor, divisor: int) -> Tensor:
 class Conv(nn.Conv2d):
     """Convolution with stride 1, [N, in, H, W] -> [N, out, H, W]."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, cast(self.weight, x.dtype), self.bias_in(x.dtype), padding=self.padding)
+    before_bias: Callable[[Tensor], Tensor] | None = None
 
-    def bias_in(self, dtype: torch.dtype) -> Tensor | None:
-        """The bias in `dtype`, None where there is none."""
-        return None if self.bias is None else cast(self.bias, dtype)
+    def forward(self, x: Tensor) -> Tensor:
+        bias = None if self.bias is None else cast(self.bias, x.dtype)
+        if self.before_bias is None:
+            return self.filtered(x, bias)
+        x = self.before_bias(self.filtered(x, None))
+        return x if bias is None else x + bias[:, None, None]
+
+    def filtered(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """The convolution of x, plus the bias of its type."""
+        return F.conv2d(x, cast(self.weight, x.dtype), bias, padding=self.padding)
 
 
 class ConvDown(Conv):
@@ -72,39 +77,19 @@ class ConvDown(Conv):
     Both are linear, so one 4 x 4 kernel at every second pixel does it in 16 multiplications instead of 36.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(
-            x, cast(box_filtered(self.weight, divisor=4), x.dtype), self.bias_in(x.dtype), stride=2, padding=1
-        )
+    def filtered(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(x, cast(box_filtered(self.weight, divisor=4), x.dtype), bias, stride=2, padding=1)
 
 
 class ConvUp(Conv):
     """Nearest-neighbour upsampling by 2, then 3 x 3 convolution, [N, in, H, W] -> [N, out, 2H, 2W], as one kernel."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def filtered(self, x: Tensor, bias: Tensor | None) -> Tensor:
         # Repeating pixels sums over 2 x 2 where pooling averages. A transposed convolution scatters its kernel, hence
         # the flip that makes it the usual correlation, and takes it as [I, O, 4, 4].
         weight = self.weight.transpose(0, 1).contiguous(memory_format=torch.channels_last)
         kernel = cast(box_filtered(weight.flip(2, 3), divisor=1), x.dtype)
-        return F.conv_transpose2d(x, kernel, self.bias_in(x.dtype), stride=2, padding=1)
-
-
-class MeanOverRanks(torch.autograd.Function):
-    """Mean of a tensor over all ranks, through which gradients pass.
-
-    The loss of the whole batch is the mean of the ranks' losses, and the gradients of weights are averaged over ranks.
-    So dL/dx on each rank has to be the mean over the ranks s of dL_s/dmean: the backward pass is the same operation.
-    """
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        total = x.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total / world_size()
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        return MeanOverRanks.apply(grad)
+        return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
 
 
 class BatchNorm(nn.Module):
@@ -176,7 +161,7 @@ class BatchNorm(nn.Module):
         """The same with the statistics of all ranks' images; every rank has as many."""
         wide = cast(x, torch.promote_types(x.dtype, torch.float32))
         var, mean = (t.double() for t in torch.var_mean(wide, dim=(0, 2, 3), correction=0))
-        mean, second_moment = MeanOverRanks.apply(torch.stack([mean, var + mean.square()]))
+        mean, second_moment = mean_over_ranks_with_gradient(torch.stack([mean, var + mean.square()]))
         var = second_moment - mean.square()
         if self.eval_statistics == "running":
             assert self.mean is not None and self.var is not None

@@ -12,6 +12,7 @@ from leangan.models.stylegan2.discriminator import Discriminator
 from leangan.plugins.method import DStep, GStep
 from leangan.runs.grid import refusal
 from leangan.training.trainer import Trainer
+from tests.helpers.steps import step_of_d, step_of_g
 
 
 class Flat(Discriminator):
@@ -39,7 +40,7 @@ def contexts(D, x_real, x_fake, transform=lambda x, role: x) -> tuple[DStep, GSt
     common = {"G": None, "D": D, "transform": transform, "cur_nimg": 0, "z": unused, "c_fake": None}
     fakes = {"x_fake": x_fake, "t_fake": unused, "d_fake": unused}
     reals = {"c_real": None, "x_real": x_real, "t_real": unused, "d_real": unused}
-    return DStep(**common, **fakes, **reals), GStep(**common, **fakes, reals=lambda: (unused, None))
+    return step_of_d(**common, **fakes, **reals), step_of_g(**common, **fakes, reals=lambda: (unused, None))
 
 
 def test_images_are_turned_like_matrices():

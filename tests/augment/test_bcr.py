@@ -11,6 +11,7 @@ from leangan.augment.bcr import Method
 from leangan.plugins.method import DStep
 from leangan.runs.methods import bind_all, method_plugins
 from leangan.training.trainer import Trainer
+from tests.helpers.steps import step_of_d
 
 
 class Weighted(torch.nn.Module):
@@ -31,18 +32,13 @@ def context(D, t_real, t_fake, c_real, c_fake) -> DStep:
     unused = torch.full_like(t_real, torch.nan)
     d_real, d_fake = D(t_real, c_real), D(t_fake, c_fake)
     D.seen.clear()
-    return DStep(
-        G=None,
+    return step_of_d(
         D=D,
         transform=lambda x, role: unused,
-        cur_nimg=0,
-        z=unused,
         c_fake=c_fake,
-        x_fake=unused,
         t_fake=t_fake,
         d_fake=d_fake,
         c_real=c_real,
-        x_real=unused,
         t_real=t_real,
         d_real=d_real,
     )

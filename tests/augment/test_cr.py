@@ -10,6 +10,7 @@ from scipy.stats import chisquare
 from leangan.augment.cr import Method, flip_and_translate
 from leangan.plugins.method import DStep
 from leangan.runs.methods import bind_all, method_plugins
+from tests.helpers.steps import step_of_d
 
 
 class Weighted(torch.nn.Module):
@@ -27,17 +28,9 @@ class Weighted(torch.nn.Module):
 
 def context(D, x_real, d_real, c_real) -> DStep:
     """A D step on reals without a transform; its fakes are of no use to CR."""
-    unused = torch.full_like(x_real, torch.nan)
-    return DStep(
-        G=None,
+    return step_of_d(
         D=D,
         transform=lambda x, role: x,
-        cur_nimg=0,
-        z=unused,
-        c_fake=None,
-        x_fake=unused,
-        t_fake=unused,
-        d_fake=unused,
         c_real=c_real,
         x_real=x_real,
         t_real=x_real,

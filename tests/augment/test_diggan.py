@@ -10,6 +10,7 @@ from leangan.augment.diggan import Method
 from leangan.plugins.method import DStep
 from leangan.runs.methods import method_plugins
 from leangan.training.trainer import Trainer
+from tests.helpers.steps import step_of_d
 
 
 class Quadratic(torch.nn.Module):
@@ -27,20 +28,14 @@ class Quadratic(torch.nn.Module):
 def context(D, t_real, t_fake, c_real, c_fake, cur_nimg: int = 0) -> DStep:
     """A D step whose transform gave t_real and t_fake; the images before it are of no use to DigGAN."""
     unused = torch.full_like(t_real, torch.nan)
-    return DStep(
-        G=None,
+    return step_of_d(
         D=D,
         transform=lambda x, role: unused,
         cur_nimg=cur_nimg,
-        z=unused,
         c_fake=c_fake,
-        x_fake=unused,
         t_fake=t_fake,
-        d_fake=unused,
         c_real=c_real,
-        x_real=unused,
         t_real=t_real,
-        d_real=unused,
     )
 
 

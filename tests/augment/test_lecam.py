@@ -10,24 +10,15 @@ from leangan.augment.lecam import Method
 from leangan.plugins.method import DStep
 from leangan.runs.methods import method_plugins
 from leangan.training.trainer import Trainer
+from tests.helpers.steps import step_of_d
 
 
 def context(d_real: torch.Tensor, d_fake: torch.Tensor) -> DStep:
     """A D step of these logits, which are all that LeCam looks at."""
     unused = torch.full((), torch.nan)
-    return DStep(
-        G=None,
-        D=None,
+    return step_of_d(
         transform=lambda x, role: unused,
-        cur_nimg=0,
-        z=unused,
-        c_fake=None,
-        x_fake=unused,
-        t_fake=unused,
         d_fake=d_fake,
-        c_real=None,
-        x_real=unused,
-        t_real=unused,
         d_real=d_real,
     )
 

@@ -13,6 +13,7 @@ from leangan.runs.config import configured
 from leangan.runs.grid import expand, refusal
 from leangan.runs.methods import method_preset
 from leangan.training.trainer import Trainer
+from tests.helpers.steps import step_of_d, step_of_g
 
 
 class Linear(torch.nn.Module):
@@ -36,34 +37,22 @@ def transform(x: torch.Tensor, role: str) -> torch.Tensor:
 
 def d_context(D, transform, cur_nimg: int, x_real, x_fake) -> DStep:
     """A D step; logits of the backbone's loss and the images they are of have no meaning to this one."""
-    unused = torch.full((), torch.nan)
-    return DStep(
-        G=None,
+    return step_of_d(
         D=D,
         transform=transform,
         cur_nimg=cur_nimg,
-        z=unused,
-        c_fake=None,
         x_fake=x_fake,
-        t_fake=unused,
-        d_fake=unused,
-        c_real=None,
         x_real=x_real,
-        t_real=unused,
-        d_real=unused,
     )
 
 
 def g_context(D, transform, cur_nimg: int, x_real, x_fake) -> GStep:
     """A G step on the fakes, compared with these reals."""
     t_fake = transform(x_fake, "fake_g")
-    return GStep(
-        G=None,
+    return step_of_g(
         D=D,
         transform=transform,
         cur_nimg=cur_nimg,
-        z=torch.full((), torch.nan),
-        c_fake=None,
         x_fake=x_fake,
         t_fake=t_fake,
         d_fake=D(t_fake, None),

@@ -37,9 +37,12 @@ def test_titles_tell_them_apart():
 class SeesBlack(Discriminator):
     """D(x, c): +1 where the middle of the image is black, else -1."""
 
-    def forward(self, x: torch.Tensor, c: torch.Tensor | None) -> torch.Tensor:
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         black = (x[:, :, 8, 8] == 0).all(1, keepdim=True)
         return torch.where(black, 1.0, -1.0) + 0 * x.sum()
+
+    def score(self, features: torch.Tensor, c: torch.Tensor | None) -> torch.Tensor:
+        return features
 
 
 @pytest.mark.parametrize("row, augmented", ROWS.items())

@@ -15,6 +15,7 @@ from leangan.runs.grid import expand, refusal
 from leangan.runs.methods import method_preset
 from leangan.runs.presets import presets
 from leangan.training.trainer import Trainer
+from tests.helpers.steps import step_of_d
 
 
 class Quadratic(torch.nn.Module):
@@ -38,12 +39,9 @@ def context(D, n: int = 6, factor: float = 1.0) -> DStep:
     t_real, t_fake = factor * x_real, factor * x_fake
     d_real, d_fake = D(t_real, c_real), D(t_fake, c_fake)
     D.seen.clear()
-    return DStep(
-        G=None,
+    return step_of_d(
         D=D,
         transform=lambda x, role: {"real": factor * x}[role],
-        cur_nimg=0,
-        z=torch.full((), torch.nan),
         c_fake=c_fake,
         x_fake=x_fake,
         t_fake=t_fake,

@@ -12,6 +12,7 @@ from leangan.runs.config import configured
 from leangan.runs.grid import expand, refusal
 from leangan.runs.methods import bind_all, method_preset
 from leangan.training.trainer import Trainer
+from tests.helpers.steps import step_of_d, step_of_g
 
 
 class LinearG(torch.nn.Module):
@@ -47,18 +48,13 @@ def contexts() -> tuple[DStep, GStep]:
     G.seen.clear()
     common = {"G": G, "D": D, "transform": lambda x, role: {"fake_d": 2 * x}[role], "cur_nimg": 0, "z": z}
     fake = x.detach()
-    d_step = DStep(
+    d_step = step_of_d(
         **common,
-        c_fake=None,
         x_fake=fake,
         t_fake=2 * fake,
         d_fake=D(2 * fake, None),
-        c_real=None,
-        x_real=unused,
-        t_real=unused,
-        d_real=unused,
     )
-    g_step = GStep(**common, c_fake=None, x_fake=x, t_fake=unused, d_fake=unused, reals=lambda: (unused, None))
+    g_step = step_of_g(**common, x_fake=x, reals=lambda: (unused, None))
     return d_step, g_step
 
 

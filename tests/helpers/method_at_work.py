@@ -65,7 +65,7 @@ def trainer_of(spec: RunSpec, method: Method, data: Reals) -> Trainer:
             if param.ndim <= 1:
                 param += 0.1 * torch.randn(param.shape)
     torch.default_generator.manual_seed(1)
-    networks = Networks(G, D)
+    networks = Networks(G, D, spec)
     method.prepare(networks)
     built = (backbone, networks.G, networks.D, Compose({"it": method}))
     with pytest.MonkeyPatch.context() as patch:

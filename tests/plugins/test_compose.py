@@ -48,6 +48,9 @@ class Affine(method.Method):
     def g_loss(self, ctx):
         return self.shift
 
+    def after_g_step(self, networks, cur_nimg):
+        self.seen.append((networks, cur_nimg))
+
     def observe(self, d_real, d_fake, cur_nimg):
         self.seen.append(cur_nimg)
 
@@ -75,11 +78,12 @@ def test_transforms_mixes_and_adversarial_losses_are_chained_and_added_losses_su
 
 
 def test_prepare_and_observe_reach_all(pair):
-    networks = method.Networks(torch.nn.Identity(), torch.nn.Identity())
+    networks = method.Networks(torch.nn.Identity(), torch.nn.Identity(), spec=None)
     pair.prepare(networks)
+    pair.after_g_step(networks, 32)
     pair.observe(torch.zeros(1, 1), torch.zeros(1, 1), 64)
     pair.observe_validation("logits", 128)
-    assert [m.seen for m in pair.methods.values()] == [[networks, 64, ("logits", 128)]] * 2
+    assert [m.seen for m in pair.methods.values()] == [[networks, (networks, 32), 64, ("logits", 128)]] * 2
 
 
 def test_held_out_images_are_needed_if_one_method_needs_them():
@@ -131,9 +135,12 @@ class LinearD(Discriminator):
         self.level = level
         self.seen: list[np.ndarray] = []
 
-    def forward(self, x, c):
+    def features(self, x):
         self.seen += [batch.numpy() for batch in x.detach().split(8)]
-        return self.level + (x * self.weights).sum((1, 2, 3))[:, None]
+        return (x * self.weights).sum((1, 2, 3))[:, None]
+
+    def score(self, features, c):
+        return self.level + features
 
 
 def half_ada(name: str, **others: dict) -> list[tuple[str, dict]]:

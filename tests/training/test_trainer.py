@@ -187,8 +187,13 @@ class Tagged(Method):
         self.heard = {"real": d_real, "fake": d_fake}
 
 
-class Mean(Discriminator):
-    def forward(self, x, c):
+class OneFeature(Discriminator):
+    def score(self, features, c):
+        return features
+
+
+class Mean(OneFeature):
+    def features(self, x):
         return x.mean((1, 2, 3))[:, None]
 
 
@@ -209,8 +214,8 @@ def test_the_method_hears_logits_of_reals_and_of_fakes_and_the_log_has_both(make
 def test_a_lazy_regulariser_is_weighted_by_its_interval(make_spec, make_reals, every):
     """In every step it is part of the loss; every k-th step it is a loss of its own, times k."""
 
-    class Slope(Discriminator):
-        def forward(self, x, c):
+    class Slope(OneFeature):
+        def features(self, x):
             return 0.01 * x.sum((1, 2, 3))[:, None]
 
     def losses(**hyper) -> tuple[list[float], list[float]]:
@@ -300,7 +305,7 @@ def test_r1_gradient_is_taken_at_the_stated_image(make_spec, make_reals, r1_at, 
     steps = steps_with(make_spec, make_reals, Halve(), r1_interval=1, r1_at=r1_at, r1_gamma=gamma)
     steps.D = Linear()
     x = steps.data.batch(0, 4)[0]
-    at, t = steps._transformed_reals(x, with_gradient=True)
+    at, t, _ = steps._transformed_reals(x, with_gradient=True)
     penalty = steps._regularizer(at, steps.D(t, None))
     assert penalty.item() == pytest.approx(factor * gamma / 2 * 9 * x[0].numel(), rel=1e-6)
 
@@ -345,19 +350,21 @@ def test_one_pass_over_reals_and_fakes_gives_the_logits_of_two(make_spec, make_r
             (torch.randn(number, 3, 16, 16).double(), torch.eye(2).double()[torch.arange(number) % 2]) for _ in "rf"
         ]
         passes = []
-        D.register_forward_pre_hook(lambda D, inputs, passes=passes: passes.append(len(inputs[0])))
-        both = D.of_both(*sets)
+        hook = D.register_forward_pre_hook(lambda D, inputs, passes=passes: passes.append(len(inputs[0])))
+        both = D.judge_both(*sets)
+        hook.remove()
         assert passes == [2 * number]
         for found, (x, c) in zip(both, sets, strict=True):
-            torch.testing.assert_close(found, D(x, c), rtol=1e-10, atol=1e-12)
+            torch.testing.assert_close(found, D.judge(x, c), rtol=1e-10, atol=1e-12)
     mixed = torch.cat([sets[0][0], sets[1][0]])
     plain = D(mixed, torch.cat([sets[0][1], sets[1][1]]))[:12]
-    assert torch.allclose(plain, both[0]) != bool(features)  # without the order, groups would mix
+    assert torch.allclose(plain, both[0][1]) != bool(features)  # without the order, groups would mix
 
 
 def test_a_batch_smaller_than_a_group_takes_two_passes(make_spec, make_reals):
     torch.manual_seed(0)
     D = Trainer(make_spec(hyper={"mbstd_group": 8}), make_reals(), torch.device("cpu")).D
     real, fake = torch.randn(2, 4, 3, 16, 16)
-    found = D.of_both((real, None), (fake, None))
-    assert all(map(torch.equal, found, (D(real, None), D(fake, None))))
+    found = D.judge_both((real, None), (fake, None))
+    for (_, logits), x in zip(found, (real, fake), strict=True):
+        assert torch.equal(logits, D(x, None))
