@@ -34,6 +34,7 @@ class Method(ControlledMethod):
 
     title = "ADA"
     paper = "arXiv:2006.06676"
+    constants = "paper"
     capturable = True
     revision = 1
 

@@ -29,6 +29,7 @@ class Method(ControlledMethod):
 
     title = "Adaptive dropout"
     paper = "arXiv:2006.06676"
+    constants = "paper"
     capturable = True
     needs = frozenset({"d_layers", "before_bias"})
     revision = 1

@@ -26,6 +26,7 @@ class Method(ControlledMethod):
 
     title = "APA"
     paper = "arXiv:2111.06849"
+    constants = "paper, release"
     capturable = True
 
     def __init__(self, target: float = 0.6, interval: int = 4, tune_kimg: float = 500, p: float = 0.0) -> None:

@@ -32,6 +32,7 @@ class Method(method.Method):
 
     title = "Auxiliary rotation"
     paper = "arXiv:1811.11212, arXiv:2006.06676"
+    constants = "paper"
     capturable = True
     neutral = {"g_weight": 0.0, "d_weight": 0.0}
 

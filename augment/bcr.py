@@ -29,6 +29,7 @@ class Method(method.Method):
 
     title = "bCR"
     paper = "arXiv:2002.04724"
+    constants = "paper"
     capturable = True
     quick = {"reach": 1 / 8}
     neutral = {"real_weight": 0.0, "fake_weight": 0.0}

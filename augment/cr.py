@@ -41,6 +41,7 @@ class Method(method.Method):
 
     title = "CR"
     paper = "arXiv:1910.12027"
+    constants = "paper"
     capturable = True
     neutral = {"weight": 0.0}
 

@@ -24,6 +24,7 @@ class Method(method.Method):
 
     title = "DA"
     paper = "arXiv:2006.06676"
+    constants = "project"
     capturable = True
     revision = 1
     p: Tensor

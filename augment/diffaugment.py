@@ -71,6 +71,7 @@ class Method(method.Method):
 
     title = "DiffAugment"
     paper = "arXiv:2006.10738"
+    constants = "paper"
     capturable = True
 
     def __init__(self, policy: str = "color,translation,cutout", roles: Sequence[Role] = ROLES) -> None:

@@ -30,6 +30,7 @@ class Method(method.Method):
 
     title = "DigGAN"
     paper = "arXiv:2211.14694"
+    constants = "release"
     neutral = {"weight": 0.0}
     # Else the position of a step decides what it computes.
     capturable = property(lambda self: self.interval == 1)  # type: ignore[assignment]

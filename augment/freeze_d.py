@@ -20,6 +20,7 @@ class Method(method.Method):
 
     title = "Freeze-D"
     paper = "arXiv:2002.10964, arXiv:2006.06676"
+    constants = "paper"
     capturable = True
     quick = {"layers": 4}
     neutral = {"layers": 0}

@@ -32,6 +32,7 @@ class Method(method.Method):
 
     title = "LeCam"
     paper = "arXiv:2104.03310"
+    constants = "paper, release"
     capturable = True
     quick = {"weight": 0.3}
     neutral = {"weight": 0.0}

@@ -30,6 +30,7 @@ class Method(method.Method):
 
     title = "MineGAN"
     paper = "arXiv:1912.05270, arXiv:2006.10738"
+    constants = "release"
     capturable = True
     neutral = {}
     needs = frozenset({"mapping"})

@@ -31,6 +31,7 @@ class Method(ControlledMethod):
 
     title = "PA-GAN"
     paper = "arXiv:1901.10422, arXiv:2006.06676"
+    constants = "paper, release"
     capturable = True
     needs = frozenset({"d_layers", "before_bias"})
     revision = 1

@@ -37,6 +37,7 @@ class Method(method.Method):
 
     title = "RpGAN + R1 + R2"
     paper = "arXiv:2501.05441"
+    constants = "paper"
     neutral = {}
 
     def __init__(self, gamma: float = 0.05, final_gamma: float = 0.005, burn_in_kimg: float = 20_000) -> None:

@@ -16,6 +16,7 @@ class Method(method.Method):
 
     title = "Shallow mapping"
     paper = "arXiv:2006.06676"
+    constants = "paper"
     capturable = True
     quick = {"layers": 1}
     neutral = {}

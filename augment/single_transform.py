@@ -23,6 +23,7 @@ class Method(method.Method):
 
     title = "One transform"
     paper = "arXiv:2006.06676"
+    constants = "project"
     capturable = True
     revision = 1
     p: Tensor

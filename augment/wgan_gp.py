@@ -30,6 +30,7 @@ class Method(method.Method):
 
     title = "WGAN-GP"
     paper = "arXiv:1704.00028"
+    constants = "paper"
     capturable = True
     neutral = {"weight": 0.0, "drift": 0.0}
 

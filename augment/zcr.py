@@ -30,6 +30,7 @@ class Method(method.Method):
 
     title = "zCR"
     paper = "arXiv:2002.04724"
+    constants = "paper"
     capturable = True
     neutral = {"d_weight": 0.0, "g_weight": 0.0}
 

@@ -1,7 +1,8 @@
 """`python workflow/documents.py`: writes the files that are generated from the types in the code.
 
-These are the JSON schemas of workflow/schemas/, and the pages docs/configuration.md and docs/presets.md. `make docs`
-calls it; with --check it writes nothing and ends with 1 if a file is not what the types say.
+These are the JSON schemas of workflow/schemas/, the pages docs/configuration.md and docs/presets.md, and the table of
+methods in README.md. `make docs` calls it; with --check it writes nothing and ends with 1 if a file is not what the
+types say.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import configuration_page  # noqa: E402
+import methods_table  # noqa: E402
 import presets_page  # noqa: E402
 
 from leangan.core.schemas import Record, json_schema  # noqa: E402
@@ -45,6 +47,7 @@ SCHEMAS: dict[str, type[Record]] = {
 PAGES: dict[str, Callable[[], str]] = {
     "docs/configuration.md": configuration_page.page,
     "docs/presets.md": presets_page.page,
+    "README.md": methods_table.page,
 }
 """What writes the pages."""
 

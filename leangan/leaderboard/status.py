@@ -21,8 +21,6 @@ from leangan.leaderboard.progress import HEADINGS, Progress, progress_of
 from leangan.results.keep import NOT_KEPT
 from leangan.results.published import FILE, read_published
 
-BEGIN, END = "<!-- status: begin -->", "<!-- status: end -->"
-
 
 def kept_rows(results: Path) -> list[Path]:
     """The folders of rows in `results` that the table is made of."""
@@ -38,14 +36,13 @@ def markdown(found: Progress) -> str:
     return "\n".join([*map(markdown_line, rows), "", found.rest, ""])
 
 
-def between_markers(text: str, table: str, where: str) -> str:
-    """`text`, the content of `where`, with the table in place of what stands between the markers; ConfigError without
-    them.
-    """
-    before, begin, rest = text.partition(f"{BEGIN}\n")
-    _, end, after = rest.partition(END)
+def between_markers(text: str, table: str, where: str, name: str = "status") -> str:
+    """`text`, the content of `where`, with the table between the markers called `name`; ConfigError without them."""
+    first, last = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, begin, rest = text.partition(f"{first}\n")
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ConfigError(f"{where} needs the lines {BEGIN} and {END}, between which the table stands. Add them to it.")
+        raise ConfigError(f"{where} needs the lines {first} and {last}, which the table goes between. Add them to it.")
     return f"{before}{begin}{table}{end}{after}"
 
 

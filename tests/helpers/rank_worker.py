@@ -151,3 +151,9 @@ def take_steps_of_all(runs: dict[str, RunSpec], reals: dict[str, Any], folders: 
 def run_command(options: list[str]) -> None:
     """`leangan train` with these options."""
     cli.main(["train", *options])
+
+
+def run_in_double(options: list[str]) -> None:
+    """The same in float64."""
+    with double_precision():
+        cli.main(["train", *options])

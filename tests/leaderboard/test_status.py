@@ -177,13 +177,13 @@ def test_files_are_renewed_between_the_markers(tmp_path):
     store(tmp_path, "hours", "cifar10-few", FEW)
     texts = [tmp_path / "README.md", tmp_path / "status.md"]
     for text in texts:
-        text.write_text(f"before\n{status.BEGIN}\nold | table\n{status.END}\nafter\n")
+        text.write_text("before\n<!-- status: begin -->\nold | table\n<!-- status: end -->\nafter\n")
     for _ in range(2):
         status.main(["--results", str(tmp_path), "--write", *map(str, texts)])
         for text in texts:
             content = text.read_text()
-            assert content.startswith(f"before\n{status.BEGIN}\n| Artefact |") and "old" not in content
-            assert content.endswith(f".\n{status.END}\nafter\n") and content.count("(cifar10-few)") == 1
+            assert content.startswith("before\n<!-- status: begin -->\n| Artefact |") and "old" not in content
+            assert content.endswith(".\n<!-- status: end -->\nafter\n") and content.count("(cifar10-few)") == 1
     texts[1].write_text("no markers\n")
     before = texts[0].read_text()
     with pytest.raises(ConfigError, match=r"status\.md needs the lines <!-- status: begin -->"):

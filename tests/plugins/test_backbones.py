@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from leangan.launching.devices import why_not_shared
 from leangan.plugins.backbone import LOOP_KEYS, PARTS, REQUIRED, RUN_KEYS, SHARED_KEYS, Backbone, read_preset
+from leangan.plugins.feature_maps import feature_maps
 from leangan.plugins.registry import FailedImport, load, names
 from leangan.runs.presets import preset_at, presets
 from tests.helpers import example_backbone
@@ -280,7 +281,8 @@ def test_layers_of_d_are_in_the_order_an_image_passes_them(name):
 def test_a_method_adds_to_a_layer_before_its_bias(name):
     """What is cut out there leaves of each layer the activation of its bias."""
     _, D = built(name)
-    for number, layer in enumerate(D.layers()):
+    of_blocks = [layer for block in D.blocks for layer in (block.conv0, block.conv1, block.skip) if layer is not None]
+    for number, layer in enumerate(D.layers() if name in with_part("d_layers") else of_blocks):
         given = []
         hook = layer.register_forward_hook(lambda _, inputs, y, given=given: given.append(y))
         layer.before_bias = torch.zeros_like
@@ -289,6 +291,19 @@ def test_a_method_adds_to_a_layer_before_its_bias(name):
         hook.remove()
         (y,) = given
         assert torch.equal(y, torch.zeros_like(y)), f"layer {number} begins with a bias of zero"
+
+
+@pytest.mark.parametrize("name", with_part("blocks"))
+def test_blocks_of_d_end_in_its_last_feature_maps(name):
+    G, D = built(name)
+    x = torch.randn(4, 3, 32, 32)
+    with feature_maps(D, ["blocks", *(f"blocks.{number}" for number in range(len(D.blocks)))]) as maps:
+        D.features(x)
+    assert torch.equal(maps["blocks"], maps[f"blocks.{len(D.blocks) - 1}"]) and maps["blocks"].ndim == 4
+    for block in D.blocks:
+        assert all(isinstance(layer, torch.nn.Module) for layer in (block.conv0, block.conv1))
+        assert block.skip is None or isinstance(block.skip, torch.nn.Module)
+    assert isinstance(G.blocks, torch.nn.ModuleList)
 
 
 @pytest.mark.parametrize("name", with_part("equalised"))

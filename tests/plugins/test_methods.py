@@ -121,7 +121,8 @@ def test_it_says_what_it_is(method_class):
     assert issubclass(method_class, Method)
     assert method_class.title and method_class.__doc__
     assert inspect.getmodule(method_class).__doc__
-    assert re.search(r"arXiv:\d{4}\.\d{5}|^unpublished$", method_class.paper)
+    assert re.search(r"arXiv:\d{4}\.\d{5}|^\w+ 20\d\d$|^unpublished$", method_class.paper)
+    assert set(filter(None, method_class.constants.split(", "))) <= {"paper", "release", "project"}
 
 
 @pytest.mark.parametrize("role", ROLES)

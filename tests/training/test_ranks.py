@@ -358,19 +358,20 @@ def wait_for_checkpoint(run_dir: Path, alive: Callable[[], bool]) -> None:
 
 
 def test_sigterm_on_one_rank_stops_both_and_one_process_continues(make_spec, prepared, tmp_path):
-    # Long enough to be stopped on the way; slow enough that 30 iterations do not amplify rounding much.
-    spec = make_spec("ada", hyper={"lr_g": 5e-4, "lr_d": 5e-4}, total_kimg=0.24, snapshot_kimg=0.12)
+    # Long enough to be stopped on the way. In float64, since 30 iterations amplify rounding.
+    spec = make_spec("ada", total_kimg=0.24, snapshot_kimg=0.12)
     runs, errors = tmp_path / "runs", tmp_path / "errors"
     runs.mkdir()
     whole, cut = arguments(spec, prepared, runs / "whole"), arguments(spec, prepared, runs / "cut")
-    first, second = launch(2, errors, rank_worker.run_command, cut)
+    first, second = launch(2, errors, rank_worker.run_in_double, cut)
     wait_for_checkpoint(runs / "cut", lambda: first.is_alive() and second.is_alive())
     os.kill(second.pid, signal.SIGTERM)
     assert [exit_code(process, 60) for process in (first, second)] == [128 + signal.SIGTERM] * 2
     assert "the same command continues it" in (errors / "rank0").read_text()
     assert not (errors / "rank1").read_text()
-    assert command.main(whole) == command.main(cut) == 0
-    assert_close(final_state(runs / "whole"), final_state(runs / "cut"))
+    with rank_worker.double_precision():
+        assert command.main(whole) == command.main(cut) == 0
+    assert_close(final_state(runs / "whole"), final_state(runs / "cut"), relative=1e-9, absolute=1e-12)
     names = [sorted(str(p.relative_to(d)) for p in d.rglob("*.*") if p.suffix != ".pt") for d in runs.iterdir()]
     assert names[0] == names[1]
 
