@@ -71,7 +71,8 @@ class Method(ControlledMethod):
 
     The equations, eps = 1e-5, which convolutions and the constant minimum are those of the paper and of the authors'
     poster. Their release (github.com/MaxwellYaoNi/CHAIN) has the code and the constants for FastGAN only. Its defaults
-    are the defaults here; what the paper's runs of BigGAN and StyleGAN2 had is not known to this project.
+    are the defaults here. That BigGAN and StyleGAN2 take them too is this project's guess: the settings of the paper's
+    own runs are not known to it.
 
     This is the paper's batch variant. The release also has a cumulative one, its README's choice, which divides by
     moving averages and writes its own backward pass. That pass has no second derivative, which R1 needs.
@@ -82,7 +83,9 @@ class Method(ControlledMethod):
     its weights is left out of mu and psi. In evaluation D goes on drawing, by the same p, and takes the means of the
     images that it is given, one image included.
 
-    R1 differentiates the sum of the logits. Through psi a real's gradient contains what other logits owe to it.
+    Through psi each logit depends on all images of the pass. R1 takes the gradient of the sum of the logits, so its
+    slope at one image includes what the other logits owe to this image. BigGAN's spectral norms make a power iteration
+    in each of the two passes, where a pass for both kinds makes one.
 
     Args:
         weight: lambda, 20 in the release.
