@@ -16,7 +16,7 @@ from leangan.plugins.notes import note
 from leangan.plugins.pair import add_before_bias
 from leangan.plugins.precision import cast
 
-EPS = 1e-5  # added to the mean square; the paper's
+EPS = 1e-5  # added to the mean square; the authors' slides
 
 
 class SteadyController(Controller):
@@ -69,10 +69,10 @@ class Method(ControlledMethod):
     lazy R1. p follows D's overfitting (`SteadyController`). Reals and fakes take a pass of D each. Means are over the
     images of all ranks.
 
-    The equations, eps = 1e-5, which convolutions and the constant minimum are those of the paper and of the authors'
-    poster. Their release (github.com/MaxwellYaoNi/CHAIN) has the code and the constants for FastGAN only. Its defaults
-    are the defaults here. That BigGAN and StyleGAN2 take them too is this project's guess: the settings of the paper's
-    own runs are not known to it.
+    The equations, eps = 1e-5, which convolutions and the constant minimum are those of the authors' slides and poster
+    on the paper. Their release (github.com/MaxwellYaoNi/CHAIN) has the code and the constants for FastGAN only. Its
+    defaults are the defaults here. That BigGAN and StyleGAN2 take them too is this project's guess: the settings of
+    the paper's own runs are not known to it.
 
     This is the paper's batch variant. The release also has a cumulative one, its README's choice, which divides by
     moving averages and writes its own backward pass. That pass has no second derivative, which R1 needs.
@@ -90,9 +90,9 @@ class Method(ControlledMethod):
     Args:
         weight: lambda, 20 in the release.
         p0: keeps the means near 0 while p is 0. 0 in the release, whose README has 0.1 for sets of about 100 images.
-        target: of the smoothed r_t, tau in the paper; 0.5 in the release.
+        target: of the smoothed r_t, tau in the slides; 0.5 in the release.
         step: of p, per D step; 0.001 in the release.
-        decay: of the average of r_t; 0.9 in the release. The paper's equation has no average.
+        decay: of the average of r_t; 0.9 in the release. The slides' equation has no average.
         warm_up: D steps in which p stays; 5000 in the release, of 100,000 with 8 images each.
         blocks: numbers of the blocks, 1 the one that sees the image first; None: all, as in the paper's figure. The
             release gives all, 2 to 5 or 1 to 4 of FastGAN's five as choices for new data.
