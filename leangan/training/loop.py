@@ -18,7 +18,7 @@ import torch
 
 from leangan.core.distributed import drawing_own_rows, on_any_rank
 from leangan.core.provenance import merge_records
-from leangan.core.ranks import rank, world_size
+from leangan.core.ranks import alone, rank, world_size
 from leangan.core.spec import RunSpec, snapshot_name
 from leangan.launching import devices
 from leangan.plugins.trial import try_hooks
@@ -150,15 +150,16 @@ def train(
             pictures = run_dir / "samples"
             save_grid(pictures / f"{name}.png", ema.module, labels, spec.seed)
             _, labels_of_batch = data.first(trainer.own_batch)
-            save_gradients(
-                pictures / f"gradients-{name}.png",
-                ema.module,
-                trainer.D,
-                transform=trainer.method.transform,
-                c=labels_of_batch,
-                batch=trainer.own_batch,
-                seed=spec.seed,
-            )
+            with alone():
+                save_gradients(
+                    pictures / f"gradients-{name}.png",
+                    ema.module,
+                    trainer.D,
+                    transform=trainer.method.transform,
+                    c=labels_of_batch,
+                    batch=trainer.own_batch,
+                    seed=spec.seed,
+                )
             if cur_nimg == total_nimg:
                 save_strips(pictures / "strips.png", ema.module, labels, spec.seed)
             file, of_generator = run_dir / "snapshots" / f"{name}.safetensors", trainer.method.of_generator
