@@ -121,7 +121,7 @@ def test_it_says_what_it_is(method_class):
     assert issubclass(method_class, Method)
     assert method_class.title and method_class.__doc__
     assert inspect.getmodule(method_class).__doc__
-    assert re.search(r"arXiv:\d{4}\.\d{5}|^unpublished$", method_class.paper)
+    assert re.search(r"arXiv:\d{4}\.\d{5}|^[A-Z]\w+ \d{4}$|^unpublished$", method_class.paper)
 
 
 @pytest.mark.parametrize("role", ROLES)
