@@ -16,10 +16,10 @@ from leangan.plugins.pair import add_before_bias
 from leangan.plugins.precision import cast
 
 EPS = 1e-5
-"""Added to variances in the paper's eq. 1 and in the release."""
+"""Added to variances, as in the release."""
 
 CIFAR_RESOLUTION = 32
-"""Where the release mixes what FromRGB gives, too."""
+"""Where the release also mixes what FromRGB gives."""
 
 
 class Method(method.Method):
@@ -36,15 +36,15 @@ class Method(method.Method):
     flow through both passes and through all statistics. D_mix is no part of G's loss.
 
     The places are those of the authors' release (github.com/naver-ai/FSMR): the 3 x 3 convolutions, before bias and
-    activation, and the residual sums; at 32 pixels also FromRGB, before bias and activation; not the skips and the dense
-    layers. The paper leaves the same term over fakes open; the release has none.
+    activation, and the residual sums. At 32 pixels FromRGB is one too. Skips and dense layers are none. The release's
+    README calls the same term over fakes optional; neither its code nor this method has it.
 
     Deviations from the release: there, s is drawn once, when training starts, and permutes the images of one GPU, 8 at
     256 pixels. Here s is drawn in every pass and permutes the whole batch, on any number of GPUs.
 
     Args:
-        weight: 0.05, as the release's README has it for FFHQ at 256 pixels. Its code, which has no entry for other data
-            sets, defaults to 1.
+        weight: 0.05, which the release's README has for FFHQ at 256 pixels. Its code has 1 where none is given; which
+            weight the other data sets had is not stated there.
     """
 
     title = "FSMR"

@@ -42,8 +42,8 @@ class Method(method.Method):
 
     Args:
         weight: this project's choice, 10, which CR and bCR have for squared changes of the logit.
-        target: 0.5, and
-        rate: 0.001, which the same authors have in the release of CHAIN (arXiv:2404.00521) for the same rule.
+        target: 0.5, which the same authors have for the same rule in the release of CHAIN (arXiv:2404.00521).
+        rate: 0.001, from there too.
         beta: at the start; this project's choice, 0.
         first_block: the block from which on there is noise, counted from 0 at the image; this project's choice, 0. The
             slides leave it open. FromRGB, StyleGAN2's 4 x 4 convolution and its dense layers have none.
@@ -51,7 +51,7 @@ class Method(method.Method):
 
     title = "NICE"
     paper = "NeurIPS 2023"
-    constants = "release, project"
+    constants = "project"
     capturable = True
     quick = {"beta": 0.5}
     neutral = {"beta": 0.0, "rate": 0.0}

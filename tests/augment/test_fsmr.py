@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 def mixed(h: np.ndarray, a: float, others: list[int]) -> np.ndarray:
-    """Maps h [N, K, H, W], map by map, as the paper's eq. 1 and 2 have it."""
+    """Maps h [N, K, H, W], map by map, in part with the mean and the deviation of the map of another image."""
     out = np.empty_like(h)
     for n, k in itertools.product(*map(range, h.shape[:2])):
         own, other = h[n, k], h[others[n], k]
@@ -41,6 +43,11 @@ class Mixer(nn.Module):
     def forward(self, x, c):
         self.drawn.append(self.method.drawn)
         return (self.method.mixed(x) * self.weights).sum((1, 2, 3))[:, None] + c.sum(1, keepdim=True)
+
+
+def mix_sum(mix: Callable, block: nn.Module, inputs: tuple, h: torch.Tensor) -> torch.Tensor:
+    """A forward hook."""
+    return mix(h)
 
 
 def test_maps_take_the_statistics_of_another_image_in_part():
@@ -63,11 +70,13 @@ def test_gradients_of_both_orders_pass_through_all_statistics():
 def test_statistics_of_16_bit_maps_have_32():
     torch.manual_seed(0)
     method, others = Method(), [1, 0]
-    h = (100 + torch.randn(2, 4, 64, 64)).bfloat16()
+    h = (torch.tensor([100.0, -50.0])[:, None, None, None] + torch.randn(2, 4, 64, 64)).bfloat16()
+    h[1] *= 4
     method.drawn = torch.tensor(0.0), torch.tensor(others)
     out = method.mixed(h)
     expected = torch.from_numpy(mixed(h.double().numpy(), 0.0, others)).bfloat16()
-    assert out.dtype == torch.bfloat16 and (out.float() - expected.float()).abs().max() <= 0.5  # a unit in the last place
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), expected.float(), rtol=2**-7, atol=0.01)  # a unit in the last place
 
 
 def test_every_pass_draws_one_permutation_and_one_share():
@@ -133,7 +142,7 @@ def test_convolutions_and_sums_mix_and_skips_and_dense_layers_do_not(make_spec, 
         plain.get_submodule(name).before_bias = mixing_at(name)
     for i, block in enumerate(plain.blocks):
         if architecture == "resnet":
-            block.register_forward_hook(lambda block, inputs, h, mix=mixing_at(f"sum {i}"): mix(h))
+            block.register_forward_hook(partial(mix_sum, mixing_at(f"sum {i}")))
     with torch.no_grad(), fsmr.mixing(x):
         found, expected = D(x, None), plain(x, None)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)  # a is a float32

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +37,11 @@ def test_the_noise_is_normal_around_one_with_deviation_beta():
     [
         (STYLEGAN2, 0, {f"blocks.{i}.{name}" for i in (0, 1) for name in ("conv0", "conv1", "skip")}),
         (STYLEGAN2, 1, {f"blocks.1.{name}" for name in ("conv0", "conv1", "skip")}),
-        (BIGGAN, 0, {f"blocks.{i}.{name}" for i in (0, 1, 2) for name in ("conv0", "conv1", "skip")} - {"blocks.2.skip"}),
+        (
+            BIGGAN,
+            0,
+            {f"blocks.{i}.{name}" for i in (0, 1, 2) for name in ("conv0", "conv1", "skip")} - {"blocks.2.skip"},
+        ),
     ],
 )
 def test_all_convolutions_of_the_blocks_have_it(make_spec, run, first, noisy):
@@ -101,7 +107,7 @@ def test_losses_are_the_weighted_mean_squares_of_the_change():
     assert D.asked[0] is t_fake and loss.item() == pytest.approx(3 * squares[1], rel=1e-5)
 
 
-def test_without_noise_there_is_no_change(make_spec, make_reals, monkeypatch):
+def test_without_noise_there_is_no_change():
     """And with noise that of a second, independent draw: of y e the mean square is 2 beta^2 E y^2."""
     torch.manual_seed(0)
     y = torch.randn(64, 500)
@@ -137,9 +143,7 @@ def test_one_weight_means_the_same_in_both_backbones(make_spec, run):
 
 @pytest.mark.parametrize("run", [STYLEGAN2, BIGGAN], ids=["stylegan2", "biggan"])
 @pytest.mark.parametrize("others", [(), ("ada",), ("diffaugment",)], ids=str)
-def test_a_step_compares_two_draws_for_the_images_that_gave_the_logits(
-    make_spec, make_reals, monkeypatch, run, others
-):
+def test_a_step_compares_two_draws_for_the_images_that_gave_the_logits(make_spec, make_reals, monkeypatch, run, others):
     plugins = [*((name, {"p": 0.5} if name == "ada" else {}) for name in others), ("nice", {"beta": 0.4, "rate": 0.01})]
     torch.manual_seed(0)
     steps = Trainer(make_spec(plugins=plugins, **run), make_reals(), CPU)
@@ -153,7 +157,7 @@ def test_a_step_compares_two_draws_for_the_images_that_gave_the_logits(
         return paid[-1][0]
 
     for hook in ("g_loss", "d_loss"):
-        monkeypatch.setattr(nice, hook, lambda ctx, hook=getattr(nice, hook): noted(hook, ctx))
+        monkeypatch.setattr(nice, hook, partial(noted, getattr(nice, hook)))
     steps.g_step(0, 0)
     steps.d_step(0, 0)
     (g_loss, g_ctx, of_g), (d_loss, d_ctx, of_d) = paid
