@@ -137,8 +137,8 @@ def test_one_weight_means_the_same_in_both_backbones(make_spec, run):
     x = torch.rand(32, 3, 16, 16)
     with torch.no_grad():
         change = D.features(x) - D.features(x)
-        logits = torch.cat([head(change) - head(0 * change) for head in (D.head(1) for _ in range(1000))], dim=1)
-    assert logits.square().mean().item() == pytest.approx(change.square().mean().item(), rel=0.15)
+        logits = torch.cat([head(change) - head(0 * change) for head in (D.head(1) for _ in range(300))], dim=1)
+    assert logits.square().mean().item() == pytest.approx(change.square().mean().item(), rel=0.2)
 
 
 @pytest.mark.parametrize("run", [STYLEGAN2, BIGGAN], ids=["stylegan2", "biggan"])
