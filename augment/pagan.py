@@ -10,6 +10,7 @@ from leangan.models.stylegan2.layers import Linear
 from leangan.plugins.controller import ControlledMethod, Controller
 from leangan.plugins.exclusion import image_augmentation
 from leangan.plugins.method import Networks
+from leangan.plugins.pair import add_before_bias
 from leangan.plugins.precision import cast
 
 
@@ -59,7 +60,7 @@ class Method(ControlledMethod):
         first = networks.D.layers()[0]
         self.dense = Linear(len(self.index), len(first.weight))
         self.gain = first.bias_gain
-        first.before_bias = self.inject
+        add_before_bias(first, self.inject)
         networks.D.register_forward_hook(self.turn)
 
     def inject(self, y: Tensor) -> Tensor:

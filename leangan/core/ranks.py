@@ -61,6 +61,17 @@ def mean_over_ranks_with_gradient(x: Tensor) -> Tensor:
     return x if world_size() == 1 else _Mean.apply(x)
 
 
+def whole_batch_with_gradient(x: Tensor) -> Tensor:
+    """The rows of the whole batch, of which x [N, ...] holds this rank's; gradients of every order pass.
+
+    Every rank must call it and, where x has a gradient, differentiate it.
+    """
+    if world_size() == 1:
+        return x
+    own = torch.stack([x if number == rank() else torch.zeros_like(x) for number in range(world_size())], dim=1)
+    return mean_over_ranks_with_gradient(own.flatten(0, 1)) * world_size()
+
+
 class _Mean(torch.autograd.Function):
     """The mean over ranks and its derivative.
 
