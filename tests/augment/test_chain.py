@@ -292,7 +292,6 @@ ENTRIES = {
     "ada-chain": (["ada", "chain"], 0.0),
     "diffaugment-chain": (["diffaugment", "chain"], 0.0),
     "diffaugment-chain-lowshot": (["diffaugment", "chain"], 0.1),
-    "chain-biggan": (["chain"], 0.0),
     "diffaugment-lecam-chain-biggan": (["diffaugment", "lecam", "chain"], 0.0),
 }
 
