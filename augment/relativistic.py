@@ -77,7 +77,7 @@ class Method(method.Method):
             controlled = isinstance(plugin, type) and issubclass(plugin, ControlledMethod)
             if controlled and args.get("heuristic", "rt") == "rt":
                 return (
-                    f"{name!r} goes by the sign of D's logits, whose level this loss leaves free; see da, ada-linear or "
-                    "ada-rv"
+                    f"{name!r} goes by the sign of D's logits, whose level this loss leaves free; see da, ada-linear "
+                    "or ada-rv"
                 )
         return None

@@ -166,7 +166,7 @@ def test_zero_strength_changes_nothing(method_class, make, strengths, run, reals
 
 @pytest.mark.parametrize("hook", ACTING)
 def test_each_hook_has_an_effect_of_its_own(method_class, strengths, run, reals, strong, hook):
-    """Against the same method without this one hook. That of every controlled method only tells a controller the run."""
+    """Against the same method without this one hook. `ControlledMethod.prepare` only tells a controller of its run."""
     if overrides(method_class, hook) and getattr(method_class, hook) is not ControlledMethod.prepare:
         lacking = type("Method", (method_class,), {hook: getattr(Method, hook)})
         try:
