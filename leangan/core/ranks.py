@@ -7,6 +7,10 @@ run. What a network or method keeps about the whole batch, such as a moving aver
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -24,6 +28,24 @@ def rank() -> int:
 def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if _joined() else 1
+
+
+_alike: ContextVar[bool] = ContextVar("alike", default=False)
+
+
+@contextmanager
+def drawing_alike() -> Iterator[None]:
+    """Within it, random numbers are decisions about the whole batch: tensors of any shape are the same on all ranks."""
+    token = _alike.set(True)
+    try:
+        yield
+    finally:
+        _alike.reset(token)
+
+
+def draws_alike() -> bool:
+    """Whether random numbers are drawn within `drawing_alike`."""
+    return _alike.get()
 
 
 def sum_over_ranks(x: Tensor) -> Tensor:

@@ -206,6 +206,10 @@ def test_p_follows_the_images_so_far_every_4_d_steps_whatever_d_says(make_spec, 
     assert controller.log() == {"p": pytest.approx(0.6), "r_t": logits.sign().mean().item()}
 
 
+def test_p_begins_at_0_whatever_is_stated():
+    assert LinearController(tune_kimg=1, p=0.4).log() == {"p": 0.0}
+
+
 def test_p_of_a_long_run_does_not_drift(make_spec):
     """24,999,999 of 25 million images, of which float32 holds no sum of small batches."""
     controller = LinearController(interval=1)

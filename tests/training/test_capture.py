@@ -32,7 +32,10 @@ CPU = torch.device("cpu")
 EAGER = {"relativistic": "relativistic does not say that it can be captured"}
 """Methods whose steps follow the position of the run, and what is said of them."""
 
-OTHERS = {"ada-linear": ("ada", {"heuristic": "linear"})}
+OTHERS = {
+    "ada-linear": ("ada", {"heuristic": "linear"}),
+    "dynamicd-widened": ("dynamicd", {"start": 0.5, "end": 1.0, "keep": 0, "random": False}),
+}
 """Choices that take another way through a method than its defaults do."""
 
 ITERATIONS = 10
