@@ -8,10 +8,13 @@ from torch import Tensor
 
 from leangan.augment.pipeline import Pipeline
 from leangan.core.errors import unknown_name
-from leangan.plugins.controller import ControlledMethod, Controller, ValidationController
+from leangan.plugins.controller import ControlledMethod, Controller, LinearController, ValidationController
 from leangan.plugins.method import Role
 
-HEURISTICS: dict[str, type[Controller]] = {"rt": Controller, "rv": ValidationController}
+HEURISTICS: dict[str, type[Controller]] = {"rt": Controller, "rv": ValidationController, "linear": LinearController}
+
+WITHOUT_FEEDBACK = {"tune_kimg": 500.0, "p": 0.0}
+"""What stands for the arguments that have no effect with the heuristic linear."""
 
 
 def controller_of(heuristic: str) -> type[Controller]:
@@ -24,12 +27,15 @@ def controller_of(heuristic: str) -> type[Controller]:
 class Method(ControlledMethod):
     """The augmentation pipeline at a strength p that a controller steers by D's overfitting.
 
+    With the heuristic linear, ADA-Linear, p rises from 0 to the target over the run, without feedback. The release of
+    InsGen (arXiv:2106.04566) brought it and recommends it below 5,000 training images.
+
     Args:
         categories: which transforms, see `augment.pipeline.Pipeline`.
-        heuristic: rt, from the signs of the training images' logits, or rv, which needs held-out images.
+        heuristic: rt, from the signs of the training images' logits, rv, which needs held-out images, or linear.
         target, interval, tune_kimg: see `plugins.controller`. The default target is the published one of the
-            heuristic.
-        p: initial strength.
+            heuristic: 0.6 for rt and, as p at the end, for linear, 0.5 for rv. tune_kimg has no effect with linear.
+        p: initial strength, without effect with linear.
     """
 
     title = "ADA"
@@ -51,6 +57,8 @@ class Method(ControlledMethod):
         controller = controller_of(heuristic)
         if heuristic == "rv":
             self.title, self.needs_validation = "ADA (r_v)", True
+        if heuristic == "linear":
+            self.title = "ADA-Linear"
         self.pipeline = Pipeline(categories)
         target = controller.published_target if target is None else target
         self.controller = controller(target, interval, tune_kimg, p)
@@ -60,7 +68,8 @@ class Method(ControlledMethod):
 
     @classmethod
     def resolve(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The arguments with the heuristic's published target if none is given."""
-        if arguments["target"] is not None:
-            return arguments
-        return {**arguments, "target": controller_of(arguments["heuristic"]).published_target}
+        """The arguments with the heuristic's published target if none is given, and in one form if some are unused."""
+        controller = controller_of(arguments["heuristic"])
+        if arguments["target"] is None:
+            arguments = {**arguments, "target": controller.published_target}
+        return {**arguments, **WITHOUT_FEEDBACK} if controller is LinearController else arguments

@@ -76,6 +76,9 @@ class Method(method.Method):
                 return "WGAN-GP has an adversarial loss of its own"
             # Among the methods with a controller, only ADA has a choice of heuristic.
             controlled = isinstance(plugin, type) and issubclass(plugin, ControlledMethod)
-            if controlled and args.get("heuristic") != "rv":
-                return f"{name!r} goes by the sign of D's logits, whose level this loss leaves free; see da, or ada-rv"
+            if controlled and args.get("heuristic", "rt") == "rt":
+                return (
+                    f"{name!r} goes by the sign of D's logits, whose level this loss leaves free; see da, ada-linear "
+                    "or ada-rv"
+                )
         return None

@@ -26,7 +26,7 @@ from torch.overrides import TorchFunctionMode
 
 from leangan.core.errors import Reported
 from leangan.core.gpu_error import is_cuda_error
-from leangan.core.ranks import rank, world_size
+from leangan.core.ranks import draws_alike, rank, world_size
 
 PATIENCE = timedelta(minutes=30)
 """How long a rank waits in a collective operation until it takes the others for lost. No rank may be busy alone for
@@ -193,13 +193,16 @@ class _OwnRows(TorchFunctionMode):
     """Draws for all ranks and keeps this rank's rows.
 
     A tensor with dimensions holds images along the first one. A tensor without is one decision for the whole batch
-    and is drawn alike on all ranks. Functions whose numbers do not come row by row are refused.
+    and is drawn alike on all ranks, as all are within `ranks.drawing_alike`. Functions whose numbers do not come row by
+    row are refused.
     """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
+        if draws_alike():
+            return func(*args, **kwargs)
         if func in SIZED:
             bounds, size = _split_size(func, args, kwargs)
             if not size:

@@ -42,6 +42,24 @@ def world_size() -> int:
     return dist.get_world_size() if _joined() else 1
 
 
+_alike: ContextVar[bool] = ContextVar("alike", default=False)
+
+
+@contextmanager
+def drawing_alike() -> Iterator[None]:
+    """Within it, random numbers are decisions about the whole batch: tensors of any shape are the same on all ranks."""
+    token = _alike.set(True)
+    try:
+        yield
+    finally:
+        _alike.reset(token)
+
+
+def draws_alike() -> bool:
+    """Whether random numbers are drawn within `drawing_alike`."""
+    return _alike.get()
+
+
 def sum_over_ranks(x: Tensor) -> Tensor:
     """The sum of a tensor over all ranks, the same bits on each; no gradient passes. Every rank must call it."""
     if not _joined():

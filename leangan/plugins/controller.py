@@ -1,4 +1,4 @@
-"""The feedback loops that set p from D's overfitting (arXiv:2006.06676, sec. 3.1).
+"""What sets p: feedback loops from D's overfitting (arXiv:2006.06676, sec. 3.1), and a schedule without feedback.
 
 Both measures of overfitting are 0 when there is none and 1 when it is complete:
 
@@ -14,8 +14,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from leangan.core.ranks import sum_over_ranks
-from leangan.plugins.method import Method
+from leangan.core.ranks import sum_over_ranks, world_size
+from leangan.core.spec import RunSpec
+from leangan.plugins.method import Method, Networks
 
 
 class Controller(nn.Module):
@@ -61,6 +62,9 @@ class Controller(nn.Module):
         self.register_buffer("steps", torch.tensor(0))
         self.register_buffer("sums", torch.zeros(self.summed, 2))
 
+    def prepare(self, spec: RunSpec) -> None:
+        """Takes what it must know of the run; a feedback loop needs nothing."""
+
     @torch.no_grad()
     def observe(self, d_real: Tensor, d_fake: Tensor) -> None:
         """Takes the logits of this rank's images in a D step."""
@@ -87,11 +91,15 @@ class Controller(nn.Module):
     def _move(self, r: Tensor, images: Tensor) -> None:
         """Changes p and begins a new interval, if this one is over."""
         due = self.steps >= self.interval
-        change = torch.sign(r - self.target) * images / (self.tune_kimg * 1000)
-        self.p.copy_(torch.where(due, (self.p + change).clamp(min=0), self.p))
+        self.p.copy_(torch.where(due, self._next(r, images), self.p))
         self.r.copy_(torch.where(due, r, self.r))
         self.steps.masked_fill_(due, 0)
         self.sums.masked_fill_(due, 0)
+
+    def _next(self, r: Tensor, images: Tensor) -> Tensor:
+        """p after an interval with the measure r over so many reals."""
+        change = torch.sign(r - self.target) * images / (self.tune_kimg * 1000)
+        return (self.p + change).clamp(min=0)
 
 
 class ValidationController(Controller):
@@ -126,10 +134,48 @@ class ValidationController(Controller):
         self._move(r_v, self.sums[0, 1])
 
 
+class LinearController(Controller):
+    """Raises p in proportion to the images shown to D so far, from 0 to the target, whatever D says:
+
+        p = target * images so far / images of the whole run
+
+    Every `interval` D steps p takes its new value (arXiv:2106.04566, as the authors' release has it). r_t is measured
+    and logged, and changes nothing. `tune_kimg` and the initial p have no effect.
+    """
+
+    seen: Tensor  # reals of all ranks so far
+
+    def __init__(
+        self,
+        target: float = Controller.published_target,
+        interval: int = 4,
+        tune_kimg: float = 500,
+        p: float = 0.0,
+    ) -> None:
+        if not 0 <= target <= 1:
+            raise ValueError(f"target is {target}; p at the end of the run lies in [0, 1]: change `target`")
+        super().__init__(target, interval)
+        self.register_buffer("seen", torch.tensor(0))
+
+    def prepare(self, spec: RunSpec) -> None:
+        self.total_nimg = spec.total_nimg
+
+    @torch.no_grad()
+    def observe(self, d_real: Tensor, d_fake: Tensor) -> None:
+        self.seen += len(d_real) * world_size()
+        super().observe(d_real, d_fake)
+
+    def _next(self, r: Tensor, images: Tensor) -> Tensor:
+        return self.target * self.seen / self.total_nimg
+
+
 class ControlledMethod(Method):
     """A method whose strength p the module `controller` steers: it hears what D says, and its values are logged."""
 
     controller: Controller
+
+    def prepare(self, networks: Networks) -> None:
+        self.controller.prepare(networks.spec)
 
     def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
         self.controller.observe(d_real, d_fake)

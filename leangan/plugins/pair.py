@@ -87,7 +87,8 @@ class Discriminator(nn.Module):
     for G, whose blocks may give more than their feature maps."""
 
     apart: bool = False
-    """Whether reals and fakes take a pass each. A method sets it whose layers compare all images of a pass."""
+    """Whether reals and fakes take a pass each. A method sets it whose layers compare all images of a pass, or draw for
+    all of them at once."""
 
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
         features = self.features(x)
@@ -137,7 +138,8 @@ class Discriminator(nn.Module):
         """Part `d_layers`: convolutions and dense layers in the order in which an image passes them, the output last.
 
         Layers of the label are not among them. `weight` of a convolution is [out, in, height, width].
-        Part `equalised`: weights are multiplied by `weight_gain`, which is `bias_gain` / sqrt(fan_in).
+        Part `equalised`: weights are multiplied by `weight_gain`, which is `bias_gain` / sqrt(fan_in). A method may set
+        another number, or a tensor that is multiplied elementwise.
         """
         raise NotImplementedError(f"{type(self).__module__} does not offer the part d_layers")
 

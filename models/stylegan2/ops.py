@@ -20,9 +20,9 @@ LRELU_SLOPE = 0.2
 LRELU_GAIN = math.sqrt(2)  # keeps the second moment of a unit Gaussian nearly 1; layers fold it into weights
 
 
-def scaled(parameter: Tensor, gain: float, dtype: torch.dtype | None = None) -> Tensor:
+def scaled(parameter: Tensor, gain: float | Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """parameter * gain in `dtype`, by default the parameter's own."""
-    y = parameter if gain == 1 else parameter * gain
+    y = parameter * gain if isinstance(gain, Tensor) or gain != 1 else parameter
     return cast(y, dtype or y.dtype)
 
 

@@ -160,7 +160,7 @@ def test_where_it_makes_no_sense(make_spec):
         return Method.skip(spec)
 
     assert reason(("diffaugment", {})) is None and reason(("da", {}), ("lecam", {})) is None
-    assert reason(("ada", {"heuristic": "rv"})) is None
+    assert reason(("ada", {"heuristic": "rv"})) is None and reason(("ada", {"heuristic": "linear"})) is None
     assert "'ada' goes by the sign" in reason(("ada", {})) and "'apa' goes" in reason(("apa", {}))
     assert "loss of its own" in reason(("wgan_gp", {}))
     assert "r1_gamma to 0" in reason(hyper={"r1_gamma": 0.05})

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from leangan.augment import ada, adaptive_dropout, apa, pagan
+from leangan.core.yaml_files import read
 from leangan.plugins.arguments import bind
-from leangan.plugins.controller import Controller, ValidationController
+from leangan.plugins.controller import Controller, LinearController, ValidationController
+from leangan.plugins.method import Networks
 
 OVERFITTED = torch.full((64, 1), 3.0)  # D takes every real for real: r_t = 1
 FAKE = torch.full((64, 1), -3.0)
@@ -185,6 +187,89 @@ def test_r_v_target_is_a_share():
         ValidationController(target=-0.5)
 
 
+# Without feedback
+
+
+def linear(make_spec, **arguments) -> LinearController:
+    """In a run of 6400 images, which is 100 steps of 64."""
+    controller = LinearController(**arguments)
+    controller.prepare(make_spec(total_kimg=6.4))
+    return controller
+
+
+@pytest.mark.parametrize("logits", [OVERFITTED, -OVERFITTED], ids=["overfitted", "at a loss"])
+def test_p_follows_the_images_so_far_every_4_d_steps_whatever_d_says(make_spec, logits):
+    controller = linear(make_spec)
+    for step in range(1, 101):
+        controller.observe(logits, FAKE)
+        assert controller.p.item() == pytest.approx(0.6 * (step - step % 4) / 100, abs=1e-7)
+    assert controller.log() == {"p": pytest.approx(0.6), "r_t": logits.sign().mean().item()}
+
+
+def test_p_begins_at_0_whatever_is_stated():
+    assert LinearController(tune_kimg=1, p=0.4).log() == {"p": 0.0}
+
+
+def test_p_of_a_long_run_does_not_drift(make_spec):
+    """24,999,999 of 25 million images, of which float32 holds no sum of small batches."""
+    controller = LinearController(interval=1)
+    controller.prepare(make_spec(total_kimg=25_000))
+    controller.seen.fill_(24_999_935 - 8)
+    for batch in (8, 64):
+        controller.observe(torch.ones(batch, 1), FAKE)
+    assert controller.seen.item() == 24_999_999
+    assert controller.p.item() == pytest.approx(0.6 * 24_999_999 / 25_000_000, rel=1e-7)
+
+
+def test_a_schedule_counts_the_images_of_all_ranks(make_spec, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda sums: sums.mul_(2))
+    controller = linear(make_spec, interval=1)
+    controller.observe(OVERFITTED, FAKE)
+    assert controller.p.item() == pytest.approx(0.6 * 128 / 6400)
+
+
+def test_a_schedule_survives_a_checkpoint_within_an_interval(make_spec):
+    whole, first, second = (linear(make_spec, interval=3) for _ in range(3))
+    for _ in range(11):
+        whole.observe(OVERFITTED, FAKE)
+    for _ in range(4):
+        first.observe(OVERFITTED, FAKE)
+    second.load_state_dict(first.state_dict())
+    for _ in range(7):
+        second.observe(OVERFITTED, FAKE)
+    assert whole.log() == second.log() and whole.log()["p"] == pytest.approx(0.6 * 9 / 100)
+    assert all(torch.equal(a, b) for a, b in zip(whole.buffers(), second.buffers(), strict=True))
+
+
+@pytest.mark.parametrize("target", [-0.1, 1.1])
+def test_p_at_the_end_is_a_probability(target):
+    with pytest.raises(ValueError, match=rf"target is {target}; p at the end of the run lies in \[0, 1\]"):
+        LinearController(target=target)
+
+
+def test_ada_linear_takes_the_length_of_its_run(make_spec):
+    method = ada.Method(heuristic="linear", target=0.5, interval=1)
+    method.prepare(Networks(G=None, D=None, spec=make_spec(total_kimg=0.64)))
+    method.observe(-OVERFITTED, FAKE, 0)
+    assert method.log() == {"p": pytest.approx(0.05), "r_t": -1.0}
+    assert (method.title, method.needs_validation) == ("ADA-Linear", False)
+
+
+def test_ada_linear_is_one_run_whatever_its_unused_arguments():
+    (entry,) = read("config/methods.yaml")["ada-linear"]
+    bound = bind("ada", ada.Method, entry["ada"])
+    assert bound == bind("ada", ada.Method, {"heuristic": "linear", "tune_kimg": 100, "p": 0.3})
+    assert bound == bind("ada", ada.Method, bound)
+    assert bound != bind("ada", ada.Method, {"heuristic": "linear", "interval": 8})
+    feedback = bind("ada", ada.Method, {"tune_kimg": 100, "p": 0.3})
+    assert (feedback["tune_kimg"], feedback["p"]) == (100, 0.3)
+
+
+# ADA
+
+
 def test_ada_by_either_heuristic():
     rt, rv = ada.Method(interval=1, tune_kimg=1), ada.Method(heuristic="rv", interval=1, tune_kimg=1)
     assert (rt.controller.target, rv.controller.target) == (0.6, 0.5)
@@ -211,11 +296,11 @@ def test_by_default_p_moves_every_4_d_steps_and_crosses_0_to_1_in_500_thousand_r
 
 def test_adas_target_is_the_heuristics_own_unless_it_is_given():
     """An argument left out and the same value given are one run (leangan.core.spec)."""
-    for heuristic, target in (("rt", 0.6), ("rv", 0.5)):
+    for heuristic, target in (("rt", 0.6), ("rv", 0.5), ("linear", 0.6)):
         bound = bind("ada", ada.Method, {"heuristic": heuristic})
         assert bound["target"] == target and bound == bind("ada", ada.Method, bound)
         assert bind("ada", ada.Method, {"heuristic": heuristic, "target": 0.1})["target"] == 0.1
-    with pytest.raises(ValueError, match="'r_v'.*Known: rt, rv"):
+    with pytest.raises(ValueError, match="'r_v'.*Known: linear, rt, rv"):
         bind("ada", ada.Method, {"heuristic": "r_v"})
 
 
@@ -224,5 +309,5 @@ def test_ada_has_the_published_categories():
 
 
 def test_unknown_heuristic_names_the_nearest():
-    with pytest.raises(ValueError, match="'r_v'.*Known: rt, rv"):
+    with pytest.raises(ValueError, match="'r_v'.*Known: linear, rt, rv"):
         ada.Method(heuristic="r_v")

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from leangan.core.spec import RunSpec
+from leangan.plugins.controller import ControlledMethod
 from leangan.plugins.method import ROLES, Method
 from leangan.plugins.registry import FailedImport, load, names
 from leangan.training.reals import Reals
@@ -166,8 +167,8 @@ def test_zero_strength_changes_nothing(method_class, make, strengths, run, reals
 
 @pytest.mark.parametrize("hook", ACTING)
 def test_each_hook_has_an_effect_of_its_own(method_class, strengths, run, reals, strong, hook):
-    """Against the same method without this one hook."""
-    if overrides(method_class, hook):
+    """Against the same method without this one hook. `ControlledMethod.prepare` only tells a controller of its run."""
+    if overrides(method_class, hook) and getattr(method_class, hook) is not ControlledMethod.prepare:
         lacking = type("Method", (method_class,), {hook: getattr(Method, hook)})
         try:
             assert changes(strong, effects(run, lacking(**{**method_class.quick, **strengths[1]}), reals))

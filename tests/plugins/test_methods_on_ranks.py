@@ -27,7 +27,10 @@ from tests.helpers.rank_processes import assert_close, exit_code, launch, tensor
 AT_WORK = {"p": 0.5, "interval": 1, "tune_kimg": 0.2}
 """Arguments with which a method acts and its controller moves within a few steps, where it has them."""
 
-OTHERS = {"ada-rv": ("ada", {"heuristic": "rv", "target": None})}
+OTHERS = {
+    "ada-rv": ("ada", {"heuristic": "rv", "target": None}),
+    "ada-linear": ("ada", {"heuristic": "linear", "target": None}),
+}
 """Choices that take another way through a method than its defaults do."""
 
 

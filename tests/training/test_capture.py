@@ -32,14 +32,21 @@ CPU = torch.device("cpu")
 EAGER = {"relativistic": "relativistic does not say that it can be captured"}
 """Methods whose steps follow the position of the run, and what is said of them."""
 
+OTHERS = {
+    "ada-linear": ("ada", {"heuristic": "linear"}),
+    "dynamicd-widened": ("dynamicd", {"start": 0.5, "end": 1.0, "keep": 0, "random": False}),
+}
+"""Choices that take another way through a method than its defaults do."""
+
 ITERATIONS = 10
 
 
-@pytest.fixture(params=[(name, preset) for name in names("method") for preset in PRESETS], ids="-".join)
+@pytest.fixture(params=[(name, preset) for name in [*names("method"), *OTHERS] for preset in PRESETS], ids="-".join)
 def spec(request, make_spec) -> RunSpec:
     """A run of each method with each backbone, in which both regularisers are due now and then."""
-    name, preset = request.param
-    found = run_of(name, make_spec, [preset])
+    case, preset = request.param
+    name, arguments = OTHERS.get(case, (case, {}))
+    found = run_of(name, make_spec, [preset], **{name: arguments})
     if isinstance(found, str):
         pytest.skip(found)
     return found

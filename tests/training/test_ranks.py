@@ -313,6 +313,24 @@ def test_ranks_draw_the_rows_of_one_process(as_rank, world):
                 assert torch.equal(mine, all_rows[rank::world])
 
 
+def test_all_ranks_draw_alike_what_is_drawn_for_the_whole_batch(as_rank):
+    """Tensors with dimensions too, and permutations; what follows is drawn by rows again, as in one process."""
+
+    def drawn(n: int) -> tuple[list[torch.Tensor], torch.Tensor]:
+        torch.manual_seed(0)
+        with ranks.drawing_alike():
+            alike = [torch.rand(6), torch.randn_like(torch.zeros(2, 3)), torch.randperm(5)]
+        return alike, torch.rand(n, 2)
+
+    whole, rows = drawn(8)
+    for rank in range(2):
+        as_rank(rank, 2)
+        with distributed.drawing_own_rows():
+            alike, own = drawn(4)
+        assert all(torch.equal(a, b) for a, b in zip(alike, whole, strict=True))
+        assert torch.equal(own, rows[rank::2])
+
+
 def test_the_batches_of_all_ranks_are_that_of_one_process(as_rank):
     data = Reals(**reals(conditional=True, mirror=True), device=CPU)
     whole = [data.batch(16, 8), data.validation_batch(12, 8)]
