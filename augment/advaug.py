@@ -27,24 +27,24 @@ class Method(method.Method):
         G's loss = (L(D(y)) + L(D(T(G_2(g(z) +- g_step s(z)))))) / 2
 
     h is D's last hidden layer and D_2 what follows, g(z) the 4 x 4 maps that enter G's first block and G_2 what
-    follows. s is the sign of the gradient of the logit by the features: one step of projected gradient descent, whose
-    ball is never left. Gradients pass the features and not s. The two losses have weight 1 each in the paper (eqs. 4
-    and 6) and 1/2 in the authors' release (github.com/VITA-Group/Ultra-Data-Efficient-GAN-Training), as here. The
-    paper's other half, lottery tickets, is left out.
+    follows. s is the sign of the gradient of the logit by the features: one step of projected gradient descent, without
+    a projection as in the authors' release (github.com/VITA-Group/Ultra-Data-Efficient-GAN-Training). Gradients pass
+    the features and not s. Each of the two losses has weight 1 in the paper (eqs. 4 and 6) and 1/2 in the release, as
+    here. The paper's other half, lottery tickets, is left out.
 
     g is the first dense layer in BigGAN, as in the release. In StyleGAN2, for which the paper does not say where, it is
-    the learned constant (this project's choice). s of G needs a pass of its own, and the moved features another: G's
-    step makes its images three times from the same z. Noise, style mixing and T are drawn anew in each, while the
-    release has neither noise nor mixing and leaves T away from moved features. Each pass counts in the moving averages
-    that G keeps.
+    the learned constant (this project's choice). G's step makes images three times from the same z: those of the step,
+    those that s comes from, and those of moved maps. Noise, style mixing and T are drawn anew each time. The release,
+    whose G has neither noise nor style mixing, does not augment the images of moved maps. Each time counts in the
+    moving averages that G keeps.
 
     Args:
         d_step, g_step: the length of the step; 0 leaves that player's loss as it is (fig. 7 has either alone). 0.01 on
             CIFAR, the paper's default, and 0.001 on ImageNet and Tiny-ImageNet (sec. 4).
-        direction: released, the default, raises all logits. That makes D's task harder with fakes, easier with reals,
-            and G's easier. The release for BigGAN leaves alone features in D whose logit is above 1. adversarial
-            does what the paper describes (eqs. 3 and 5): reals to lower and fakes to higher logits in D's step, fakes
-            to lower ones in G's, so that every loss rises.
+        direction: released, the default, moves all features to higher logits. That makes D's task harder with fakes
+            and easier with reals, and G's easier. The release for BigGAN does not move D's features where the logit is
+            above 1. adversarial moves features as the paper describes (eqs. 3 and 5): reals to lower and fakes to
+            higher logits in D's step, fakes to lower ones in G's step. The loss rises for both players.
     """
 
     title = "AdvAug"

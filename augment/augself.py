@@ -33,15 +33,15 @@ def drawn(notes: Notes, name: str) -> Tensor:
 
 
 class Method(method.Method):
-    """A loss on what the run's DiffAugment drew, omega in [0, 1], an operation k with a head H_k of D each:
+    """D has a head H_k for each operation k of the run's DiffAugment, which predicts what it drew, omega_k in [0, 1]:
 
         P_k(x) = H_k(phi(T(x)) - phi(x))
         d_loss = d_weight * sum_k (E |P_k(x) - omega_k|^2 + E |P_k(G(z)) + omega_k|^2)
         g_loss = g_weight * sum_k (E |P_k(G(z)) - omega_k|^2 - E |P_k(G(z)) + omega_k|^2)
 
-    phi is D's last hidden layer, T the run's transform, |.|^2 the mean over the numbers of an operation. Gradients pass
-    both phi. D must not become blind to T, and G is rewarded for images whose augmentation D reads as a real's. H_k is
-    a dense layer of the kind of D's output, hence with spectral normalisation in BigGAN.
+    phi is D's last hidden layer, T the run's transform, |.|^2 the mean of the squares over the numbers of an operation.
+    Gradients pass phi of either image. D must not become blind to T, and G is rewarded for images whose augmentation D
+    reads as that of a real. H_k is a dense layer of the kind of D's output, with spectral normalisation in BigGAN.
 
     The numbers are brightness, saturation and contrast of `color`, the two shifts of `translation`, and the centre of
     `cutout`, each as a share of its range. All is as in the authors' release (github.com/liang-hou/augself-gan), whose

@@ -114,7 +114,7 @@ def test_g_learns_from_images_of_moved_maps(direction, towards):
     assert by_w.item() == pytest.approx((by_logit * (4 * w * moved**2 @ weight.numpy())).sum(), rel=1e-7)
 
 
-def test_a_step_of_0_leaves_that_players_loss(make_spec):
+def test_a_step_of_0_leaves_that_players_loss():
     loss = torch.tensor(3.0)
     assert Method(d_step=0).d_adversarial(step_of_d(), loss) is loss
     assert Method(g_step=0).g_adversarial(step_of_g(), loss) is loss
