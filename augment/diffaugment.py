@@ -1,7 +1,8 @@
 """DiffAugment: differentiable augmentation of everything D sees (arXiv:2006.10738, sec. 3).
 
 Every image is changed with probability 1, reals and fakes by the same law, with fresh random numbers at
-each call; the operations run in the order in which the policy names them.
+each call; the operations run in the order in which the policy names them. Each notes what it drew, as numbers in
+[0, 1] (`plugins.notes`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 from leangan.core.errors import check_names
 from leangan.plugins import method
 from leangan.plugins.method import ROLES, Role
+from leangan.plugins.notes import note
 
 
 def color(x: Tensor) -> Tensor:
@@ -22,7 +24,9 @@ def color(x: Tensor) -> Tensor:
 
     Saturation scales the deviation from the pixel's channel mean, contrast that from the image's mean.
     """
-    brightness, saturation, contrast = torch.rand(len(x), 3, 1, 1, 1, dtype=x.dtype, device=x.device).unbind(1)
+    drawn = torch.rand(len(x), 3, 1, 1, 1, dtype=x.dtype, device=x.device)
+    note("color", drawn.flatten(1))
+    brightness, saturation, contrast = drawn.unbind(1)
     x = x + (brightness - 0.5)
     gray = x.mean(1, keepdim=True)
     x = gray + (x - gray) * (2 * saturation)
@@ -33,8 +37,9 @@ def color(x: Tensor) -> Tensor:
 def translation(x: Tensor) -> Tensor:
     """Shift by whole pixels, each axis uniform in [-size/8, size/8]; what comes in from outside is zero."""
     n, channels, height, width = x.shape
-    row, row_inside = _shifted(n, height, x.device)
-    col, col_inside = _shifted(n, width, x.device)
+    row, row_inside, down = _shifted(n, height, x.device)
+    col, col_inside, right = _shifted(n, width, x.device)
+    note("translation", torch.cat([down, right], dim=1))
     index = row[:, :, None] * width + col[:, None, :]
     inside = row_inside[:, :, None] & col_inside[:, None, :]
     shifted = x.flatten(2).gather(2, index.view(n, 1, -1).expand(-1, channels, -1)).view_as(x)
@@ -44,11 +49,16 @@ def translation(x: Tensor) -> Tensor:
 def cutout(x: Tensor) -> Tensor:
     """Zero a square of half the image's side; its centre is uniform, so part of it may lie outside."""
     n, _, height, width = x.shape
-    hole = _covered(n, height, x.device)[:, :, None] & _covered(n, width, x.device)[:, None, :]
-    return x * ~hole[:, None]
+    rows, row = _covered(n, height, x.device)
+    cols, col = _covered(n, width, x.device)
+    note("cutout", torch.cat([row, col], dim=1))
+    return x * ~(rows[:, :, None] & cols[:, None, :])[:, None]
 
 
 OPERATIONS = {"color": color, "translation": translation, "cutout": cutout}
+
+DRAWN = {"color": 3, "translation": 2, "cutout": 2}
+"""How many numbers each operation draws for an image, and notes."""
 
 
 def operations(policy: str) -> list[str]:
@@ -103,19 +113,24 @@ def _rounded(size: float) -> int:
     return int(size + 0.5)
 
 
-def _shifted(n: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Source index of each pixel of a randomly shifted axis and whether it lies inside, both [N, size]."""
+def _shifted(n: int, size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Source index of each pixel of a randomly shifted axis and whether it lies inside, both [N, size]; the shift as a
+    share of its range, [N, 1].
+    """
     reach = _rounded(size / 8)
-    source = torch.arange(size, device=device) + torch.randint(-reach, reach + 1, (n, 1), device=device)
-    return source.clamp(0, size - 1), (source >= 0) & (source < size)
+    drawn = torch.randint(0, 2 * reach + 1, (n, 1), device=device)
+    source = torch.arange(-reach, size - reach, device=device) + drawn
+    return source.clamp(0, size - 1), (source >= 0) & (source < size), drawn / (2 * reach)
 
 
-def _covered(n: int, size: int, device: torch.device) -> Tensor:
-    """Whether the hole covers each pixel of an axis, bool [N, size].
+def _covered(n: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Whether the hole covers each pixel of an axis, bool [N, size]; its centre as a share of its range, [N, 1].
 
     The centre of an odd hole is one of `size` pixels, that of an even hole one of `size` + 1 pixel borders.
     """
     side = _rounded(size / 2)
-    start = torch.randint(0, size + 1 - side % 2, (n, 1), device=device) - side // 2
+    last = size - side % 2
+    centre = torch.randint(0, last + 1, (n, 1), device=device)
+    start = centre - side // 2
     pixel = torch.arange(size, device=device)
-    return (pixel >= start) & (pixel < start + side)
+    return (pixel >= start) & (pixel < start + side), centre / last

@@ -105,6 +105,9 @@ class DStep(Step):
     drawn_real: Notes
     """What the transforms noted while they made `t_real`."""
 
+    criterion: Callable[[Tensor, Tensor], Tensor]
+    """The backbone's adversarial loss of D, a scalar, for logits [N, 1] of reals and of fakes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GStep(Step):
@@ -112,6 +115,9 @@ class GStep(Step):
 
     reals: Callable[[], tuple[Tensor, Tensor | None]]
     """Returns the reals of the next D step and their labels, for methods whose G loss compares fakes with reals."""
+
+    criterion: Callable[[Tensor], Tensor]
+    """The backbone's adversarial loss of G, a scalar, for logits [N, 1] of fakes."""
 
 
 class Method(nn.Module):

@@ -40,6 +40,10 @@ class Generator(nn.Module):
     """What norms use in evaluation: "batch", "running" or "standing", by the preset key of this name; None where there
     is no such choice."""
 
+    blocks: Any
+    """Part `blocks`: those of `Discriminator.blocks` for G, an nn.ModuleList. Each takes feature maps, the first those
+    of the lowest resolution, and perhaps more, and may give more than maps."""
+
     mapping: Any
     """Part `mapping`: a module from (z, c) to w; its `layers`, an nn.Sequential, are those from z."""
 
@@ -83,8 +87,7 @@ class Discriminator(nn.Module):
 
     blocks: Any
     """Part `blocks`: the residual blocks, an nn.Sequential; what it gives are D's last feature maps. Each has the
-    convolutions `conv0`, `conv1` and `skip`, the last of which may be None. `G.blocks`, an nn.ModuleList, is the same
-    for G, whose blocks may give more than their feature maps."""
+    convolutions `conv0`, `conv1` and `skip`, the last of which may be None."""
 
     apart: bool = False
     """Whether reals and fakes take a pass each. A method sets it whose layers compare all images of a pass, or draw for

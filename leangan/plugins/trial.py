@@ -119,6 +119,7 @@ def _try_d_step(tried: _Iteration) -> None:
         f_real=f_real,
         d_real=d_real,
         drawn_real=drawn_real,
+        criterion=tried.backbone.d_loss,
     )
     _try_losses(method, ("d_adversarial", "d_loss"), ctx, tried.backbone.d_loss(d_real, d_fake))
     # New networks say much the same of all images. What controllers hear differs between ranks.
@@ -152,6 +153,7 @@ def _try_g_step(tried: _Iteration) -> None:
         drawn_fake=drawn_fake,
         noted=noted,
         reals=lambda: (tried.x_real, tried.c_real),
+        criterion=tried.backbone.g_loss,
     )
     _try_losses(method, ("g_adversarial", "g_loss"), ctx, tried.backbone.g_loss(ctx.d_fake))
     for part in method.methods.values():

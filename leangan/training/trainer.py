@@ -181,6 +181,7 @@ class Trainer:
                 drawn_fake=drawn_fake,
                 noted=noted,
                 reals=lambda: (x_real, c_real),
+                criterion=self.backbone.g_loss,
             )
             loss = self.method.g_adversarial(ctx, self.backbone.g_loss(d_fake)) + self.method.g_loss(ctx)
             return loss + regularizer() if every == 1 else loss
@@ -232,6 +233,7 @@ class Trainer:
                 f_real=f_real,
                 d_real=d_real,
                 drawn_real=drawn_real,
+                criterion=self.backbone.d_loss,
             )
             loss = self.method.d_adversarial(ctx, self.backbone.d_loss(d_real, d_fake)) + self.method.d_loss(ctx)
             return loss + self._regularizer(at, d_real) if every == 1 else loss

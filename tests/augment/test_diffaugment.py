@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 
 from leangan.augment.diffaugment import Method, color, cutout, translation
+from leangan.plugins.notes import collected
 
 MANY = 4000
 
@@ -105,3 +106,40 @@ def test_derivatives_of_first_and_second_order(channels):
 
     assert torch.autograd.gradcheck(transform, x, fast_mode=True)
     assert torch.autograd.gradgradcheck(lambda x: transform(x).square(), x, fast_mode=True)
+
+
+@pytest.mark.parametrize("height, width", [(16, 16), (20, 32), (10, 27)])
+def test_what_it_draws_is_noted_and_makes_its_images(height, width):
+    """The notes, each in [0, 1], give the images again; the draws are those of torch's generator in this order."""
+    x = torch.rand(50, 3, height, width, dtype=torch.float64) * 2 - 1
+    torch.manual_seed(6)
+    with collected() as notes:
+        out = Method().transform(x, "real")
+    color, translation, cutout = (each.numpy() for (each,) in (notes["color"], notes["translation"], notes["cutout"]))
+
+    brightness, saturation, contrast = color.T[:, :, None, None, None]
+    images = x.numpy() + brightness - 0.5
+    gray = images.mean(1, keepdims=True)
+    images = gray + (images - gray) * 2 * saturation
+    mean = images.mean((1, 2, 3), keepdims=True)
+    images = mean + (images - mean) * (0.5 + contrast)
+    reach = np.array([int(size / 8 + 0.5) for size in (height, width)])
+    side = np.array([int(size / 2 + 0.5) for size in (height, width)])
+    shifts = (translation * 2 - 1) * reach
+    last = np.array([height, width]) - side % 2
+    centres = cutout * last
+    for n, image in enumerate(images):
+        row, column = np.rint(reach + shifts[n]).astype(int)
+        images[n] = np.pad(image, [(0, 0), (reach[0],) * 2, (reach[1],) * 2])[:, row:, column:][:, :height, :width]
+        from_row, from_column = np.rint(centres[n]).astype(int) - side // 2
+        to_row, to_column = from_row + side[0], from_column + side[1]
+        images[n, :, max(from_row, 0) : to_row, max(from_column, 0) : to_column] = 0
+    np.testing.assert_allclose(out.numpy(), images, atol=1e-12)
+    assert translation.min() == cutout.min() == 0 and translation.max() == cutout.max() == 1
+
+    torch.manual_seed(6)
+    np.testing.assert_array_equal(torch.rand(50, 3, 1, 1, 1, dtype=torch.float64).numpy()[:, :, 0, 0, 0], color)
+    for drawn, low, high in ((shifts, -reach, reach), (centres, [0, 0], last)):
+        for axis in range(2):
+            again = torch.randint(int(low[axis]), int(high[axis]) + 1, (50, 1)).numpy()[:, 0]
+            np.testing.assert_allclose(drawn[:, axis], again, atol=1e-5)

@@ -55,8 +55,16 @@ def _without_parent(part: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, An
     return EARLIER if part[0] == TRANSFER else part
 
 
+def other_plugins(spec: RunSpec) -> list[tuple[str, dict[str, Any]]]:
+    """What acts in a run beside the method that gives it its name."""
+    return [(name, args) for name, args in spec.plugins if name not in (spec.method, TRANSFER)]
+
+
 def trainer_of(spec: RunSpec, method: Method, data: Reals) -> Trainer:
-    """A Trainer whose networks have the same weights whatever the method, which prepares them, draws."""
+    """A Trainer whose networks have the same weights whatever the method, which prepares them, draws.
+
+    The other plugins of the run act before the method, which is the one that gives the run its name.
+    """
     torch.default_generator.manual_seed(0)
     backbone = registry.load("backbone", spec.backbone)(spec.hyper, spec.resolution, 3, 0)
     G, D = backbone.generator(), backbone.discriminator()
@@ -66,8 +74,10 @@ def trainer_of(spec: RunSpec, method: Method, data: Reals) -> Trainer:
                 param += 0.1 * torch.randn(param.shape)
     torch.default_generator.manual_seed(1)
     networks = Networks(G, D, spec)
-    method.prepare(networks)
-    built = (backbone, networks.G, networks.D, Compose({"it": method}))
+    others = {name: registry.load("method", name)(**args) for name, args in other_plugins(spec)}
+    composed = Compose({**others, "it": method})
+    composed.prepare(networks)
+    built = (backbone, networks.G, networks.D, composed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "build_networks", lambda spec, channels, classes: built)
         return Trainer(spec, data, CPU)

@@ -19,7 +19,7 @@ from leangan.plugins.method import ROLES, Method
 from leangan.plugins.registry import FailedImport, load, names
 from leangan.training.reals import Reals
 from leangan.training.trainer import Trainer
-from tests.helpers.method_at_work import effects, run_of, trainer_of
+from tests.helpers.method_at_work import effects, other_plugins, run_of, trainer_of
 
 ACTING = ("prepare", "transform", "mix", "d_loss", "d_adversarial", "g_loss", "g_adversarial")
 """The hooks that act in a step."""
@@ -86,7 +86,7 @@ def without(reals) -> Callable[[RunSpec], dict[str, torch.Tensor]]:
     found: dict[str, dict[str, torch.Tensor]] = {}
 
     def effects_without(run: RunSpec) -> dict[str, torch.Tensor]:
-        key = f"{run.backbone} {run.hyper}"
+        key = f"{run.backbone} {run.hyper} {other_plugins(run)}"
         if key not in found:
             found[key] = effects(run, Method(), reals)
         return found[key]

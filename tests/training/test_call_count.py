@@ -29,6 +29,7 @@ CALLS = {
     ("diffaugment-lowshot", 256, "none"): 2510,
     ("biggan-cifar", 32, "none"): 2818,
     ("biggan-cifar", 32, "diffaugment"): 3281,
+    ("advaug-biggan-cifar", 32, "none"): 5645,
     ("biggan-imagenet128-100", 128, "none"): 4505,
 }
 """(preset, pixels, method) -> calls an iteration, regularisers at their intervals."""
