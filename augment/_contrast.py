@@ -135,7 +135,7 @@ class ContrastMethod(method.Method):
     Beside `fake` a method may have more of what `contrast` makes in its own `prepare`.
     """
 
-    constants = "paper, release, project"
+    constants = "release, project"
     capturable = True
     needs = frozenset({"blocks"})
 

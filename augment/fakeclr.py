@@ -34,9 +34,9 @@ class Method(ContrastMethod):
     latents move further. It is InsGen without reals (augment/insgen.py describes features, copies and queue), but
     second views are in the queue, and its entries are weighted by their age: m_i is added to the similarity of entry i.
 
-    Constants are those of the authors' release (github.com/iceli1007/FakeCLR). No gradient passes second views in G's
-    step, and the queue begins with random unit vectors: both are this project's choice, after MoCo. The paper sizes
-    the queue by how diverse the fakes are. That is left out, and `queue` states the length, as the release does.
+    Equations and constants are those of the authors' release (github.com/iceli1007/FakeCLR). Two things are this
+    project's choice, after MoCo: no gradient passes second views in G's step, and the queue begins with random unit
+    vectors. The paper sizes the queue by how diverse the fakes are. That is left out, and `queue` states the length.
 
     Args:
         fake_weight: 1.
@@ -47,10 +47,11 @@ class Method(ContrastMethod):
         temperature: 0.2.
         momentum: of the copies, 0.999.
         forgetting: "released": m_i = 1, since the release takes the softmax over a dimension of length 1.
-            "published": m_i = softmax over the queue of the iterations in which entries came. The paper's figure shows
-            this softmax; that m_i is added to the similarity is taken from the release, and iterations enter as
-            numbers without a scale, which is this project's reading. m_i then is below 1 / batch, and nearly 0 for
-            all but the last few batches. "none": m_i = 0.
+            "published": m_i = softmax over the queue of the iterations in which entries came. A figure of the release
+            shows this softmax. That m_i is added to the similarity is taken from the release's code. That iterations
+            enter it as numbers without a scale is this project's reading. m_i then is below 1 / batch, and nearly 0
+            for all but the last few batches.
+            "none": m_i = 0.
     """
 
     title = "FakeCLR"

@@ -23,11 +23,11 @@ class Method(ContrastMethod):
     D step. G's step moves neither heads nor queues. T is drawn once for the first view and D's logits. G draws its
     noise and its style mixing anew for G(z + noise * eps).
 
-    Equations are the paper's, constants those of the authors' release (github.com/genforce/insgen) if nothing else is
-    said. In the queue of fakes are the first views, given to the copy of the head, as there. In that of reals are the
-    second views, as in MoCo, which is this project's reading. This project's choices are also that no gradient passes
-    second views in G's step, as in MoCo, and that queues begin with random unit vectors, as in MoCo. Publications
-    augment by ADA; without augmentation the two views of a real are the same.
+    Equations and constants are those of the authors' release (github.com/genforce/insgen) if nothing else is said.
+    There, too, the queue of fakes holds first views, given to the copy of the head. Three things are this project's
+    choice, after MoCo: the queue of reals holds second views, no gradient passes second views in G's step, and queues
+    begin with random unit vectors. Publications augment by ADA. Without augmentation the two views of a real are the
+    same.
 
     Args:
         real_weight, fake_weight: 1 each.
