@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from leangan.core.ranks import rank, whole_batch_with_gradient, world_size
+from leangan.core.ranks import rank, whole_batch, whole_batch_with_gradient, world_size
 from leangan.core.spec import RunSpec
 from leangan.plugins import method
 from leangan.plugins.method import DStep, Networks
@@ -83,7 +83,7 @@ class Method(method.Method):
     def mixing(self, x: Tensor) -> Iterator[None]:
         """Within it, D mixes the statistics of images like x [N, ...]."""
         # The order of independent numbers is a uniform permutation, and the same on all ranks.
-        order = whole_batch_with_gradient(torch.rand(len(x), device=x.device)).argsort()
+        order = whole_batch(torch.rand(len(x), device=x.device)).argsort()
         self.drawn = torch.rand((), device=x.device), order[rank() :: world_size()]
         try:
             yield

@@ -2,7 +2,7 @@
 
 Each rank holds `1 / world_size()` of every batch; `launching.devices` says which numbers of ranks can share a
 run. What a network or method keeps about the whole batch, such as a moving average, goes through `mean_over_ranks` or
-`sum_over_ranks`, so that all ranks hold the same.
+`sum_over_ranks`, so that all ranks hold the same; what it keeps of single images goes through `whole_batch`.
 """
 
 from __future__ import annotations
@@ -88,6 +88,18 @@ def whole_batch_with_gradient(x: Tensor) -> Tensor:
         return x
     own = torch.stack([x if number == rank() else torch.zeros_like(x) for number in range(world_size())], dim=1)
     return mean_over_ranks_with_gradient(own.flatten(0, 1)) * world_size()
+
+
+def whole_batch(x: Tensor) -> Tensor:
+    """The rows [N, ...] that the ranks hold of a whole batch, in its order, the same bits on each; no gradient passes.
+
+    Every rank must call it, with as many rows.
+    """
+    if world_size() == 1:
+        return x.detach()
+    parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world_size())]
+    dist.all_gather(parts, x.detach().contiguous())
+    return torch.stack(parts, dim=1).flatten(0, 1)  # rank r of W holds the rows r, r + W, ...
 
 
 class _Mean(torch.autograd.Function):

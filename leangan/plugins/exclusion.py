@@ -21,3 +21,17 @@ def random_start(spec: RunSpec, network: str) -> str | None:
     if "transfer" in dict(spec.plugins):
         return None
     return f"it keeps what {network} learned in an earlier run: compose it with `transfer` in config/methods.yaml"
+
+
+def copied_too_early(spec: RunSpec, name: str) -> str | None:
+    """The reason where a method of the run `spec` comes after `name`, which copies D, and may change D in between."""
+    names = [plugin for plugin, _ in spec.plugins]
+    for later in names[names.index(name) + 1 :]:
+        plugin = load("method", later)
+        if not (isinstance(plugin, type) and issubclass(plugin, Method)):
+            continue
+        if plugin.prepare is not Method.prepare or plugin.initialize is not Method.initialize:
+            return (
+                f"it copies D as the methods before it leave it: name {name!r} after {later!r} in config/methods.yaml"
+            )
+    return None

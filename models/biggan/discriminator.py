@@ -90,7 +90,7 @@ class Discriminator(pair.Discriminator):
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, maps[-1]], summed over pixels."""
         x = self.blocks(x.contiguous(memory_format=torch.channels_last))
         x = cast(x, next(self.parameters()).dtype)
-        return F.relu(x, inplace=True).sum(dim=(2, 3))
+        return F.relu(x).sum(dim=(2, 3))  # in place it would overwrite the maps that methods look at
 
     def score(self, features: Tensor, c: Tensor | None) -> Tensor:
         """Hidden layer and labels -> logits [N, 1], linear plus <embedding, hidden layer> (arXiv:1802.05637)."""

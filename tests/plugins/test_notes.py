@@ -95,6 +95,18 @@ def test_feature_maps_are_those_of_named_layers_and_leave_no_hooks(make_spec):
         pass
 
 
+def test_feature_maps_are_those_before_later_layers_change_them(make_spec):
+    """BigGAN's last blocks are followed by a ReLU."""
+    hyper = {"batch": 8, "g_maps": [8, 8, 8], "d_maps": [8, 16], "d_down": 2}
+    D = build_networks(make_spec(hyper=hyper, of="tiny-biggan"), 3, 0)[2].eval()
+    x = torch.randn(2, 3, 16, 16)
+    with feature_maps(D, ["blocks"]) as maps:
+        features = D.features(x)
+    torch.testing.assert_close(maps["blocks"], D.blocks(x))
+    assert maps["blocks"].min() < 0
+    torch.testing.assert_close(features, maps["blocks"].clamp(min=0).sum((2, 3)))
+
+
 @pytest.mark.parametrize("preset", ["tiny", "tiny-biggan"])
 def test_functions_before_the_bias_follow_each_other(make_spec, preset):
     """For a layer that is linear but for its bias: bias + 3 (2 y + 1)."""
