@@ -7,6 +7,7 @@ A backbone's networks derive from these classes. What only some of them have, su
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -151,3 +152,14 @@ def add_before_bias(layer: Any, function: Callable[[Tensor], Tensor]) -> None:
     """
     earlier = layer.before_bias
     layer.before_bias = function if earlier is None else lambda x: function(earlier(x))
+
+
+def add_around_features(D: Discriminator, function: Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]) -> None:
+    """Lets `function(features, x)` take the place of D.features(x), where `features` is what was there before.
+
+    A method does so whose D draws something for each image that it sees, or looks at other images than it is given.
+    Every call of D passes through it: those of regularisers, of held-out images and of other methods too. The images
+    of a call are reals and fakes in turn, unless D is `apart`. Functions of several methods go around each other: the
+    one added last gets the images first.
+    """
+    D.features = partial(function, D.features)  # type: ignore[method-assign]
