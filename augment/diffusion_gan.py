@@ -13,7 +13,7 @@ from leangan.models.stylegan2.layers import Linear
 from leangan.plugins.controller import ControlledMethod, Controller
 from leangan.plugins.method import Networks
 from leangan.plugins.notes import note
-from leangan.plugins.pair import add_around_features
+from leangan.plugins.pair import add_around
 
 LAWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "uniform": lambda u, T: T * u,
@@ -107,7 +107,7 @@ class Method(ControlledMethod):
         D = networks.D
         if self.condition:
             self.weights = nn.Sequential(Linear(1, D.width, activate=True), D.head(D.width))
-        add_around_features(D, self.features_of_diffused)
+        add_around(D, "features", self.features_of_diffused)
 
     def features_of_diffused(self, features: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """D's last hidden layer for the images x [N, C, H, W], of which it sees diffused ones."""
@@ -118,21 +118,21 @@ class Method(ControlledMethod):
         y = a.sqrt()[:, :, None, None] * x + self.noise_std * level[:, :, None, None] * torch.randn_like(x)
         return features(y) * (1 + self.weights(level)) if self.condition else features(y)
 
-    def T(self) -> Tensor:
+    def length(self) -> Tensor:
         """The number of steps of the diffusion."""
         return self.t_min + (self.controller.p.clamp(max=1) * (self.t_max - self.t_min)).round()
 
     def kept(self) -> Tensor:
         """a_t for t = 0, ..., t_max; those beyond T are of no use."""
-        rise = (self.step / (self.T() - 1).clamp(min=1)).clamp(max=1)
+        rise = (self.step / (self.length() - 1).clamp(min=1)).clamp(max=1)
         beta = self.beta_start + (self.beta_end - self.beta_start) * rise
         return F.pad(torch.cumprod(1 - beta, dim=0), (1, 0), value=1.0)
 
     def steps_of(self, images: int) -> Tensor:
         """A t for each of so many images, as int64 [N]."""
-        T = self.T()
+        T = self.length()
         clean, u = torch.rand(images, 2, device=T.device).unbind(1)
-        t = self.law(1 - u, T).ceil().clamp(max=T)  # 1 - u is never 0
+        t = self.law(1 - u, T).ceil().clamp(max=T)  # 1 - u is never 0; rounding may go beyond T
         return torch.where(clean < 0.5, 0, t).long()
 
     def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:
@@ -140,4 +140,4 @@ class Method(ControlledMethod):
         self.controller.p.clamp_(max=1)
 
     def log(self) -> dict[str, float]:
-        return {**super().log(), "T": float(self.T())}
+        return {**super().log(), "T": float(self.length())}

@@ -54,7 +54,7 @@ def test_an_image_keeps_its_share_and_gets_the_rest_as_noise(p, T, beta_end):
     x = torch.randn(500, 3, 8, 8)
     y, t = seen(method, x)
     a = kept(T, beta_end)[t][:, None, None, None]
-    assert t.max() <= T and float(method.T()) == T
+    assert t.max() <= T and float(method.length()) == T
     np.testing.assert_array_equal(y[t == 0], x.numpy()[t == 0])
     noise = ((y - np.sqrt(a) * x.numpy()) / np.sqrt(1 - a + (a == 1)))[t > 0]
     assert kstest(noise[::3].flatten() / 0.05, "norm").pvalue > 1e-3
@@ -133,7 +133,7 @@ def test_images_are_diffused_after_augmentation_in_every_pass(make_spec, make_re
     torch.manual_seed(0)
     steps = Trainer(make_spec(entry), make_reals(), CPU)
     diffusion = steps.method.methods["diffusion_gan"]
-    assert float(diffusion.T()) == 10
+    assert float(diffusion.length()) == 10
     contexts, drawn, steps_of, into_d = [], [], diffusion.steps_of, []
     diffusion.noise_std = 0.0
     steps.D.from_rgb.register_forward_pre_hook(lambda layer, inputs: into_d.append(inputs[0]))
