@@ -44,6 +44,9 @@ class Generator(nn.Module):
     mapping: Any
     """Part `mapping`: a module from (z, c) to w; its `layers`, an nn.Sequential, are those from z."""
 
+    blocks: Any
+    """Part `blocks`: the residual blocks, an nn.ModuleList; see `Discriminator.blocks`."""
+
     def accumulate_standing(self, random_labels: Callable[[int], Tensor | None]) -> None:
         """Gather what evaluation needs of generated images; called before a snapshot is written.
 
