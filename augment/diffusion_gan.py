@@ -39,7 +39,8 @@ class Method(ControlledMethod):
     authors see no significant difference to a D that is not told (README of their release).
 
     The diffusion is the first step of D itself, after all transforms as in the release: each call of D draws its own t
-    and noise, and R1 takes its gradient at the image before. Losses find t in `ctx.noted["t"]`.
+    and noise, and R1 takes its gradient at the image before. Losses find t in
+    `ctx.noted["t"]`, in the order of D's pass.
 
     Each image has a t of its own. The paper draws them from a list of 32 zeros and 32 t, which is drawn anew whenever T
     changes: the law of one t is the same.
