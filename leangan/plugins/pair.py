@@ -7,7 +7,8 @@ A backbone's networks derive from these classes. What only some of them have, su
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -99,11 +100,13 @@ class Discriminator(nn.Module):
         return self.score(features, c)
 
     def judge(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The last hidden layer [N, width] and the logits [N, 1] of images and labels, from one call of D."""
+        """The last hidden layer [N, width] and the logits [N, 1] of images and labels, from one call of D.
+
+        Where a method's D looks more than once (`add_around`), the hidden layer is that of the last look.
+        """
         with collected() as notes:
             logits = self(x, c)
-        (features,) = notes["features"]
-        return features, logits
+        return notes["features"][-1], logits
 
     def judge_both(
         self, real: tuple[Tensor, Tensor | None], fake: tuple[Tensor, Tensor | None]
@@ -156,3 +159,14 @@ def add_before_bias(layer: Any, function: Callable[[Tensor], Tensor]) -> None:
     """
     earlier = layer.before_bias
     layer.before_bias = function if earlier is None else lambda x: function(earlier(x))
+
+
+def add_around(D: Discriminator, call: Literal["features", "forward"], function: Callable[..., Tensor]) -> None:
+    """Lets `function(earlier, x)` take the place of D.features(x), or `function(earlier, x, c)` that of D(x, c).
+
+    `earlier` is what was there before, so that functions of several methods go around each other: the one added last
+    gets the images first. A method does so whose D draws something for each image that it sees, or looks at other
+    images than it is given. Calls of regularisers, for held-out images and of other methods pass through it too. The
+    images of a call are reals and fakes in turn, unless D is `apart`.
+    """
+    setattr(D, call, partial(function, getattr(D, call)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from leangan.plugins import method
 from leangan.plugins.feature_maps import feature_maps
 from leangan.plugins.networks import build_networks
 from leangan.plugins.notes import collected, note
-from leangan.plugins.pair import add_before_bias
+from leangan.plugins.pair import add_around, add_before_bias
 from leangan.training.trainer import Trainer
 from tests.helpers.method_at_work import trainer_of
 
@@ -123,3 +125,43 @@ def test_functions_before_the_bias_follow_each_other(make_spec, preset):
     torch.testing.assert_close(
         layer(x), 3 * (2 * plain + 1) + (layer.bias * getattr(layer, "bias_gain", 1)).view(shape)
     )
+
+
+@pytest.mark.parametrize("preset", ["tiny", "tiny-biggan"])
+def test_functions_around_the_features_get_the_images_of_every_call(make_spec, preset):
+    """The last one first; a copy of D goes by its own weights."""
+    hyper = {"batch": 8, "g_maps": [8, 8, 8], "d_maps": [8, 16], "d_down": 2} if preset == "tiny-biggan" else {}
+    D = build_networks(make_spec(hyper=hyper, of=preset), 3, 0)[2].double().eval()
+    x, other = torch.randn(2, 8, 3, 16, 16).double()
+    with torch.no_grad():
+        plain = {factor: D.features(factor * x) for factor in (1, 2, 3)}
+        scored = D.score(plain[2] + 1, None)
+    add_around(D, "features", lambda features, x: features(2 * x))
+    add_around(D, "features", lambda features, x: features(x) + 1)
+    assert D.state_dict().keys() == copy.deepcopy(D).state_dict().keys()
+    torch.testing.assert_close(D.features(x), plain[2] + 1)
+    torch.testing.assert_close(D(x, None), scored)
+    (f_x, d_x), _ = D.judge_both((x, None), (other, None))
+    torch.testing.assert_close(f_x, plain[2] + 1)
+    torch.testing.assert_close(d_x, scored)
+    add_around(D, "features", lambda features, x: features(1.5 * x))
+    torch.testing.assert_close(D.features(x), plain[3] + 1)
+    twin = copy.deepcopy(D)
+    with torch.no_grad():
+        for param in D.parameters():
+            param += torch.randn_like(param)
+    torch.testing.assert_close(twin.features(x), plain[3] + 1)
+    assert not torch.isclose(D.features(x), plain[3] + 1).all()
+
+
+def test_a_function_around_the_call_gives_the_logits_and_the_last_look_the_hidden_layer(make_spec):
+    D = build_networks(make_spec(), 3, 0)[2].double()
+    x = torch.randn(8, 3, 16, 16).double()
+    one, two = (D(factor * x, None) for factor in (1, 2))
+    hidden = D.features(2 * x)
+    add_around(D, "forward", lambda judge, x, c: 3 * judge(x, c) + judge(2 * x, c))
+    torch.testing.assert_close(D(x, None), 3 * one + two)
+    features, logits = D.judge(x, None)
+    torch.testing.assert_close(logits, 3 * one + two)
+    torch.testing.assert_close(features, hidden)
+    torch.testing.assert_close(D.features(2 * x), hidden)
