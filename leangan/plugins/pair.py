@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
     blocks: Any
     """Part `blocks`: the residual blocks, an nn.Sequential; what it gives are D's last feature maps. Each has the
     convolutions `conv0`, `conv1` and `skip`, the last of which may be None. `G.blocks`, an nn.ModuleList, is the same
-    for G, whose blocks may give more than their feature maps."""
+    for G, whose blocks may lack other ones too and may give more than their feature maps."""
 
     apart: bool = False
     """Whether reals and fakes take a pass each. A method sets it whose layers compare all images of a pass."""

@@ -233,7 +233,7 @@ class Trainer:
                 d_real=d_real,
                 drawn_real=drawn_real,
             )
-            loss = self.method.d_adversarial(ctx, self.backbone.d_loss(d_real, d_fake)) + self.method.d_loss(ctx)
+            loss = self.method.d_adversarial(ctx, self.backbone.d_adversarial(ctx)) + self.method.d_loss(ctx)
             return loss + self._regularizer(at, d_real) if every == 1 else loss
 
         def regularizer() -> Tensor:
