@@ -17,6 +17,7 @@ from leangan.core.values import canonical, name_of
 if TYPE_CHECKING:  # reading a configuration needs the keys below, but not torch
     from torch import Tensor
 
+    from leangan.plugins.method import DStep
     from leangan.plugins.pair import Discriminator, Generator
 
 REQUIRED = object()
@@ -168,7 +169,13 @@ class Backbone(ABC):
 
     @abstractmethod
     def d_loss(self, d_real: Tensor, d_fake: Tensor) -> Tensor:
-        """Scalar D minimises."""
+        """Scalar D minimises, from the logits of reals and of fakes."""
+
+    def d_adversarial(self, ctx: DStep) -> Tensor:
+        """The same from all that a D step has computed, for losses that take more than the logits: `ctx.noted`, for
+        example. A method may have put another D in the place of the backbone's, which notes nothing of this kind.
+        """
+        return self.d_loss(ctx.d_real, ctx.d_fake)
 
     def g_regularizer(self, G: Any, z: Tensor, c: Tensor | None) -> Tensor:
         """Scalar added to G's loss, weight included; runs G itself. Not called when `g_reg_interval` is 0."""

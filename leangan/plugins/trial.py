@@ -121,7 +121,7 @@ def _try_d_step(tried: _Iteration) -> None:
         drawn_real=drawn_real,
         criterion=tried.backbone.d_loss,
     )
-    _try_losses(method, ("d_adversarial", "d_loss"), ctx, tried.backbone.d_loss(d_real, d_fake))
+    _try_losses(method, ("d_adversarial", "d_loss"), ctx, tried.backbone.d_adversarial(ctx))
     # New networks say much the same of all images. What controllers hear differs between ranks.
     apart = 1 - 2 * (rank() % 2)
     for part in method.methods.values():

@@ -235,7 +235,7 @@ class Trainer:
                 drawn_real=drawn_real,
                 criterion=self.backbone.d_loss,
             )
-            loss = self.method.d_adversarial(ctx, self.backbone.d_loss(d_real, d_fake)) + self.method.d_loss(ctx)
+            loss = self.method.d_adversarial(ctx, self.backbone.d_adversarial(ctx)) + self.method.d_loss(ctx)
             return loss + self._regularizer(at, d_real) if every == 1 else loss
 
         def regularizer() -> Tensor:

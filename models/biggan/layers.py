@@ -28,7 +28,7 @@ def normal_(weight: Tensor) -> Tensor:
 INITS: dict[str, Callable[[Tensor], Tensor]] = {"normal": normal_, "orthogonal": nn.init.orthogonal_}
 
 
-def initialized(layer: nn.Linear | nn.Conv2d, init: str) -> nn.Module:
+def initialized(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, init: str) -> nn.Module:
     """`layer` with its weight drawn by INITS[init] and its bias zero.
 
     Filters are channels_last, as the maps are: otherwise each convolution copies them to that layout.
@@ -41,7 +41,7 @@ def initialized(layer: nn.Linear | nn.Conv2d, init: str) -> nn.Module:
     return layer
 
 
-def spectral(layer: nn.Linear | nn.Conv2d, init: str) -> nn.Module:
+def spectral(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, init: str) -> nn.Module:
     """`layer`, initialised, whose weight is divided by its largest singular value (arXiv:1802.05957).
 
     One step of power iteration in every forward pass in training mode, none in evaluation.

@@ -27,7 +27,7 @@ SIZES = {
     32: ("tiny", "tiny-biggan", "cifar", "cifarbaseline", "diffaugment-cifar", "biggan-cifar"),
     128: ("biggan-imagenet128",),
     512: ("paper512",),
-    1024: ("stylegan2", "paper1024"),
+    1024: ("stylegan2", "paper1024", "fastgan-1024"),
 }
 """The resolution of the presets that are not for 256 px."""
 

@@ -27,6 +27,8 @@ VARIANTS = {
         # The design for ImageNet at 128, narrow.
         (128, {**WIDE_BIGGAN, "z_dim": 12, "hierarchical_z": True, "shared_dim": 6, "init": "orthogonal"}),
     ],
+    # With excitation in D, and with the factor of the paper.
+    "fastgan": [(64, {"g_width": 4, "d_width": 2, "eval_statistics": "running"}), (64, {"excitation_factor": 16})],
 }
 """Other designs than that of the tiny preset: resolution, changed keys."""
 
@@ -281,8 +283,10 @@ def test_layers_of_d_are_in_the_order_an_image_passes_them(name):
 def test_a_method_adds_to_a_layer_before_its_bias(name):
     """What is cut out there leaves of each layer the activation of its bias."""
     _, D = built(name)
-    of_blocks = [layer for block in D.blocks for layer in (block.conv0, block.conv1, block.skip) if layer is not None]
-    for number, layer in enumerate(D.layers() if name in with_part("d_layers") else of_blocks):
+    of_blocks = [getattr(block, each) for block in getattr(D, "blocks", ()) for each in ("conv0", "conv1", "skip")]
+    layers = D.layers() if "d_layers" in loaded(name).parts else [layer for layer in of_blocks if layer is not None]
+    assert layers
+    for number, layer in enumerate(layers):
         given = []
         hook = layer.register_forward_hook(lambda _, inputs, y, given=given: given.append(y))
         layer.before_bias = torch.zeros_like

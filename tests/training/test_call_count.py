@@ -31,6 +31,8 @@ CALLS = {
     ("biggan-cifar", 32, "diffaugment"): 3281,
     ("advaug-biggan-cifar", 32, "none"): 5645,
     ("biggan-imagenet128-100", 128, "none"): 4505,
+    ("fastgan-256", 256, "none"): 3806,
+    ("fastgan-256", 256, "fastgan"): 4356,
 }
 """(preset, pixels, method) -> calls an iteration, regularisers at their intervals."""
 
@@ -45,8 +47,10 @@ OF_NUMBERS = set(
 
 
 def narrowed(preset: str, divisor: int) -> dict[str, Any]:
-    """Keys that divide BigGAN's widths; none for StyleGAN2."""
+    """Keys that divide the widths of BigGAN and FastGAN; none for StyleGAN2."""
     row = presets()[preset]
+    if row["backbone"] == "fastgan":
+        return {key: row[key] // divisor for key in ("g_width", "d_width")}
     if row["backbone"] != "biggan":
         return {}
     return {"batch": 50, **{maps: [width // divisor for width in row[maps]] for maps in ("g_maps", "d_maps")}}

@@ -40,10 +40,10 @@ def final_state(run_dir: Path) -> dict[str, torch.Tensor]:
     return tensors(checkpoint.load_latest(run_dir / "ckpt", CPU))
 
 
-def reals(conditional: bool = False, mirror: bool = False) -> dict:
+def reals(conditional: bool = False, mirror: bool = False, side: int = 16) -> dict:
     """Arguments of Reals: 24 random images to train on and 16 held out, of two classes where conditional."""
     rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (40, 3, 16, 16), dtype=np.uint8), rng.integers(0, 2, 40)
+    images, labels = rng.integers(0, 256, (40, 3, side, side), dtype=np.uint8), rng.integers(0, 2, 40)
     train, validation = list(range(24)), list(range(24, 40))
     return {
         **{"images": images, "labels": labels if conditional else None, "classes": 2},
@@ -57,6 +57,7 @@ def runs(make_spec) -> dict[str, tuple]:
     full = {"style_mixing": 0.9, "pl_weight": 2.0, "pl_interval": 4, "noise_inputs": True}
 
     small = {"z_dim": 8, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2, "eval_batch": 16, "batch": 8}
+    narrow = {"z_dim": 8, "g_width": 2, "d_width": 1}
 
     def spec(method: str = "none", hyper: dict | None = None, **changes):
         return make_spec(method, hyper={**full, **(hyper or {})}, **{"total_kimg": 0.096, **changes})
@@ -71,6 +72,10 @@ def runs(make_spec) -> dict[str, tuple]:
         "biggan-double": (
             make_spec("diffaugment", of="tiny-biggan", hyper=small, conditional=True, total_kimg=0.4),
             reals(conditional=True),
+        ),
+        "fastgan-double": (
+            make_spec("fastgan", of="tiny-fastgan", resolution=32, hyper=narrow, conditional=True, total_kimg=0.064),
+            reals(conditional=True, side=32),
         ),
         "continued": (spec(plugins=[ada], total_kimg=0.064), reals()),
         "ada-bcr-double": (spec(plugins=[ada, ("bcr", {"reach": 1 / 8})], total_kimg=0.064), reals()),
@@ -87,6 +92,7 @@ EXACT = [
     "ada",
     "ada-double",
     "biggan-double",
+    "fastgan-double",
     "continued",
     "ada-bcr-double",
 ]
