@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -122,7 +124,7 @@ class Discriminator(pair.Discriminator):
         for i, width in enumerate(self.projection.outputs):
             halvings = max(most - i, 0)
             widths = [width, *(maps << (i + k) for k in range(halvings))]
-            layers = [halving(a, b, separable) for a, b in zip(widths, widths[1:], strict=False)]
+            layers = [halving(a, b, separable) for a, b in pairwise(widths)]
             self.parts.append(nn.Sequential(*layers, normalised(widths[-1], 1, 4, bias=False)))
             self.width += ((self.side >> (1 + i + halvings)) - 3) ** 2
 

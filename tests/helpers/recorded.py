@@ -17,6 +17,10 @@ from torch.utils._pytree import tree_leaves
 Work = Callable[[], None]
 
 
+UNSTATED = {torch.ops.aten.native_batch_norm.default}
+"""Calls that write into arguments, here the running statistics, though their schema does not say so."""
+
+
 def tensors(value: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
 
@@ -33,7 +37,7 @@ class Recording(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         changes = func._schema.is_mutable
-        if changes:
+        if changes or func in UNSTATED:
             for argument in tensors((args, kwargs)):
                 storage = argument.untyped_storage()
                 if storage.data_ptr() not in self.made | self.written.keys():

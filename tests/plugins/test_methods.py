@@ -16,6 +16,7 @@ import torch
 from leangan.core.spec import RunSpec
 from leangan.plugins.method import ROLES, Method
 from leangan.plugins.registry import FailedImport, load, names
+from leangan.results.judges import judges_of
 from leangan.training.reals import Reals
 from leangan.training.trainer import Trainer
 from tests.helpers.method_at_work import effects, run_of, trainer_of
@@ -122,6 +123,12 @@ def test_it_says_what_it_is(method_class):
     assert method_class.title and method_class.__doc__
     assert inspect.getmodule(method_class).__doc__
     assert re.search(r"arXiv:\d{4}\.\d{5}|^unpublished$", method_class.paper)
+
+
+def test_tables_read_the_extractors_that_it_judges_with(method_name, method_class):
+    """Without running the file."""
+    assert judges_of(method_name) == method_class.judges
+    assert {*method_class.judges} <= {*names("extractor")}
 
 
 @pytest.mark.parametrize("role", ROLES)
