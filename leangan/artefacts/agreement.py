@@ -14,7 +14,7 @@ metric. They come from
 The measured number is the mean over seeds of each run's best snapshot, chosen by the same metric as in the papers and
 printed as "best" in the artefact's table. A claim holds if the means of two or more seeds differ in its direction by
 more than the sum of both standard deviations. If they differ so in the other direction, the measurement is against it.
-Otherwise it is open.
+Otherwise it is open, as it is where the metric does not rank one of the methods (leangan/results/judges.py).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def claims(artefact: Artefact) -> list[Claim]:
     found = []
     for column in artefact.first_columns:
         measured = {
-            method: scores.measured_score(column.metric, runs, method, title)
+            method: scores.measured_score(column.metric, runs, method, title, artefact.unranked(column, method))
             for method, title in artefact.methods.items()
             if (runs := column.finished_runs(method))
         }

@@ -9,6 +9,7 @@ from leangan.artefacts import layout
 from leangan.artefacts.columns import Column, columns_of, rows_of_specs
 from leangan.core.errors import check_names
 from leangan.core.spec import RunSpec
+from leangan.results.judges import plugins_of_spec, why_unranked
 from leangan.results.method_titles import distinguish_titles
 from leangan.results.published import PublishedNumber, find_published
 from leangan.runs.artefact_sections import ArtefactConfig, Expectation, PublishedPart, Sweep
@@ -75,6 +76,12 @@ class Artefact:
         if self.published is None or not column.runs_of(method):
             return None
         return find_published(self.published, self.reported, column.setting, method, column.metric, column.proxy)
+
+    def unranked(self, column: Column, method: str) -> str:
+        """Why the numbers of a method in a column do not rank it; "" where they do."""
+        specs = self.spec_of
+        plugins = [name for run in column.runs_of(method) for name in plugins_of_spec(specs[run.run])]
+        return why_unranked(plugins, column.metric.extractor)
 
     def only(self, methods: list[str]) -> Artefact:
         """The same with these methods alone, in this order; ConfigError for one that it does not have."""

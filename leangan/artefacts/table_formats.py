@@ -16,7 +16,7 @@ TEX = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One printed value. `note` is the number of its explanation, `bold`: the column's best mean."""
+    """One printed value. `note` is the number of its explanation, `bold`: the column's best ranked mean."""
 
     text: str
     note: str = ""

@@ -32,8 +32,8 @@ WIDEST = 12
 def measure_table(artefact: Artefact, rows_dir: Path) -> pd.DataFrame:
     """The table's numbers in full precision: a line per column, snapshot and method, or per title, method and quantity.
 
-    `n` and `planned` count seeds; `difference` is the measured mean minus the published number. `rows_dir` is
-    results/<scale>/rows, the folder with the training logs.
+    `n` and `planned` count seeds; `difference` is the measured mean minus the published number, `unranked` why the
+    number does not rank the method. `rows_dir` is results/<scale>/rows, the folder with the training logs.
     """
     lines = _lines_by_title(artefact, rows_dir) if artefact.groups else _lines_by_setting(artefact)
     table = pd.DataFrame(lines)
@@ -63,6 +63,7 @@ def _lines_by_setting(artefact: Artefact) -> Iterator[dict[str, Any]]:
                 "protocol": column.measured.protocol.name,
                 **summary,
                 **_outcome(runs),
+                "unranked": artefact.unranked(column, method),
                 "published": None if paper is None else paper.number,
                 "difference": None if paper is None or mean is None else mean - paper.number,
                 "published_spread": "" if paper is None else paper.std_text,
@@ -82,6 +83,7 @@ def _lines_by_title(artefact: Artefact, rows_dir: Path) -> Iterator[dict[str, An
             }
             for quantity, snapshot, column, values in _quantities(artefact, group, method, rows_dir):
                 outcome = _outcome(column.runs_of(method))
+                outcome["unranked"] = artefact.unranked(column, method) if snapshot else ""
                 yield {**shared, **outcome, "quantity": quantity, "snapshot": snapshot, **_summary(values)}
 
 
@@ -141,7 +143,7 @@ def _build_by_setting(artefact: Artefact, numbers: pd.DataFrame) -> Table:
 
 
 def _cells_of_column(table: Table, column: Column, lines: pd.DataFrame) -> dict[str, list[Cell]]:
-    """The cells below each heading of a column; the best mean is bold where it is ahead of all others."""
+    """The cells below each heading of a column; the best ranked mean is bold where it is ahead of all other ranked."""
     cells = {}
     for snapshot in ("best", "final"):
         of_snapshot = lines[lines["snapshot"] == snapshot]
@@ -149,7 +151,12 @@ def _cells_of_column(table: Table, column: Column, lines: pd.DataFrame) -> dict[
             map(_score, of_snapshot[of_snapshot["n"] > 0].itertuples()), column.metric.higher_is_better
         )
         cells[snapshot] = [
-            _measured_cell(table, line, column.metric.text, bold=ahead is not None and bool(line.mean == ahead.mean))
+            _measured_cell(
+                table,
+                line,
+                column.metric.text,
+                bold=ahead is not None and not line.unranked and bool(line.mean == ahead.mean),
+            )
             for line in of_snapshot.itertuples()
         ]
     best = lines[lines["snapshot"] == "best"]
@@ -204,16 +211,22 @@ def _blocks(widths: list[tuple[str, int]]) -> list[int]:
 
 
 def _score(line: Any) -> Score:
-    return Score(line.mean, None if pd.isna(line.std) else line.std, line.n, "")
+    return Score(line.mean, None if pd.isna(line.std) else line.std, line.n, "", ranked=not line.unranked)
 
 
 def _measured_cell(table: Table, line: Any, printed: Callable[[float], str], bold: bool = False) -> Cell:
-    """Mean ± deviation, with the number of seeds if some are missing; or why there is no mean."""
+    """Mean ± deviation, with the number of seeds if some are missing; or why there is no mean. A note says why a mean
+    does not rank the method.
+    """
     text = ", ".join(status for status in line.status.split(", ") if status != "done") or "–"
     if line.n:
         text = " ± ".join(printed(number) for number in (line.mean, line.std) if not pd.isna(number))
         text += f" (n = {line.n} of {line.planned})" if line.n < line.planned else ""
-    return Cell(text, table.note("" if line.reason == text else line.reason), bold)
+    notes = [
+        "" if line.reason == text else line.reason,
+        f"not ranked: {line.unranked}" if line.n and line.unranked else "",
+    ]
+    return Cell(text, table.note("; ".join(filter(None, notes))), bold)
 
 
 def _published_cell(table: Table, line: Any, metric: Metric) -> Cell:

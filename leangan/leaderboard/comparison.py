@@ -93,6 +93,6 @@ def comparisons_of(entries: list[Entry]) -> list[Comparison]:
         for method, of_seeds in measured.items():
             runs = [entry.runs[metric] for entry in of_seeds]
             comparison.scores[method] = scores.measured_score(
-                metric, runs, of_seeds[0].method_name, of_seeds[0].method_title
+                metric, runs, of_seeds[0].method_name, of_seeds[0].method_title, unranked=of_seeds[0].doubt
             )
     return [comparison for comparison, _ in found.values()]

@@ -29,7 +29,8 @@ class Entry:
     empty if a paper's method has no name here, `method_title` its title before `leaderboard.set_ups` adds what
     differs, which gives `method`. `run` is the run's id, `scale` that of a run measured here, or empty. `set_up` is
     the run's setting, the digest of everything it was trained with except its seed; None: not stated. `origin` is that
-    of `results.origin`. `paper` is the published number that the line shows, if it shows one.
+    of `results.origin`. `paper` is the published number that the line shows, if it shows one. `doubt` says
+    why a number is not ranked.
     """
 
     id: str

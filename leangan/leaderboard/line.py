@@ -91,7 +91,7 @@ class Line(Record):
     """Why there is no number: of the run, or, if its status is done, of some of its metrics."""
 
     doubt: str | None
-    """Why a published number is not ranked."""
+    """Why a number is not ranked."""
 
     method: str
     """The method's title. It tells runs of other settings, data, code or arithmetic apart."""

@@ -16,6 +16,7 @@ from leangan.leaderboard.standing import find_departures, standing
 from leangan.metrics.families import known_families
 from leangan.plugins import registry
 from leangan.plugins.revisions import in_words, other_revisions
+from leangan.results.judges import plugins_of_row, plugins_of_spec, why_unranked
 from leangan.results.measured_runs import Run, failure, runs_of
 from leangan.results.method_titles import distinguish_titles
 from leangan.results.metric_names import Metric, metric_of
@@ -44,21 +45,31 @@ def measured_entries(rows: Iterable[Row], *rows_dirs: Path) -> list[Entry]:
     specs: dict[str, SpecFile] = {}
     entries = []
     for _, of_run in sorted(by_run.items()):
-        entry = _entry(of_run, titles[of_run[0].method, of_run[0].method_title], proxies)
-        if entry.source == "measured":
-            folder = folders[entry.id] = next((f for f in rows_dirs if (f / entry.run).is_dir()), rows_dirs[0])
-            if (stated := read_spec(folder / entry.run)) is not None:
+        first = of_run[0]
+        folder = _folder_of(first, rows_dirs)
+        stated = None if folder is None else read_spec(folder / first.run)
+        entry = _entry(of_run, titles[first.method, first.method_title], proxies, stated)
+        if folder is not None:
+            folders[entry.id] = folder
+            if stated is not None:
                 specs[entry.id] = stated
             scale = scale_of(folder) if stated is None else stated.config.get("scale", scale_of(folder))
             command = command_of(entry.run, entry.protocol, scale, stated)
             if stated is not None and (others := other_revisions(stated.spec, *stated.spec.ancestors())):
                 note = "revision", f"{in_words(others)}: the present code trains another run in its place"
                 entry = dataclasses.replace(entry, facts=[*entry.facts, note])
-                command = at_commit(of_run[0].provenance.commit, command)
+                command = at_commit(first.provenance.commit, command)
             entry = dataclasses.replace(entry, scale=scale, command=command)
         entries.append(entry)
     told_apart = tell_apart(entries, {key: stated.spec for key, stated in specs.items()})
     return [dataclasses.replace(entry, grids=_grids(entry, folders.get(entry.id))) for entry in told_apart]
+
+
+def _folder_of(row: Row, rows_dirs: Sequence[Path]) -> Path | None:
+    """Of `rows_dirs`, the one with the folder of a run measured here; None for a submitted row."""
+    if row.source != "measured":
+        return None
+    return next((folder for folder in rows_dirs if (folder / row.run).is_dir()), rows_dirs[0])
 
 
 def _distinct_titles(rows: Iterable[Row]) -> dict[tuple[str, str], str]:
@@ -72,12 +83,12 @@ def _distinct_titles(rows: Iterable[Row]) -> dict[tuple[str, str], str]:
     return distinguish_titles((method, title) for _, method, title in by_claim)
 
 
-def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
+def _entry(rows: Sequence[Row], title: str, proxies: set[str], stated: SpecFile | None) -> Entry:
     """The entry of the rows of one run. A run without a number is listed with its protocol's runs.
 
     It is judged by its first metric that has a value, and the reason names those that have none.
 
-    `proxies` are the protocols whose numbers are proxies.
+    `proxies` are the protocols whose numbers are proxies, `stated` is the run's spec.json, where it has one.
 
     Title, command and pictures are not complete yet.
     """
@@ -93,6 +104,8 @@ def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
     resolution = f"{row.resolution} px"
     planned_kimg = None if row.total_kimg is None else float(row.total_kimg)
     published_kimg = float(row.published_kimg) if row.published_kimg else None
+    plugins = [*plugins_of_row(row), *(plugins_of_spec(stated.spec) if stated else [])]
+    unranked = why_unranked(plugins, metric.extractor) if metric and run else ""
     used = {key: value for key, value in row.comparable.values().items() if key != "n_real"}
     return Entry(
         id=short_id(row.run, row.preset, row.method, row.protocol.name, row.source, row.submitted_by or NOT_STATED),
@@ -107,7 +120,9 @@ def _entry(rows: Sequence[Row], title: str, proxies: set[str]) -> Entry:
             kimg=run.final_kimg if run else planned_kimg,
             published_kimg=published_kimg,
             departures=find_departures(row),
+            unranked=unranked,
         ),
+        doubt=unranked,
         method=title,
         method_title=title,
         method_name=row.method,

@@ -28,6 +28,7 @@ RANKINGS = {
 @dataclass(frozen=True)
 class Standing:
     """`ranking` is a key of RANKINGS. `level` is what the row would be if measured here: full, reduced or proxy.
+    `ranked`: whether it has a rank there.
 
     `shortfalls` says in words what it lacks to be a full reproduction; `share` is its training length as a share of
     the published one, None where no length was published.
@@ -48,8 +49,12 @@ def standing(
     kimg: float | None,
     published_kimg: float | None,
     departures: Sequence[str] = (),
+    unranked: str = "",
 ) -> Standing:
     """The standing of a number measured here or submitted (`source`).
+
+    It has a rank if its run is `done`, unless the run's method trains by the features that it is measured in, as
+    `unranked` says (of `results.judges`).
 
     It is a full reproduction if it was measured here, without a proxy, under the protocol as stated and by committed
     code (no `departures`), after at least the published training length less one line of the log. `kimg` is the length
@@ -65,7 +70,9 @@ def standing(
             shortfalls.append(f"trained for {percent(share)} of the published length")
     shortfalls += departures
     level = "proxy" if proxy else "reduced" if shortfalls else "full"
-    return Standing(level if source == "measured" else "submitted", level, done, tuple(shortfalls), share)
+    return Standing(
+        level if source == "measured" else "submitted", level, done and not unranked, tuple(shortfalls), share
+    )
 
 
 def percent(share: float) -> str:

@@ -18,14 +18,9 @@ import torch
 from cleanfid.downloads_helper import inception_url
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-from leangan.core.errors import ConfigError
-from leangan.core.files import sha256
+from leangan.core.pretrained import WeightsError, check_digest
 
 TIMEOUT_S = 20
-
-
-class WeightsError(ConfigError):
-    """The weights of an extractor are missing or are not the published ones."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +63,6 @@ def find_weights(file: WeightsFile, path: str | Path | None = None, sha256: str 
         if not os.path.isfile(path):
             _download(file, path)
     return path, check_digest(path, sha256 or file.sha256, "inception_weights")
-
-
-def check_digest(path: Path, expected: str, key: str) -> str:
-    """The SHA-256 of a file; WeightsError unless it begins with `expected`. `key` is where to change it."""
-    digest = sha256(path)
-    if not digest.startswith(expected.lower()):
-        raise WeightsError(
-            f"{path} has SHA-256 {digest[:8]}..., expected {expected[:8]}...; not loaded: delete it or change {key}"
-        )
-    return digest
 
 
 def _download(file: WeightsFile, path: Path) -> None:

@@ -228,3 +228,10 @@ def refused(changes, words, monkeypatch):
         config.artefact.__wrapped__("demo")
     for word in words:
         assert word.lower() in str(error.value).lower()
+
+
+def test_a_method_that_trains_by_the_measuring_network_leaves_claims_open(project):
+    stated = {"better": ["projected"], "worse": ["none"], "source": "fig. 1"}
+    rows = rows_of({"none": NONE, "projected": [1.0, 2.0, 3.0]})
+    artefact = project(rows, planned(("none", "projected")), expectation=stated)
+    assert verdicts(artefact) == {("projected", 32): "open"}

@@ -456,3 +456,18 @@ def test_markdown_table_keeps_its_shape_whatever_a_name_contains():
     lines = text.splitlines()[:3]
     assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines] == [3, 3, 3]
     assert "<img" not in text
+
+
+def test_what_trains_by_the_measuring_network_is_not_bold_and_a_note_says_why(project):
+    """The best of the others is, where it stands out among them."""
+    values = {"projected": [1.0, 1.2], "ada": [10.0, 12.0], "none": [20.0, 22.0]}
+    specs = [spec(method, seed) for method in values for seed in (0, 1)]
+    rows = [row(each.method, each.seed, "fd", 1.0, values[each.method][each.seed], of=each) for each in specs]
+    table = print_table(project(rows, specs, layout={"metrics": ["fd"]}))
+    cells = {method: row_cells[0] for method, row_cells in table.rows}
+    assert [method for method, cell in cells.items() if cell.bold] == ["ADA"]
+    assert cells["projected"].text == "1.10 ± 0.14" and cells["ADA"].note == ""
+    assert table.notes[int(cells["projected"].note) - 1].startswith("not ranked: trained by features of EfficientNet")
+    two = [each for each in rows if each.method != "none"]
+    assert not any(cell.bold for _, own in print_table(project(two, specs, layout={"metrics": ["fd"]})).rows
+                   for cell in own)  # fmt: skip

@@ -32,13 +32,16 @@ def run_of(
 ) -> RunSpec | str:
     """A tiny run that the method does not refuse, or why it refuses each.
 
-    Tried are the method alone, after a transfer, and as the entries of config/methods.yaml have it. `changes` replace
-    arguments of plugins, by name.
+    Tried are the method alone, after a transfer, and as the entries of config/methods.yaml have it. What these do not
+    state of the method itself is `quick`. `changes` replace arguments of plugins, by name.
     """
+    quick = registry.load("method", name).quick
     entries = [entry for entry in read("config/methods.yaml") if name in dict(method_parts(entry))]
-    own = (name, registry.load("method", name).quick)
+    own = (name, quick)
     tried = [([own], {}), ([EARLIER, own], {})]
-    tried += [([_without_parent(part) for part in method_parts(entry)], method_preset(entry)) for entry in entries]
+    for entry in entries:
+        parts = [(part, {**quick, **args} if part == name else args) for part, args in method_parts(entry)]
+        tried.append(([_without_parent(part) for part in parts], method_preset(entry)))
     reasons = []
     for preset in presets:
         for parts, hyper in tried:

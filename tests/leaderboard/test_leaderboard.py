@@ -306,3 +306,31 @@ def test_ticks_are_round_and_inside(low, high, expected):
 )
 def test_logarithmic_ticks_are_round_and_inside(low, high, expected):
     assert log_ticks(low, high) == pytest.approx(expected)
+
+
+def test_a_method_that_trains_by_the_measuring_network_has_no_rank_and_beats_none(tmp_path):
+    """In its features alone; a run that starts from such a run, and a submitted one by its name, are alike."""
+    child = spec("da", plugins=[("transfer", {"run": "one"}), ("ada", {})], parent=spec("projected"), revisions={})
+    fid = {"proxy": False, "protocol": {"name": "ada", "extractor": "inception_v3"}}
+    rows = [
+        row("none", 0, "fd", 1.0, 9.0),
+        row("projected", 0, "fd", 1.0, 1.0),
+        row("projected", 0, "fid", 1.0, 1.0, **fid),
+        row("da", 0, "fd", 1.0, 2.0, of=child),
+        row("projected", 1, "fd", 1.0, 1.0, source="submitted", submitted_by="A. Author"),
+        row("someone's", 1, "fd", 1.0, 3.0, source="submitted", submitted_by="A. Author"),
+    ]
+    write_spec(tmp_path / "demo", child)
+    found = rank(measured_entries(collect(write_rows(tmp_path / "demo", rows)), tmp_path / "demo" / "rows"))
+    by = {(entry.method_name, entry.source, entry.proxy): entry for entry in found}
+    ranks = {key: (entry.rank, entry.rank_of) for key, entry in by.items()}
+    assert ranks == {
+        ("none", "measured", True): (1, 1), ("projected", "measured", True): (None, None),
+        ("projected", "measured", False): (1, 1), ("da", "measured", True): (None, None),
+        ("projected", "submitted", True): (None, None), ("someone's", "submitted", True): (1, 1),
+    }  # fmt: skip
+    assert {key for key, entry in by.items() if entry.doubt} == {key for key, (place, _) in ranks.items() if not place}
+    assert by["projected", "measured", True].best == 1.0
+    for comparison in comparisons_of(found):
+        record = comparison.record()
+        assert "projected" not in record["ahead"] or record["ahead"]["projected"] == []

@@ -140,3 +140,10 @@ def test_ten_evaluations_are_ten():
 def test_quoted_and_unverified_numbers_are_not_ranked_whatever_the_words(line, ranked):
     (entry,) = published_entries([number(**line)])
     assert entry.standing.ranked is ranked and (entry.doubt == "") is ranked
+
+
+@pytest.mark.parametrize("source", ["measured", "submitted"])
+def test_what_trains_by_the_measuring_network_keeps_its_table_and_has_no_rank(source):
+    stated = {"done": True, "proxy": True, "kimg": 1.0, "published_kimg": None}
+    usual, other = standing(source, **stated), standing(source, **stated, unranked="for a reason")
+    assert usual.ranked and not other.ranked and (usual.ranking, usual.level) == (other.ranking, other.level)

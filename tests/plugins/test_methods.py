@@ -17,6 +17,7 @@ from leangan.core.spec import RunSpec
 from leangan.plugins.controller import ControlledMethod
 from leangan.plugins.method import ROLES, Method
 from leangan.plugins.registry import FailedImport, load, names
+from leangan.results.judges import judges_of
 from leangan.training.reals import Reals
 from leangan.training.trainer import Trainer
 from tests.helpers.method_at_work import effects, other_plugins, run_of, trainer_of
@@ -124,6 +125,12 @@ def test_it_says_what_it_is(method_class):
     assert inspect.getmodule(method_class).__doc__
     assert re.search(r"arXiv:\d{4}\.\d{5}|^\w+ 20\d\d$|^unpublished$", method_class.paper)
     assert set(filter(None, method_class.constants.split(", "))) <= {"paper", "release", "project"}
+
+
+def test_tables_read_the_extractors_that_it_judges_with(method_name, method_class):
+    """Without running the file."""
+    assert judges_of(method_name) == method_class.judges
+    assert {*method_class.judges} <= {*names("extractor")}
 
 
 @pytest.mark.parametrize("role", ROLES)

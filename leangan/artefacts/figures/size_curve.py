@@ -74,7 +74,7 @@ def _lines(artefact: Artefact, columns: list[Column]) -> list[SizeLine]:
     for method, title in artefact.methods.items():
         for column in columns:
             if runs := column.finished_runs(method):
-                score = scores.measured_score(column.metric, runs, method, title)
+                score = scores.measured_score(column.metric, runs, method, title, artefact.unranked(column, method))
                 points.append((title, False, column.setting["images"], score))
         for column in columns:
             reported = scores.published_score(artefact.published_line(column, method), method)

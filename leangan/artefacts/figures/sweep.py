@@ -58,7 +58,7 @@ def draw(artefact: Artefact, rows_dir: Path) -> Figure:
             swept |= set(points)
         for (name, methods), dashes in zip(sweep.levels.items(), DASHES, strict=False):
             for color, column in panel.levels:
-                if (best := level(column, methods)) is not None:
+                if (best := level(artefact, column, methods)) is not None:
                     ax.axhline(best, color=color, linestyle=dashes, linewidth=0.9)
                     levels.setdefault(name, dashes)
         style.title(ax, panel.title)
@@ -120,8 +120,9 @@ def argument(spec: RunSpec, sweep: Sweep, where: str) -> float:
     return float(found[0] if isinstance(found, list) else found)
 
 
-def level(column: Column, methods: list[str]) -> float | None:
-    """The best mean of the methods; None where none has a number."""
-    bests = [[column.metric.in_label_unit(run.best) for run in column.finished_runs(method)] for method in methods]
+def level(artefact: Artefact, column: Column, methods: list[str]) -> float | None:
+    """The best mean of the methods that the column ranks; None where none of them has a number."""
+    ranked = [method for method in methods if not artefact.unranked(column, method)]
+    bests = [[column.metric.in_label_unit(run.best) for run in column.finished_runs(method)] for method in ranked]
     means = [sum(of_seeds) / len(of_seeds) for of_seeds in bests if of_seeds]
     return (max if column.metric.higher_is_better else min)(means, default=None)

