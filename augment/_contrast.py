@@ -135,7 +135,6 @@ class ContrastMethod(method.Method):
     Beside `fake` a method may have more of what `contrast` makes in its own `prepare`.
     """
 
-    constants = "release, project"
     capturable = True
     needs = frozenset({"blocks"})
 

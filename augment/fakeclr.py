@@ -56,6 +56,7 @@ class Method(ContrastMethod):
 
     title = "FakeCLR"
     paper = "arXiv:2207.08630"
+    constants = "release, project"
     neutral = {"fake_weight": 0.0, "g_weight": 0.0}
 
     def __init__(

@@ -42,6 +42,7 @@ class Method(ContrastMethod):
 
     title = "InsGen"
     paper = "arXiv:2106.04566"
+    constants = "release, project"
     neutral = {"real_weight": 0.0, "fake_weight": 0.0, "g_weight": 0.0}
 
     def __init__(

@@ -66,7 +66,7 @@ class Method(method.Method):
 
     title = "Reconstruction"
     paper = "arXiv:2101.04775"
-    constants = "release, project"
+    constants = "paper, project"
     capturable = True
     neutral = {"weight": 0.0}
     needs = frozenset({"blocks"})
