@@ -169,7 +169,7 @@ class ContrastMethod(method.Method):
         spec = networks.spec
         views = 2 if spec.hyper["mirror"] else 1
         queue = Queue(max(int(self.queue * spec.images * views), spec.hyper["batch"]), spec.hyper["batch"])
-        return Contrast(networks.D.width, queue, self.temperature, self.momentum)
+        return Contrast(networks.D.maps, queue, self.temperature, self.momentum)
 
     def near(self, z: Tensor) -> Tensor:
         """Latents near z [N, z_dim]."""

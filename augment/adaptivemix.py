@@ -80,10 +80,12 @@ class Method(method.Method):
         return logits
 
     def d_loss(self, ctx: DStep) -> Tensor:
-        return -self.weight * torch.stack(ctx.noted["adaptivemix"]).sum()
+        (real,), (fake,) = ctx.noted_real["adaptivemix"], ctx.noted_fake["adaptivemix"]
+        return -self.weight * (real + fake)
 
     def g_loss(self, ctx: GStep) -> Tensor:
-        return -self.weight * torch.stack(ctx.noted["adaptivemix"]).sum()
+        (fake,) = ctx.noted_fake["adaptivemix"]
+        return -self.weight * fake
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
@@ -91,6 +93,10 @@ class Method(method.Method):
             return "it mixes the images of a batch, which have different labels; the release is without labels"
         if "pagan" in dict(spec.plugins):
             return "PA-GAN turns D's logit by the bits of one look; AdaptiveMix looks twice"
+        if "advaug" in dict(spec.plugins):
+            return "AdvAug moves the features of one look; AdaptiveMix looks twice"
+        if "reconstruction" in dict(spec.plugins):
+            return "Reconstruction rebuilds the image from the maps of one look; AdaptiveMix looks twice, once at a mix"
         return None
 
 

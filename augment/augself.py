@@ -75,8 +75,8 @@ class Method(method.Method):
         self.heads = nn.ModuleDict({name: networks.D.head(count) for name, count in outputs.items()})
 
     def d_loss(self, ctx: DStep) -> Tensor:
-        (real, _), (fake, _) = ctx.D.judge_both((ctx.x_real, ctx.c_real), (ctx.x_fake, ctx.c_fake))
-        change = torch.cat([ctx.f_real - real, ctx.f_fake - fake])
+        real, fake = ctx.D.judge_both((ctx.x_real, ctx.c_real), (ctx.x_fake, ctx.c_fake))
+        change = torch.cat([ctx.f_real - real.features, ctx.f_fake - fake.features])
         errors = []
         for name, head in self.heads.items():
             omega = torch.cat([drawn(ctx.drawn_real, name), -drawn(ctx.drawn_fake, name)])

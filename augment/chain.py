@@ -159,7 +159,8 @@ class Method(ControlledMethod):
         return y * cast(factor, y.dtype)[:, :, None, None]
 
     def d_loss(self, ctx: DStep) -> Tensor:
-        return self.weight * (self.controller.p + self.p0) * torch.cat(ctx.noted["chain"]).square().sum()
+        means = torch.cat([*ctx.noted_real["chain"], *ctx.noted_fake["chain"]])
+        return self.weight * (self.controller.p + self.p0) * means.square().sum()
 
     @classmethod
     def resolve(cls, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leangan.core.errors import unknown_name
+from leangan.core.errors import ConfigError, unknown_name
 from leangan.models.stylegan2.layers import Linear
 from leangan.plugins.controller import ControlledMethod, Controller
 from leangan.plugins.method import Networks
@@ -40,7 +40,7 @@ class Method(ControlledMethod):
 
     The diffusion is the first step of D itself, after all transforms as in the release: each call of D draws its own t
     and noise, and R1 takes its gradient at the image before. Losses find t in
-    `ctx.noted["t"]`, in the order of D's pass.
+    `ctx.noted_fake["t"]` and `ctx.noted_real["t"]`, in the order of D's pass.
 
     Each image has a t of its own. The paper draws them from a list of 32 zeros and 32 t, which is drawn anew whenever T
     changes: the law of one t is the same.
@@ -107,6 +107,11 @@ class Method(ControlledMethod):
     def prepare(self, networks: Networks) -> None:
         D = networks.D
         if self.condition:
+            if D.width**2 > (own := sum(param.numel() for param in D.parameters())):
+                raise ConfigError(
+                    f"D's last hidden layer has {D.width:,} units: to tell it t takes {D.width**2:,} weights, more "
+                    f"than its own {own:,}. Set the method's `condition` to false"
+                )
             self.weights = nn.Sequential(Linear(1, D.width, activate=True), D.head(D.width))
         add_around(D, "features", self.features_of_diffused)
 

@@ -94,7 +94,7 @@ class Method(method.Method):
 
     def d_loss(self, ctx: DStep) -> Tensor:
         rebuild, rebuild_part = self.decoders
-        last, before = (ctx.noted[name][0] for name in NOTES)
+        last, before = (ctx.noted_real[name][0] for name in NOTES)
         number = torch.randint(QUARTERS, (), device=last.device)
         of_whole = distance(rebuild(last), ctx.t_real)
         of_part = distance(rebuild_part(quarter(before, number)), quarter(ctx.t_real, number))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from page_text import table
 
+from leangan.core.markers import between_markers
 from leangan.core.project import ROOT
-from leangan.leaderboard.status import between_markers
 from leangan.plugins import registry
 from leangan.plugins.facts import read_facts
 
@@ -20,7 +20,7 @@ SOURCES = {"paper": "paper", "release": "authors' release", "project": "**this p
 
 def page() -> str:
     """The text of README.md with the present table."""
-    return between_markers(README.read_text(), methods_table(), str(README), "methods")
+    return between_markers(README.read_text(), "methods", methods_table(), str(README))
 
 
 def methods_table() -> str:
@@ -35,7 +35,7 @@ def line_of(name: str) -> tuple[tuple[int, str], list[str]]:
     """(place in the order, cells) of a method."""
     facts = {"constants": ""} | read_facts("method", name, ["title", "paper"], ["constants"])
     year = year_of(facts["paper"])
-    constants = ", ".join(SOURCES[word] for word in facts["constants"].split(", ") if word) or "none"
+    constants = ", ".join(SOURCES[word] for word in facts["constants"].split(", ") if word) or "it has none"
     file = Path("augment") / registry.file_of("method", name).name
     return (year, name), [facts["title"], linked(facts["paper"]), str(year), f"[{name}]({file})", constants]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from leangan.artefacts.table_formats import markdown_escape, markdown_line
 from leangan.core.command_line import command_parser
-from leangan.core.errors import ConfigError
 from leangan.core.files import write_atomic
+from leangan.core.markers import between_markers
 from leangan.core.project import ROOT, check_checkout
 from leangan.core.yaml_files import read
 from leangan.leaderboard.progress import HEADINGS, Progress, progress_of
@@ -36,16 +36,6 @@ def markdown(found: Progress) -> str:
     return "\n".join([*map(markdown_line, rows), "", found.rest, ""])
 
 
-def between_markers(text: str, table: str, where: str, name: str = "status") -> str:
-    """`text`, the content of `where`, with the table between the markers called `name`; ConfigError without them."""
-    first, last = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, begin, rest = text.partition(f"{first}\n")
-    _, end, after = rest.partition(last)
-    if not begin or not end:
-        raise ConfigError(f"{where} needs the lines {first} and {last}, which the table goes between. Add them to it.")
-    return f"{before}{begin}{table}{end}{after}"
-
-
 def main(argv: list[str] | None = None) -> None:
     parser = command_parser(
         "status",
@@ -60,6 +50,6 @@ def main(argv: list[str] | None = None) -> None:
     table = markdown(progress_of(kept_rows(args.results), read_published(FILE)))
     if not args.write:
         print(table, end="")
-    renewed = {path: between_markers(path.read_text(), table, str(path)) for path in args.write}
+    renewed = {path: between_markers(path.read_text(), "status", table, str(path)) for path in args.write}
     for path, text in renewed.items():
         write_atomic(path, text)

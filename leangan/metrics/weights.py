@@ -18,7 +18,7 @@ import torch
 from cleanfid.downloads_helper import inception_url
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-from leangan.core.pretrained import WeightsError, check_digest
+from leangan.core.weights import WeightsError, check_digest
 
 TIMEOUT_S = 20
 

@@ -172,8 +172,10 @@ class Backbone(ABC):
         """Scalar D minimises, from the logits of reals and of fakes."""
 
     def d_adversarial(self, ctx: DStep) -> Tensor:
-        """The same from all that a D step has computed, for losses that take more than the logits: `ctx.noted`, for
-        example. A method may have put another D in the place of the backbone's, which notes nothing of this kind.
+        """The same from all that a D step has computed, for losses that take more than the logits.
+
+        `ctx.noted_real`, for example, has what D's layers noted. A method may have put another D in the place of the
+        backbone's, which notes nothing of this kind.
         """
         return self.d_loss(ctx.d_real, ctx.d_fake)
 

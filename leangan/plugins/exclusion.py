@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from leangan.core.spec import RunSpec
+from leangan.plugins.controller import ControlledMethod
 from leangan.plugins.method import Method
 from leangan.plugins.registry import load
 
@@ -23,14 +26,20 @@ def random_start(spec: RunSpec, network: str) -> str | None:
     return f"it keeps what {network} learned in an earlier run: compose it with `transfer` in config/methods.yaml"
 
 
+def prepares_networks(plugin: Any) -> bool:
+    """Whether a plugin is a method that changes or extends networks in `prepare`, or sets their weights."""
+    if not (isinstance(plugin, type) and issubclass(plugin, Method)):
+        return False
+    # That of ControlledMethod tells the controller of its run.
+    prepares = plugin.prepare not in (Method.prepare, ControlledMethod.prepare)
+    return prepares or plugin.initialize is not Method.initialize
+
+
 def copied_too_early(spec: RunSpec, name: str) -> str | None:
     """The reason where a method of the run `spec` comes after `name`, which copies D, and may change D in between."""
     names = [plugin for plugin, _ in spec.plugins]
     for later in names[names.index(name) + 1 :]:
-        plugin = load("method", later)
-        if not (isinstance(plugin, type) and issubclass(plugin, Method)):
-            continue
-        if plugin.prepare is not Method.prepare or plugin.initialize is not Method.initialize:
+        if prepares_networks(load("method", later)):
             return (
                 f"it copies D as the methods before it leave it: name {name!r} after {later!r} in config/methods.yaml"
             )

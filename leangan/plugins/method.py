@@ -79,8 +79,8 @@ class Step:
     drawn_fake: Notes
     """What the transforms noted while they made `t_fake` (`plugins.notes`)."""
 
-    noted: Notes
-    """What layers of D noted in the passes that gave the logits: one for each kind of images if D is `apart`."""
+    noted_fake: Notes
+    """What layers of D noted in the pass that gave `d_fake`; in a D step also of the reals, unless D is `apart`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +105,11 @@ class DStep(Step):
     drawn_real: Notes
     """What the transforms noted while they made `t_real`."""
 
+    noted_real: Notes
+    """What layers of D noted in the pass that gave `d_real`; also of the fakes, unless D is `apart`."""
+
     criterion: Callable[[Tensor, Tensor], Tensor]
-    """The backbone's adversarial loss of D, a scalar, for logits [N, 1] of reals and of fakes."""
+    """The backbone's adversarial loss of D, a scalar, for any logits [N, 1] of reals and of fakes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +120,7 @@ class GStep(Step):
     """Returns the reals of the next D step and their labels, for methods whose G loss compares fakes with reals."""
 
     criterion: Callable[[Tensor], Tensor]
-    """The backbone's adversarial loss of G, a scalar, for logits [N, 1] of fakes."""
+    """The backbone's adversarial loss of G, a scalar, for any logits [N, 1] of fakes."""
 
 
 class Method(nn.Module):
@@ -125,9 +128,9 @@ class Method(nn.Module):
 
     Class attributes: `title` is the name in tables and figures, `paper` the source. `constants` says where the default
     constants come from: paper, release (the authors' code), project (choices of this project), or several of them.
-    `quick` are the keyword arguments that
-    the contract tests use. `neutral` are those with which it changes nothing at all, together with p = 0 if it takes p;
-    {} says that a method without p always changes something, and None states nothing. The contract tests ask for one
+    `quick` are the keyword arguments that the contract tests use. `neutral` are those with which it changes nothing at
+    all, together with p = 0 if it takes p; {} says that a method without p always changes something, and None states
+    nothing. The contract tests ask for one
     of a method that acts in a step and takes no p. `needs` names the parts of the networks (`plugins.backbone.PARTS`)
     that the method reads or changes, so that a run whose backbone does not offer them is refused. `needs_validation` is
     set by a method that learns nothing without `observe_validation`, so that a run without held-out images is refused.

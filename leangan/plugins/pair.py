@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from leangan.core.ranks import world_size
-from leangan.plugins.notes import collected, note
+from leangan.plugins.notes import Notes, collected, note
+
+FEATURES = "last hidden layer"
+"""The name under which D notes it."""
 
 
 class Generator(nn.Module):
@@ -71,6 +74,14 @@ class Generator(nn.Module):
         raise NotImplementedError(f"{type(self).__module__} does not offer the part styled_layers")
 
 
+class Judgement(NamedTuple):
+    """What D says of N images: its last hidden layer [N, width], its logits [N, 1], and what its layers noted."""
+
+    features: Tensor
+    logits: Tensor
+    notes: Notes
+
+
 class Discriminator(nn.Module):
     """D(x, c): images and labels, as `Generator` has them, give logits [N, 1], high for real.
 
@@ -90,28 +101,32 @@ class Discriminator(nn.Module):
     """Part `blocks`: the residual blocks, an nn.Sequential; what it gives are D's last feature maps. Each has the
     convolutions `conv0`, `conv1` and `skip`, the last of which may be None."""
 
+    maps: int
+    """Part `blocks`: the number of these last feature maps."""
+
     apart: bool = False
     """Whether reals and fakes take a pass each. A method sets it whose layers compare all images of a pass, or draw for
     all of them at once."""
 
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
         features = self.features(x)
-        note("features", features)
+        note(FEATURES, features)
         return self.score(features, c)
 
-    def judge(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The last hidden layer [N, width] and the logits [N, 1] of images and labels, from one call of D.
+    def judge(self, x: Tensor, c: Tensor | None) -> Judgement:
+        """What one call of D says of images and labels.
 
         Where a method's D looks more than once (`add_around`), the hidden layer is that of the last look.
         """
         with collected() as notes:
             logits = self(x, c)
-        return notes["features"][-1], logits
+        return Judgement(notes.pop(FEATURES)[-1], logits, notes)
 
     def judge_both(
         self, real: tuple[Tensor, Tensor | None], fake: tuple[Tensor, Tensor | None]
-    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """`judge` of as many reals as fakes, images and labels of each, in one pass over all of them.
+    ) -> tuple[Judgement, Judgement]:
+        """`judge` of as many reals as fakes, images and labels of each, in one pass over all of them unless D is
+        `apart`. Notes of a pass over all are those of both.
 
         No image is compared with one of the other kind: rows alternate so that the groups are those of two passes.
         """
@@ -124,9 +139,10 @@ class Discriminator(nn.Module):
             return torch.stack([part.unflatten(0, (self.group, -1)) for part in (a, b)], dim=1).flatten(0, 2)
 
         c = None if c_real is None or c_fake is None else alternating(c_real, c_fake)
-        judged = [part.unflatten(0, (self.group, 2, -1)) for part in self.judge(alternating(x_real, x_fake), c)]
-        (f_real, f_fake), (d_real, d_fake) = ([kind.flatten(0, 1) for kind in part.unbind(1)] for part in judged)
-        return (f_real, d_real), (f_fake, d_fake)
+        features, logits, notes = self.judge(alternating(x_real, x_fake), c)
+        kinds = [part.unflatten(0, (self.group, 2, -1)).unbind(1) for part in (features, logits)]
+        (f_real, f_fake), (d_real, d_fake) = ([rows.flatten(0, 1) for rows in both] for both in kinds)
+        return Judgement(f_real, d_real, notes), Judgement(f_fake, d_fake, notes)
 
     def features(self, x: Tensor) -> Tensor:
         """Images [N, channels, resolution, resolution] -> the last hidden layer [N, width]."""

@@ -6,6 +6,7 @@ than its name says. The trial finds it in the time of one iteration, and the loo
 
 from __future__ import annotations
 
+import gc
 import inspect
 import traceback
 from dataclasses import dataclass
@@ -83,6 +84,9 @@ def try_hooks(spec: RunSpec, data: TrainingImages, device: torch.device) -> None
     for part in method.methods.values():
         check_ranks(part)
         check_log(part, _called(part, "log"))
+    # Networks that methods have changed may refer to themselves; freed later, they would stay in a GPU's memory.
+    del backbone, G, D, method, tried, part
+    gc.collect()
 
 
 def _try_d_step(tried: _Iteration) -> None:
@@ -97,8 +101,8 @@ def _try_d_step(tried: _Iteration) -> None:
         x_real = mixed
     t_real, drawn_real = _transformed(method, x_real, "real")
     t_fake, drawn_fake = _transformed(method, x_fake, "fake_d")
-    with collected() as noted:
-        (f_real, d_real), (f_fake, d_fake) = D.judge(t_real, c_real), D.judge(t_fake, tried.c_fake)
+    real, fake = D.judge_both((t_real, c_real), (t_fake, tried.c_fake))
+    (f_real, d_real, noted_real), (f_fake, d_fake, noted_fake) = real, fake
     check_output(D, "logits", d_real, (len(x_real), 1))
     ctx = DStep(
         G=G,
@@ -112,13 +116,14 @@ def _try_d_step(tried: _Iteration) -> None:
         f_fake=f_fake,
         d_fake=d_fake,
         drawn_fake=drawn_fake,
-        noted=noted,
+        noted_fake=noted_fake,
         c_real=c_real,
         x_real=x_real,
         t_real=t_real,
         f_real=f_real,
         d_real=d_real,
         drawn_real=drawn_real,
+        noted_real=noted_real,
         criterion=tried.backbone.d_loss,
     )
     _try_losses(method, ("d_adversarial", "d_loss"), ctx, tried.backbone.d_adversarial(ctx))
@@ -137,8 +142,7 @@ def _try_g_step(tried: _Iteration) -> None:
     _transformed(method, x_fake, "fake_g")
     with collected() as drawn_fake:
         t_fake = method.transform(x_fake, "fake_g")
-    with collected() as noted:
-        f_fake, d_fake = D.judge(t_fake, tried.c_fake)
+    f_fake, d_fake, noted_fake = D.judge(t_fake, tried.c_fake)
     ctx = GStep(
         G=G,
         D=D,
@@ -151,7 +155,7 @@ def _try_g_step(tried: _Iteration) -> None:
         f_fake=f_fake,
         d_fake=d_fake,
         drawn_fake=drawn_fake,
-        noted=noted,
+        noted_fake=noted_fake,
         reals=lambda: (tried.x_real, tried.c_real),
         criterion=tried.backbone.g_loss,
     )

@@ -144,13 +144,12 @@ def train(
             progress.update(cur_nimg, f"G {means['loss_g']:.2f}  D {means['loss_d']:.2f}")
 
         if writes and cur_nimg in snapshot_nimgs:
-            name = snapshot_name(cur_nimg)
-            ema.settle()
-            ema.module.accumulate_standing(data.random_labels)
-            pictures = run_dir / "samples"
-            save_grid(pictures / f"{name}.png", ema.module, labels, spec.seed)
-            _, labels_of_batch = data.first(trainer.own_batch)
+            name, pictures = snapshot_name(cur_nimg), run_dir / "samples"
             with alone():
+                ema.settle()
+                ema.module.accumulate_standing(data.random_labels)
+                save_grid(pictures / f"{name}.png", ema.module, labels, spec.seed)
+                _, labels_of_batch = data.first(trainer.own_batch)
                 save_gradients(
                     pictures / f"gradients-{name}.png",
                     ema.module,
@@ -160,8 +159,8 @@ def train(
                     batch=trainer.own_batch,
                     seed=spec.seed,
                 )
-            if cur_nimg == total_nimg:
-                save_strips(pictures / "strips.png", ema.module, labels, spec.seed)
+                if cur_nimg == total_nimg:
+                    save_strips(pictures / "strips.png", ema.module, labels, spec.seed)
             file, of_generator = run_dir / "snapshots" / f"{name}.safetensors", trainer.method.of_generator
             save_generator(file, ema.module, spec, data, cur_nimg, origin, of_generator)
 

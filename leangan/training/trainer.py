@@ -164,8 +164,7 @@ class Trainer:
             z, c = self.latents()
             x_fake = self.G(z, c)
             t_fake, drawn_fake = self._transform(x_fake, "fake_g")
-            with collected() as noted:
-                f_fake, d_fake = self.D.judge(t_fake, c)
+            f_fake, d_fake, noted_fake = self.D.judge(t_fake, c)
             self.tally.add(accuracy_fake_g=d_fake < 0)
             ctx = GStep(
                 G=self.G,
@@ -179,7 +178,7 @@ class Trainer:
                 f_fake=f_fake,
                 d_fake=d_fake,
                 drawn_fake=drawn_fake,
-                noted=noted,
+                noted_fake=noted_fake,
                 reals=lambda: (x_real, c_real),
                 criterion=self.backbone.g_loss,
             )
@@ -204,14 +203,14 @@ class Trainer:
 
         def adversarial() -> Tensor:
             at, t_real, drawn_real = self._transformed_reals(x_real, with_gradient=every == 1)
-            with collected() as noted:
-                if every == 1:  # a second derivative through the fakes as well would cost more than a pass for each
-                    f_real, d_real = self.D.judge(t_real, c_real)
-                    t_fake, drawn_fake = self._transform(x_fake, "fake_d")
-                    f_fake, d_fake = self.D.judge(t_fake, c_fake)
-                else:
-                    t_fake, drawn_fake = self._transform(x_fake, "fake_d")
-                    (f_real, d_real), (f_fake, d_fake) = self.D.judge_both((t_real, c_real), (t_fake, c_fake))
+            if every == 1:  # a second derivative through the fakes as well would cost more than a pass for each
+                real = self.D.judge(t_real, c_real)
+                t_fake, drawn_fake = self._transform(x_fake, "fake_d")
+                fake = self.D.judge(t_fake, c_fake)
+            else:
+                t_fake, drawn_fake = self._transform(x_fake, "fake_d")
+                real, fake = self.D.judge_both((t_real, c_real), (t_fake, c_fake))
+            (f_real, d_real, noted_real), (f_fake, d_fake, noted_fake) = real, fake
             logits.update(d_real=d_real.detach(), d_fake=d_fake.detach())
             self.tally.add(accuracy_real=d_real > 0, accuracy_fake_d=d_fake < 0)
             ctx = DStep(
@@ -226,13 +225,14 @@ class Trainer:
                 f_fake=f_fake,
                 d_fake=d_fake,
                 drawn_fake=drawn_fake,
-                noted=noted,
+                noted_fake=noted_fake,
                 c_real=c_real,
                 x_real=x_real,
                 t_real=t_real,
                 f_real=f_real,
                 d_real=d_real,
                 drawn_real=drawn_real,
+                noted_real=noted_real,
                 criterion=self.backbone.d_loss,
             )
             loss = self.method.d_adversarial(ctx, self.backbone.d_adversarial(ctx)) + self.method.d_loss(ctx)

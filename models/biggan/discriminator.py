@@ -75,7 +75,7 @@ class Discriminator(pair.Discriminator):
         self.resolution = resolution
         self.channels = channels
         self.c_dim = classes
-        self.width = maps[-1]
+        self.width = self.maps = maps[-1]
         self.init = init
         blocks = []
         for k, (i, o) in enumerate(zip([channels, *maps], maps, strict=False)):

@@ -25,6 +25,7 @@ from leangan.models.fastgan.generator import Generator
 from leangan.plugins import backbone
 from leangan.plugins.backbone import POSITIVE, Key, check_choice
 from leangan.plugins.method import DStep
+from leangan.plugins.notes import Notes
 
 SMOOTHING = (0.8, 1.0)
 """Where the hinge of the release lies, drawn anew for each place; the paper has 1."""
@@ -88,4 +89,10 @@ class Backbone(backbone.Backbone):
 
     def d_adversarial(self, ctx: DStep) -> Tensor:
         """The same over the logits of all places, where D notes them."""
-        return self.d_loss(*ctx.noted.get("places", (ctx.d_real, ctx.d_fake)))
+        return self.d_loss(places_of(ctx.noted_real, ctx.d_real), places_of(ctx.noted_fake, ctx.d_fake))
+
+
+def places_of(notes: Notes, logits: Tensor) -> Tensor:
+    """The logits of all places [N, places] that one look of D noted; `logits` where a method's D looks otherwise."""
+    looks = notes.get("places", [])
+    return looks[0] if len(looks) == 1 else logits

@@ -36,7 +36,8 @@ def width(maps: int, side: int) -> int:
     return 64 * maps // side
 
 
-normed = partial(norm, eval_statistics="running")
+normed = partial(norm, eval_statistics="batch")
+"""In evaluation, too: only then are logits of held-out images comparable with those that D learns from."""
 
 
 def activated(conv: nn.Module, maps: int) -> list[nn.Module]:
@@ -96,6 +97,7 @@ class Discriminator(pair.Discriminator):
         self.entry = nn.Sequential(*self._entry(resolution, begin, channels, maps))
         sides = [begin >> k for k in range((begin // LAST).bit_length())]
         numbers = [width(maps, side) for side in sides]
+        self.maps = numbers[-1]
         self.blocks = Trunk(
             *(
                 DownBlock(numbers[k - 1], numbers[k], numbers[k - REACH] if k >= REACH else None)

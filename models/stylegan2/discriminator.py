@@ -73,7 +73,7 @@ class Discriminator(pair.Discriminator):
         super().__init__()
         self.resolution = resolution
         self.channels = channels
-        self.width = maps[4]
+        self.width = self.maps = maps[4]
         self.mbstd_features = mbstd_features
         self.group = mbstd_group if mbstd_features else 1
         self.in_half = (half or {}).get(resolution)

@@ -12,7 +12,7 @@ from scipy.stats import kstest
 
 from leangan.augment.adaptivemix import Method
 from leangan.plugins import pair
-from leangan.plugins.method import Networks
+from leangan.plugins.method import DStep, Networks
 from leangan.plugins.notes import collected
 from leangan.runs.grid import refusal
 from leangan.training.trainer import Trainer
@@ -121,11 +121,12 @@ def test_the_target_has_noise_of_005_and_no_gradient(mixing, monkeypatch):
 
 
 def test_both_losses_are_minus_the_cosines_of_their_passes():
-    noted = {"adaptivemix": [torch.tensor(0.25, requires_grad=True), torch.tensor(0.5, requires_grad=True)]}
-    d_loss = Method(weight=2.0).d_loss(step_of_d(noted=noted))
+    real, fake = torch.tensor(0.25, requires_grad=True), torch.tensor(0.5, requires_grad=True)
+    noted_real, noted_fake = {"adaptivemix": [real]}, {"adaptivemix": [fake]}
+    d_loss = Method(weight=2.0).d_loss(step_of_d(noted_real=noted_real, noted_fake=noted_fake))
     d_loss.backward()
-    assert d_loss.item() == -1.5 and [cosine.grad.item() for cosine in noted["adaptivemix"]] == [-2, -2]
-    assert Method().g_loss(step_of_g(noted={"adaptivemix": noted["adaptivemix"][:1]})).item() == -0.25
+    assert d_loss.item() == -1.5 and real.grad.item() == fake.grad.item() == -2
+    assert Method().g_loss(step_of_g(noted_fake=noted_fake)).item() == -0.5
 
 
 @pytest.mark.parametrize("preset", ["tiny", "tiny-biggan"])
@@ -143,8 +144,9 @@ def test_reals_are_mixed_with_reals_and_fakes_with_fakes(make_spec, make_reals, 
         steps.g_step(8 * iteration, iteration)
         steps.d_step(8 * iteration, iteration)
         steps.validate(8 * iteration, iteration)
-    assert [len(ctx.noted["adaptivemix"]) for ctx in contexts[:2]] == [1, 2]
-    assert all(cosine.isfinite() and -1 <= cosine <= 1 for ctx in contexts for cosine in ctx.noted["adaptivemix"])
+    passes = [ctx.noted_fake for ctx in contexts] + [ctx.noted_real for ctx in contexts if isinstance(ctx, DStep)]
+    cosines = [cosine for notes in passes for cosine in notes["adaptivemix"]]
+    assert len(cosines) == 12 and all(cosine.isfinite() and -1 <= cosine <= 1 for cosine in cosines)
     assert all(np.isfinite(value) for value in steps.tally.means().values())
     assert not any(layer._forward_hooks for layer in steps.D.modules())
 

@@ -111,7 +111,8 @@ def test_a_single_image_and_flat_maps_stay_finite():
 
 def test_the_loss_is_the_sum_of_squared_means_of_all_convolutions_and_both_kinds():
     means = [torch.tensor(values, requires_grad=True) for values in ([1.0, -2.0], [3.0], [0.5, 0.0])]
-    loss = Method(weight=20, p=0.25, p0=0.1).d_loss(step_of_d(noted={"chain": means}))
+    ctx = step_of_d(noted_real={"chain": means[:1]}, noted_fake={"chain": means[1:]})
+    loss = Method(weight=20, p=0.25, p0=0.1).d_loss(ctx)
     assert loss.item() == pytest.approx(20 * 0.35 * (1 + 4 + 9 + 0.25))
     loss.backward()
     torch.testing.assert_close(means[0].grad, 20 * 0.35 * 2 * torch.tensor([1.0, -2.0]))

@@ -146,7 +146,7 @@ def test_images_are_diffused_after_augmentation_in_every_pass(make_spec, make_re
     # G's step, both kinds in D's, R1 over the reals, held-out images.
     assert [len(t) for t in drawn] == [8, 16, 8, 8]
     g, d = contexts
-    assert torch.equal(g.noted["t"][0], drawn[0]) and torch.equal(d.noted["t"][0], drawn[1])
+    assert torch.equal(g.noted_fake["t"][0], drawn[0]) and torch.equal(d.noted_fake["t"][0], drawn[1])
     a = torch.from_numpy(kept(10)).float()[drawn[0]][:, None, None, None]
     torch.testing.assert_close(into_d[0], a.sqrt() * g.t_fake)
     assert all(np.isfinite(value) for value in steps.tally.means().values())

@@ -83,7 +83,7 @@ def test_the_loss_by_hand(weight: float):
         D.judge_both((real, None), (fake, None))
     image = real.numpy()
     torch.manual_seed(5)
-    loss = method.d_loss(step_of_d(noted=noted, t_real=real)).item()
+    loss = method.d_loss(step_of_d(noted_real=noted, t_real=real)).item()
     torch.manual_seed(5)
     number = int(torch.randint(4, ()))
     rows, columns = (slice(16 * k, 16 * k + 16) for k in divmod(number, 2))
@@ -103,7 +103,7 @@ def test_each_quarter_comes_as_often():
         corners[:, :, 16 * row : 16 * row + 16, 16 * column : 16 * column + 16] = value
     with collected() as noted:
         D(corners, None)
-    ctx = step_of_d(noted=noted, t_real=corners)
+    ctx = step_of_d(noted_real=noted, t_real=corners)
     whole = 5 * corners.mean()
     found = [round((method.d_loss(ctx) - whole).item() / 2) for _ in range(800)]
     values, counts = np.unique(found, return_counts=True)
@@ -115,7 +115,7 @@ def test_d_and_the_decoders_learn_and_the_reals_are_those_that_d_saw():
     t_real = torch.rand(4, 3, 32, 32)
     with collected() as noted:
         D.judge(t_real, None)
-    method.d_loss(step_of_d(noted=noted, t_real=t_real)).backward()  # x_real is nan
+    method.d_loss(step_of_d(noted_real=noted, t_real=t_real)).backward()  # x_real is nan
     assert all(parameter.grad.any() for parameter in method.parameters() if parameter.ndim > 0)
     assert all(block.factor.grad for block in D.blocks)
 

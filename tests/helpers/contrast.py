@@ -15,7 +15,7 @@ WIDTH, COLORS = 5, 3
 class Linear(Discriminator):
     """A D whose maps are W x at every pixel, so that their mean over pixels is W times the mean colour."""
 
-    resolution, channels, width = 4, COLORS, WIDTH
+    resolution, channels, width, maps = 4, COLORS, WIDTH, WIDTH
 
     def __init__(self) -> None:
         super().__init__()

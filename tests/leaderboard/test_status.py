@@ -11,6 +11,7 @@ import pytest
 from markupsafe import escape
 
 from leangan.core.errors import ConfigError
+from leangan.core.markers import between_markers
 from leangan.core.project import ROOT
 from leangan.core.spec import RunSpec
 from leangan.core.yaml_files import read
@@ -209,7 +210,7 @@ def committed_rows(folder: Path) -> Path:
 def test_readme_and_guide_show_what_the_committed_rows_give(name, tmp_path, papers):
     table = status.markdown(progress_of(status.kept_rows(committed_rows(tmp_path)), papers))
     text = (ROOT / name).read_text()
-    assert status.between_markers(text, table, name) == text, "run make status"
+    assert between_markers(text, "status", table, name) == text, "run make status"
 
 
 def test_the_page_shows_the_same_lines(tmp_path, papers):

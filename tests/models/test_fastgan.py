@@ -279,8 +279,19 @@ def test_reals_and_fakes_take_a_pass_each():
     real, fake = torch.randn(4, 3, 32, 32), torch.rand(4, 3, 32, 32)
     alone = small().discriminator()
     alone.load_state_dict(D.state_dict())
-    (_, d_real), (_, d_fake) = D.judge_both((real, None), (fake, None))
-    torch.testing.assert_close((d_real, d_fake), (alone(real, None), alone(fake, None)))
+    of_real, of_fake = D.judge_both((real, None), (fake, None))
+    torch.testing.assert_close((of_real.logits, of_fake.logits), (alone(real, None), alone(fake, None)))
+
+
+def test_held_out_images_are_judged_as_those_that_d_learns_from():
+    """By the statistics of their batch: after many passes of other images, too."""
+    D = small().discriminator()
+    x = torch.rand(4, 3, 32, 32)
+    with torch.no_grad():
+        for _ in range(20):
+            D(-torch.rand(4, 3, 32, 32), None)
+        before = D(x, None)
+        torch.testing.assert_close(D.eval()(x, None), before, rtol=1e-3, atol=1e-3)
 
 
 # ---- Losses ----
@@ -311,10 +322,10 @@ def test_the_hinge_is_one_of_places():
     backbone = small()
     places = torch.tensor([[5.0] * 25 + [-1.0] * 25])
     mean = places.mean(dim=1, keepdim=True)
-    ctx = step_of_d(d_real=mean, d_fake=-mean, noted={"places": [places, -places]})
+    ctx = step_of_d(d_real=mean, d_fake=-mean, noted_real={"places": [places]}, noted_fake={"places": [-places]})
     assert backbone.d_loss(mean, -mean).item() == 0
     assert backbone.d_adversarial(ctx).item() == pytest.approx(2 * (0.9 + 1) / 2, abs=0.05)
-    assert backbone.d_adversarial(step_of_d(d_real=mean, d_fake=-mean, noted={})).item() == 0
+    assert backbone.d_adversarial(step_of_d(d_real=mean, d_fake=-mean, noted_real={}, noted_fake={})).item() == 0
 
 
 # ---- Values that it refuses ----

@@ -72,7 +72,7 @@ def test_methods_that_the_contract_suffices_for_work(spec_of, method: str):
 
 
 def test_graphs_train_what_eager_steps_train(spec_of):
-    """The same bits, running statistics of D's norms and singular vectors included."""
+    """The same bits, singular vectors included."""
     spec = spec_of("fastgan")
     assert why_not_captured(spec, 3, 0) is None
     states = []
@@ -85,6 +85,5 @@ def test_graphs_train_what_eager_steps_train(spec_of):
             trainer.d_step(8 * iteration, iteration)
         states.append({**trainer.D.state_dict(), **trainer.G.state_dict(), **trainer.method.state_dict()})
     eager, graphs = states
-    assert any(name.endswith("norm1.mean") for name in eager)
     assert all(part.replay is not None for name, part in trainer.parts.items() if name.endswith("step"))
     assert all(torch.equal(value, graphs[name]) for name, value in eager.items())

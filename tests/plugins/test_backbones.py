@@ -303,7 +303,8 @@ def test_blocks_of_d_end_in_its_last_feature_maps(name):
     x = torch.randn(4, 3, 32, 32)
     with feature_maps(D, ["blocks", *(f"blocks.{number}" for number in range(len(D.blocks)))]) as maps:
         D.features(x)
-    assert torch.equal(maps["blocks"], maps[f"blocks.{len(D.blocks) - 1}"]) and maps["blocks"].ndim == 4
+    assert torch.equal(maps["blocks"], maps[f"blocks.{len(D.blocks) - 1}"])
+    assert maps["blocks"].ndim == 4 and maps["blocks"].shape[1] == D.maps
     for block in D.blocks:
         assert all(isinstance(layer, torch.nn.Module) for layer in (block.conv0, block.conv1))
         assert block.skip is None or isinstance(block.skip, torch.nn.Module)

