@@ -45,8 +45,9 @@ class Method(method.Method):
 
     The release has all outputs in D's last layer. Here D's logit d is their mean, and a head h on D's last hidden layer
     has the rest: e = d + h - E h. So controllers and other methods go by the mean output, where ADA's r_t in the
-    release goes by the sign of each. Weights of d begin as large as those of a single output, and the label is in d.
-    The release's R1 has the slope of the sum of all outputs: the backbone's regulariser times `outputs`^2.
+    release goes by the sign of each. Weights of d begin as large as those of a single output. With labels the release's
+    D has one output, of which a mix keeps the sign alone; here the label is in d. The release's R1 has the slope of the
+    sum of all outputs: it is the backbone's regulariser times `outputs`^2.
 
     Args:
         outputs: 20.

@@ -73,7 +73,7 @@ def test_shares_follow_the_dirichlet_law_of_the_nearest():
 def test_alone_or_equal_each_image_stays_itself():
     e = torch.randn(5, 3)
     assert torch.equal(shares_of_neighbours(e, torch.tensor(1)), torch.eye(5))
-    assert shares_of_neighbours(torch.ones(5, 3), torch.tensor(5)).isfinite().all()
+    assert len(shares_of_neighbours(torch.ones(5, 3), torch.tensor(5)).unique()) > 20  # nothing is 0 / 0
 
 
 @pytest.fixture
