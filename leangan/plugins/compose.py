@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,8 +13,8 @@ from leangan.plugins.structure import same_structure, structure_of
 
 
 class Compose(Method):
-    """Calls every hook of its methods in their order: transforms, mixes and adversarial losses are chained, the
-    losses added to those summed.
+    """Calls every hook of its methods in their order: transforms, mixes, adversarial losses and regularisers of
+    D are chained, the losses added to those summed.
 
     A scalar that two methods log under one name is written as `<method>.<scalar>` for each of them. `of_generator` are
     the methods that changed G in `prepare`, by name: G cannot be built again without them.
@@ -69,6 +69,13 @@ class Compose(Method):
 
     def g_loss(self, ctx: GStep) -> Tensor | float:
         return sum((method.g_loss(ctx) for method in self.methods.values()), 0.0)
+
+    def d_regularizer(
+        self, loss: Tensor, t_real: Tensor, c_real: Tensor | None, penalty: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        for method in self.methods.values():
+            loss = method.d_regularizer(loss, t_real, c_real, penalty)
+        return loss
 
     def after_g_step(self, networks: Networks, cur_nimg: int) -> None:
         for method in self.methods.values():

@@ -44,3 +44,14 @@ def copied_too_early(spec: RunSpec, name: str) -> str | None:
                 f"it copies D as the methods before it leave it: name {name!r} after {later!r} in config/methods.yaml"
             )
     return None
+
+
+def another_adversarial_loss(spec: RunSpec, name: str) -> str | None:
+    """The reason where a method of the run `spec` beside `name` takes the place of the backbone's adversarial loss."""
+    for other, _ in spec.plugins:
+        plugin = load("method", other)
+        if other == name or not (isinstance(plugin, type) and issubclass(plugin, Method)):
+            continue
+        if plugin.d_adversarial is not Method.d_adversarial or plugin.g_adversarial is not Method.g_adversarial:
+            return f"{name!r} and {other!r} both decide on the adversarial loss: leave one of them out"
+    return None

@@ -184,6 +184,16 @@ class Method(nn.Module):
         """Scalar added to G's loss."""
         return 0.0
 
+    def d_regularizer(
+        self, loss: Tensor, t_real: Tensor, c_real: Tensor | None, penalty: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """D's regulariser, a scalar in place of the backbone's, which is `loss`; called where and when that is due.
+
+        `t_real` are the reals as D sees them, and `penalty(logits)` is the backbone's regulariser for other logits
+        [N, 1] of them, for methods that have more than one discriminator.
+        """
+        return loss
+
     def after_g_step(self, networks: Networks, cur_nimg: int) -> None:
         """Called after every G step, for what follows G's or D's weights: masks, moving averages."""
 

@@ -10,6 +10,7 @@ import gc
 import inspect
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -127,6 +128,8 @@ def _try_d_step(tried: _Iteration) -> None:
         criterion=tried.backbone.d_loss,
     )
     _try_losses(method, ("d_adversarial", "d_loss"), ctx, tried.backbone.d_adversarial(ctx))
+    if tried.backbone.d_reg_interval:
+        _try_regularizer(tried, t_real)
     # New networks say much the same of all images. What controllers hear differs between ranks.
     apart = 1 - 2 * (rank() % 2)
     for part in method.methods.values():
@@ -172,6 +175,16 @@ def _try_losses(method: Compose, hooks: tuple[str, str], ctx: Step, loss: Tensor
         check_loss(part, replaced, loss)
     for part in method.methods.values():
         check_loss(part, added, _called(part, added, ctx))
+
+
+def _try_regularizer(tried: _Iteration, t_real: Tensor) -> None:
+    """What D's regulariser asks of the method, with the slope taken at what D sees."""
+    at = t_real.detach().requires_grad_()
+    penalty = partial(tried.backbone.d_regularizer, at)
+    loss = penalty(tried.networks.D(at, tried.c_real))
+    for part in tried.method.methods.values():
+        loss = _called(part, "d_regularizer", loss, at, tried.c_real, penalty)
+        check_loss(part, "d_regularizer", loss)
 
 
 def _transformed(method: Compose, x: Tensor, role: Role) -> tuple[Tensor, Notes]:

@@ -236,11 +236,11 @@ class Trainer:
                 criterion=self.backbone.d_loss,
             )
             loss = self.method.d_adversarial(ctx, self.backbone.d_adversarial(ctx)) + self.method.d_loss(ctx)
-            return loss + self._regularizer(at, d_real) if every == 1 else loss
+            return loss + self._regularizer(at, t_real, c_real, d_real) if every == 1 else loss
 
         def regularizer() -> Tensor:
             at, t_real, _ = self._transformed_reals(x_real, with_gradient=True)
-            return every * self._regularizer(at, self.D(t_real, c_real))
+            return every * self._regularizer(at, t_real, c_real, self.D(t_real, c_real))
 
         self.tally.add(loss_d=self.d_player.step(adversarial), **logits)
         if lazy:
@@ -260,10 +260,11 @@ class Trainer:
             x = t = t.detach().requires_grad_()
         return x, t, drawn
 
-    def _regularizer(self, at: Tensor, d_real: Tensor) -> Tensor:
-        penalty = self.backbone.d_regularizer(at, d_real)
-        self.tally.add(r1=penalty)
-        return penalty
+    def _regularizer(self, at: Tensor, t_real: Tensor, c_real: Tensor | None, d_real: Tensor) -> Tensor:
+        penalty = partial(self.backbone.d_regularizer, at)
+        loss = penalty(d_real)
+        self.tally.add(r1=loss)
+        return self.method.d_regularizer(loss, t_real, c_real, penalty)
 
     def validate(self, cur_nimg: int, iteration: int) -> None:
         """Now and then, D's logits of a batch of held-out reals, seen as it sees its own; see VALIDATION_INTERVALS.

@@ -42,6 +42,9 @@ class Affine(method.Method):
     def g_adversarial(self, ctx, loss):
         return loss * self.shift + self.factor
 
+    def d_regularizer(self, loss, t_real, c_real, penalty):
+        return loss * self.factor + penalty(t_real * self.shift) + c_real
+
     def d_loss(self, ctx):
         return torch.tensor(self.factor)
 
@@ -66,13 +69,14 @@ def pair() -> Compose:
     return build([("a", Affine, {"factor": 2.0, "shift": 1.0}), ("b", Affine, {"factor": 3.0, "shift": 5.0})])
 
 
-def test_transforms_mixes_and_adversarial_losses_are_chained_and_added_losses_summed(pair):
+def test_transforms_mixes_and_losses_in_place_of_others_are_chained_and_added_losses_summed(pair):
     x, y = torch.ones(1, 3, 4, 4), torch.full((1, 3, 4, 4), 10.0)
     assert torch.equal(pair.transform(x, "real"), torch.full_like(x, (1 * 2 + 1) * 3 + 5))
     assert torch.equal(pair.mix(x, y), torch.full_like(x, (1 * 2 + 10) * 3 + 50))
     loss = torch.tensor(7.0)
     assert pair.d_adversarial(None, loss) == (7 * 2 + 1) * 3 + 5
     assert pair.g_adversarial(None, loss) == (7 * 1 + 2) * 5 + 3
+    assert pair.d_regularizer(loss, 10, 0.25, lambda logits: -logits) == (7 * 2 - 10 + 0.25) * 3 - 50 + 0.25
     assert pair.d_loss(None) == 5
     assert pair.g_loss(None) == 6
 
@@ -110,7 +114,7 @@ def test_nothing_composed_is_the_baseline():
     empty = build([])
     assert empty.transform(x, "real") is x and empty.mix(x, -x) is x
     assert empty.d_adversarial(None, x) is x and empty.g_adversarial(None, x) is x
-    assert empty.d_loss(None) == 0 and empty.log() == {}
+    assert empty.d_regularizer(x, None, None, None) is x and empty.d_loss(None) == 0 and empty.log() == {}
 
 
 def test_arguments_are_bound():

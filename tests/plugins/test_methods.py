@@ -22,7 +22,7 @@ from leangan.training.reals import Reals
 from leangan.training.trainer import Trainer
 from tests.helpers.method_at_work import effects, other_plugins, run_of, trainer_of
 
-ACTING = ("prepare", "transform", "mix", "d_loss", "d_adversarial", "g_loss", "g_adversarial")
+ACTING = ("prepare", "transform", "mix", "d_loss", "d_adversarial", "g_loss", "g_adversarial", "d_regularizer")
 """The hooks that act in a step."""
 
 NEUTRAL = {"diffaugment": {"policy": ""}}

@@ -94,6 +94,11 @@ def test_defaults_and_further_optional_arguments_are_no_fault(write_method):
         ("g_loss(self, ctx)", "9 + ctx.D(ctx.x_fake.detach(), None).mean()", ["returned", "without a gradient"]),
         ("d_adversarial(self, ctx, loss)", "loss - ctx.d_real", ["returned shape [8, 1], must return a scalar"]),
         ("g_adversarial(self, ctx, loss)", "loss.detach()", ["returned", "without a gradient"]),
+        (
+            "d_regularizer(self, loss, t_real, c_real, penalty)",
+            "loss + t_real.square()",
+            ["returned shape [8, 3, 16, 16], must return a scalar"],
+        ),
         ("observe(self, d_real, d_fake, cur_nimg)", "self.p", ["raised AttributeError"]),
         ("log(self)", "{'p': torch.ones(())}", ["returned p of type Tensor, must be a float"]),
     ],

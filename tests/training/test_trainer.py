@@ -306,7 +306,7 @@ def test_r1_gradient_is_taken_at_the_stated_image(make_spec, make_reals, r1_at, 
     steps.D = Linear()
     x = steps.data.batch(0, 4)[0]
     at, t, _ = steps._transformed_reals(x, with_gradient=True)
-    penalty = steps._regularizer(at, steps.D(t, None))
+    penalty = steps._regularizer(at, t, None, steps.D(t, None))
     assert penalty.item() == pytest.approx(factor * gamma / 2 * 9 * x[0].numel(), rel=1e-6)
 
 
