@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from leangan.models._efficientnet_lite0 import load_lite0
+from leangan.core.efficientnet_lite0 import load_lite0
 from leangan.models.biggan.layers import BatchNorm
 from leangan.plugins import pair
 

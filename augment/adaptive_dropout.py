@@ -32,6 +32,7 @@ class Method(ControlledMethod):
     constants = "paper"
     capturable = True
     needs = frozenset({"d_layers", "before_bias"})
+    redraws = True
     revision = 1
 
     def __init__(self, target: float = 0.6, interval: int = 4, tune_kimg: float = 500, p: float = 0.0) -> None:

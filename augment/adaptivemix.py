@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,9 @@ from leangan.plugins import method
 from leangan.plugins.method import DStep, GStep, Networks
 from leangan.plugins.notes import note
 from leangan.plugins.pair import add_around
+
+OF_ONE_LOOK = ("advaug", "afi", "chain", "diffusion_gan", "pagan", "reconstruction")
+"""Methods that take what D noted, drew or gave last for what it makes of the image."""
 
 
 class Method(method.Method):
@@ -45,6 +49,7 @@ class Method(method.Method):
     capturable = True
     neutral = {}
     needs = frozenset({"blocks"})
+    redraws = True
 
     def __init__(self, weight: float = 1.0, noise_std: float = 0.05) -> None:
         super().__init__()
@@ -88,15 +93,17 @@ class Method(method.Method):
         return -self.weight * fake
 
     @classmethod
+    def rank_groups(cls, arguments: dict[str, Any]) -> dict[str, int]:
+        """Both images of a mix are on one rank."""
+        return {"pair of AdaptiveMix": 2}
+
+    @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
         if spec.conditional:
             return "it mixes the images of a batch, which have different labels; the release is without labels"
-        if "pagan" in dict(spec.plugins):
-            return "PA-GAN turns D's logit by the bits of one look; AdaptiveMix looks twice"
-        if "advaug" in dict(spec.plugins):
-            return "AdvAug moves the features of one look; AdaptiveMix looks twice"
-        if "reconstruction" in dict(spec.plugins):
-            return "Reconstruction rebuilds the image from the maps of one look; AdaptiveMix looks twice, once at a mix"
+        for name, _ in spec.plugins:
+            if name in OF_ONE_LOOK:
+                return f"{name!r} expects one look of D at each image, and AdaptiveMix looks twice, once at a mix"
         return None
 
 

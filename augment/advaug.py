@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from leangan.core.errors import check_names
 from leangan.core.spec import RunSpec
 from leangan.plugins import method
+from leangan.plugins.exclusion import another_adversarial_loss, more_than_logits
 from leangan.plugins.method import DStep, GStep
 from leangan.plugins.pair import Discriminator, Generator
-from leangan.plugins.registry import load
 
 SIGNS = {"released": (1, 1, 1), "adversarial": (-1, 1, -1)}
 """Whether features are moved towards higher (1) or lower logits (-1): of reals and of fakes in D's step, of fakes in
@@ -51,7 +51,7 @@ class Method(method.Method):
     paper = "arXiv:2103.00397"
     constants = "paper, release, project"
     capturable = True
-    needs = frozenset({"blocks"})
+    needs = frozenset({"g_blocks"})
     neutral = {"d_step": 0.0, "g_step": 0.0}
 
     def __init__(self, d_step: float = 0.01, g_step: float = 0.01, direction: str = "released") -> None:
@@ -91,15 +91,9 @@ class Method(method.Method):
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
-        for name, _ in spec.plugins:
-            plugin = load("method", name)
-            if isinstance(plugin, type) and issubclass(plugin, method.Method) and plugin is not cls:
-                hooks = ("d_adversarial", "g_adversarial")
-                if any(getattr(plugin, hook) is not getattr(method.Method, hook) for hook in hooks):
-                    return f"it repeats the backbone's adversarial loss, which {name!r} replaces"
-            if name == "pagan":
-                return "PA-GAN turns D's answers around after the layer whose features are moved"
-        return None
+        if "pagan" in dict(spec.plugins):
+            return "PA-GAN turns D's answers around after the layer whose features are moved"
+        return another_adversarial_loss(spec, "advaug") or more_than_logits(spec)
 
 
 def logits_of_moved(D: Discriminator, features: Tensor, c: Tensor | None, step: float) -> Tensor:

@@ -59,6 +59,7 @@ class Method(method.Method):
     paper = "arXiv:2205.15677"
     constants = "release"
     capturable = True
+    compares_passes = True
     neutral = {"d_weight": 0.0, "g_weight": 0.0}
 
     def __init__(

@@ -104,7 +104,8 @@ class Method(ControlledMethod):
     constants = "paper, release, project"
     capturable = True
     quick = {"warm_up": 0}
-    needs = frozenset({"blocks", "before_bias"})
+    needs = frozenset({"blocks", "before_bias", "unnormalised"})
+    redraws = True
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leangan.core.errors import ConfigError, unknown_name
+from leangan.core.spec import RunSpec
 from leangan.models.stylegan2.layers import Linear
 from leangan.plugins.controller import ControlledMethod, Controller
 from leangan.plugins.method import Networks
@@ -64,6 +65,7 @@ class Method(ControlledMethod):
     constants = "paper, release, project"
     capturable = True
     neutral = {"t_min": 0}
+    redraws = True
     step: Tensor  # 0 to t_max - 1
 
     def __init__(
@@ -147,3 +149,12 @@ class Method(ControlledMethod):
 
     def log(self) -> dict[str, float]:
         return {**super().log(), "T": float(self.length())}
+
+    @classmethod
+    def skip(cls, spec: RunSpec) -> str | None:
+        plugins = dict(spec.plugins)
+        if "projected" in plugins and plugins["diffusion_gan"]["condition"]:
+            return (
+                "the projected discriminator's hidden layer are its logits: set `condition` to false, as in the paper"
+            )
+        return None

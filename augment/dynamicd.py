@@ -48,6 +48,7 @@ class Method(method.Method):
     quick = {"start": 0.6, "end": 0.4, "keep": 2}
     neutral = {"start": 1.0, "end": 1.0}
     needs = frozenset({"d_layers", "equalised", "blocks"})
+    redraws = True
     share: Tensor  # f
     seen: Tensor  # reals of all ranks so far
 
@@ -86,7 +87,7 @@ class Method(method.Method):
 
         def narrow(layer: Any, inputs: tuple[Tensor, ...]) -> None:
             fan_out, fan_in, *kernel = layer.weight.shape
-            pixels, added = divmod(fan_in, maps)
+            pixels, added = (1, fan_in - maps) if kernel else (fan_in // maps, 0)
             everything = self.share.new_ones
             below = everything(maps) if all_inputs else self.in_use(maps)
             below = torch.cat([below.repeat_interleave(pixels), everything(added)])

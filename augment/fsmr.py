@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from leangan.core.ranks import rank, whole_batch, whole_batch_with_gradient, world_size
-from leangan.core.spec import RunSpec
 from leangan.plugins import method
 from leangan.plugins.method import DStep, Networks
 from leangan.plugins.pair import add_before_bias
@@ -53,6 +52,7 @@ class Method(method.Method):
     capturable = True
     neutral = {"weight": 0.0}
     needs = frozenset({"blocks", "d_layers", "before_bias"})
+    compares_passes = True
 
     def __init__(self, weight: float = 0.05) -> None:
         super().__init__()
@@ -105,9 +105,3 @@ class Method(method.Method):
         ratio = new_std / std
         scale, shift = a + (1 - a) * ratio, (1 - a) * (new_mean - ratio * mean)
         return cast(torch.addcmul(shift[:, :, None, None], wide, scale[:, :, None, None]), h.dtype)
-
-    @classmethod
-    def skip(cls, spec: RunSpec) -> str | None:
-        if "pagan" in dict(spec.plugins):
-            return "PA-GAN turns D's answer by bits that each pass draws: FSMR asks two passes for the same answer"
-        return None

@@ -12,7 +12,7 @@ from leangan.core.errors import ConfigError
 from leangan.core.ranks import world_size
 from leangan.core.spec import RunSpec
 from leangan.plugins import method
-from leangan.plugins.exclusion import another_adversarial_loss
+from leangan.plugins.exclusion import another_adversarial_loss, more_than_logits
 from leangan.plugins.method import DStep, GStep, Networks
 from leangan.plugins.pair import Discriminator
 from leangan.plugins.registry import require
@@ -100,8 +100,8 @@ class Method(method.Method):
         loss = self.weight * (1 - self.seen / self.total_nimg) * (1 + cosine(ctx.D, self.D_2))
         for D, view in self.further():
             t_real, t_fake = view(ctx.transform(ctx.x_real, "real")), view(ctx.transform(ctx.x_fake, "fake_d"))
-            (_, d_real), (_, d_fake) = D.judge_both((t_real, ctx.c_real), (t_fake, ctx.c_fake))
-            loss = loss + ctx.criterion(d_real, d_fake)
+            real, fake = D.judge_both((t_real, ctx.c_real), (t_fake, ctx.c_fake))
+            loss = loss + ctx.criterion(real.logits, fake.logits)
         return loss
 
     def g_loss(self, ctx: GStep) -> Tensor:
@@ -120,7 +120,7 @@ class Method(method.Method):
     def skip(cls, spec: RunSpec) -> str | None:
         if "wgan_gp" in dict(spec.plugins):
             return "WGAN-GP holds the slope of D and not of GenCo's further discriminators; see GenCo with R1"
-        return another_adversarial_loss(spec, "genco")
+        return another_adversarial_loss(spec, "genco") or more_than_logits(spec)
 
 
 def band_of(resolution: int, bands: int) -> Tensor:

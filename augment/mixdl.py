@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,7 @@ class Method(method.Method):
     constants = "release"
     capturable = True
     neutral = {"g_weight": 0.0, "d_weight": 0.0}
-    needs = frozenset({"blocks"})
+    needs = frozenset({"g_blocks"})
 
     def __init__(self, g_weight: float = 1000.0, d_weight: float = 1.0, anchors: int = 4) -> None:
         super().__init__()
@@ -75,6 +76,11 @@ class Method(method.Method):
         c = (c / c.sum(dim=1, keepdim=True)).unflatten(0, (self.anchors, -1))
         mixes = torch.einsum("kmi,im...->km...", c, w.unflatten(0, (self.anchors, -1)))
         return torch.cat([w, mixes.flatten(0, 1)]), c
+
+    @classmethod
+    def rank_groups(cls, arguments: dict[str, Any]) -> dict[str, int]:
+        """Images that share their anchors are on one rank."""
+        return {"anchors of MixDL": arguments["anchors"]}
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:

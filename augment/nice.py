@@ -56,6 +56,8 @@ class Method(method.Method):
     quick = {"beta": 0.5}
     neutral = {"beta": 0.0, "rate": 0.0}
     needs = frozenset({"blocks", "before_bias"})
+    compares_passes = True
+    redraws = True
     beta: Tensor
 
     def __init__(
@@ -115,9 +117,7 @@ class Method(method.Method):
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:
-        others = dict(spec.plugins)
-        if "adaptive_dropout" in others:
-            return "NICE and adaptive dropout both multiply D's features by adaptive noise: leave one of them out"
-        if "pagan" in others:
-            return "PA-GAN shows D other bits in each pass: NICE asks two passes for the same features"
+        for name in ("relativistic", "wgan_gp"):
+            if name in dict(spec.plugins):
+                return f"it goes by the sign of D's logits, whose level {name!r} leaves free"
         return None

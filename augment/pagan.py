@@ -35,6 +35,7 @@ class Method(ControlledMethod):
     constants = "paper, release"
     capturable = True
     needs = frozenset({"d_layers", "before_bias"})
+    redraws = True
     revision = 1
     index: Tensor  # 0 to K - 1
 

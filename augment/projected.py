@@ -7,13 +7,13 @@ from torch import Tensor
 
 from leangan.augment._projected_networks import Discriminator
 from leangan.core.errors import ConfigError
-from leangan.core.spec import RunSpec
+from leangan.core.spec import TRANSFER, RunSpec
 from leangan.plugins import method
 from leangan.plugins.exclusion import prepares_networks
 from leangan.plugins.method import DStep, GStep, Networks
 from leangan.plugins.registry import FailedImport, load
 
-OF_G = frozenset({"mapping", "styled_layers"})
+OF_G = frozenset({"g_blocks", "mapping", "styled_layers"})
 """The parts of a backbone (`plugins.backbone.PARTS`) that G alone has."""
 
 
@@ -80,6 +80,8 @@ class Method(method.Method):
     def skip(cls, spec: RunSpec) -> str | None:
         if spec.conditional:
             return "the discriminators of the paper see no class labels"
+        if {"D", "checkpoint", "run"} & {key for key, value in dict(spec.plugins).get(TRANSFER, {}).items() if value}:
+            return "it has another D, which cannot start from the D of another run: leave out `transfer` or `start`"
         if spec.hyper.get("r1_gamma"):
             return "it does without R1: set the preset key r1_gamma to 0, as the entry `projected` does"
         if spec.hyper.get("adversarial_loss") == "wasserstein":

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from leangan.core.errors import ConfigError
 from leangan.models.biggan.layers import Conv
 from leangan.models.fastgan.layers import UpBlock, spectral
 from leangan.plugins import method
@@ -79,6 +80,10 @@ class Method(method.Method):
 
     def prepare(self, networks: Networks) -> None:
         D = networks.D
+        if len(D.blocks) < 2:
+            raise ConfigError(
+                f"reconstruction rebuilds images from the last two blocks of D, which has {len(D.blocks)}: leave it out"
+            )
         D.apart = True  # the maps of reals alone are rebuilt
         last = len(D.blocks) - 1
         names = [f"blocks.{last}", f"blocks.{last - 1}"]

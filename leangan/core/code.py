@@ -18,7 +18,7 @@ PROJECT = "leangan"
 PLUGINS = ("Method", "Backbone")
 """Names that many modules of the project define: they count with the last part of their module's name."""
 
-NAMES = ("title", "paper", "constants", "quick", "neutral", "capturable", "judges")
+NAMES = ("title", "paper", "constants", "quick", "neutral", "capturable", "redraws", "compares_passes", "judges")
 """Attributes of a method that say what it is called and how it is tested and run, not what it does."""
 
 

@@ -11,7 +11,8 @@ def why_not_shared(spec: RunSpec, ranks: int) -> str | None:
     """Why `ranks` processes cannot train the run, naming the numbers; None where they can.
 
     Each of them needs an equal part of the batch. The backbone may ask for more (`Backbone.rank_constraints`): that
-    this part comes in whole groups, which a single process needs, too, and that further batches can be shared.
+    this part comes in whole groups, which a single process needs, too, and that further batches can be shared. Methods
+    may ask for whole groups as well (`Method.rank_groups`).
     """
     backbone = registry.load("backbone", spec.backbone, "config/presets.yaml")
     if isinstance(backbone, registry.FailedImport):  # whose run ends by saying so
@@ -19,6 +20,9 @@ def why_not_shared(spec: RunSpec, ranks: int) -> str | None:
     batch = spec.hyper["batch"]
     own_batch = batch // ranks
     groups, batches = backbone.rank_constraints(spec.hyper)
+    for name, arguments in spec.plugins:
+        if not isinstance(plugin := registry.load("method", name), registry.FailedImport):
+            groups = groups | plugin.rank_groups(arguments)
     if batch % ranks:
         return f"the batch of {batch} images cannot be shared equally by {ranks} ranks"
     for name, group in groups.items():

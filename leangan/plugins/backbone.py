@@ -83,7 +83,9 @@ preset does not state `half_type`, the configuration's `arithmetic` does."""
 PARTS = {
     "d_layers": "layers of D in the order an image passes them",
     "before_bias": "layers of D that a method may add to before the bias",
-    "blocks": "residual blocks of D and G",
+    "blocks": "residual blocks of D",
+    "g_blocks": "residual blocks of G",
+    "unnormalised": "a D without norms over the images of a batch",
     "equalised": "layers of D with an equalised learning rate",
     "mapping": "a mapping network from z to w",
     "styled_layers": "layers of G that w modulates",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from leangan.core.spec import RunSpec
+from leangan.plugins.backbone import Backbone
 from leangan.plugins.controller import ControlledMethod
 from leangan.plugins.method import Method
-from leangan.plugins.registry import load
+from leangan.plugins.registry import load, require
 
 
 def image_augmentation(spec: RunSpec, instead: str) -> str | None:
@@ -55,3 +56,10 @@ def another_adversarial_loss(spec: RunSpec, name: str) -> str | None:
         if plugin.d_adversarial is not Method.d_adversarial or plugin.g_adversarial is not Method.g_adversarial:
             return f"{name!r} and {other!r} both decide on the adversarial loss: leave one of them out"
     return None
+
+
+def more_than_logits(spec: RunSpec) -> str | None:
+    """The reason where the backbone's adversarial loss takes more than the logits [N, 1] of other images."""
+    if require("backbone", spec.backbone).d_adversarial is Backbone.d_adversarial:
+        return None
+    return f"the adversarial loss of {spec.backbone!r} takes more than the logits that it has for other images"

@@ -139,6 +139,8 @@ class Method(nn.Module):
     checks it (`training.purity`). Without it the steps are slower.
     `revision` is part of a run's id and 0 at first. It is raised by each change, here or in code that the method uses,
     after which its runs draw other random numbers or follow another law; rounding does not count.
+    `redraws` says that D, with the method, draws numbers anew in each pass, so that it answers differently twice.
+    `compares_passes` says that a loss compares what two passes of D say. A run whose methods do both is refused.
     `judges` names the extractors (leangan/metrics/extractors/) whose pre-trained network D looks through. Such a D
     trains G to please that network, so that a metric in its features does not rank the run.
     """
@@ -152,6 +154,8 @@ class Method(nn.Module):
     needs_validation: bool = False
     capturable: bool = False
     revision: int = 0
+    redraws: bool = False
+    compares_passes: bool = False
     judges: tuple[str, ...] = ()
 
     def prepare(self, networks: Networks) -> None:
@@ -220,6 +224,11 @@ class Method(nn.Module):
         (leangan/plugins/arguments.py). Raises ValueError for a value that the method does not accept.
         """
         return arguments
+
+    @classmethod
+    def rank_groups(cls, arguments: dict[str, Any]) -> dict[str, int]:
+        """Numbers that the images of each rank must be a multiple of, by the names that messages give them."""
+        return {}
 
     @classmethod
     def skip(cls, spec: RunSpec) -> str | None:

@@ -45,8 +45,8 @@ class Generator(nn.Module):
     is no such choice."""
 
     blocks: Any
-    """Part `blocks`: those of `Discriminator.blocks` for G, an nn.ModuleList. Each takes feature maps, the first those
-    of the lowest resolution, and perhaps more, and may give more than maps. A convolution may be missing."""
+    """Part `g_blocks`: as `Discriminator.blocks`, for G, an nn.ModuleList. Each takes feature maps, the first those of
+    the lowest resolution, and perhaps more, and may give more than maps. A convolution may be missing."""
 
     mapping: Any
     """Part `mapping`: a module from (z, c) to w; its `layers`, an nn.Sequential, are those from z."""

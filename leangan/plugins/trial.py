@@ -70,6 +70,13 @@ def try_hooks(spec: RunSpec, data: TrainingImages, device: torch.device) -> None
 
     Draws from torch's global generators: seed them afterwards.
     """
+    _try_all(spec, data, device)
+    # Networks that methods have changed may refer to themselves: freed later, they would stay in a GPU's memory.
+    gc.collect()
+
+
+def _try_all(spec: RunSpec, data: TrainingImages, device: torch.device) -> None:
+    """The same; all that it makes is of no use afterwards."""
     backbone, G, D, method = build_networks(spec, data.channels, data.classes)
     G, D, method = G.to(device).train(), D.to(device).train(), method.to(device).train()
     images, c_real = data.first(spec.hyper["batch"] // world_size())
@@ -85,9 +92,6 @@ def try_hooks(spec: RunSpec, data: TrainingImages, device: torch.device) -> None
     for part in method.methods.values():
         check_ranks(part)
         check_log(part, _called(part, "log"))
-    # Networks that methods have changed may refer to themselves; freed later, they would stay in a GPU's memory.
-    del backbone, G, D, method, tried, part
-    gc.collect()
 
 
 def _try_d_step(tried: _Iteration) -> None:

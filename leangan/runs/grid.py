@@ -177,7 +177,8 @@ def refusal(spec: RunSpec, path: str | None = None) -> tuple[str, str] | None:
         if isinstance(plugin, registry.FailedImport):
             return "error", plugin.reason
         try:
-            reason = missing_part(plugin.needs, backbone, spec.backbone) or plugin.skip(spec)
+            reason = missing_part(plugin.needs, backbone, spec.backbone)
+            reason = reason or _unlike_passes(spec, name, plugin) or plugin.skip(spec)
         except Exception as error:
             return "error", f"skip of method {name!r} raised {registry.explain(error)}"
         try:
@@ -188,6 +189,14 @@ def refusal(spec: RunSpec, path: str | None = None) -> tuple[str, str] | None:
             return "skip", reason
     fault = _fault(spec.backbone, json.dumps(spec.hyper), spec.resolution)
     return ("error", fault) if fault else None
+
+
+def _unlike_passes(spec: RunSpec, name: str, plugin: type[Any]) -> str | None:
+    """The reason where a method compares passes of D, in each of which another method of the run draws anew."""
+    for other, _ in spec.plugins:
+        if plugin.compares_passes and other != name and getattr(registry.load("method", other), "redraws", False):
+            return f"it compares two passes of D, and {other!r} draws anew in each: leave one of them out"
+    return None
 
 
 @registry.remembered

@@ -28,7 +28,7 @@ from leangan.plugins.precision import KEYS, all_float32, half_at
 class Backbone(backbone.Backbone):
     """BigGAN at one preset; see `plugins.backbone.Backbone`."""
 
-    parts = frozenset({"before_bias", "blocks"})
+    parts = frozenset({"before_bias", "blocks", "g_blocks", "unnormalised"})
     revision = 1
     keys = {
         "z_dim": Key(int, 128, "length of the latent z", POSITIVE),

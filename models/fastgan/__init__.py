@@ -36,7 +36,7 @@ LOWEST, HIGHEST = 32, 1024
 class Backbone(backbone.Backbone):
     """FastGAN at one preset; see `plugins.backbone.Backbone`."""
 
-    parts = frozenset({"before_bias", "blocks"})
+    parts = frozenset({"before_bias", "blocks", "g_blocks"})
     keys = {
         "z_dim": Key(int, 256, "length of the latent z", POSITIVE),
         "g_width": Key(int, 64, "G's feature maps at 128 px", POSITIVE),

@@ -130,7 +130,7 @@ def test_both_losses_are_minus_the_cosines_of_their_passes():
 
 
 @pytest.mark.parametrize("preset", ["tiny", "tiny-biggan"])
-@pytest.mark.parametrize("plugins", [["adaptivemix"], ["ada", "adaptivemix"], ["diffusion_gan", "adaptivemix"]])
+@pytest.mark.parametrize("plugins", [["adaptivemix"], ["ada", "adaptivemix"], ["lecam", "adaptivemix"]])
 def test_reals_are_mixed_with_reals_and_fakes_with_fakes(make_spec, make_reals, monkeypatch, preset, plugins):
     """In G's step one pass, in D's one for each kind, and then losses of finite numbers that move D."""
     torch.manual_seed(0)
@@ -183,11 +183,12 @@ def test_a_copy_of_d_mixes_by_its_own_blocks(mixing):
     torch.testing.assert_close(twin(x, None), expected)
 
 
-def test_it_is_refused_with_labels_and_beside_pagan(make_spec):
+def test_it_is_refused_with_labels_and_beside_what_expects_one_look(make_spec):
     alone = [("adaptivemix", {})]
     assert refusal(make_spec(plugins=alone)) is None
     assert "different labels" in refusal(make_spec(plugins=alone, conditional=True))[1]
-    assert "PA-GAN" in refusal(make_spec(plugins=[*alone, ("pagan", {})]))[1]
+    for other in ("pagan", "reconstruction", "advaug", "chain", "diffusion_gan", "afi"):
+        assert f"'{other}' expects one look" in refusal(make_spec(plugins=[*alone, (other, {})]))[1]
 
 
 def test_noise_cannot_be_negative():

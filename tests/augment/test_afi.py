@@ -155,7 +155,7 @@ def test_r1_is_that_of_the_sum_of_all_outputs(make_spec):
     backbone, _, D, composed = build_networks(make_spec("afi", hyper={"r1_gamma": 3.0}), 3, 0)
     method = composed.methods["afi"]
     x = torch.randn(8, 3, 16, 16, requires_grad=True)
-    f, d = D.judge(x, None)
+    f, d, _ = D.judge(x, None)
     h = method.head(f)
     own = backbone.d_regularizer(x, d)
     of_sum = backbone.d_regularizer(x, (d + h - h.mean(1, keepdim=True)).sum(1, keepdim=True))

@@ -182,7 +182,9 @@ def test_a_step_mixes_once_the_reals_that_gave_the_logits(make_spec, make_reals,
 
 
 def test_what_it_refuses(make_spec):
-    assert "bits" in refusal(make_spec(plugins=[("fsmr", {}), ("pagan", {})]))[1]
+    for other in ("pagan", "adaptive_dropout", "chain", "dynamicd", "diffusion_gan", "adaptivemix"):
+        reason = refusal(make_spec(plugins=[("fsmr", {}), (other, {})]))[1]
+        assert f"compares two passes of D, and '{other}' draws anew" in reason
     assert refusal(make_spec("ada-fsmr")) is None
     with pytest.raises(ValueError, match="weight is -1.0; 0 or more is allowed: change the method's `weight`"):
         Method(weight=-1.0)

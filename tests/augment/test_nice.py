@@ -169,8 +169,11 @@ def test_a_step_compares_two_draws_for_the_images_that_gave_the_logits(make_spec
 
 
 def test_what_it_refuses(make_spec):
-    for other in ("adaptive_dropout", "pagan"):
-        assert refusal(make_spec(plugins=[("nice", {}), (other, {})]))[0] == "skip"
+    for other in ("adaptive_dropout", "pagan", "chain", "dynamicd", "diffusion_gan"):
+        reason = refusal(make_spec(plugins=[("nice", {}), (other, {})]))[1]
+        assert f"compares two passes of D, and '{other}' draws anew" in reason
+    free = make_spec(plugins=[("nice", {}), ("relativistic", {})], hyper={"r1_gamma": 0.0})
+    assert "whose level 'relativistic' leaves free" in refusal(free)[1]
     assert refusal(make_spec("ada-nice")) is None
     for wrong in ({"weight": -1.0}, {"rate": -0.1}, {"beta": -0.1}, {"first_block": -1}, {"target": 1.5}):
         (name,) = wrong

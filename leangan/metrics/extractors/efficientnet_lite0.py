@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 (arXiv:1905.11946 without squeeze-excitation) as a quick extractor for CPUs.
 
-models/_efficientnet_lite0.py says where the network comes from. Numbers from it order models by quality but are a
+leangan/core/efficientnet_lite0.py says where the network comes from. Numbers from it order models by quality but are a
 proxy: they are no FID and compare with nothing but each other.
 """
 
@@ -15,9 +15,9 @@ from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
+from leangan.core.efficientnet_lite0 import load_lite0
 from leangan.metrics import base
 from leangan.metrics.folding import fold_norms
-from leangan.models._efficientnet_lite0 import load_lite0
 
 NAME = "efficientnet_lite0"
 
