@@ -102,12 +102,12 @@ def make_spec():
 
 @pytest.fixture(scope="session")
 def make_reals():
-    """A function (mirror, conditional) -> Reals on random images with two classes."""
+    """A function (mirror, conditional, resolution) -> Reals on random images with two classes."""
     from leangan.training.reals import Reals
 
-    def make(mirror: bool = False, conditional: bool = False) -> Reals:
+    def make(mirror: bool = False, conditional: bool = False, resolution: int = RESOLUTION) -> Reals:
         rng = np.random.default_rng(0)
-        images = rng.integers(0, 256, (IMAGES + 16, 3, RESOLUTION, RESOLUTION), dtype=np.uint8)
+        images = rng.integers(0, 256, (IMAGES + 16, 3, resolution, resolution), dtype=np.uint8)
         labels = rng.integers(0, 2, IMAGES + 16) if conditional else None
         train, validation = list(range(IMAGES)), list(range(IMAGES, IMAGES + 16))
         return Reals(images, labels, 2, train, validation, mirror, 0, torch.device("cpu"))

@@ -110,12 +110,14 @@ def sentences(artefact: Artefact) -> list[str]:
     titles = [[artefact.methods[name] for name in dict.fromkeys(names)] for names in
               ((claim.better for claim in found), (claim.worse for claim in found))]  # fmt: skip
     verb = "is" if len(titles[0]) == 1 else "are"
-    said = [f"{artefact.expectation.source}: {_and(titles[0])} {verb} better than {_and(titles[1])}."]
+    said = [f"{artefact.expectation.source}: {_list(titles[0], 'and')} {verb} better than {_list(titles[1], 'and')}."]
     measured = [f"{column.title}: {_verdicts(artefact, found, column)}" for column in artefact.main_columns]
     if measured:
+        unranked = any(artefact.unranked(claim.column, name) for claim in found for name in (claim.better, claim.worse))
+        doubts = ["a smaller one", "a single seed", *(["a number that is not ranked"] if unranked else [])]
         said.append(
             f"Measured, {'; '.join(measured)}. Yes and no stand for a difference beyond the sum of both standard "
-            "deviations, open for a smaller one or a single seed."
+            f"deviations, open for {_list(doubts, 'or')}."
         )
     return said
 
@@ -130,6 +132,6 @@ def _verdicts(artefact: Artefact, found: list[Claim], column: Column) -> str:
     return ", ".join(f"{artefact.methods[name]} {verdict}" for name, verdict in verdicts.items())
 
 
-def _and(words: list[str]) -> str:
-    """A list in words: "A", "A and B", "A, B and C"."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+def _list(words: list[str], last: str) -> str:
+    """A list in words, such as "A", "A and B", "A, B and C" where `last` is "and"."""
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))

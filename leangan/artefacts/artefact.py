@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from leangan.artefacts import layout
 from leangan.artefacts.columns import Column, columns_of, rows_of_specs
@@ -66,7 +67,7 @@ class Artefact:
             name: title for name, title in self.methods.items() if any(column.finished_runs(name) for column in columns)
         }
 
-    @property
+    @cached_property
     def spec_of(self) -> dict[str, RunSpec]:
         """The specs by run id."""
         return {spec.run_id: spec for spec in self.specs}
@@ -78,10 +79,9 @@ class Artefact:
         return find_published(self.published, self.reported, column.setting, method, column.metric, column.proxy)
 
     def unranked(self, column: Column, method: str) -> str:
-        """Why the numbers of a method in a column do not rank it; "" where they do."""
-        specs = self.spec_of
-        plugins = [name for run in column.runs_of(method) for name in plugins_of_spec(specs[run.run])]
-        return why_unranked(plugins, column.metric.extractor)
+        """Why the numbers of a method in a column do not rank it; "" where they do, or `only` left it out."""
+        specs = [self.spec_of[run.run] for run in column.runs_of(method) if run.run in self.spec_of]
+        return why_unranked((name for spec in specs for name in plugins_of_spec(spec)), column.metric.extractor)
 
     def only(self, methods: list[str]) -> Artefact:
         """The same with these methods alone, in this order; ConfigError for one that it does not have."""

@@ -52,6 +52,8 @@ def _measured_sentences(artefact: Artefact, columns: list[Column]) -> list[str]:
     kimg = sorted({run.final_kimg for of_method in runs for run in of_method})
     judge = artefact.columns[0].metric
     extreme = "highest" if judge.higher_is_better else "lowest"
+    unranked = any(artefact.unranked(column, method) for column in columns for method in artefact.methods)
+    others = "every other ranked method" if unranked else "every other"
     return [
         *protocol_sentences(columns),
         "One seed." if seeds == [1] else f"Mean ± sample standard deviation over {span(seeds)} seeds.",
@@ -59,7 +61,7 @@ def _measured_sentences(artefact: Artefact, columns: list[Column]) -> list[str]:
             f"Best: the snapshot of each run with the {extreme} {judge.label}; "
             f"final: the last one, after {span(kimg)} kimg (thousands of images shown to D)."
         ),
-        *(["Bold: ahead of every other by more than the sum of both deviations."] if seeds[-1] > 1 else []),
+        *([f"Bold: ahead of {others} by more than the sum of both deviations."] if seeds[-1] > 1 else []),
     ]
 
 

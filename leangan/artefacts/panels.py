@@ -18,12 +18,13 @@ from leangan.results.measured_runs import Run
 
 @dataclass(frozen=True)
 class MethodLine:
-    """A method in a setting, and how it is drawn."""
+    """A method in a setting, and how it is drawn; `unranked` says why its numbers do not rank it (`results.judges`)."""
 
     label: str
     look: style.Look
     column: Column
     runs: list[Run]
+    unranked: str
 
 
 def panels(artefact: Artefact) -> list[tuple[str, list[MethodLine]]]:
@@ -35,20 +36,28 @@ def panels(artefact: Artefact) -> list[tuple[str, list[MethodLine]]]:
     if len(methods) == 1 and len(columns) > 1:
         ((method, title),) = methods.items()
         shades = style.graded_looks(len(columns))
-        lines = [MethodLine(c.title, look, c, c.finished_runs(method)) for c, look in zip(columns, shades, strict=True)]
+        lines = [
+            MethodLine(c.title, look, c, c.finished_runs(method), artefact.unranked(c, method))
+            for c, look in zip(columns, shades, strict=True)
+        ]
         return [(title, lines)]
     looks = style.method_looks(list(methods))
     return [
         (
             c.title,
             [
-                MethodLine(title, looks[name], c, runs)
+                MethodLine(title, looks[name], c, runs, artefact.unranked(c, name))
                 for name, title in methods.items()
                 if (runs := c.finished_runs(name))
             ],
         )
         for c in columns
     ]
+
+
+def marked(name: str, unranked: object) -> str:
+    """The name of a line of numbers; one whose numbers do not rank its method says so."""
+    return f"{name} (not ranked)" if unranked else name
 
 
 KIMG = "images shown to D (kimg)"

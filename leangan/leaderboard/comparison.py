@@ -15,6 +15,7 @@ from typing import Any
 from leangan.leaderboard.entry import Entry
 from leangan.metrics.families import is_sign_of_copying
 from leangan.results import scores
+from leangan.results.judges import why_unranked
 from leangan.results.scores import Score, clearly_better
 
 
@@ -33,8 +34,9 @@ class Comparison:
 
     @property
     def best_first(self) -> list[tuple[str, Score]]:
-        """Methods and scores by their mean."""
-        return sorted(self.scores.items(), key=lambda item: item[1].mean, reverse=self.higher_is_better)
+        """Methods and scores by their mean; those that are not ranked come last."""
+        sign = -1 if self.higher_is_better else 1
+        return sorted(self.scores.items(), key=lambda item: (not item[1].ranked, sign * item[1].mean))
 
     @property
     def winner(self) -> Score | None:
@@ -64,7 +66,7 @@ class Comparison:
                 for method, a in self.scores.items()
             },
             "scores": {
-                method: [round(score.mean, 6), score.n, score.text, score.doubt]
+                method: [round(score.mean, 6), score.n, score.text, score.doubt, score.ranked]
                 for method, score in self.scores.items()
             },
         }
@@ -92,7 +94,8 @@ def comparisons_of(entries: list[Entry]) -> list[Comparison]:
     for (*_, metric), (comparison, measured) in found.items():
         for method, of_seeds in measured.items():
             runs = [entry.runs[metric] for entry in of_seeds]
+            unranked = why_unranked((name for entry in of_seeds for name in entry.plugins), metric.extractor)
             comparison.scores[method] = scores.measured_score(
-                metric, runs, of_seeds[0].method_name, of_seeds[0].method_title, unranked=of_seeds[0].doubt
+                metric, runs, of_seeds[0].method_name, of_seeds[0].method_title, unranked
             )
     return [comparison for comparison, _ in found.values()]

@@ -27,10 +27,10 @@ class Entry:
     `id` is the same whenever the page is written anew. `credit` says whose number it is: the paper or the submitter.
     `runs` holds what was measured per metric, the judging one first. `method_name` is the plugin or composition,
     empty if a paper's method has no name here, `method_title` its title before `leaderboard.set_ups` adds what
-    differs, which gives `method`. `run` is the run's id, `scale` that of a run measured here, or empty. `set_up` is
-    the run's setting, the digest of everything it was trained with except its seed; None: not stated. `origin` is that
-    of `results.origin`. `paper` is the published number that the line shows, if it shows one. `doubt` says
-    why a number is not ranked.
+    differs, which gives `method`. `plugins` are those of the run and of its parents. `run` is the run's id, `scale`
+    that of a run measured here, or empty. `set_up` is the run's setting, the digest of everything it was trained with
+    except its seed; None: not stated. `origin` is that of `results.origin`. `paper` is the published number that the
+    line shows, if it shows one. `doubt` says why a number is not ranked.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Entry:
     images_text: str = ""
     method_name: str = ""
     method_title: str = ""
+    plugins: tuple[str, ...] = ()
     run: str = ""
     scale: str = ""
     set_up: str | None = None

@@ -104,7 +104,7 @@ def _entry(rows: Sequence[Row], title: str, proxies: set[str], stated: SpecFile 
     resolution = f"{row.resolution} px"
     planned_kimg = None if row.total_kimg is None else float(row.total_kimg)
     published_kimg = float(row.published_kimg) if row.published_kimg else None
-    plugins = [*plugins_of_row(row), *(plugins_of_spec(stated.spec) if stated else [])]
+    plugins = dict.fromkeys([*plugins_of_row(row), *(plugins_of_spec(stated.spec) if stated else [])])
     unranked = why_unranked(plugins, metric.extractor) if metric and run else ""
     used = {key: value for key, value in row.comparable.values().items() if key != "n_real"}
     return Entry(
@@ -126,6 +126,7 @@ def _entry(rows: Sequence[Row], title: str, proxies: set[str], stated: SpecFile 
         method=title,
         method_title=title,
         method_name=row.method,
+        plugins=tuple(plugins),
         dataset=f"{row.dataset} {resolution}",
         images=row.images,
         images_text=f"{row.images:,}",

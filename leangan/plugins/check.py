@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from leangan.core.distributed import differing
 from leangan.core.project import show_path
+from leangan.plugins import registry
 from leangan.plugins.backbone import PARTS, Backbone
+from leangan.plugins.facts import judges_of
 from leangan.plugins.fault import is_plugin_fault
 from leangan.plugins.method import Method
 
@@ -26,24 +28,23 @@ class HookError(Exception):
     """A hook broke the contract; the message says where, what it did and what is allowed."""
 
 
-def objection(cls: type) -> str | None:
-    """Why the class cannot be a method: its base, a hook that does not take what it is called with, unknown parts or a
-    wrong revision. None: it can.
+def objection(cls: type, name: str) -> str | None:
+    """Why the class cannot be the method `name`: its base, a hook that does not take what it is called with, unknown
+    parts, a wrong revision or wrong `judges`. None: it can.
     """
     if not issubclass(cls, Method):
         return f"{source_location(cls)}: class {cls.__name__} must derive from leangan.plugins.method.Method"
-    for name in HOOKS:
-        hook, wanted = getattr(cls, name), inspect.signature(getattr(Method, name))
+    for called in HOOKS:
+        hook, wanted = getattr(cls, called), inspect.signature(getattr(Method, called))
         if not callable(hook):
-            return f"{source_location(cls)}: {name} is {hook!r}, must be a function {name}{_arguments(wanted)}"
+            return f"{source_location(cls)}: {called} is {hook!r}, must be a function {called}{_arguments(wanted)}"
         given = inspect.signature(hook)
         try:
             given.bind(*wanted.parameters)
         except TypeError:
-            called = f"{name}{_arguments(wanted)}"
-            stated = f"{source_location(hook)}: {name}{_arguments(given)}"
-            return f"{stated} is called as {called}, see leangan/plugins/method.py"
-    return _unknown_parts(cls, "needs", cls.needs) or _no_revision(cls)
+            stated = f"{source_location(hook)}: {called}{_arguments(given)}"
+            return f"{stated} is called as {called}{_arguments(wanted)}, see leangan/plugins/method.py"
+    return _unknown_parts(cls, "needs", cls.needs) or _no_revision(cls) or _wrong_judges(cls, name)
 
 
 def backbone_objection(cls: type) -> str | None:
@@ -66,6 +67,25 @@ def _no_revision(cls: type[Method] | type[Backbone]) -> str | None:
     """The objection to a revision that is no whole number from 0 up."""
     if type(cls.revision) is not int or cls.revision < 0:
         return f"{source_location(cls)}: revision is {cls.revision!r}, must be a whole number, 0 or more"
+    return None
+
+
+def _wrong_judges(cls: type[Method], name: str) -> str | None:
+    """The objection to `judges` that name no extractors, or that tables do not find in the file of the method `name`.
+
+    A network that they do not know of would rank the runs that please it.
+    """
+    where, judges = source_location(cls), cls.judges
+    if type(judges) is not tuple or not all(isinstance(each, str) for each in judges):
+        return f"{where}: judges is {judges!r}, must be a tuple of names of extractors"
+    known = registry.names("extractor")
+    if unknown := sorted({*judges} - {*known}):
+        return f"{where}: judges names {', '.join(unknown)}; extractors are {', '.join(known)}"
+    if (stated := judges_of(name)) != judges:
+        return (
+            f"{where}: judges is {judges!r}, but its file, read without running it, says {stated!r}; "
+            f"write judges = {judges!r} in the body of its class {registry.KINDS['method'][1]}"
+        )
     return None
 
 

@@ -47,6 +47,17 @@ def read_facts(
     }
 
 
+@registry.remembered
+def judges_of(method: str) -> tuple[str, ...]:
+    """The extractors that a method's file names in `judges`; none where there is no such file, or it cannot be read."""
+    if method not in registry.names("method"):
+        return ()
+    try:
+        return tuple(read_facts("method", method, [], ["judges"]).get("judges", ()))
+    except (ValueError, TypeError, ImportError, OSError):  # its runs report what is wrong with it
+        return ()
+
+
 def _attributes(node: ast.ClassDef) -> Iterable[tuple[str, ast.expr]]:
     """The names that the body of a class sets, each with what it is set to."""
     for statement in node.body:

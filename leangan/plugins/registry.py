@@ -272,7 +272,7 @@ def load(kind: str, name: str, where: str = WHERE) -> type[Any] | FailedImport:
         if kind == "method":
             from leangan.plugins.check import objection  # imports torch, which listing does without
 
-            if fault := objection(plugin):
+            if fault := objection(plugin, name):
                 return FailedImport(name, fault, "")
         if kind == "backbone":
             from leangan.plugins.check import backbone_objection

@@ -1,7 +1,7 @@
 """Numbers that rank no run: those in the features of a network by which the run's own method trains (`Method.judges`).
 
-G learns to please that network, so that a distance in its features falls without better images. Tables, the papers'
-order and the leaderboard all ask `why_unranked`.
+G learns to please that network, so that a distance in its features falls without better images. Tables, figures, the
+papers' order and the leaderboard all ask `why_unranked`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,9 @@ from collections.abc import Iterable
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
 from leangan.metrics.extractor_facts import title_of
-from leangan.plugins import registry
-from leangan.plugins.facts import read_facts
+from leangan.plugins.facts import judges_of
 from leangan.runs.methods import method_parts
 from leangan.runs.row import Row
-
-
-@registry.remembered
-def judges_of(plugin: str) -> tuple[str, ...]:
-    """The extractors that a plugin's file names in `judges`; none where there is no such file, or it cannot be read."""
-    if plugin not in registry.names("method"):
-        return ()
-    try:
-        return tuple(read_facts("method", plugin, [], ["judges"]).get("judges", ()))
-    except (ValueError, ImportError, OSError):  # its runs report what is wrong with it
-        return ()
 
 
 def why_unranked(plugins: Iterable[str], extractor: str | None) -> str:

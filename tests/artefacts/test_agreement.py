@@ -235,3 +235,10 @@ def test_a_method_that_trains_by_the_measuring_network_leaves_claims_open(projec
     rows = rows_of({"none": NONE, "projected": [1.0, 2.0, 3.0]})
     artefact = project(rows, planned(("none", "projected")), expectation=stated)
     assert verdicts(artefact) == {("projected", 32): "open"}
+    words = "deviations, open for a smaller one, a single seed or a number that is not ranked."
+    assert words in captions.caption(artefact)
+
+
+def test_captions_give_that_reason_where_a_number_is_not_ranked_alone(project):
+    artefact = project(rows_of({"none": NONE, "ada": NONE}), planned(), expectation=EXPECTED)
+    assert "deviations, open for a smaller one or a single seed." in captions.caption(artefact)

@@ -78,7 +78,7 @@ def test_caption_states_the_protocol_and_that_a_proxy_is_one(project):
     assert "FD (EfficientNet-Lite0), Precision" in words and "a proxy, not FID" in words
     assert "1,000 generated images against the full set (2,624 images)" in words
     assert "96 px (bicubic), torch-fidelity 0.4.0" in words and f"over {len(SEEDS)} seeds" in words
-    assert "after 20 kimg" in words
+    assert "after 20 kimg" in words and "Bold: ahead of every other by more than the sum" in words
 
 
 def test_a_caption_leaves_out_how_many_reals_there_were_where_rows_do_not_say(project):
@@ -468,6 +468,7 @@ def test_what_trains_by_the_measuring_network_is_not_bold_and_a_note_says_why(pr
     assert [method for method, cell in cells.items() if cell.bold] == ["ADA"]
     assert cells["projected"].text == "1.10 ± 0.14" and cells["ADA"].note == ""
     assert table.notes[int(cells["projected"].note) - 1].startswith("not ranked: trained by features of EfficientNet")
+    assert "Bold: ahead of every other ranked method by more than" in table.caption
     two = [each for each in rows if each.method != "none"]
     assert not any(cell.bold for _, own in print_table(project(two, specs, layout={"metrics": ["fd"]})).rows
                    for cell in own)  # fmt: skip

@@ -23,7 +23,15 @@ from tests.helpers.twins import Notes
 
 CPU = torch.device("cpu")
 PRESETS = ("tiny", "tiny-biggan")
-SMALL_BIGGAN = {"z_dim": 8, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2, "eval_batch": 16, "batch": 8}
+SMALL = {
+    "tiny": {"pl_weight": 2.0, "style_mixing": 0.9},
+    "tiny-biggan": {
+        **{"z_dim": 8, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2},
+        **{"eval_batch": 16, "batch": 8},
+    },
+    "tiny-fastgan": {"z_dim": 8, "g_width": 4, "d_width": 4, "excitation_factor": 2},  # for images of 32 pixels
+}
+"""What is smaller than in the presets, by their names."""
 EARLIER = (TRANSFER, {"run": "an-earlier-one"})  # its weights are read by `initialize`, which is not called here
 
 
@@ -46,8 +54,7 @@ def run_of(
     for preset in presets:
         for parts, hyper in tried:
             plugins = [(plugin, {**args, **changes.get(plugin, {})}) for plugin, args in parts]
-            small = SMALL_BIGGAN if preset == "tiny-biggan" else {"pl_weight": 2.0, "style_mixing": 0.9}
-            spec = make_spec(name, hyper={**small, **hyper}, plugins=plugins, of=preset)
+            spec = make_spec(name, hyper={**SMALL[preset], **hyper}, plugins=plugins, of=preset)
             if (reason := refusal(spec)) is None:
                 return spec
             reasons.append(reason[1])

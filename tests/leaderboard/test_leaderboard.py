@@ -161,6 +161,38 @@ def test_a_setting_holds_the_mean_over_seeds_best_first(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("family, values", [("fd", (1.0, 10.0, 20.0)), ("recall", (0.9, 0.5, 0.4))])
+def test_what_is_not_ranked_comes_last(tmp_path, family, values):
+    """Whichever of higher and lower is better."""
+    rows = [
+        row(method, 0, family, 1.0, value) for method, value in zip(("projected", "ada", "none"), values, strict=True)
+    ]
+    (comparison,) = comparisons_of(entries(tmp_path, rows))
+    found = comparison.best_first
+    assert [method for method, _ in found] == ["ADA", "baseline", "projected"]
+    assert [score.ranked for _, score in found] == [True, True, False]
+    assert {method: score[4] for method, score in comparison.record()["scores"].items()} == {
+        "projected": False, "ADA": True, "baseline": True,
+    }  # fmt: skip
+
+
+def test_each_metric_of_a_run_has_its_own_reason_not_to_rank(tmp_path):
+    """The first one is measured with Inception, by which the method does not train."""
+    inception = {"proxy": False, "protocol": {"extractor": "inception_v3"}}
+    rows = [row("projected", 0, "fid", 1.0, 5.0, **inception), row("projected", 0, "fd", 1.0, 1.0)]
+    found = entries(tmp_path, rows)
+    assert [entry.doubt for entry in found] == [""]
+    fid, fd = (each.scores["projected"] for each in comparisons_of(found))
+    assert fid.ranked and fid.doubt == "" and not fd.ranked and "EfficientNet-Lite0 (projected)" in fd.doubt
+
+
+def test_one_seed_that_is_not_ranked_is_enough_for_the_mean(tmp_path):
+    first, second = entries(tmp_path, [row("ada", seed, "fd", 1.0, 5.0) for seed in (0, 1)])
+    second = dataclasses.replace(second, plugins=("ada", "projected"))
+    (comparison,) = comparisons_of([first, second])
+    assert not comparison.scores["ADA"].ranked
+
+
 def test_every_metric_of_a_run_is_a_setting_judged_where_the_first_one_is_best(tmp_path):
     rows = [
         row("none", 0, family, kimg, value)

@@ -11,6 +11,7 @@ import pytest
 
 from leangan.core.yaml_files import read
 from leangan.leaderboard import page as command
+from leangan.results import collect
 from tests.helpers import synthetic
 from tests.helpers.papers import csv_text, number
 
@@ -220,6 +221,35 @@ def test_comparison_sets_like_with_like(page):
     ]
     page.select_option("select[name=b]", "DA")
     assert page.locator("#comparison tbody").count() == 1
+
+
+def test_a_number_that_is_not_ranked_comes_last_and_says_why(opened, tmp_path):
+    """Of three methods: the first trains by the network that measures it, so that the second is ahead of all ranked."""
+    values = {"projected": (1.0, 2.0), "ada": (10.0, 11.0), "none": (20.0, 21.0)}
+    rows = [
+        synthetic.row(method, seed, "fd", 1.0, value)
+        for method, of_seeds in values.items()
+        for seed, value in enumerate(of_seeds)
+    ]
+    folder = tmp_path / synthetic.SCALE
+    synthetic.write_rows(folder, rows)
+    collect.main(["--rows", str(folder / "rows"), "--out", str(folder / "results.csv")])
+    (folder / "published.csv").write_text(csv_text())
+    with opened(write_page(folder)) as page:
+        lines = page.locator("table.summary tbody tr")
+        assert lines.locator("th").all_inner_texts() == ["ADA", "baseline", "projected not ranked"]
+        assert lines.evaluate_all("all => all.map(each => each.className)") == ["winner", "", ""]
+        assert "EfficientNet-Lite0" in lines.locator(".badge").get_attribute("title")
+        assert "Bold: ahead of every other ranked method" in page.locator("section:has(#means) .hint").inner_text()
+        for other, counts, better in (
+            ("projected", "projected in 0, unclear in 0, not ranked in 1", "not ranked"),
+            ("baseline", "baseline in 0, unclear in 0", "ADA"),
+        ):
+            page.select_option("select[name=a]", "ADA")
+            page.select_option("select[name=b]", other)
+            heading, line = page.locator("#comparison tbody tr").all()
+            assert heading.inner_text() == f"Proxy metrics: ADA is better in {int(better == 'ADA')}, {counts}"
+            assert line.locator("td").last.inner_text() == better
 
 
 def test_picture_of_sizes_has_its_numbers_as_text(page):

@@ -15,9 +15,9 @@ import torch
 
 from leangan.core.spec import RunSpec
 from leangan.plugins.controller import ControlledMethod
+from leangan.plugins.facts import judges_of
 from leangan.plugins.method import ROLES, Method
 from leangan.plugins.registry import FailedImport, load, names
-from leangan.results.judges import judges_of
 from leangan.training.reals import Reals
 from leangan.training.trainer import Trainer
 from tests.helpers.method_at_work import effects, other_plugins, run_of, trainer_of

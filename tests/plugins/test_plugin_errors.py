@@ -68,6 +68,40 @@ def test_a_class_of_another_base_is_refused(write_method):
     assert "mine.py, line 4: class Method must derive from leangan.plugins.method.Method" in reason
 
 
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ("judges = 'efficientnet_lite0'", "judges is 'efficientnet_lite0', must be a tuple of names of extractors"),
+        ("judges = ['efficientnet_lite0']", "judges is ['efficientnet_lite0'], must be a tuple"),
+        ("judges = (5,)", "judges is (5,), must be a tuple"),
+        ("judges = ('efficientnet', 'inception_v3')", "judges names efficientnet; extractors are clean_inception, "),
+        (
+            "judges = tuple(['inception_v3'])",
+            "judges is ('inception_v3',), but its file, read without running it, says (); write judges = ",
+        ),
+        (
+            "judges = ()\njudges += ('inception_v3',)",
+            "judges is ('inception_v3',), but its file, read without running it, says (); write judges = ",
+        ),
+    ],
+)
+def test_judges_that_tables_cannot_read_are_refused(write_method, body, words):
+    file = write_method(body)
+    plugin = registry.load("method", "mine")
+    assert isinstance(plugin, FailedImport) and plugin.reason.startswith(f"{file}, line 5: {words}")
+
+
+def test_a_method_that_derives_from_one_with_judges_states_them_anew(write_method):
+    file = write_method("pass")
+    inherits = "from leangan.augment import projected\n\n\nclass Method(projected.Method):\n"
+    file.write_text(f"{inherits}    title = 'Mine'\n")
+    reason = registry.load("method", "mine").reason
+    assert "line 4: judges is ('efficientnet_lite0',), but its file" in reason and "says ()" in reason
+    assert reason.endswith("write judges = ('efficientnet_lite0',) in the body of its class Method")
+    write_method("pass").write_text(f"{inherits}    judges = ('efficientnet_lite0',)\n")
+    assert registry.load("method", "mine").judges == ("efficientnet_lite0",)
+
+
 def test_defaults_and_further_optional_arguments_are_no_fault(write_method):
     write_method(
         "def transform(self, x, role, strength=1.0):\n    return x\ndef mix(self, *images):\n    return images[0]"

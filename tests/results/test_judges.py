@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from leangan.plugins import registry
-from leangan.results.judges import judges_of, plugins_of_row, plugins_of_spec, why_unranked
+from leangan.plugins.facts import judges_of
+from leangan.results.judges import plugins_of_row, plugins_of_spec, why_unranked
 from leangan.results.scores import Score, clearly_better, winner
 from tests.helpers.synthetic import row, spec
 
@@ -16,6 +17,7 @@ OWN = {
     "plain": "    title = 'Plain'\n",
     "computed": "    judges = tuple(EXTRACTORS)\n",
     "broken": "    judges = (\n",
+    "number": "    judges = 5\n",
 }
 
 
@@ -34,7 +36,7 @@ def test_methods_say_what_they_judge_with_without_being_run(own_methods):
     found = {name: judges_of(name) for name in ("projected", "ada", "not-there", *OWN)}
     assert found == {
         "projected": (LITE0,), "ada": (), "not-there": (),
-        "mine": (LITE0, "inception_v3"), "plain": (), "computed": (), "broken": (),
+        "mine": (LITE0, "inception_v3"), "plain": (), "computed": (), "broken": (), "number": (),
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact
-from leangan.artefacts.panels import KIMG, MethodLine, distance_axis, kimg_axis, legend, panels
+from leangan.artefacts.panels import KIMG, MethodLine, distance_axis, kimg_axis, legend, marked, panels
 from leangan.results.measured_runs import mean_curve
 
 
@@ -27,15 +27,18 @@ def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     for ax in axes:
         if style.is_leftmost(ax):
             distance_axis(ax, column)
-    best = "highest" if column.metric.higher_is_better else "lowest"
-    axes[-1].plot([], [], "o", color=style.GREY, markerfacecolor="white", label=f"{best} mean")
+    if not all(line.unranked for _, lines in drawn for line in lines):
+        best = "highest" if column.metric.higher_is_better else "lowest"
+        axes[-1].plot([], [], "o", color=style.GREY, markerfacecolor="white", label=f"{best} mean")
     legend(figure, 3 if len(axes) == 1 else 7)
     return figure
 
 
 def _line(ax: Axes, line: MethodLine) -> None:
-    """Mean over seeds, their range shaded, the best snapshot of the mean marked."""
+    """Mean over seeds, their range shaded; the best snapshot of the mean is marked where the numbers are ranked."""
     curve = mean_curve(line.runs) * line.column.metric.in_label_unit(1.0)
-    style.curve(ax, curve, line.look, line.label)
+    style.curve(ax, curve, line.look, marked(line.label, line.unranked))
+    if line.unranked:
+        return
     best = curve["mean"].idxmax() if line.column.metric.higher_is_better else curve["mean"].idxmin()
     ax.plot(best, curve["mean"][best], "o", color=line.look.color, markerfacecolor="white", zorder=3, clip_on=False)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact, Group
-from leangan.artefacts.panels import KIMG, distance_axis, kimg_axis
+from leangan.artefacts.panels import KIMG, distance_axis, kimg_axis, marked
 from leangan.results.measured_runs import mean_curve
 
 COLUMNS = 3
@@ -44,6 +44,7 @@ def _panel(ax: Axes, artefact: Artefact, group: Group) -> None:
     for method in methods:
         if runs := column.finished_runs(method):
             curve = mean_curve(runs) * column.metric.in_label_unit(1.0)
-            style.curve(ax, curve, looks[method], artefact.methods.get(method, method))
+            label = marked(artefact.methods.get(method, method), artefact.unranked(column, method))
+            style.curve(ax, curve, looks[method], label)
     style.title(ax, group.title)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=1, fontsize=5.5)

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
-from leangan.artefacts.panels import distance_axis, legend
+from leangan.artefacts.panels import distance_axis, legend, marked
 from leangan.results import scores
 from leangan.results.published import UNVERIFIED
 from leangan.results.size_lines import SizeLine, group_by_picture, join_points, short_count, sizes_with_room
@@ -39,8 +39,9 @@ def draw(artefact: Artefact, rows_dir: Path) -> Figure:
         main, _shared, lambda column: column.setting["images"], lambda column: column.setting["preset"]
     )
     lines = {panel: _lines(artefact, columns) for panel, columns in panels.items()}
-    drawn = {line.name for of_panel in lines.values() for line in of_panel}
-    shown = [method for method in artefact.methods if method in drawn]
+    drawn = [line for of_panel in lines.values() for line in of_panel]
+    unranked = {line.name for line in drawn if not all(score.ranked for score in line.scores.values())}
+    shown = [method for method in artefact.methods if method in {line.name for line in drawn}]
     if not shown:
         return style.message("No run of this artefact has finished, and it has no published numbers.")
     looks = style.method_looks(shown)
@@ -48,14 +49,14 @@ def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     for ax, (panel, columns) in zip(axes, panels.items(), strict=True):
         labelled = set()
         for line in lines[panel]:
-            _draw(ax, line, looks[line.name], None if line.name in labelled else line.title)
+            label = None if line.name in labelled else marked(line.title, line.name in unranked)
+            _draw(ax, line, looks[line.name], label)
             labelled.add(line.name)
         style.title(ax, _title(list(panels), panel))
         _size_axis(ax, [column.setting["images"] for column in columns])
         if style.is_leftmost(ax):
             distance_axis(ax, columns[0])
-    of_papers = [score for of_panel in lines.values() for line in of_panel if line.published
-                 for score in line.scores.values()]  # fmt: skip
+    of_papers = [score for line in drawn if line.published for score in line.scores.values()]
     for doubtful, label in ((False, "published"), (True, f"published, {UNVERIFIED}")):
         if any(bool(score.doubt) == doubtful for score in of_papers):
             axes[-1].plot([], [], MARKERS[doubtful], color=style.GREY, linestyle=DASHES, label=label, **HOLLOW)

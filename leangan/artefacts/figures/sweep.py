@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from leangan.artefacts import style
 from leangan.artefacts.artefact import Artefact
 from leangan.artefacts.columns import Column
-from leangan.artefacts.panels import distance_axis, legend
+from leangan.artefacts.panels import distance_axis, legend, marked
 from leangan.core.errors import ConfigError
 from leangan.core.spec import RunSpec
 from leangan.runs.artefact_sections import Sweep
@@ -25,11 +25,11 @@ DASHES = [(0, (1, 2)), (0, (4, 1.5)), (0, (4, 1, 1, 1))]
 
 @dataclass(frozen=True)
 class SweepLine:
-    """The runs of one of the sweep's `lines`, named `name` there, in one setting."""
+    """The runs of `methods`, those of one of the sweep's `lines`, in one setting."""
 
     label: str
     look: style.Look
-    name: str
+    methods: list[str]
     column: Column
 
 
@@ -47,13 +47,13 @@ def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     sweep, settings = artefact.sweep, artefact.main_columns
     if sweep is None:
         raise ConfigError(f"the figure 'sweep' of {artefact.where} needs a `sweep` in its layout.")
-    panels = _panels(sweep, settings)
+    panels = _panels(artefact, sweep)
     figure, axes = style.wrap_panels(len(panels), 2.5, sharey=True)
     swept: set[float] = set()
     levels: dict[str, tuple] = {}
     for ax, panel in zip(axes, panels, strict=True):
         for line in panel.lines:
-            points = values(artefact, sweep, line.column, sweep.lines[line.name])
+            points = values(artefact, sweep, line.column, line.methods)
             style.seeds(ax, points, line.look, line.label)
             swept |= set(points)
         for (name, methods), dashes in zip(sweep.levels.items(), DASHES, strict=False):
@@ -77,27 +77,38 @@ def draw(artefact: Artefact, rows_dir: Path) -> Figure:
     return figure
 
 
-def _panels(sweep: Sweep, settings: list[Column]) -> list[SweepPanel]:
+def _panels(artefact: Artefact, sweep: Sweep) -> list[SweepPanel]:
     """One per setting with a line per entry of `lines`, or the reverse."""
+    settings = artefact.main_columns
+    named = {marked(name, _unranked(artefact, methods)): methods for name, methods in sweep.lines.items()}
     if sweep.panels == "lines":
         shades = list(zip(settings, style.graded_looks(len(settings)), strict=True))
         return [
             SweepPanel(
                 title=name,
-                lines=[SweepLine(column.title, look, name, column) for column, look in shades],
+                lines=[SweepLine(column.title, look, methods, column) for column, look in shades],
                 levels=[(look.color, column) for column, look in shades if any(map(column.finished_runs, methods))],
             )
-            for name, methods in sweep.lines.items()
+            for name, methods in named.items()
         ]
     looks = [style.Look(color) for color in style.PALETTE]
     return [
         SweepPanel(
             title=column.title,
-            lines=[SweepLine(name, look, name, column) for name, look in zip(sweep.lines, looks, strict=False)],
+            lines=[
+                SweepLine(name, look, methods, column)
+                for (name, methods), look in zip(named.items(), looks, strict=False)
+            ],
             levels=[("black", column)],
         )
         for column in settings
     ]
+
+
+def _unranked(artefact: Artefact, methods: list[str]) -> bool:
+    """Whether numbers of these methods are drawn that do not rank them."""
+    drawn = ((column, method) for column in artefact.main_columns for method in methods if column.finished_runs(method))
+    return any(artefact.unranked(column, method) for column, method in drawn)
 
 
 def values(artefact: Artefact, sweep: Sweep, column: Column, methods: list[str]) -> dict[float, list[float]]:

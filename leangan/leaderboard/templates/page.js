@@ -105,9 +105,10 @@ function add(parent, tag, text, attributes = {}) {
 
 /** How two scores of a setting compare: the difference as text, and who is better. */
 function judge(setting, a, b) {
-  const [[x, , xText], [y, , yText]] = [setting.scores[a], setting.scores[b]];
+  const [[x, , xText, , xRanked], [y, , yText, , yRanked]] = [setting.scores[a], setting.scores[b]];
   const digits = Math.max(...[xText, yText].map((text) => text.split(" ")[0].split(".")[1]?.length ?? 0));
-  const better = setting.ahead[a].includes(b) ? a : setting.ahead[b].includes(a) ? b : "unclear";
+  const open = xRanked && yRanked ? "unclear" : "not ranked";
+  const better = setting.ahead[a].includes(b) ? a : setting.ahead[b].includes(a) ? b : open;
   return { difference: `${y > x ? "+" : ""}${(y - x).toFixed(digits).replace("-", "−")}`, better };
 }
 
@@ -133,7 +134,8 @@ function compare() {
     const verdicts = members.map((setting) => judge(setting, a, b));
     const count = (name) => verdicts.filter((verdict) => verdict.better === name).length;
     const body = table.createTBody();
-    const heading = add(body.insertRow(), "th", `${title}: ${a} is better in ${count(a)}, ${b} in ${count(b)}, unclear in ${count("unclear")}`);
+    const unranked = count("not ranked") ? `, not ranked in ${count("not ranked")}` : "";
+    const heading = add(body.insertRow(), "th", `${title}: ${a} is better in ${count(a)}, ${b} in ${count(b)}, unclear in ${count("unclear")}${unranked}`);
     heading.colSpan = head.cells.length;
     heading.scope = "rowgroup";
     members.forEach((setting, i) => {
