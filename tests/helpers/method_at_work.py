@@ -23,12 +23,10 @@ from tests.helpers.twins import Notes
 
 CPU = torch.device("cpu")
 PRESETS = ("tiny", "tiny-biggan")
+SMALL_BIGGAN = {"z_dim": 8, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2, "eval_batch": 16, "batch": 8}
 SMALL = {
     "tiny": {"pl_weight": 2.0, "style_mixing": 0.9},
-    "tiny-biggan": {
-        **{"z_dim": 8, "g_maps": [16, 16, 8], "d_maps": [8, 16, 16], "d_down": 2},
-        **{"eval_batch": 16, "batch": 8},
-    },
+    "tiny-biggan": SMALL_BIGGAN,
     "tiny-fastgan": {"z_dim": 8, "g_width": 4, "d_width": 4, "excitation_factor": 2},  # for images of 32 pixels
 }
 """What is smaller than in the presets, by their names."""
