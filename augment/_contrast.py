@@ -24,9 +24,9 @@ KEY_LENGTH = 128
 class MomentumCopy(nn.Module):
     """The weights of a network a little while ago: k <- momentum k + (1 - momentum) q (arXiv:1911.05722, eq. 2).
 
-    It holds tensors alone, and the network itself is called with them. So whatever methods have attached to the
-    network, bound methods of theirs included, acts in both and is there once. Buffers of the network, such as the
-    vectors of a spectral norm, are moved by the copy's own calls: a power iteration follows the copy's weights.
+    The copy holds tensors only, and the network itself is called with them. So whatever other methods have attached to
+    the network acts in both and exists once. Buffers of the network, such as the vectors of a spectral norm, are moved
+    by the copy's own calls: a power iteration follows the copy's weights.
     """
 
     def __init__(self, network: nn.Module, momentum: float) -> None:
@@ -41,12 +41,12 @@ class MomentumCopy(nn.Module):
 
     @torch.no_grad()
     def forward(self, network: nn.Module, *inputs: Any) -> Any:
-        """What the network gives with the tensors of the copy."""
+        """The output of the network with the tensors of the copy."""
         return functional_call(network, self.tensors(), inputs)
 
     @torch.no_grad()
     def begin(self, network: nn.Module) -> None:
-        """Be the network as it is now."""
+        """Copy the network as it is now."""
         theirs = network.state_dict()
         for name, own in self.tensors().items():
             own.copy_(theirs[name])
@@ -59,45 +59,48 @@ class MomentumCopy(nn.Module):
 
 
 class Queue(nn.Module):
-    """The last `size` entries, unit vectors of whole batches; the oldest give way. At first they are random."""
+    """The last `size` unit vectors of the batches, which have the same length; the first ones are random.
+
+    A batch replaces the oldest entries. Where a batch is longer than the queue, the queue holds the first of it.
+    """
 
     entries: Tensor
-    place: Tensor  # of the entry that is replaced next
+    arrived: Tensor  # the number of the batch with which each entry came, from 1; random entries have 0
+    batches: Tensor  # how many have come
 
-    def __init__(self, size: int, batch: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.batch = batch
         self.register_buffer("entries", F.normalize(torch.randn(size, KEY_LENGTH), dim=1))
-        self.register_buffer("place", torch.tensor(0))
+        self.register_buffer("arrived", torch.zeros(size, dtype=torch.long))
+        self.register_buffer("batches", torch.tensor(0))
 
     @torch.no_grad()
     def add(self, entries: Tensor) -> None:
-        """Takes this rank's entries [N, KEY_LENGTH] and those of all others."""
-        whole, size = whole_batch(entries), len(self.entries)
-        places = (self.place + torch.arange(len(whole), device=whole.device)) % size
-        self.entries.index_copy_(0, places, whole)
-        self.place.add_(len(whole)).remainder_(size)
-
-    def ages(self) -> Tensor:
-        """How many batches were added after each entry [size]."""
-        places = torch.arange(len(self.entries), device=self.entries.device)
-        return (self.place - 1 - places) % len(self.entries) // self.batch
+        """Takes this rank's entries [N, KEY_LENGTH] and those of all other ranks."""
+        size = len(self.entries)
+        kept = whole_batch(entries)[:size]
+        places = (self.batches * len(kept) + torch.arange(len(kept), device=kept.device)) % size
+        self.batches.add_(1)
+        self.entries.index_copy_(0, places, kept)
+        self.arrived.index_copy_(0, places, self.batches.expand(len(kept)))
 
 
 class Contrast(nn.Module):
-    """Tells instances apart: a head on D's maps, its momentum copy, and a queue of entries that are other instances.
+    """A loss that tells instances apart, with a head on D's maps, the head's momentum copy, and a queue.
 
-    For D's maps of two views of an image, averaged over pixels, q is the unit vector that the head makes of the one
-    and k what its copy makes of the other. With the entries n_i of the queue and the temperature t, the loss is
+    D's maps of two views of an image are averaged over pixels. The head maps the first to a unit vector q. The copy of
+    the head maps the second to a unit vector k. The queue holds entries n_i of other images. With temperature t the
+    loss is
 
         E -log( exp(q k / t) / (exp(q k / t) + sum_i exp((q n_i + m_i) / t)) )
 
-    No gradient passes k and n_i, as in MoCo. The head has two dense layers with ReLU between them.
+    No gradient passes k and n_i, as in MoCo. The head has two dense layers with ReLU between them. Its copy moves each
+    time that the loss is computed, in steps of D and of G.
 
     Args:
         width: of D's maps, and of the head's hidden layer.
 
-    `raised` may be replaced: it gives the m_i of the queue, one number or [size], which are 0 here.
+    `raised` gives the m_i of the queue, one number or [size]. They are 0 here; a method may replace it.
     """
 
     raised: Callable[[Queue], Tensor | float] = staticmethod(lambda queue: 0.0)
@@ -110,11 +113,12 @@ class Contrast(nn.Module):
         self.temperature = temperature
 
     def keys(self, features: Tensor) -> Tensor:
-        """What the copy of the head makes of D's averaged maps [N, width]: unit vectors, without gradient."""
+        """The unit vectors that the copy of the head makes of D's averaged maps [N, width], without gradient."""
         return F.normalize(self.key_head(self.head, features), dim=1)
 
     def loss(self, query: Tensor, key: Tensor) -> Tensor:
-        """The equation above for D's averaged maps [N, width] of two views of each image."""
+        """The loss for D's averaged maps [N, width] of two views of each image. The copy of the head moves first."""
+        self.key_head.follow(self.head)
         q = F.normalize(self.head(query), dim=1)
         same = (q * self.keys(key)).sum(dim=1, keepdim=True)
         others = q @ self.queue.entries.clone().T + self.raised(self.queue)  # the queue moves before the backward pass
@@ -122,17 +126,16 @@ class Contrast(nn.Module):
         return (logits.logsumexp(dim=1) - logits[:, 0]).mean()
 
     def learn(self, query: Tensor, key: Tensor, entry: Tensor) -> Tensor:
-        """The same in a D step, where the copy of the head follows it and the queue takes the keys of `entry`."""
-        self.key_head.follow(self.head)
+        """The same in a D step. Then the queue takes the keys of D's averaged maps `entry`."""
         loss = self.loss(query, key)
         self.queue.add(self.keys(entry))
         return loss
 
 
 class ContrastMethod(method.Method):
-    """A method with a momentum copy of D in which D and G learn to tell fakes apart.
+    """A method in which D and G learn to tell fakes apart, with a momentum copy of D.
 
-    Beside `fake` a method may have more of what `contrast` makes in its own `prepare`.
+    `prepare` makes the `Contrast` of fakes, `fake`. A method may make others with `contrast`.
     """
 
     capturable = True
@@ -165,10 +168,9 @@ class ContrastMethod(method.Method):
         self.key_D.begin(networks.D)
 
     def contrast(self, networks: Networks) -> Contrast:
-        """A head for D's maps with a queue as long as the run asks for."""
-        spec = networks.spec
-        views = 2 if spec.hyper["mirror"] else 1
-        queue = Queue(max(int(self.queue * spec.images * views), spec.hyper["batch"]), spec.hyper["batch"])
+        """A head for D's maps with a queue as long as the run asks for, and at least one entry."""
+        views = 2 if networks.spec.hyper["mirror"] else 1
+        queue = Queue(max(int(self.queue * networks.spec.images) * views, 1))
         return Contrast(networks.D.maps, queue, self.temperature, self.momentum)
 
     def near(self, z: Tensor) -> Tensor:
@@ -188,7 +190,7 @@ class ContrastMethod(method.Method):
         return pooled(maps["blocks"], logits.dtype)
 
     def fake_views(self, ctx: DStep) -> tuple[Tensor, Tensor]:
-        """Query and key [N, width]: D's maps of the fakes, and its copy's of fakes from latents nearby."""
+        """D's averaged maps [N, width] of the fakes, and those of D's copy for fakes from latents nearby."""
         with torch.no_grad():
             x_near = ctx.transform(ctx.G(self.near(ctx.z), ctx.c_fake), "fake_d")
         return self.d_features(ctx.D, ctx.t_fake), self.key_features(ctx.D, x_near, ctx.c_fake)
@@ -204,12 +206,12 @@ class ContrastMethod(method.Method):
 
 
 def pooled(maps: Tensor, dtype: torch.dtype) -> Tensor:
-    """The mean [N, K] of maps [N, K, H, W] over pixels, which may have 16 bits, in the type of the other losses."""
+    """The mean [N, K] over pixels of maps [N, K, H, W]. The maps may have 16 bits; the mean has the given type."""
     return cast(maps, dtype).mean(dim=(2, 3))
 
 
 def without_the_other(spec: RunSpec) -> str | None:
     """The reason where the run `spec` has both methods of this file."""
     if {"insgen", "fakeclr"} <= dict(spec.plugins).keys():
-        return "InsGen and FakeCLR are alternatives (arXiv:2207.08630): FakeCLR is InsGen's part for fakes, changed"
+        return "InsGen and FakeCLR are alternatives (arXiv:2207.08630): FakeCLR changes InsGen's loss of fakes"
     return None

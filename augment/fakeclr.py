@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from leangan.augment._contrast import ContrastMethod, Queue, without_the_other
@@ -14,11 +15,20 @@ from leangan.plugins.exclusion import copied_too_early
 from leangan.plugins.method import DStep, Networks
 
 RADIUS = 3.0
-"""Up to which |z| the noise grows with it, per coordinate."""
+"""The noise of a coordinate grows with its |z| up to this value (the release's training/contrastive_loss.py)."""
+
+SOFTNESS = 0.01
+"""The temperature of the softmax that weights entries (the release's training/contrastive_head_iteration.py)."""
+
+
+def by_iteration(queue: Queue) -> Tensor:
+    """Weights [size] that grow with the numbers a of the batches in which entries came: softmax(a / (SOFTNESS |a|))."""
+    return torch.softmax(F.normalize(queue.arrived.to(queue.entries), dim=0) / SOFTNESS, dim=0)
+
 
 FORGETTING: dict[str, Callable[[Queue], Tensor | float]] = {
     "released": lambda queue: 1.0,
-    "published": lambda queue: torch.softmax(-queue.ages().to(queue.entries), dim=0),
+    "published": by_iteration,
     "none": lambda queue: 0.0,
 }
 """What is added to the similarity of a query with each entry of the queue."""
@@ -30,33 +40,35 @@ class Method(ContrastMethod):
         D's loss += fake_weight * C(T(G(z)), T'(G(z + noise * min(|z|, 3) * eps)))
         G's loss += g_weight * C(T(G(z)), T'(G(z)))
 
-    where T and T' are two draws of the run's transform, eps ~ N(0, 1), and all is taken for each coordinate of z: rare
-    latents move further. It is InsGen without reals (augment/insgen.py describes features, copies and queue), but
-    second views are in the queue, and its entries are weighted by their age: m_i is added to the similarity of entry i.
+    T and T' are two draws of the run's transform, and eps ~ N(0, 1). The noise is computed for each coordinate of z, so
+    rare latents move further. This is InsGen without its loss of reals, and augment/insgen.py describes features,
+    copies and queue. Two things differ from InsGen. The queue takes the unit vectors k of second views. The loss adds
+    m_i to the similarity of q with entry i of the queue, which depends on the age of the entry.
 
-    Equations and constants are those of the authors' release (github.com/iceli1007/FakeCLR). Two things are this
-    project's choice, after MoCo: no gradient passes second views in G's step, and the queue begins with random unit
-    vectors. The paper sizes the queue by how diverse the fakes are. That is left out, and `queue` states the length.
+    Equations and constants are those of the authors' release (github.com/iceli1007/FakeCLR). It differs in the same two
+    things as that of InsGen: in G's step its copy of D is one step newer, and its head has the rates of G's Adam. The
+    paper sizes the queue by the diversity of the fakes. The release leaves this out, and so does this method: `queue`
+    states the length.
 
     Args:
         fake_weight: 1.
         g_weight: 0.1.
         noise: 0.1.
-        queue: length of the queue over the number of training images, which count twice if they are mirrored: 0.05, and
-            at least one batch.
+        queue: length of the queue over the number of training images, 0.05. Images count twice if they are mirrored.
         temperature: 0.2.
         momentum: of the copies, 0.999.
-        forgetting: "released": m_i = 1, since the release takes the softmax over a dimension of length 1.
-            "published": m_i = softmax over the queue of the iterations in which entries came. A figure of the release
-            shows this softmax. That m_i is added to the similarity is taken from the release's code. That iterations
-            enter it as numbers without a scale is this project's reading. m_i then is below 1 / batch, and nearly 0
-            for all but the last few batches.
-            "none": m_i = 0.
+        forgetting: what m_i is.
+            "released": 1 for all entries. The release computes a softmax over a dimension of length 1.
+            "published": m = softmax(a / (0.01 |a|)) over the queue, as the paper intends. a_i is the number of the
+            batch with which entry i came. The release has this scale. It also divides a by its largest value, which
+            cancels. Entries from before the first batch have a_i = 0, which is this project's choice. The a_i of a
+            queue soon differ by small fractions of themselves. The weights of K entries then are all about 1 / K.
+            "none": 0.
     """
 
     title = "FakeCLR"
     paper = "arXiv:2207.08630"
-    constants = "release, project"
+    constants = "release"
     neutral = {"fake_weight": 0.0, "g_weight": 0.0}
 
     def __init__(

@@ -17,32 +17,38 @@ class Method(ContrastMethod):
         D's loss += real_weight * C_real(T(x), T'(x)) + fake_weight * C_fake(T(G(z)), T'(G(z + noise * eps)))
         G's loss += g_weight * C_fake(T(G(z)), T'(G(z)))
 
-    where T and T' are two draws of the run's transform, eps ~ N(0, 1), and C_real and C_fake have a head and a queue
-    each. Features are D's last maps, averaged over pixels: those of 4 x 4 in StyleGAN2, before the minibatch standard
-    deviation. A second view goes through momentum copies of D and head. D's moves after each G step, a head's in each
-    D step. G's step moves neither heads nor queues. T is drawn once for the first view and D's logits. G draws its
-    noise and its style mixing anew for G(z + noise * eps).
+    T and T' are two draws of the run's transform, and eps ~ N(0, 1). C_real and C_fake have a head and a queue each.
+    Features are D's last maps, averaged over pixels. In StyleGAN2 these are the maps of 4 x 4 pixels, before the
+    minibatch standard deviation. First views are the images of D's logits. They go through D and a head. Second views
+    go through momentum copies of D and of the head, without gradient. G draws its noise and its style mixing anew for
+    G(z + noise * eps).
 
-    Equations and constants are those of the authors' release (github.com/genforce/insgen) if nothing else is said.
-    There, too, the queue of fakes holds first views, given to the copy of the head. Three things are this project's
-    choice, after MoCo: the queue of reals holds second views, no gradient passes second views in G's step, and queues
-    begin with random unit vectors. Publications augment by ADA. Without augmentation the two views of a real are the
-    same.
+    Heads learn in D's step, and queues move there. The queue of reals takes the unit vectors k of second views. The
+    queue of fakes takes first views: D's features of them, mapped by the copy of the head. Queues begin with random
+    unit vectors. The copy of a head moves whenever its loss is computed. For reals this is once an iteration, for fakes
+    it is twice, in G's step and in D's.
+
+    Equations and constants are those of the authors' release (github.com/genforce/insgen). Two things differ. The
+    release moves the copy of D at the end of an iteration, after D's step; here it moves after the next G step, so that
+    G's loss sees a copy that is one step older. The release trains the head of fakes with the rates of G's Adam; here
+    D's Adam trains both heads.
+
+    The published results use ADA. Without augmentation the two views of a real are the same.
 
     Args:
         real_weight, fake_weight: 1 each.
         g_weight: 0.1.
         noise: 0.15.
-        queue: length of each queue over the number of training images, which count twice if they are mirrored: 0.05,
-            and at least one batch. The heads have as many hidden units as D has maps, 512 in the release, and 128
-            outputs.
+        queue: length of each queue over the number of training images, 0.05. Images count twice if they are mirrored.
         temperature: 0.2.
         momentum: of the copies, 0.999.
+
+    Heads have as many hidden units as D has maps, which are 512 in the release, and 128 outputs.
     """
 
     title = "InsGen"
     paper = "arXiv:2106.04566"
-    constants = "release, project"
+    constants = "release"
     neutral = {"real_weight": 0.0, "fake_weight": 0.0, "g_weight": 0.0}
 
     def __init__(

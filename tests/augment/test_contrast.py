@@ -115,24 +115,37 @@ def test_a_run_begins_with_a_copy_of_the_weights_it_starts_from(make_spec):
 
 def test_the_oldest_entries_give_way():
     torch.manual_seed(0)
-    queue = Queue(size=5, batch=2).double()
+    queue = Queue(size=5).double()
     at_first = queue.entries.clone()
     torch.testing.assert_close(at_first.norm(dim=1), torch.ones(5).double())
     kept = list(at_first.numpy())
     batches = [torch.randn(2, 128).double() for _ in range(4)]
-    arrived = [-1] * 5
+    arrived = [0] * 5
     for step, batch in enumerate(batches):
         queue.add(batch)
         for row, entry in enumerate(batch.numpy()):
             kept[(2 * step + row) % 5] = entry
-            arrived[(2 * step + row) % 5] = step
+            arrived[(2 * step + row) % 5] = step + 1
         np.testing.assert_array_equal(queue.entries.numpy(), np.stack(kept))
-    assert queue.ages().tolist() == [len(batches) - 1 - step for step in arrived] == [1, 0, 0, 2, 1]
+        assert queue.arrived.tolist() == arrived
+    assert arrived == [3, 4, 4, 2, 3]
+
+
+def test_a_queue_shorter_than_a_batch_holds_the_first_of_it():
+    torch.manual_seed(0)
+    queue = Queue(size=3)
+    for number in (1, 2):
+        batch = torch.randn(4, 128)
+        queue.add(batch)
+        assert torch.equal(queue.entries, batch[:3]) and queue.arrived.tolist() == [number] * 3
 
 
 @pytest.mark.parametrize("name", BOTH)
-@pytest.mark.parametrize("images, mirror, length", [(2000, True, 200), (2000, False, 100), (24, True, 8)])
-def test_its_length_is_a_part_of_the_training_images_and_a_batch_at_least(make_spec, name, images, mirror, length):
+@pytest.mark.parametrize(
+    "images, mirror, length", [(2000, True, 200), (2000, False, 100), (39, True, 2), (39, False, 1), (8, True, 1)]
+)
+def test_its_length_is_a_part_of_the_training_images(make_spec, name, images, mirror, length):
+    """That of all images, without a fraction, twice where they are mirrored (default_queue_size of the releases)."""
     method = build_networks(make_spec(plugins=[(name, {})], images=images, hyper={"mirror": mirror}), 3, 0)[3]
     lengths = {key: len(value) for key, value in method.state_dict().items() if key.endswith("queue.entries")}
     assert set(lengths.values()) == {length}
@@ -154,10 +167,13 @@ def test_with_augmentation_steps_can_be_captured_and_move_what_is_theirs(make_sp
         states.append(weights(method.state_dict()))
     changed = [{key for key, value in a.items() if not np.array_equal(value, b[key])} for a, b in pairwise(states)]
     assert changed[0] == set(), "before the first D step the copy of D is D"
-    # Heads learn in D's step, their copies follow before they have learned; queues take a batch of 8, which fills them.
-    assert {key.split(".")[-2] for key in changed[1]} == {"0", "2", "queue"}
-    assert all(".head." in key or key.endswith("queue.entries") for key in changed[1])
-    assert changed[2] and all(key.startswith("key_D.") for key in changed[2])
+    # In D's step heads learn, which their copies follow before, and queues take a batch. In G's, copies follow.
+    assert {".".join(key.split(".")[1:3]) for key in changed[1]} == {
+        *("head.0", "head.2", "queue.entries", "queue.arrived", "queue.batches")
+    }
+    assert {key.partition("/")[0] for key in changed[2] if not key.startswith("key_D.")} == {
+        *("fake.key_head.0", "fake.key_head.2")
+    }
     for key, value in steps.D.named_parameters():
         own = method.key_D.tensors()[key].numpy()
         np.testing.assert_allclose(
