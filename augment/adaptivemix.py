@@ -1,4 +1,4 @@
-"""AdaptiveMix: D embeds a mix of two images where the mix of their embeddings is (arXiv:2303.01559, CVPR 2023)."""
+"""AdaptiveMix: D embeds a mix of two images near the mix of their embeddings (arXiv:2303.01559, CVPR 2023)."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from leangan.plugins.notes import note
 from leangan.plugins.pair import add_around
 
 OF_ONE_LOOK = ("advaug", "afi", "chain", "diffusion_gan", "pagan", "reconstruction")
-"""Methods that take what D noted, drew or gave last for what it makes of the image."""
+"""Methods that read the last output, note or draw of D as its answer to the image itself."""
 
 
 class Method(method.Method):
-    """D = head(embed(x)) judges mixes in place of images. Of an image x, another x' of the same batch and kind, and
-    lam ~ Beta(1, 1), which is U(0, 1), for each pair,
+    """D = head(embed(x)) judges mixes in place of images. Each image x has a partner x' of the same batch and kind, and
+    each pair has its own lam ~ Beta(1, 1), which is U(0, 1):
 
         mixed = lam embed(x) + (1 - lam) embed(x'),    m = embed(lam x + (1 - lam) x')
         D'(x) = head(mixed) + head(m)
         d_loss and g_loss += -weight * E cos(m, mixed + noise_std N(0, 1)),  the right-hand side without gradient
 
-    over reals and over fakes in D's step, over fakes in G's. The images are those after the transforms, and D' takes
-    the place of D everywhere: in the adversarial loss, in R1 and for the controllers. embed is D up to its last
-    residual block, and the cosine is that of all numbers of its maps. Reals and fakes take a pass of D each.
+    The mean E is over reals and over fakes in D's step, and over fakes in G's step. Images are mixed after the
+    transforms. D' takes the place of D everywhere: in the adversarial loss, in R1 and for the controllers. embed is D
+    up to its last residual block, and the cosine compares all numbers of its maps. Reals and fakes take a pass of D
+    each.
 
-    All of this is as in the authors' release (github.com/WentianZhang-ML/AdaptiveMix, its StyleGAN2); the paper's own
-    equations were not at hand. There one lam serves a whole batch, and partners are a random order of the batch. Here
-    each image has its lam, and the partner of image n of N is n + N/2, so that several GPUs draw the same. Batches are
-    in random order, and no image is its own partner.
+    The equations are those of the authors' release (github.com/WentianZhang-ML/AdaptiveMix) for StyleGAN2. The paper's
+    own equations were not at hand. The release draws one lam for a whole batch, and a random order of the batch gives
+    the partners. Here each image has its own lam, and the partner of image n of N is image n + N/2, so that several
+    GPUs draw the same numbers. Batches are in random order already, and no image is its own partner.
 
     Args:
         weight: 1 in the release.
@@ -109,7 +110,7 @@ class Method(method.Method):
 
 @contextmanager
 def giving(layer: nn.Module, function: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Within it, the layer gives `function` of what it gives otherwise."""
+    """Applies `function` to the layer's output, within the context."""
     handle = layer.register_forward_hook(lambda layer, inputs, output: function(output))
     try:
         yield

@@ -16,8 +16,8 @@ from leangan.plugins.method import DStep, GStep
 from leangan.plugins.pair import Discriminator, Generator
 
 SIGNS = {"released": (1, 1, 1), "adversarial": (-1, 1, -1)}
-"""Whether features are moved towards higher (1) or lower logits (-1): of reals and of fakes in D's step, of fakes in
-G's step."""
+"""Whether features move towards higher logits (1) or lower ones (-1): those of reals in D's step, those of fakes in D's
+step, and those of fakes in G's step."""
 
 
 class Method(method.Method):
@@ -26,25 +26,30 @@ class Method(method.Method):
         D's loss = (L(D(x), D(y)) + L(D_2(h(x) +- d_step s(x)), D_2(h(y) +- d_step s(y)))) / 2
         G's loss = (L(D(y)) + L(D(T(G_2(g(z) +- g_step s(z)))))) / 2
 
-    h is D's last hidden layer and D_2 what follows, g(z) the 4 x 4 maps that enter G's first block and G_2 what
-    follows. s is the sign of the gradient of the logit by the features: one step of projected gradient descent, without
-    a projection as in the authors' release (github.com/VITA-Group/Ultra-Data-Efficient-GAN-Training). Gradients pass
-    the features and not s. Each of the two losses has weight 1 in the paper (eqs. 4 and 6) and 1/2 in the release, as
-    here. The paper's other half, lottery tickets, is left out.
+    h is D's last hidden layer, and D_2 is the rest of D. g(z) are the 4 x 4 maps that enter G's first block, and G_2 is
+    the rest of G. s is the sign of the gradient of the logit by the features. This is one step of projected gradient
+    descent, but without a projection, as in the authors' release
+    (github.com/VITA-Group/Ultra-Data-Efficient-GAN-Training). Gradients pass through the features and not through s.
+    Each of the two losses has weight 1/2, as in the release; the paper has 1 (eqs. 4 and 6). The paper's other half,
+    lottery tickets, is left out.
 
-    g is the first dense layer in BigGAN, as in the release. In StyleGAN2, for which the paper does not say where, it is
-    the learned constant (this project's choice). G's step makes images three times from the same z: those of the step,
-    those that s comes from, and those of moved maps. Noise, style mixing and T are drawn anew each time. The release,
-    whose G has neither noise nor style mixing, does not augment the images of moved maps. Each time counts in the
-    moving averages that G keeps.
+    In BigGAN g is the first dense layer, as in the release. In StyleGAN2 it is the learned constant: the paper does not
+    name the place, so this is the project's choice. G's step makes images three times from the same z: once for the
+    usual loss, once to find s, and once from the moved maps. Noise, style mixing and T are drawn anew each time. The G
+    of the release has neither noise nor style mixing, and the release does not augment the images from moved maps. All
+    three passes enter the moving averages that G keeps.
+
+    BigGAN's D makes a step of power iteration in each training pass. In D's step its output layer, and the embedding of
+    labels, make four more: each call of `D.score` is one. In G's step all of its layers make two more.
 
     Args:
-        d_step, g_step: the length of the step; 0 leaves that player's loss as it is (fig. 7 has either alone). 0.01 on
-            CIFAR, the paper's default, and 0.001 on ImageNet and Tiny-ImageNet (sec. 4).
-        direction: released, the default, moves all features to higher logits. That makes D's task harder with fakes
-            and easier with reals, and G's easier. The release for BigGAN does not move D's features where the logit is
-            above 1. adversarial moves features as the paper describes (eqs. 3 and 5): reals to lower and fakes to
-            higher logits in D's step, fakes to lower ones in G's step. The loss rises for both players.
+        d_step, g_step: the length of the step; 0 leaves the loss of that player as it is (fig. 7 has each alone). The
+            paper has 0.01 on CIFAR, the default here, and 0.001 on ImageNet and Tiny-ImageNet (sec. 4).
+        direction: "released", the default, moves all features to higher logits. This makes D's task harder with fakes
+            and easier with reals, and it makes G's task easier. The release for BigGAN does not move D's features where
+            the logit is above 1. "adversarial" moves features as the paper describes (eqs. 3 and 5): reals to lower
+            and fakes to higher logits in D's step, and fakes to lower logits in G's step. This raises the loss of both
+            players.
     """
 
     title = "AdvAug"
@@ -105,7 +110,7 @@ def logits_of_moved(D: Discriminator, features: Tensor, c: Tensor | None, step: 
 
 @contextmanager
 def entering(G: Generator, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Within it, the maps that enter G's first block are changed."""
+    """Changes the maps that enter G's first block, within the context."""
 
     def changed(block: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         maps, *rest = inputs

@@ -19,36 +19,38 @@ DIFFAUGMENT = "diffaugment"
 
 
 def predicted(spec: RunSpec, predicts: str) -> dict[str, int]:
-    """How many numbers a head predicts, by operation: those of `predicts` that the run's DiffAugment has.
+    """How many numbers each head predicts, for the operations of `predicts` that the run's DiffAugment has.
 
-    An operation that comes twice in its policy draws twice as many.
+    An operation that its policy names twice draws twice as many.
     """
     policy = operations(dict(spec.plugins)[DIFFAUGMENT]["policy"])
     return {name: DRAWN[name] * policy.count(name) for name in operations(predicts) if name in policy}
 
 
 def drawn(notes: Notes, name: str) -> Tensor:
-    """What the operation `name` drew, [N, numbers]; it is called as often as the policy names it."""
+    """What the operation `name` drew, [N, numbers], in all its calls: one for each time that the policy names it."""
     return torch.cat(notes[name], dim=1)
 
 
 class Method(method.Method):
-    """D has a head H_k for each operation k of the run's DiffAugment, which predicts what it drew, omega_k in [0, 1]:
+    """For each operation k of the run's DiffAugment, D has a head H_k. It predicts omega_k in [0, 1], what k drew:
 
         P_k(x) = H_k(phi(T(x)) - phi(x))
         d_loss = d_weight * sum_k (E |P_k(x) - omega_k|^2 + E |P_k(G(z)) + omega_k|^2)
         g_loss = g_weight * sum_k (E |P_k(G(z)) - omega_k|^2 - E |P_k(G(z)) + omega_k|^2)
 
-    phi is D's last hidden layer, T the run's transform, |.|^2 the mean of the squares over the numbers of an operation.
-    Gradients pass phi of either image. D must not become blind to T, and G is rewarded for images whose augmentation D
-    reads as that of a real. H_k is a dense layer of the kind of D's output, with spectral normalisation in BigGAN.
+    phi is D's last hidden layer, T is the run's transform, and |.|^2 is the mean of the squares over the numbers of an
+    operation. Gradients pass through phi of both images. D must not become blind to T, and G is rewarded for
+    images whose augmentation D reads as that of a real. H_k is a dense layer of the same kind as D's output: it has
+    spectral normalisation in BigGAN and FastGAN.
 
     The numbers are brightness, saturation and contrast of `color`, the two shifts of `translation`, and the centre of
-    `cutout`, each as a share of its range. All is as in the authors' release (github.com/liang-hou/augself-gan), whose
-    variant for BigGAN with stronger translation and cutout ("+") is left out: DiffAugment's strengths are fixed.
+    `cutout`, each as a share of its range. Equations and constants are those of the authors' release
+    (github.com/liang-hou/augself-gan). Its variant "+" for BigGAN, with stronger translation and cutout, is left out,
+    because the strengths of DiffAugment are fixed here.
 
     Args:
-        predicts: the operations that have a head, among those of DiffAugment's policy. All three in the release, only
+        predicts: the operations that have a head, if DiffAugment's policy has them. The release has all three, but only
             color on the 100-shot sets and AnimalFace, where DiffAugment still has all three.
         d_weight: 1 in the release, 0.1 on Grumpy Cat and AnimalFace's cats.
         g_weight: 1 in the release for BigGAN on CIFAR and on the 100-shot sets, 0.2 for StyleGAN2 on FFHQ and LSUN Cat,
@@ -95,7 +97,7 @@ class Method(method.Method):
 
     @classmethod
     def resolve(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The arguments with each operation of `predicts` once, in one order: heads are not in any."""
+        """The arguments with each operation of `predicts` once, in a fixed order: the order changes nothing."""
         named = operations(arguments["predicts"])
         check_names("operation", named, OPERATIONS, "the method's `predicts`")
         return {**arguments, "predicts": ",".join(name for name in OPERATIONS if name in named)}

@@ -1,4 +1,4 @@
-"""CHAIN: D's feature maps are brought to one size, the more of them the more D overfits (arXiv:2404.00521)."""
+"""CHAIN: the more D overfits, the more of its feature maps are brought to one size (arXiv:2404.00521)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ EPS = 1e-5  # added to the mean square; the authors' slides
 
 
 class SteadyController(Controller):
-    """Moves p by a fixed `step` after every D step, towards 1 where the smoothed r_t lies above the target, else to 0.
+    """Moves p by a fixed `step` after every D step: up if the smoothed r_t is above the target, down if it is below.
 
         s <- decay * s + (1 - decay) * E[sign(D(real))],    p <- min(max(p + step * sign(s - target), 0), 1)
 
-    s starts at 0. p stays where it is for the first `warm_up` D steps. The log has s under the name of r_t.
+    s starts at 0. Both s and p stay as they are during the first `warm_up` D steps. The log calls s r_t.
     """
 
     def __init__(self, target: float, step: float, decay: float, warm_up: int, p: float) -> None:
@@ -45,57 +45,60 @@ class SteadyController(Controller):
     @torch.no_grad()
     def observe(self, d_real: Tensor, d_fake: Tensor) -> None:
         """Takes the logits of this rank's images in a D step."""
-        self.r.lerp_(mean_over_ranks(d_real.sign().mean().to(self.r)), 1 - self.decay)
         self.steps += 1
-        change = self.step * torch.sign(self.r - self.target) * (self.steps > self.warm_up)
+        warm = (self.steps > self.warm_up).to(self.r)
+        self.r.lerp_(mean_over_ranks(d_real.sign().mean().to(self.r)), warm * (1 - self.decay))
+        change = warm * self.step * torch.sign(self.r - self.target)
         self.p.copy_((self.p + change).clamp(0, 1))
 
 
 class Method(ControlledMethod):
-    """Changes what the convolutions of D's residual blocks give: both 3 x 3 convolutions and the skip.
+    """Changes the output of the convolutions in D's residual blocks: of both 3 x 3 convolutions and of the skip.
 
-    For the maps Y [N, C, H, W] that one of them gives for a batch of one kind of images, reals or fakes,
+    Reals and fakes take a pass of D each. Let Y [N, C, H, W] be the output of one convolution in one of these passes:
 
         mu_c  = E_nhw Y                             the mean of map c
         psi_c = sqrt(E_nhw Y^2 + eps)               its root mean square
         Y_nc <- Y_nc                                with probability 1 - p
         Y_nc <- Y_nc / psi_c * min_c psi_c          with probability p, drawn for each image and map
 
-    The minimum counts as a constant, so that no gradient passes through it; psi_c does not. The sum
+    The minimum is treated as a constant: gradients pass through psi_c, but not through the minimum. D's loss gains
 
         weight * (p + p0) * sum_c mu_c^2
 
-    over these convolutions is added to D's loss, for the reals and for the fakes. It is no part of G's loss, nor of a
-    lazy R1. p follows D's overfitting (`SteadyController`). Reals and fakes take a pass of D each. Means are over the
-    images of all ranks.
+    for each of these convolutions and for each kind of image. G's loss and a lazy R1 do not have this term. p follows
+    D's overfitting (`SteadyController`). All means are over the images of all ranks.
 
-    The equations, eps = 1e-5, which convolutions and the constant minimum are those of the authors' slides and poster
-    on the paper. Their release (github.com/MaxwellYaoNi/CHAIN) has the code and the constants for FastGAN only. Its
-    defaults are the defaults here. That BigGAN and StyleGAN2 take them too is this project's guess: the settings of
-    the paper's own runs are not known to it.
+    The equations, eps = 1e-5, the choice of convolutions and the constant minimum come from the authors' slides and
+    poster. The constants are the defaults of their release (github.com/MaxwellYaoNi/CHAIN), whose code is for FastGAN
+    only. The D of that release is residual, has biases and has no norms. This project's FastGAN has a batch norm after
+    each convolution, which would undo the scaling, so CHAIN refuses it (part `unnormalised`). This project guesses that
+    the same constants suit BigGAN and StyleGAN2: it does not know the settings of the paper's own runs.
 
-    This is the paper's batch variant. The release also has a cumulative one, its README's choice, which divides by
-    moving averages and writes its own backward pass. That pass has no second derivative, which R1 needs.
+    This is the paper's batch variant. The release's README prefers a cumulative variant, which divides by moving
+    averages and has a backward pass of its own. R1 needs a second derivative, which that pass does not have.
 
-    Where it differs from the paper: `before_bias` gives maps without the convolution's bias, which is added afterwards
-    and is not scaled. Means and sizes are then taken after the layer has halved the resolution: StyleGAN2 filters the
-    maps before such a convolution, BigGAN pools them with it, or before the skip. The gain that StyleGAN2 folds into
-    its weights is left out of mu and psi. In evaluation D goes on drawing, by the same p, and takes the means of the
-    images that it is given, one image included.
+    Differences from the paper: the maps are scaled before the convolution's bias is added, so the bias is not scaled.
+    Where a layer halves the resolution, mu and psi are those of the halved maps: StyleGAN2 filters the maps before such
+    a convolution, and BigGAN pools them as part of it, or before the skip. mu and psi leave out the gain that StyleGAN2
+    folds into its weights. In evaluation D still draws, with the same p, and mu and psi are those of the images at
+    hand, even of a single one.
 
-    Through psi each logit depends on all images of the pass. R1 takes the gradient of the sum of the logits, so its
-    slope at one image includes what the other logits owe to this image. BigGAN's spectral norms make a power iteration
-    in each of the two passes, where a pass for both kinds makes one.
+    Through psi, each logit depends on all images of the pass. R1 takes the gradient of the sum of the logits. Its
+    gradient at one image therefore includes the influence of this image on the logits of the others. BigGAN's spectral
+    norms make a power iteration in each pass, hence two in a D step instead of one.
 
     Args:
         weight: lambda, 20 in the release.
-        p0: keeps the means near 0 while p is 0. 0 in the release, whose README has 0.1 for sets of about 100 images.
-        target: of the smoothed r_t, tau in the slides; 0.5 in the release.
-        step: of p, per D step; 0.001 in the release.
+        p0: keeps the means near 0 while p is 0. It is 0 in the release, and 0.1 in its README for sets of about 100
+            images.
+        target: the smoothed r_t that is aimed at, tau in the slides; 0.5 in the release.
+        step: the change of p per D step; 0.001 in the release.
         decay: of the average of r_t; 0.9 in the release. The slides' equation has no average.
-        warm_up: D steps in which p stays; 5000 in the release, of 100,000 with 8 images each.
-        blocks: numbers of the blocks, 1 the one that sees the image first; None: all, as in the paper's figure. The
-            release gives all, 2 to 5 or 1 to 4 of FastGAN's five as choices for new data.
+        warm_up: D steps before p and the average of r_t begin to move; 5000 in the release, which makes 100,000 D steps
+            with 8 images each.
+        blocks: the numbers of the blocks that are changed; block 1 sees the image first. None: all, as in the paper's
+            figure. For new data the release suggests all five blocks of its FastGAN, 2 to 5, or 1 to 4.
         p: initial strength.
     """
 
@@ -146,9 +149,9 @@ class Method(ControlledMethod):
         ]
 
     def normalize(self, y: Tensor, gain: float) -> Tensor:
-        """The maps y [N, C, H, W], of which each is brought to the least size with probability p; notes their means.
+        """Brings each of the maps y [N, C, H, W] to the least size with probability p, and notes their means.
 
-        gain: what y has been multiplied by.
+        gain: the factor that y already contains.
         """
         wide = cast(y, torch.promote_types(y.dtype, torch.float32))
         moments = torch.stack([wide.mean((0, 2, 3)) / gain, wide.square().mean((0, 2, 3)) / gain**2])

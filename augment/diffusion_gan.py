@@ -20,43 +20,43 @@ LAWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "uniform": lambda u, T: T * u,
     "priority": lambda u, T: ((1 + 4 * T * (T + 1) * u).sqrt() - 1) / 2,
 }
-"""Of each law of t = 1, ..., T, what u ~ U(0, 1) is mapped to; t is the next whole number. P(t) is 1/T, or t over the
-sum of all t (eq. 6): P(t <= k) = k (k + 1) / (T (T + 1))."""
+"""The laws of t = 1, ..., T. Each maps u ~ U(0, 1) to a number, which is rounded up to t. P(t) is 1/T for "uniform".
+For "priority" it is t over the sum of all t (eq. 6), so that P(t <= k) = k (k + 1) / (T (T + 1))."""
 
 
 class Method(ControlledMethod):
-    """D sees, in place of an image x, reals and fakes alike (sec. 3.1),
+    """In place of each image x, real or fake, D sees (sec. 3.1)
 
         y = sqrt(a_t) x + sqrt(1 - a_t) noise_std N(0, 1),    a_t = (1 - beta_1) ... (1 - beta_t), a_0 = 1
 
-    with beta_1, ..., beta_T from beta_start to beta_end in equal steps. Half of the images have t = 0 (algorithm 1),
-    the others t = 1, ..., T by the law of eq. 6. T = t_min + p (t_max - t_min), rounded, and r_t steers p as it does in
-    ADA, here up to 1 (eq. 5).
+    where beta_1, ..., beta_T go from beta_start to beta_end in equal steps. Half of the images have t = 0
+    (algorithm 1), the others t = 1, ..., T by the law of eq. 6. T is t_min + p (t_max - t_min), rounded. r_t steers p
+    as it does in ADA, but p never exceeds 1 (eq. 5).
 
-    D is told t: its last hidden layer is multiplied, unit by unit, by 1 + m(sqrt(1 - a_t)) with two dense layers m, so
-    that D's output weighs the layer by weights that depend on t. In the paper t takes the place of the label in
-    StyleGAN2's D, whose mapping network gives such weights (appendix H); only that backbone has it. The noise level
-    sqrt(1 - a_t) is in [0, 1) and one-to-one with t at each T, while one t is another noise level at another T. The
-    authors see no significant difference to a D that is not told (README of their release).
+    D is told t: its last hidden layer is multiplied, unit by unit, by 1 + m(sqrt(1 - a_t)), where m are two dense
+    layers. The weights of D's output thus depend on t. In the paper t takes the place of the label in StyleGAN2's D,
+    whose mapping network gives such weights (appendix H); other backbones have no such network. m is given the noise
+    level sqrt(1 - a_t), a number in [0, 1), because the same t means different noise levels at different T. The authors
+    see no significant difference to a D that is not told t (README of their release).
 
-    The diffusion is the first step of D itself, after all transforms as in the release: each call of D draws its own t
-    and noise, and R1 takes its gradient at the image before. Losses find t in
+    The diffusion is the first step of D itself and comes after all transforms, as in the release. Each call of D draws
+    its own t and noise. R1 takes its gradient at the image before the diffusion. Losses find t in
     `ctx.noted_fake["t"]` and `ctx.noted_real["t"]`, in the order of D's pass.
 
-    Each image has a t of its own. The paper draws them from a list of 32 zeros and 32 t, which is drawn anew whenever T
-    changes: the law of one t is the same.
+    Each image has its own t. The paper draws t from a list of 32 zeros and 32 other t, which it makes anew whenever T
+    changes. The law of a single t is the same.
 
     Args:
         noise_std: 0.05, for images in [-1, 1] (appendix G).
         beta_start, beta_end: 0.0001 and 0.02 (table 5).
         t_min: 10, the default of the authors' release (github.com/Zhendong-Wang/Diffusion-GAN); the paper has 5.
         t_max: 1000 with the law "priority", 500 with "uniform" (table 5).
-        law: "priority", which weighs t by t, or "uniform", which the paper uses for FFHQ. As released, "priority"
-            weighs t by t - 1.
-        condition: whether D is told t. The paper's Projected GAN is not.
-        target: of r_t, 0.6; 0.8 for FFHQ (appendix G).
-        interval: 4 (sec. 3.3).
-        tune_kimg: 100, in the release; the paper does not say.
+        law: "priority", which weighs t by t, or "uniform", which the paper uses for FFHQ. The release weighs t by
+            t - 1 in "priority".
+        condition: whether D is told t. In the paper the D of Projected GAN is not.
+        target: the r_t that is aimed at, 0.6; 0.8 for FFHQ (appendix G).
+        interval: D steps between two changes of p, 4 (sec. 3.3).
+        tune_kimg: thousands of reals in which p can move by 1; 100 in the release, the paper does not say.
         p: initial strength.
     """
 
@@ -118,7 +118,7 @@ class Method(ControlledMethod):
         add_around(D, "features", self.features_of_diffused)
 
     def features_of_diffused(self, features: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """D's last hidden layer for the images x [N, C, H, W], of which it sees diffused ones."""
+        """D's last hidden layer for the images x [N, C, H, W], which are diffused before D sees them."""
         t = self.steps_of(len(x))
         note("t", t)
         a = self.kept()[t][:, None].to(x.dtype)
@@ -131,13 +131,13 @@ class Method(ControlledMethod):
         return self.t_min + (self.controller.p.clamp(max=1) * (self.t_max - self.t_min)).round()
 
     def kept(self) -> Tensor:
-        """a_t for t = 0, ..., t_max; those beyond T are of no use."""
+        """a_t for t = 0, ..., t_max; no image takes those beyond T."""
         rise = (self.step / (self.length() - 1).clamp(min=1)).clamp(max=1)
         beta = self.beta_start + (self.beta_end - self.beta_start) * rise
         return F.pad(torch.cumprod(1 - beta, dim=0), (1, 0), value=1.0)
 
     def steps_of(self, images: int) -> Tensor:
-        """A t for each of so many images, as int64 [N]."""
+        """A t for each of N = `images` images, int64 [N]."""
         T = self.length()
         clean, u = torch.rand(images, 2, device=T.device).unbind(1)
         t = self.law(1 - u, T).ceil().clamp(max=T)  # 1 - u is never 0; rounding may go beyond T

@@ -13,7 +13,7 @@ from leangan.core.spec import RunSpec
 from leangan.plugins import method
 from leangan.plugins.method import Networks
 
-INTERVAL = 4  # D steps between two changes of the width, those of ADA's heuristic in the release
+INTERVAL = 4  # D steps between two changes of the width; the release takes the interval of ADA's heuristic
 
 
 class Method(method.Method):
@@ -21,24 +21,24 @@ class Method(method.Method):
 
         f = start + (end - start) * images so far / images of the whole run
 
-    A layer with the weights W_oi from I inputs to O outputs computes with W_oi a_o b_i, where int(f O) of the a_o and
-    int(f I) of the b_i are 1 and the others 0. Its gain is that of a layer with so few inputs, 1/sqrt(fan-in). The
-    channels are drawn for each layer and each pass of D, the inputs without regard to the outputs of the layer below.
-    An output that is left out is still given its bias.
+    A layer with weights W_oi from I inputs to O outputs uses W_oi a_o b_i in their place. int(f O) of the a_o and
+    int(f I) of the b_i are 1, the others 0. The layer's gain 1/sqrt(fan-in) counts only the inputs in use. Channels are
+    drawn anew for each layer and each pass of D. The inputs of a layer are drawn independently of the outputs of the
+    layer below. An output that is not in use still gets its bias.
 
-    Images, the maps of the minibatch standard deviation and D's outputs are always in use. The pixels of a map enter
-    the dense layer all or not at all. Layers of the label keep their width.
+    Images, the maps of the minibatch standard deviation and D's outputs are always in use. The dense layer uses either
+    all pixels of a map or none. Layers of the label keep their width.
 
-    All constants are those of the authors' release (github.com/genforce/dynamicd). Where images are few, D narrows: the
-    defaults. Where they are many, it widens: `start` 0.5, `end` 1, `keep` 0 and `random` False. Reals and fakes take a
-    pass each, as there, and are seen by different parts of D. There are two deviations: one draw holds for all GPUs,
-    where in the release each has its own, and a layer uses one channel at least.
+    All constants are those of the authors' release (github.com/genforce/dynamicd). With few images D narrows, which is
+    the default. With many images D widens: `start` 0.5, `end` 1, `keep` 0 and `random` False. As in the release, reals
+    and fakes take a pass each, so different parts of D see them. There are two deviations: all GPUs share one draw,
+    where in the release each has its own, and a layer uses at least one channel.
 
     Args:
-        start, end: f at the first image and after the last. f changes every 4 D steps.
+        start, end: f at the first image and after the last one. f changes every 4 D steps.
         keep: how many layers of FromRGB and the blocks keep all channels, counted as in `augment.freeze_d`. The next
-            layer keeps all inputs. The layers after the blocks change whatever `keep` is.
-        random: whether the channels are drawn; otherwise the first ones are in use.
+            layer keeps all inputs. The layers after the blocks change for any `keep`.
+        random: whether channels are drawn; otherwise the first ones are in use.
     """
 
     title = "DynamicD"
@@ -83,7 +83,7 @@ class Method(method.Method):
     def narrowing(
         self, usual_gain: float, maps: int, all_inputs: bool, all_outputs: bool
     ) -> Callable[[Any, tuple[Tensor, ...]], None]:
-        """What is called before each pass of a layer that is fed so many `maps`, and sets its gain [O, I, ...]."""
+        """A hook that sets the gain [O, I, ...] of a layer before each of its passes; `maps` is how many enter it."""
 
         def narrow(layer: Any, inputs: tuple[Tensor, ...]) -> None:
             fan_out, fan_in, *kernel = layer.weight.shape
@@ -98,7 +98,7 @@ class Method(method.Method):
         return narrow
 
     def in_use(self, channels: int) -> Tensor:
-        """1 for each of the channels that is in use, 0 for the others."""
+        """1 for each channel in use, 0 for the others."""
         if self.random:
             with drawing_alike():
                 order = torch.rand(channels, device=self.share.device).argsort()

@@ -1,4 +1,4 @@
-"""MixDL: in G and D, a mix of latents resembles each by its share in the mix (arXiv:2111.11672, ECCV 2022)."""
+"""MixDL: in G and D, a mix of latents resembles each latent by its share in the mix (arXiv:2111.11672, ECCV 2022)."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ from leangan.plugins.method import DStep, GStep, Step
 
 
 class Method(method.Method):
-    """New latents w_1, ..., w_K are anchors of a mix w = c_1 w_1 + ... + c_K w_K, c ~ Dirichlet(1, ..., 1). For maps F,
+    """Each step draws new latents w_1, ..., w_K, the anchors of a mix w = c_1 w_1 + ... + c_K w_K with
+    c ~ Dirichlet(1, ..., 1). For maps F,
 
         gap(F) = E KL(softmax(c) || softmax(cos(F(w), F(w_1)), ..., cos(F(w), F(w_K)))) / K
-        g_loss += g_weight * mean of gap(F) over F = what each block of G gives
-        d_loss += d_weight * gap(F) for F = D's last hidden layer of the transformed image of w
+        g_loss += g_weight * mean of gap(F) over the blocks of G, with F the output of a block
+        d_loss += d_weight * gap(F) with F D's last hidden layer of the transformed image of w
 
-    G moves evenly from one image to another then, instead of in steps. Latents are mixed where the backbone
-    interpolates: in w of StyleGAN2 as in the paper, in z of BigGAN. There are as many mixes as images in a batch, and
-    each K images of it share their anchors; each mix has its own c.
+    This asks G to move evenly from one image to another instead of in steps. Latents are mixed where the backbone
+    interpolates: in w of StyleGAN2, as in the paper, and in z of BigGAN and FastGAN. There are as many mixes as images
+    in a batch. K mixes share the same K anchors, and each mix has its own c.
 
-    The form of the loss, with 1 / K and this order of KL, is that of the authors' release (github.com/reyllama/mixdl,
-    train_mixdl.py), and so are the constants. The paper was at hand only as a summary by others, with the same weights,
-    and projects D's features linearly; the release takes the hidden layer as it is. The release draws one inner layer
-    of G for each mix instead of the mean over blocks, adds the losses in every second step only, and there shows D the
-    mixes as fakes. In the other steps it asks D about patches, which belongs to another method (arXiv:2104.06820). None
-    of this is done here.
+    The form of the loss, with 1 / K and this order of KL, and the constants are those of the authors' release
+    (github.com/reyllama/mixdl, train_mixdl.py). The paper was at hand only as a summary by others: it has the same
+    weights, and a linear projection of D's features, where the release takes the hidden layer itself.
+
+    Differences from the release: it draws one inner layer of G for each mix; here the loss is the mean over blocks. It
+    adds the losses only in every second step, in which it also shows D the mixes as fakes; here they are added in every
+    step, and D's fakes stay as they are. In the other steps it asks D about patches, which belongs to another method
+    (arXiv:2104.06820) and is left out.
 
     Args:
         g_weight, d_weight: 1000 and 1.
-        anchors: K, 4: the release's batch on each GPU. The batch of each GPU must be a multiple.
+        anchors: K; 4, the release's batch on each GPU. The batch of each GPU must be a multiple of it.
     """
 
     title = "MixDL"
@@ -67,7 +70,7 @@ class Method(method.Method):
         return self.g_weight * gap((y[0] if isinstance(y, tuple) else y for y in maps.values()), c)
 
     def anchors_and_mixes(self, ctx: Step) -> tuple[Tensor, Tensor]:
-        """Latents of N anchors and then of their N mixes, [2N, ...], and the shares c [K, N/K, K] in the mixes.
+        """The latents [2N, ...] of N anchors and then of their N mixes, and the shares c [K, N/K, K] of the anchors.
 
         Image n has the anchors n % (N/K), n % (N/K) + N/K, ..., so that several GPUs draw the same.
         """
@@ -93,7 +96,7 @@ class Method(method.Method):
 
 
 def gap(maps: Iterable[Tensor], c: Tensor) -> Tensor:
-    """E KL / K and its mean over F, for what each F gives of N anchors and N mixes, [2N, ...], with the shares c."""
+    """E KL / K, averaged over F; each of `maps` [2N, ...] is F of N anchors and N mixes, and c are the shares."""
     found = []
     for y in maps:
         y = F.normalize(y.flatten(1).to(c.dtype))

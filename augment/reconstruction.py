@@ -47,22 +47,22 @@ class Method(method.Method):
 
         weight * (E |G_1(f_1) - T(t)| + E |G_2(crop(f_2)) - T(crop(t))|)
 
-    f_1 are D's last maps and f_2 those before its last block. The decoders G_1 and G_2 train with D. The crop is a
-    quarter of the image and of the maps, one of four by chance for the whole batch. T averages pixels down to the
-    decoder's resolution, 16 times that of its maps: from 8 x 8 maps, 128 x 128. What D has to keep of an image to
-    rebuild it cannot be learned by telling real from fake.
+    f_1 are D's last maps, and f_2 are the maps before its last block. The decoders G_1 and G_2 train with D. crop takes
+    the same quarter of the image and of the maps; it is one of four, drawn once for the whole batch. T averages pixels
+    down to the resolution of the decoder, which is 16 times that of its maps: 128 x 128 from 8 x 8 maps. To rebuild
+    images D has to keep more of them in its maps than it needs to tell reals from fakes.
 
-    A decoder doubles its maps' resolution up to four times, by nearest neighbours, a convolution, batch norm and GLU,
-    and ends in a 3 x 3 convolution and a tanh. The paper describes it so; its widths are from memory of the authors'
-    release (github.com/odegeasslbc/FastGAN-pytorch).
+    A decoder doubles the resolution of its maps up to four times, each time by nearest neighbours, a convolution, batch
+    norm and GLU. It ends in a 3 x 3 convolution and a tanh. This is the paper's description. The widths are from memory
+    of the authors' release (github.com/odegeasslbc/FastGAN-pytorch).
 
-    Differences: |.| is the mean over pixels and colours. The paper and the release have the perceptual distance LPIPS
-    of a VGG network that was trained on labelled photographs, and the release adds it up over the batch. The
-    release's third decoder, of D's second view of an image, is left out, as in the paper's equation; and its T takes
-    every n-th pixel.
+    Differences: here |.| is the mean over pixels and colours. The paper and the release use the perceptual distance
+    LPIPS of a VGG network, which was trained on labelled photographs, and the release sums it over the batch. The
+    release has a third decoder for D's second view of an image. It is left out here, as in the paper's equation. The
+    T of the release takes every n-th pixel.
 
     Args:
-        weight: this project's choice; the paper has 1, with its other distance.
+        weight: 1, this project's choice; the paper has 1 with a different distance.
     """
 
     title = "Reconstruction"
@@ -111,5 +111,5 @@ def _note(name: str, layer: nn.Module, inputs: Any, output: Tensor) -> None:
 
 
 def distance(rebuilt: Tensor, image: Tensor) -> Tensor:
-    """The mean absolute difference between an image and what was rebuilt of it, at the resolution of the latter."""
+    """The mean absolute difference between a rebuilt image and the image, averaged down to the same resolution."""
     return (rebuilt - F.avg_pool2d(image, image.shape[2] // rebuilt.shape[2])).abs().mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -129,24 +130,47 @@ def test_both_losses_are_minus_the_cosines_of_their_passes():
     assert Method().g_loss(step_of_g(noted_fake=noted_fake)).item() == -0.5
 
 
+def assert_on_the_lines(mixes: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+    """Image n of `mixes` is between images n of a and b, each image at a place of its own."""
+    flat, a, b = (x.flatten(1).double().numpy() for x in (mixes, a, b))
+    places = ((flat - b) * (a - b)).sum(1) / np.square(a - b).sum(1)
+    assert (places > 0).all() and (places < 1).all() and len(set(places)) == len(places)
+    np.testing.assert_allclose(flat, b + places[:, None] * (a - b), atol=1e-5)
+
+
 @pytest.mark.parametrize("preset", ["tiny", "tiny-biggan"])
 @pytest.mark.parametrize("plugins", [["adaptivemix"], ["ada", "adaptivemix"], ["lecam", "adaptivemix"]])
 def test_reals_are_mixed_with_reals_and_fakes_with_fakes(make_spec, make_reals, monkeypatch, preset, plugins):
-    """In G's step one pass, in D's one for each kind, and then losses of finite numbers that move D."""
+    """G's step has one look at mixes, of fakes, and D's step one for each kind. What is paid moves D's blocks, or G."""
     torch.manual_seed(0)
     hyper = {"batch": 8, "g_maps": [8, 8, 8], "d_maps": [8, 16], "d_down": 2} if preset == "tiny-biggan" else {}
     spec = make_spec(hyper=hyper, plugins=[(name, {}) for name in plugins], of=preset)
     steps = Trainer(spec, make_reals(), CPU)
-    contexts = []
-    monkeypatch.setattr(steps.method, "d_adversarial", lambda ctx, loss: contexts.append(ctx) or loss)
-    monkeypatch.setattr(steps.method, "g_adversarial", lambda ctx, loss: contexts.append(ctx) or loss)
-    for iteration in range(4):
-        steps.g_step(8 * iteration, iteration)
-        steps.d_step(8 * iteration, iteration)
-        steps.validate(8 * iteration, iteration)
-    passes = [ctx.noted_fake for ctx in contexts] + [ctx.noted_real for ctx in contexts if isinstance(ctx, DStep)]
-    cosines = [cosine for notes in passes for cosine in notes["adaptivemix"]]
-    assert len(cosines) == 12 and all(cosine.isfinite() and -1 <= cosine <= 1 for cosine in cosines)
+    adaptivemix, features, seen = steps.method.methods["adaptivemix"], steps.D.features, []
+    monkeypatch.setattr(steps.D, "features", lambda x: seen.append(x.detach()) or features(x))
+
+    def checked(hook, moved, ctx):
+        kinds = [ctx.t_real, ctx.t_fake] if isinstance(ctx, DStep) else [ctx.t_fake]
+        assert len(seen) == 2 * len(kinds)
+        for mixes, plain, kind in zip(seen[::2], seen[1::2], kinds, strict=True):
+            assert torch.equal(plain, kind)
+            assert_on_the_lines(mixes, kind.detach(), kind.detach().roll(len(kind) // 2, 0))
+        loss = hook(ctx)
+        gradients = torch.autograd.grad(loss, moved, retain_graph=True)
+        assert all(gradient.isfinite().all() and gradient.any() for gradient in gradients)
+        hooks.append(hook)
+        return loss
+
+    hooks = []
+    own_g, own_d = adaptivemix.g_loss, adaptivemix.d_loss
+    convolutions = [each for each in steps.D.blocks.parameters() if each.ndim == 4]
+    monkeypatch.setattr(adaptivemix, "g_loss", partial(checked, own_g, steps.g_player.params))
+    monkeypatch.setattr(adaptivemix, "d_loss", partial(checked, own_d, convolutions))
+    for iteration in range(2):
+        for step in (steps.g_step, steps.d_step, steps.validate):
+            seen.clear()
+            step(8 * iteration, iteration)
+    assert hooks == [own_g, own_d] * 2
     assert all(np.isfinite(value) for value in steps.tally.means().values())
     assert not any(layer._forward_hooks for layer in steps.D.modules())
 

@@ -22,6 +22,7 @@ from tests.helpers.steps import step_of_d, step_of_g
 CPU = torch.device("cpu")
 STYLEGAN2 = {"of": "tiny"}
 BIGGAN = {"of": "tiny-biggan", "hyper": SMALL_BIGGAN}
+FASTGAN = {"of": "tiny-fastgan", "resolution": 32}
 
 
 def test_the_noise_is_normal_around_one_with_deviation_beta():
@@ -142,14 +143,18 @@ def test_one_weight_means_the_same_in_both_backbones(make_spec, run):
 
 
 @pytest.mark.parametrize("run", [STYLEGAN2, BIGGAN], ids=["stylegan2", "biggan"])
-@pytest.mark.parametrize("others", [(), ("ada",), ("diffaugment",)], ids=str)
-def test_a_step_compares_two_draws_for_the_images_that_gave_the_logits(make_spec, make_reals, monkeypatch, run, others):
+@pytest.mark.parametrize("others, level", [((), 9), (("ada",), -9), (("diffaugment",), 9)], ids=str)
+def test_a_step_compares_two_draws_for_the_images_that_gave_the_logits(
+    make_spec, make_reals, monkeypatch, run, others, level
+):
+    """And moves beta by the sign of these logits, all of which are near `level`."""
     plugins = [*((name, {"p": 0.5} if name == "ada" else {}) for name in others), ("nice", {"beta": 0.4, "rate": 0.01})]
     torch.manual_seed(0)
     steps = Trainer(make_spec(plugins=plugins, **run), make_reals(), CPU)
     nice, paid, seen = steps.method.methods["nice"], [], []
-    features = steps.D.features
+    features, score = steps.D.features, steps.D.score
     monkeypatch.setattr(steps.D, "features", lambda x: seen.append(x) or features(x))
+    monkeypatch.setattr(steps.D, "score", lambda f, c: level + score(f, c).tanh())
 
     def noted(hook, ctx):
         before = len(seen)
@@ -164,8 +169,29 @@ def test_a_step_compares_two_draws_for_the_images_that_gave_the_logits(make_spec
     assert g_loss > 0 and d_loss > 0
     assert of_g[0] is g_ctx.t_fake and len(of_g) == 1
     assert of_d[0] is d_ctx.t_real and of_d[1] is d_ctx.t_fake and len(of_d) == 2
-    assert nice.log()["beta"] in (pytest.approx(0.39), pytest.approx(0.4), pytest.approx(0.41))
+    assert nice.log()["beta"] == pytest.approx(0.41 if level > 0 else 0.39)
     assert all(p.isfinite().all() for network in (steps.G, steps.D) for p in network.parameters())
+
+
+@pytest.mark.parametrize("run", [STYLEGAN2, BIGGAN, FASTGAN], ids=["stylegan2", "biggan", "fastgan"])
+def test_without_noise_only_power_iterations_tell_two_passes_apart(make_spec, run):
+    D = build_networks(make_spec(plugins=[("nice", {})], **run), 3, 0)[2]
+    x = torch.rand(32, 3, D.resolution, D.resolution)
+    with torch.no_grad():
+        first, second = D.features(x), D.features(x)
+        change = (first - second).square().mean().item()
+        D.eval()
+        assert torch.equal(D.features(x), D.features(x))
+    assert change == 0 if run is STYLEGAN2 else 0 < change < 1e-4 * first.square().mean().item()
+
+
+def test_in_fastgan_the_second_view_has_no_noise(make_spec):
+    D = build_networks(make_spec(plugins=[("nice", {"beta": 0.2})], **FASTGAN), 3, 0)[2].eval()
+    x = torch.rand(8, 3, D.resolution, D.resolution)
+    with torch.no_grad():
+        image, second_view = (D.features(x) - D.features(x)).split(D.widths, dim=1)
+    assert image.any(dim=1).all() and not second_view.any()
+    assert second_view.shape[1] == D.width / 5
 
 
 def test_what_it_refuses(make_spec):
