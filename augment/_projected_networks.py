@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from leangan.core.efficientnet_lite0 import load_lite0
-from leangan.models.biggan.layers import BatchNorm
+from leangan.models.biggan.layers import NormInDiscriminator
 from leangan.plugins import pair
 
 STAGES = ((0, 3), (3, 5), (5, 11), (11, 16))
@@ -86,10 +86,7 @@ def halving(inputs: int, outputs: int, separable: bool) -> nn.Sequential:
     The convolution has 4 x 4 filters and a stride of 2. A `separable` one filters each map with 3 x 3 and mixes the
     maps with 1 x 1, and the mean of 2 x 2 pixels halves the side.
     """
-    # Statistics of the batch in evaluation, too: else logits of held-out images could not be compared with others.
-    norm = BatchNorm(
-        outputs, condition_dim=0, normalized=False, init="normal", gain_offset=0.0, eval_statistics="batch"
-    )
+    norm = NormInDiscriminator(outputs)
     if not separable:
         return nn.Sequential(normalised(inputs, outputs, 4, stride=2, padding=1), norm, nn.LeakyReLU(SLOPE))
     filters = normalised(inputs, inputs, 3, padding=1, groups=inputs, bias=False)

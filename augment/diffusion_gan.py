@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leangan.core.errors import ConfigError, unknown_name
+from leangan.core.errors import unknown_name
 from leangan.core.spec import RunSpec
 from leangan.models.stylegan2.layers import Linear
 from leangan.plugins.controller import ControlledMethod, Controller
@@ -110,7 +110,7 @@ class Method(ControlledMethod):
         D = networks.D
         if self.condition:
             if D.width**2 > (own := sum(param.numel() for param in D.parameters())):
-                raise ConfigError(
+                raise ValueError(
                     f"D's last hidden layer has {D.width:,} units: to tell it t takes {D.width**2:,} weights, more "
                     f"than its own {own:,}. Set the method's `condition` to false"
                 )

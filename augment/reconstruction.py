@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leangan.core.errors import ConfigError
 from leangan.models.biggan.layers import Conv
 from leangan.models.fastgan.layers import UpBlock, spectral
 from leangan.plugins import method
@@ -81,7 +80,7 @@ class Method(method.Method):
     def prepare(self, networks: Networks) -> None:
         D = networks.D
         if len(D.blocks) < 2:
-            raise ConfigError(
+            raise ValueError(
                 f"reconstruction rebuilds images from the last two blocks of D, which has {len(D.blocks)}: leave it out"
             )
         D.apart = True  # the maps of reals alone are rebuilt

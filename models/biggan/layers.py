@@ -174,6 +174,19 @@ class BatchNorm(nn.Module):
         return cast(torch.addcmul(shift, wide, scale), x.dtype)
 
 
+class NormInDiscriminator(BatchNorm):
+    """Batch norm with a learned gain and bias per map, by the statistics of the batch of all ranks in evaluation, too.
+
+    Only then can the logits of held-out images be compared with those that D learns from.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 0, normalized=False, init="normal", gain_offset=1.0, eval_statistics="batch")
+
+    def train(self, mode: bool = True) -> NormInDiscriminator:
+        return super().train(True)
+
+
 class Attention(nn.Module):
     """x + gamma * self-attention(x), x [N, channels, H, W] (arXiv:1805.08318, sec. 3).
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leangan.models.biggan.layers import Conv
-from leangan.models.fastgan.layers import Excitation, halving, norm, spectral
+from leangan.models.fastgan.layers import Excitation, halving, norm_of_d, spectral
 from leangan.plugins import pair
 from leangan.plugins.notes import note
 
@@ -36,13 +34,9 @@ def width(maps: int, side: int) -> int:
     return 64 * maps // side
 
 
-normed = partial(norm, eval_statistics="batch")
-"""In evaluation, too: only then are logits of held-out images comparable with those that D learns from."""
-
-
 def activated(conv: nn.Module, maps: int) -> list[nn.Module]:
     """A convolution to `maps`, batch norm and leaky ReLU."""
-    return [conv, normed(maps), nn.LeakyReLU(SLOPE)]
+    return [conv, norm_of_d(maps), nn.LeakyReLU(SLOPE)]
 
 
 class DownBlock(nn.Module):
@@ -57,7 +51,7 @@ class DownBlock(nn.Module):
         self.conv0 = halving(in_channels, out_channels)
         self.conv1 = spectral(Conv(out_channels, out_channels, 3, padding=1, bias=False))
         self.skip = spectral(Conv(in_channels, out_channels, 1, bias=False))
-        self.norm0, self.norm1, self.norm_skip = (normed(out_channels) for _ in range(3))
+        self.norm0, self.norm1, self.norm_skip = (norm_of_d(out_channels) for _ in range(3))
         self.excitation = Excitation(excited_by, out_channels) if excited_by else None
 
     def forward(self, x: Tensor, source: Tensor | None) -> Tensor:

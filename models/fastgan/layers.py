@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leangan.models.biggan.layers import BatchNorm, Conv, ConvUp
+from leangan.models.biggan.layers import BatchNorm, Conv, ConvUp, NormInDiscriminator
 from leangan.models.biggan.layers import spectral as spectral_with
 from leangan.plugins.precision import cast
 
@@ -22,10 +22,21 @@ spectral = partial(spectral_with, init="normal")
 
 
 def norm(maps: int, eval_statistics: str) -> BatchNorm:
-    """Batch normalisation with learned gains, which begin as N(1, 0.02^2), and biases."""
-    layer = BatchNorm(
-        maps, condition_dim=0, normalized=False, init="normal", gain_offset=1.0, eval_statistics=eval_statistics
+    """Batch normalisation of G with learned gains and biases."""
+    return begun(
+        BatchNorm(
+            maps, condition_dim=0, normalized=False, init="normal", gain_offset=1.0, eval_statistics=eval_statistics
+        )
     )
+
+
+def norm_of_d(maps: int) -> BatchNorm:
+    """The same for D, by the statistics of the batch in evaluation, too."""
+    return begun(NormInDiscriminator(maps))
+
+
+def begun(layer: BatchNorm) -> BatchNorm:
+    """`layer` with gains drawn from N(1, 0.02^2)."""
     assert isinstance(layer.gain, nn.Parameter)
     nn.init.normal_(layer.gain, 1.0, 0.02)
     return layer

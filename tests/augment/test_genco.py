@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from leangan.augment.genco import Method, band_of, cosine
-from leangan.core.errors import ConfigError
 from leangan.plugins.networks import build_networks
 from leangan.plugins.pair import Discriminator
 from leangan.runs.grid import refusal
@@ -230,7 +229,7 @@ def test_all_three_begin_with_weights_of_their_own_and_d_learns_as_without(make_
 
 def test_weights_of_another_kind_are_not_compared(make_spec):
     _, _, D, method = build_networks(make_spec(plugins=[("genco", {}), ("spectral_norm", {})]), 3, 0)
-    with pytest.raises(ConfigError, match="another method changed D's 'blocks.0.conv0"):
+    with pytest.raises(ValueError, match="another method changed D's 'blocks.0.conv0"):
         cosine(D, method.methods["genco"].D_2)
 
 

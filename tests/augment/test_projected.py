@@ -134,7 +134,10 @@ def test_as_published_there_are_four_of_as_many_halvings_at_any_resolution(separ
     """At 224 px, each has 4 x 4 places; the maps are the release's, from 1/2 of the side to 1/32."""
     D = networks.Discriminator(resolution, 3, 224, 64, separable)
     assert D.width == width == D.features(torch.zeros(1, 3, resolution, resolution)).shape[1]
-    norms = [[each.gain.numel() for each in part.modules() if isinstance(each, networks.BatchNorm)] for part in D.parts]
+    norms = [
+        [each.gain.numel() for each in part.modules() if isinstance(each, networks.NormInDiscriminator)]
+        for part in D.parts
+    ]
     assert norms == [[64, 128, 256, 512], [128, 256, 512], [256, 512], [512]]
 
 
