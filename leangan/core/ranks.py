@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+# The backward pass on a GPU runs in a thread of its own, which does not see these two: they hold for forward passes.
 _alone: ContextVar[bool] = ContextVar("alone", default=False)
 
 
