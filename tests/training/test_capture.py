@@ -9,6 +9,7 @@ import copy
 import logging
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,7 +39,8 @@ OTHERS = {
 }
 """Choices that take another way through a method than its defaults do."""
 
-ITERATIONS = 10
+ITERATIONS = 6
+"""The fewest in which every part is replayed, where the regularisers are due in every second one."""
 
 
 @pytest.fixture(params=[(name, preset) for name in [*names("method"), *OTHERS] for preset in PRESETS], ids="-".join)
@@ -49,7 +51,8 @@ def spec(request, make_spec) -> RunSpec:
     found = run_of(name, make_spec, [preset], **{name: arguments})
     if isinstance(found, str):
         pytest.skip(found)
-    return found
+    often = {key: 2 for key in ("r1_interval", "pl_interval") if found.hyper.get(key)}
+    return replace(found, hyper={**found.hyper, **often})
 
 
 @pytest.fixture
