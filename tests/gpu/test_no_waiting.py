@@ -24,7 +24,10 @@ from tests.helpers.twins import computing_in, random_reals
 from tests.helpers.waiting import nowhere_waiting
 
 SIZES = {
-    32: ("tiny", "tiny-biggan", "cifar", "cifarbaseline", "diffaugment-cifar", "biggan-cifar"),
+    32: (
+        *("tiny", "cifar", "diffaugment-cifar", "biggan-cifar"),
+        *("advaug-biggan-cifar", "augself-biggan-cifar", "diffusion-gan-cifar"),
+    ),
     128: ("biggan-imagenet128",),
     512: ("paper512",),
     1024: ("stylegan2", "paper1024", "fastgan-1024"),
@@ -126,6 +129,9 @@ def test_every_preset(device, make_spec, name):
         resolution = min(resolution, 64) if "fmap_max" in hyper else resolution
         narrow = {"batch": 4, "fmap_base": 64, "fmap_max": 4, "mbstd_group": 4}
         maps = {key: [8] * len(hyper[key]) for key in ("g_maps", "d_maps") if key in hyper}
+        if "g_width" in hyper:
+            resolution = min(resolution, 64)
+            maps = {"g_width": 4, "d_width": 4, "excitation_factor": 2}
         changes |= {"batch": 2, **maps} if maps else narrow
     train(make_spec(of=name, hyper=changes, resolution=resolution, conditional=classes > 0), device, classes=classes)
 
