@@ -35,7 +35,7 @@ class Method(method.Method):
 
     In BigGAN g is the first dense layer, as in the release. In StyleGAN2 it is the learned constant: the paper does not
     name the place, so this is the project's choice. G's step makes images three times from the same z: once for the
-    usual loss, once to find s, and once from the moved maps. Noise, style mixing and T are drawn anew each time. The G
+    usual loss, once to find s, and once from the moved maps. Each time draws its own noise, style mixing and T. The G
     of the release has neither noise nor style mixing, and the release does not augment the images from moved maps. All
     three passes enter the moving averages that G keeps.
 

@@ -27,12 +27,12 @@ class Method(method.Method):
         G's loss += L(D_2(T(y))) + L(D_3(B(T(y))))
 
     for reals x and fakes y. W and W_2 are all parameters of D and of D_2 as one vector each. Their cosine moves W_2
-    alone. t is the share of the run that is done. T is the run's transform, drawn anew for each discriminator.
+    alone. t is the share of the run that is done. T is the run's transform; each discriminator has its own draw.
 
     B leaves out bands of frequency. With k the index of a row or of a column in the spectrum of an image of n pixels,
     m = min(k, n - 1 - k) is about the absolute frequency. The greater m of row and column puts each coefficient into
     the last band i with floor(n i / (2 bands)) <= m. The bands below `first` are left out of all images. Of the others
-    int(keep * (bands - first)), drawn for each image anew, stay. The real part of the inverse transform is what D_3
+    int(keep * (bands - first)), drawn for each image, stay. The real part of the inverse transform is what D_3
     sees. It never sees the mean of an image.
 
     Where the backbone has R1, D_2 and D_3 have it as often and with the same weight, D_3's for what it sees and by the

@@ -9,7 +9,7 @@ from leangan.augment._projected_networks import Discriminator
 from leangan.core.errors import ConfigError
 from leangan.core.spec import TRANSFER, RunSpec
 from leangan.plugins import method
-from leangan.plugins.exclusion import prepares_networks
+from leangan.plugins.exclusion import prepares_networks, replaces_adversarial_loss
 from leangan.plugins.method import DStep, GStep, Networks
 from leangan.plugins.registry import FailedImport, load
 
@@ -95,7 +95,7 @@ class Method(method.Method):
                 continue
             if of_d := sorted(plugin.needs - OF_G):
                 return f"{name!r} needs the part {of_d[0]}, which the projected discriminator does not have"
-            if plugin.d_adversarial is not method.Method.d_adversarial:
+            if replaces_adversarial_loss(plugin):
                 return f"{name!r} has an adversarial loss of its own"
             if before and prepares_networks(plugin):
                 return f"it replaces the D that {name!r} prepares: name {name!r} after `projected`"

@@ -47,13 +47,17 @@ def copied_too_early(spec: RunSpec, name: str) -> str | None:
     return None
 
 
+def replaces_adversarial_loss(plugin: Any) -> bool:
+    """Whether a plugin is a method that replaces the backbone's adversarial loss, of D or of G."""
+    if not (isinstance(plugin, type) and issubclass(plugin, Method)):
+        return False
+    return plugin.d_adversarial is not Method.d_adversarial or plugin.g_adversarial is not Method.g_adversarial
+
+
 def another_adversarial_loss(spec: RunSpec, name: str) -> str | None:
-    """The reason where a method of the run `spec` beside `name` takes the place of the backbone's adversarial loss."""
+    """The reason where another method of the run `spec` than `name` replaces the backbone's adversarial loss."""
     for other, _ in spec.plugins:
-        plugin = load("method", other)
-        if other == name or not (isinstance(plugin, type) and issubclass(plugin, Method)):
-            continue
-        if plugin.d_adversarial is not Method.d_adversarial or plugin.g_adversarial is not Method.g_adversarial:
+        if other != name and replaces_adversarial_loss(load("method", other)):
             return f"{name!r} and {other!r} both decide on the adversarial loss: leave one of them out"
     return None
 

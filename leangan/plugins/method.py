@@ -139,7 +139,7 @@ class Method(nn.Module):
     checks it (`training.purity`). Without it the steps are slower.
     `revision` is part of a run's id and 0 at first. It is raised by each change, here or in code that the method uses,
     after which its runs draw other random numbers or follow another law; rounding does not count.
-    `redraws` says that D, with the method, draws numbers anew in each pass, so that it answers differently twice.
+    `redraws` says that D, with the method, draws random numbers in each pass, so that two passes differ.
     `compares_passes` says that a loss compares what two passes of D say. A run whose methods do both is refused.
     `judges` names the extractors (leangan/metrics/extractors/) whose pre-trained network D looks through. Such a D
     trains G to please that network, so that a metric in its features does not rank the run.

@@ -28,7 +28,7 @@ from leangan.plugins.method import DStep
 from leangan.plugins.notes import Notes
 
 SMOOTHING = (0.8, 1.0)
-"""Where the hinge of the release lies, drawn anew for each place; the paper has 1."""
+"""The release draws the margin of the hinge between these, for each place; the paper has 1."""
 
 LOWEST, HIGHEST = 32, 1024
 

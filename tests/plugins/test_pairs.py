@@ -1,4 +1,4 @@
-"""Whatever the suite does not refuse trains: every method on FastGAN, and beside methods that change what D does."""
+"""Whatever the suite does not refuse trains: every method on FastGAN, and with methods that change what D does."""
 
 from __future__ import annotations
 
